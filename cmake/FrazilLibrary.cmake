@@ -1,0 +1,78 @@
+# Compiler settings and frazil_library(): one target for each folder of src/frazil.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+# -O2 is enough: hot loops are written for the vectoriser or with Highway.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
+endif()
+
+# x86-64-v3 is the floor (docs/decisions/0002-cpu-floor.md); AES and PCLMUL make Highway accept it as AVX2.
+# No contraction chosen by the compiler's mood: the same results whichever translation unit a loop stands in.
+add_compile_options(-march=x86-64-v3 -maes -mpclmul -ffp-contract=off)
+if(FRAZIL_SANITIZE)
+  add_compile_options(-fsanitize=${FRAZIL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FRAZIL_SANITIZE})
+endif()
+if(FRAZIL_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+add_library(frazil_warnings INTERFACE)
+target_compile_options(frazil_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+
+if(FRAZIL_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+# frazil_library(NAME [LINKS target...]) builds frazil_NAME from the .cpp files of the current folder.
+# Beside them, *_test.cpp become the unit tests of that folder and *_integration_test.cpp its integration tests.
+function(frazil_library NAME)
+  cmake_parse_arguments(ARG "" "" "LINKS;TEST_LINKS" ${ARGN})
+  file(GLOB SOURCES CONFIGURE_DEPENDS *.cpp)
+  set(UNIT ${SOURCES})
+  set(INTEGRATION ${SOURCES})
+  list(FILTER SOURCES EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER SOURCES EXCLUDE REGEX "_main\\.cpp$")
+  list(FILTER UNIT INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER UNIT EXCLUDE REGEX "_integration_test\\.cpp$")
+  list(FILTER INTEGRATION INCLUDE REGEX "_integration_test\\.cpp$")
+  set(TARGET frazil_${NAME})
+  if(SOURCES)
+    add_library(${TARGET} STATIC ${SOURCES})
+    target_include_directories(${TARGET} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${TARGET} PUBLIC ${ARG_LINKS} PRIVATE frazil_warnings)
+  else()
+    add_library(${TARGET} INTERFACE)
+    target_include_directories(${TARGET} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${TARGET} INTERFACE ${ARG_LINKS})
+  endif()
+  if(FRAZIL_TESTS)
+    frazil_tests(${NAME}_test unit "${UNIT}" ${TARGET} ${ARG_TEST_LINKS})
+    frazil_tests(${NAME}_integration_test integration "${INTEGRATION}" ${TARGET} ${ARG_TEST_LINKS})
+  endif()
+endfunction()
+
+# frazil_tests(NAME LABEL "sources" links...) one gtest executable whose cases carry the label.
+function(frazil_tests NAME LABEL SOURCES)
+  if(NOT SOURCES)
+    return()
+  endif()
+  string(REPLACE "/" "_" TARGET ${NAME})
+  add_executable(${TARGET} ${SOURCES})
+  target_link_libraries(${TARGET} PRIVATE ${ARGN} GTest::gtest_main frazil_warnings)
+  gtest_discover_tests(${TARGET} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+                       PROPERTIES LABELS ${LABEL} TIMEOUT 900)
+endfunction()

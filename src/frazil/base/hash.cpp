@@ -1,0 +1,64 @@
+#include "frazil/base/hash.hpp"
+
+#include <xxhash.h>
+
+#include <fstream>
+#include <vector>
+
+#include "frazil/base/error.hpp"
+
+namespace frazil {
+
+struct Hasher::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  State() {
+    if (xxh == nullptr) throw Error(ErrorCode::resource, "no memory for a hash state");
+    XXH3_128bits_reset(xxh);
+  }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) {}
+Hasher::~Hasher() = default;
+Hasher::Hasher(Hasher&&) noexcept = default;
+Hasher& Hasher::operator=(Hasher&&) noexcept = default;
+
+Hasher& Hasher::add(std::string_view text) {
+  const std::uint64_t size = text.size();
+  XXH3_128bits_update(state_->xxh, &size, sizeof size);
+  XXH3_128bits_update(state_->xxh, text.data(), text.size());
+  return *this;
+}
+
+Hasher& Hasher::add_bytes(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+  return *this;
+}
+
+std::string Hasher::hex() const {
+  const XXH128_hash_t digest = XXH3_128bits_digest(state_->xxh);
+  return fmt::format("{:016x}{:016x}", digest.high64, digest.low64);
+}
+
+std::string hash_of(std::initializer_list<std::string_view> parts) {
+  Hasher hasher;
+  for (const auto part : parts) hasher.add(part);
+  return hasher.hex();
+}
+
+std::string hash_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(ErrorCode::io, "{}: cannot be opened to compute its checksum", path.string());
+  Hasher hasher;
+  std::vector<char> block(1 << 20);
+  while (file) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    hasher.add_bytes(std::as_bytes(std::span(block.data(), static_cast<std::size_t>(file.gcount()))));
+  }
+  if (file.bad()) throw Error(ErrorCode::io, "{}: reading failed while computing its checksum", path.string());
+  return hasher.hex();
+}
+
+}  // namespace frazil

@@ -1,0 +1,96 @@
+#include "frazil/flow/protocol.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace frazil::flow {
+namespace {
+
+std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t best = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+      diagonal = std::exchange(row[j], best);
+    }
+  }
+  return row.back();
+}
+
+Json ports_json(const std::vector<PortInfo>& ports) {
+  Json list = Json::array();
+  for (const auto& port : ports)
+    list.push_back({{"name", port.name}, {"kind", port.kind}, {"optional", port.optional}, {"many", port.many}});
+  return list;
+}
+
+constexpr std::string_view shape_names[] = {"source", "map", "filter", "fold"};
+
+}  // namespace
+
+void Registry::add(Protocol protocol) {
+  expect(find(protocol.name) == nullptr, "protocol names are unique");
+  protocols_.push_back(std::move(protocol));
+}
+
+const Protocol* Registry::find(std::string_view name) const {
+  const auto found = std::find_if(protocols_.begin(), protocols_.end(), [&](const Protocol& p) { return p.name == name; });
+  return found == protocols_.end() ? nullptr : &*found;
+}
+
+const Protocol& Registry::at(std::string_view name) const {
+  if (const auto* protocol = find(name)) return *protocol;
+  std::string nearest;
+  std::size_t best = 4;
+  for (const auto& protocol : protocols_)
+    if (const auto d = distance(name, protocol.name); d < best) {
+      best = d;
+      nearest = ", did you mean " + protocol.name + "?";
+    }
+  throw Error(ErrorCode::not_found, "there is no protocol {}{}", name, nearest);
+}
+
+std::string default_port(std::string_view kind) {
+  std::string name;
+  for (const char c : kind) {
+    if (std::isupper(static_cast<unsigned char>(c)) && !name.empty()) name += '_';
+    name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  if (!name.ends_with("s") && name != "motion") name += 's';
+  return name;
+}
+
+Json describe(const Protocol& protocol) {
+  Json params = Json::array();
+  for (const auto& field : protocol.params) {
+    Json entry = {{"name", field.name}, {"flag", flag_of(field.name)}, {"type", field.type}, {"default", field.default_value}, {"unit", field.unit}, {"help", field.help}};
+    if (field.low) entry["range"] = {*field.low, *field.high};
+    if (!field.choices.empty()) entry["choices"] = field.choices;
+    entry["required"] = field.required;
+    entry["advanced"] = field.advanced;
+    entry["runtime"] = field.runtime;
+    params.push_back(std::move(entry));
+  }
+  return {{"name", protocol.name},
+          {"title", protocol.title},
+          {"version", protocol.version},
+          {"shape", shape_names[static_cast<int>(protocol.shape)]},
+          {"state", protocol.state == State::stable ? "stable" : "first version"},
+          {"thin", protocol.thin},
+          {"cites", protocol.cites},
+          {"help", protocol.help},
+          {"inputs", ports_json(protocol.inputs)},
+          {"outputs", ports_json(protocol.outputs)},
+          {"parameters", params},
+          {"schema", json_schema(protocol.params)}};
+}
+
+const std::vector<Json>* detail::find_port(const Records& records, std::string_view name) {
+  for (const auto& [port, list] : records)
+    if (port == name) return &list;
+  return nullptr;
+}
+
+}  // namespace frazil::flow

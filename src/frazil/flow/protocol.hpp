@@ -1,0 +1,290 @@
+// What a protocol is to the rest of the program: a name, parameters, typed ports and one function from items to items.
+//
+// A map takes one item on each input port and returns a record, or a struct of named ports:
+//
+//   struct EstimateCtf {
+//     static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 1, ...};
+//     using Params = ctf::FitParams;
+//     using Input = Micrograph;             // a record, or a struct with ports()
+//     using Output = CtfFit;                // likewise
+//     Params params;
+//     Output process(const Input&, flow::Context&) const;
+//   };
+//
+// A filter is a map whose Output is Decision: the item of its first input port goes, unchanged, to the port `accepted`
+// or `set_aside`. A fold has `Output fold(const Output* previous, const std::vector<Input>& batch, Context&) const`:
+// a pure function of the previous version of its output (null at first) and the next members of its input set.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "frazil/base/random.hpp"
+#include "frazil/model/records.hpp"
+#include "frazil/params/fields.hpp"
+
+namespace frazil::flow {
+
+/// How far a protocol has come; shown by `frazil protocols`.
+enum class State { stable, first_version };
+
+struct Info {
+  std::string_view name, title;
+  int version = 1;  ///< raise it when numbers change: old results then count as outdated
+  std::string_view cites = {};  ///< DOI of the method
+  std::string_view help = {};
+  State state = State::first_version;
+  std::string_view thin = {};  ///< what is still missing, in one sentence; empty: nothing
+};
+
+/// What a running protocol may use of its surroundings. There is nothing else: no globals, no clock, no paths of its own.
+class Context {
+ public:
+  virtual ~Context() = default;
+  /// Path to write an output file to now. `name` is relative to the folder of this task's outputs; files appear under
+  /// their final name together, when the task has succeeded.
+  [[nodiscard]] virtual std::filesystem::path output(std::string_view name) = 0;
+  /// What a record must hold to name that file: relative to the project, or as the user will find it.
+  [[nodiscard]] virtual std::string reference(std::string_view name) const = 0;
+  /// Path on disk of a file that an input record names.
+  [[nodiscard]] virtual std::filesystem::path input(const std::string& reference) const = 0;
+  /// Folder for temporary files, removed afterwards.
+  [[nodiscard]] virtual std::filesystem::path scratch() = 0;
+  [[nodiscard]] virtual int threads() const = 0;
+  /// Seeded by project seed, step and input ids, never by time.
+  [[nodiscard]] virtual Rng rng() const = 0;
+  /// Throws Error(cancelled) when somebody asked to stop; call it now and then in long loops.
+  virtual void check_cancelled() const = 0;
+  virtual void progress(double fraction, std::string_view what) = 0;
+};
+
+/// One record travelling between steps, its type erased.
+struct Item {
+  std::string id;       ///< 32 hex digits, derived from what made it
+  std::string kind;     ///< "Movie", "Micrograph", …
+  std::string subject;  ///< id of the movie or imported image it descends from: what joins match on; empty for folds
+  std::string order;    ///< acquisition order key: sorts like the names of the recorded files
+  Json record;
+};
+
+struct PortInfo {
+  std::string name, kind;
+  bool optional = false;  ///< may stay unconnected (input) or empty (output)
+  bool many = false;      ///< a list
+};
+
+/// Declares a member of an Input or Output struct as a port.
+template <class S, class T>
+struct Port {
+  T S::*member;
+  std::string_view name;
+};
+template <class S, class T>
+constexpr Port<S, T> port(T S::*member, std::string_view name) { return {member, name}; }
+
+template <class T>
+concept Record = Described<T> && requires { { T::kind } -> std::convertible_to<std::string_view>; };
+template <class T>
+concept Ported = requires { T::ports(); };
+
+enum class Shape { source, map, filter, fold };
+
+/// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
+using Records = std::vector<std::pair<std::string, std::vector<Json>>>;
+
+/// A protocol with its types erased: what the registry holds and the engine runs.
+struct Protocol {
+  std::string name, title, cites, help, thin;
+  int version = 1;
+  State state = State::first_version;
+  Shape shape = Shape::map;
+  std::vector<PortInfo> inputs, outputs;
+  std::vector<FieldInfo> params;
+  /// All problems of a parameter object, empty when it is good.
+  std::function<std::vector<std::string>(const Json& params)> check;
+  /// The canonical text of result-relevant parameters.
+  std::function<std::string(const Json& params)> key;
+  /// Runs it. For a filter the result has one port "decision"; for a fold `previous` is its last output or null.
+  std::function<Records(const Json& params, const Records& inputs, const Records* previous, Context& context)> run;
+  /// Estimate of peak memory in MiB from the input records; the engine refines it from what was measured.
+  std::function<int(const Json& params, const Records& inputs)> memory_mib;
+};
+
+/// Every protocol of the program, by name.
+class Registry {
+ public:
+  void add(Protocol protocol);
+  /// Null when there is none.
+  [[nodiscard]] const Protocol* find(std::string_view name) const;
+  /// @throws Error(not_found) with the nearest names
+  [[nodiscard]] const Protocol& at(std::string_view name) const;
+  [[nodiscard]] const std::vector<Protocol>& all() const { return protocols_; }
+
+ private:
+  std::vector<Protocol> protocols_;
+};
+
+/// "Micrograph" → "micrographs": the name of a lone port.
+[[nodiscard]] std::string default_port(std::string_view kind);
+/// JSON description of a protocol, as `frazil protocols NAME --json` prints it.
+[[nodiscard]] Json describe(const Protocol& protocol);
+
+namespace detail {
+
+template <class T>
+struct PortType { using Record = T; static constexpr bool optional = false, many = false; };
+template <class T>
+struct PortType<std::optional<T>> { using Record = T; static constexpr bool optional = true, many = false; };
+template <class T>
+struct PortType<std::vector<T>> { using Record = T; static constexpr bool optional = false, many = true; };
+
+template <class T>
+std::vector<PortInfo> ports_of() {
+  std::vector<PortInfo> list;
+  if constexpr (Ported<T>) {
+    std::apply([&](const auto&... p) {
+      (([&] {
+         using Member = std::remove_cvref_t<decltype(std::declval<T>().*(p.member))>;
+         using Type = PortType<Member>;
+         list.push_back({std::string(p.name), std::string(Type::Record::kind), Type::optional, Type::many});
+       }()), ...);
+    }, T::ports());
+  } else {
+    list.push_back({default_port(T::kind), std::string(T::kind), false, false});
+  }
+  return list;
+}
+
+const std::vector<Json>* find_port(const Records& records, std::string_view name);
+
+template <class T>
+T input_from(const Records& records, std::size_t index) {
+  const auto one = [&](std::string_view name, bool optional) -> const Json* {
+    const auto* list = find_port(records, name);
+    if (list == nullptr || index >= list->size()) {
+      if (optional) return nullptr;
+      throw Error(ErrorCode::bug, "input port {} has no record {}", name, index);
+    }
+    return &(*list)[index];
+  };
+  if constexpr (Ported<T>) {
+    T input{};
+    std::apply([&](const auto&... p) {
+      (([&] {
+         using Member = std::remove_cvref_t<decltype(input.*(p.member))>;
+         using Type = PortType<Member>;
+         if constexpr (Type::many) {
+           if (const auto* list = find_port(records, p.name))
+             for (const auto& json : *list) (input.*(p.member)).push_back(record_from_json<typename Type::Record>(json));
+         } else if (const auto* json = one(p.name, Type::optional)) {
+           input.*(p.member) = record_from_json<typename Type::Record>(*json);
+         }
+       }()), ...);
+    }, T::ports());
+    return input;
+  } else {
+    return record_from_json<T>(*one(default_port(T::kind), false));
+  }
+}
+
+template <class T>
+Records output_to(const T& output) {
+  Records records;
+  if constexpr (Ported<T>) {
+    std::apply([&](const auto&... p) {
+      (([&] {
+         using Member = std::remove_cvref_t<decltype(output.*(p.member))>;
+         using Type = PortType<Member>;
+         std::vector<Json> list;
+         if constexpr (Type::many) {
+           for (const auto& record : output.*(p.member)) list.push_back(record_to_json(record));
+         } else if constexpr (Type::optional) {
+           if (output.*(p.member)) list.push_back(record_to_json(*(output.*(p.member))));
+         } else {
+           list.push_back(record_to_json(output.*(p.member)));
+         }
+         records.emplace_back(std::string(p.name), std::move(list));
+       }()), ...);
+    }, T::ports());
+  } else {
+    records.emplace_back(default_port(T::kind), std::vector<Json>{record_to_json(output)});
+  }
+  return records;
+}
+
+template <class P>
+typename P::Params parse_params(const Json& json) {
+  std::vector<std::string> problems;
+  auto params = params_from_json<typename P::Params>(json, problems);
+  if (!problems.empty()) {
+    std::string all;
+    for (const auto& problem : problems) all += (all.empty() ? "" : "; ") + problem;
+    throw Error(ErrorCode::bad_input, "{}: {}", P::info.name, all);
+  }
+  return params;
+}
+
+}  // namespace detail
+
+/// Erases the types of protocol P.
+template <class P>
+Protocol make_protocol() {
+  using Input = typename P::Input;
+  using Output = typename P::Output;
+  constexpr bool is_fold = requires(const P& p, const Output* o, const std::vector<Input>& b, Context& c) { p.fold(o, b, c); };
+  constexpr bool is_filter = std::is_same_v<Output, Decision>;
+  Protocol protocol;
+  protocol.name = P::info.name;
+  protocol.title = P::info.title;
+  protocol.cites = P::info.cites;
+  protocol.help = P::info.help;
+  protocol.thin = P::info.thin;
+  protocol.version = P::info.version;
+  protocol.state = P::info.state;
+  protocol.shape = is_fold ? Shape::fold : is_filter ? Shape::filter : Shape::map;
+  protocol.inputs = detail::ports_of<Input>();
+  if constexpr (is_filter)
+    protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false}, {"set_aside", protocol.inputs.front().kind, true, false}};
+  else
+    protocol.outputs = detail::ports_of<Output>();
+  protocol.params = describe<typename P::Params>();
+  protocol.check = [](const Json& json) {
+    std::vector<std::string> problems;
+    (void)params_from_json<typename P::Params>(json, problems);
+    return problems;
+  };
+  protocol.key = [](const Json& json) { return result_key(detail::parse_params<P>(json)); };
+  protocol.run = [](const Json& json, const Records& inputs, const Records* previous, Context& context) -> Records {
+    const P instance{detail::parse_params<P>(json)};
+    if constexpr (is_fold) {
+      std::optional<Output> last;
+      if (previous != nullptr) last = detail::input_from<Output>(*previous, 0);
+      std::vector<Input> batch;
+      const auto* first = inputs.empty() ? nullptr : &inputs.front().second;
+      for (std::size_t i = 0; first != nullptr && i < first->size(); ++i) batch.push_back(detail::input_from<Input>(inputs, i));
+      return detail::output_to(instance.fold(last ? &*last : nullptr, batch, context));
+    } else {
+      const auto output = instance.process(detail::input_from<Input>(inputs, 0), context);
+      if constexpr (is_filter) return {{"decision", {record_to_json(output)}}};
+      else return detail::output_to(output);
+    }
+  };
+  protocol.memory_mib = [](const Json& json, const Records& inputs) -> int {
+    if constexpr (requires(const P& p, const Input& i) { { p.memory_mib(i) } -> std::convertible_to<int>; }) {
+      if constexpr (!is_fold) return P{detail::parse_params<P>(json)}.memory_mib(detail::input_from<Input>(inputs, 0));
+    }
+    (void)json; (void)inputs;
+    return 512;
+  };
+  return protocol;
+}
+
+}  // namespace frazil::flow

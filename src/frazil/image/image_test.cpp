@@ -1,0 +1,126 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "frazil/base/random.hpp"
+#include "frazil/image/ops.hpp"
+
+namespace frazil {
+namespace {
+
+Image noise(int nx, int ny, std::uint64_t seed) {
+  Rng rng(seed);
+  Image image(nx, ny, 1.5_A);
+  for (auto& v : image.pixels()) v = static_cast<float>(rng.normal());
+  return image;
+}
+
+double largest_difference(const Image& a, const Image& b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(a.pixels()[i]) - b.pixels()[i]));
+  return worst;
+}
+
+TEST(Fft, EqualsTheDirectSum) {
+  const auto image = noise(12, 10, 1);
+  const auto spectrum = fft(image);
+  for (int iy = 0; iy < 10; ++iy)
+    for (int ix = 0; ix < spectrum.columns(); ++ix) {
+      std::complex<double> sum = 0;
+      for (int y = 0; y < 10; ++y)
+        for (int x = 0; x < 12; ++x)
+          sum += static_cast<double>(image(x, y)) * std::polar(1.0, -2 * std::numbers::pi * (ix * x / 12.0 + iy * y / 10.0));
+      EXPECT_NEAR(std::abs(sum - std::complex<double>(spectrum(ix, iy))), 0, 1e-4);
+    }
+}
+
+TEST(Fft, ComesBackForOddAndEvenSides) {
+  for (const auto& [nx, ny] : {std::pair{16, 16}, {15, 18}, {33, 7}, {1, 5}}) {
+    const auto image = noise(nx, ny, 2);
+    EXPECT_LT(largest_difference(image, ifft(fft(image))), 1e-5) << nx << " x " << ny;
+  }
+}
+
+TEST(Fft, VolumeComesBack) {
+  Volume volume(8, 10, 6);
+  Rng rng(4);
+  for (auto& v : volume.voxels()) v = static_cast<float>(rng.normal());
+  const auto back = ifft(fft(volume));
+  for (std::size_t i = 0; i < volume.size(); ++i) EXPECT_NEAR(volume.voxels()[i], back.voxels()[i], 1e-5);
+}
+
+TEST(Fft, GoodSizesAreEvenAndSmooth) {
+  EXPECT_EQ(good_size(4092), 4096);
+  EXPECT_EQ(good_size(1023), 1024);
+  EXPECT_EQ(good_size(7), 8);
+}
+
+TEST(FourierShift, MovesByWholePixels) {
+  const auto image = noise(16, 12, 3);
+  auto spectrum = fft(image);
+  fourier_shift(spectrum, 3, -2);
+  const auto moved = ifft(spectrum);
+  for (int y = 0; y < 12; ++y)
+    for (int x = 0; x < 16; ++x) EXPECT_NEAR(moved((x + 3) % 16, (y + 10) % 12), image(x, y), 1e-5);
+}
+
+TEST(FourierResize, KeepsMeanAndUndoesPadding) {
+  auto image = noise(24, 20, 5);
+  for (auto& v : image.pixels()) v += 3;
+  const auto large = fourier_resize(image, 48, 40);
+  EXPECT_DOUBLE_EQ(large.pixel_size.value(), 0.75);
+  EXPECT_NEAR(statistics(large).mean, statistics(image).mean, 1e-5);
+  // Nyquist is the one frequency that a padded transform shares out differently.
+  const auto smooth = band_pass(image, 0_A, 4_A);
+  EXPECT_LT(largest_difference(fourier_resize(fourier_resize(smooth, 48, 40), 24, 20), smooth), 1e-4);
+}
+
+TEST(FourierResize, VolumeKeepsMean) {
+  Volume volume(16, 16, 16, 2_A);
+  Rng rng(6);
+  for (auto& v : volume.voxels()) v = static_cast<float>(1 + rng.normal());
+  const auto small = fourier_resize(volume, 8);
+  EXPECT_NEAR(statistics(small.voxels()).mean, statistics(volume.voxels()).mean, 1e-5);
+  EXPECT_DOUBLE_EQ(small.pixel_size.value(), 4.0);
+}
+
+TEST(Bin, AveragesBlocks) {
+  const auto image = noise(9, 8, 7);
+  const auto small = bin(image, 2, image.pixel_size);
+  EXPECT_EQ(small.nx(), 4);
+  EXPECT_NEAR(small(1, 2), (image(2, 4) + image(3, 4) + image(2, 5) + image(3, 5)) / 4, 1e-6);
+}
+
+TEST(Statistics, LeavesNaNOutAndCountsThem) {
+  auto image = noise(64, 64, 8);
+  image(3, 3) = std::nanf("");
+  const auto s = statistics(image);
+  EXPECT_EQ(s.not_finite, 1u);
+  EXPECT_NEAR(s.mean, 0, 0.1);
+  EXPECT_NEAR(s.stddev, 1, 0.05);
+}
+
+TEST(NormaliseBackground, GivesZeroMeanUnitDeviationOutside) {
+  auto image = noise(64, 64, 9);
+  for (auto& v : image.pixels()) v = 5 + 3 * v;
+  image(32, 32) = 1000;
+  normalise_background(image, 20);
+  double sum = 0, squares = 0, n = 0;
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x)
+      if (std::hypot(x - 32, y - 32) > 20) { sum += image(x, y); squares += image(x, y) * image(x, y); ++n; }
+  EXPECT_NEAR(sum / n, 0, 1e-5);
+  EXPECT_NEAR(squares / n, 1, 1e-5);
+}
+
+TEST(BandPass, KeepsWhatLiesInside) {
+  Image image(64, 64, 1_A);
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x) image(x, y) = static_cast<float>(std::cos(2 * std::numbers::pi * x / 8) + std::cos(2 * std::numbers::pi * x / 64));
+  const auto filtered = band_pass(image, 32_A, 4_A);
+  for (int x = 0; x < 64; ++x) EXPECT_NEAR(filtered(x, 10), std::cos(2 * std::numbers::pi * x / 8), 1e-4);
+}
+
+}  // namespace
+}  // namespace frazil

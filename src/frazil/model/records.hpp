@@ -1,0 +1,221 @@
+// The records that flow between steps: movie, micrograph, motion, CTF fit, coordinates, particles, classes, volume.
+// File paths are relative to the project folder inside a project, and as given when a step runs alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "frazil/model/optics.hpp"
+
+namespace frazil {
+
+/// A recorded movie with what is known of how it was recorded.
+struct Movie {
+  static constexpr std::string_view kind = "Movie";
+  std::string path;         ///< file with the frames
+  std::string name;         ///< file name without folders: names the derived files
+  int nx = 0, ny = 0, frames = 0;
+  Angstrom pixel_size = 1_A;
+  Optics optics;
+  Dose dose_per_frame{};    ///< zero: unknown
+  Dose pre_exposure{};
+  std::string gain;         ///< file, empty: none
+  std::string defects;      ///< file, empty: none
+
+  static constexpr auto fields() {
+    using P = Movie;
+    return std::tuple(field(&P::path, "path", "File with the frames").star("rlnMicrographMovieName"), field(&P::name, "name", "File name"),
+                      field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"), field(&P::frames, "frames", "Number of frames"),
+                      field(&P::pixel_size, "pixel_size", "Size of a pixel at the specimen").range(0.05_A, 100_A).star("rlnMicrographOriginalPixelSize"),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown").range(0_e_per_A2, 100_e_per_A2),
+                      field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2).star("rlnMicrographPreExposure"),
+                      field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"), field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"));
+  }
+};
+
+/// A summed (or single) image of one area.
+struct Micrograph {
+  static constexpr std::string_view kind = "Micrograph";
+  std::string path;
+  std::string name;  ///< of the movie or image it comes from
+  int nx = 0, ny = 0;
+  Angstrom pixel_size = 1_A;
+  Optics optics;
+  bool dose_weighted = false;
+  std::string thumbnail;  ///< picture, empty: none
+
+  static constexpr auto fields() {
+    using P = Micrograph;
+    return std::tuple(field(&P::path, "path", "Image file").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"), field(&P::nx, "nx", "Columns"),
+                      field(&P::ny, "ny", "Rows"), field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A).star("rlnMicrographPixelSize"),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"), field(&P::thumbnail, "thumbnail", "Small picture"));
+  }
+};
+
+/// How the specimen moved during a movie.
+struct Motion {
+  static constexpr std::string_view kind = "Motion";
+  std::string movie, micrograph, micrograph_dw;
+  int frames = 0;
+  Angstrom pixel_size = 1_A;                        ///< of the movie
+  std::vector<std::vector<double>> shifts_px;       ///< [frame][x, y]; first frame zero; moves the frame onto the reference
+  double shift_sigma_px = 0;                        ///< standard error of one shift component
+  Angstrom total_path{}, net_drift{}, max_step{};   ///< of the smoothed path
+  Angstrom local_amplitude{};                       ///< RMS of the local part of the field, 0 when global only
+  std::string motion_field, local_model, spectra;   ///< files; empty: none
+  std::string star, plot;                           ///< RELION motion STAR, picture
+  Dose dose{};                                      ///< total
+  Seconds seconds{};
+
+  static constexpr auto fields() {
+    using P = Motion;
+    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"), field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum"),
+                      field(&P::frames, "frames", "Frames used"), field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
+                      field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
+                      field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"), field(&P::total_path, "total_path", "Length of the smoothed path"),
+                      field(&P::net_drift, "net_drift", "Distance from first to last frame"), field(&P::max_step, "max_step", "Largest step between frames"),
+                      field(&P::local_amplitude, "local_amplitude", "RMS of local motion"), field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
+                      field(&P::local_model, "local_model", "File with RELION's third-order model"), field(&P::spectra, "spectra", "File with power spectra of frame groups"),
+                      field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
+                      field(&P::dose, "dose", "Exposure of the frames used"), field(&P::seconds, "seconds", "Time taken").runtime());
+  }
+};
+
+/// A CTF estimate and how far to trust it.
+struct CtfFit {
+  static constexpr std::string_view kind = "CtfFit";
+  std::string micrograph;  ///< image the values belong to
+  std::string name;
+  Angstrom pixel_size = 1_A;
+  Optics optics;
+  Angstrom defocus_u{}, defocus_v{};
+  Degrees astigmatism_angle{}, phase_shift{};
+  Angstrom fit_resolution{};
+  double score = 0;
+  Angstrom sigma_defocus{};
+  double iceness = 0;
+  Angstrom2 b_factor{};
+  Degrees tilt{};
+  std::string method, power_spectrum, star;  ///< estimator; picture of measured and model; STAR row
+  std::string profile;                       ///< JSON file with radial profile, model and correlation
+  Seconds seconds{};
+
+  [[nodiscard]] Ctf ctf() const { return {defocus_u, defocus_v, astigmatism_angle, phase_shift, Angstrom2(0)}; }
+
+  static constexpr auto fields() {
+    using P = CtfFit;
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the image").star("rlnMicrographPixelSize"), field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::defocus_u, "defocus_u", "Larger defocus").star("rlnDefocusU"), field(&P::defocus_v, "defocus_v", "Smaller defocus").star("rlnDefocusV"),
+                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U").star("rlnDefocusAngle"),
+                      field(&P::phase_shift, "phase_shift", "Phase plate").star("rlnPhaseShift"),
+                      field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree").star("rlnCtfMaxResolution"),
+                      field(&P::score, "score", "Agreement of rings and model, 0 to 1").star("rlnCtfFigureOfMerit"),
+                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"), field(&P::iceness, "iceness", "Ice ring over its background"),
+                      field(&P::b_factor, "b_factor", "Decay of the rings"), field(&P::tilt, "tilt", "Specimen tilt"),
+                      field(&P::method, "method", "Estimator"), field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
+                      field(&P::profile, "profile", "Radial profile"), field(&P::seconds, "seconds", "Time taken").runtime());
+  }
+};
+
+/// Particle positions of one micrograph.
+struct Coordinates {
+  static constexpr std::string_view kind = "Coordinates";
+  std::string micrograph, name;
+  std::string coordinates;  ///< STAR file with rlnCoordinateX/Y
+  int count = 0;
+  Angstrom diameter{};
+  Angstrom pixel_size = 1_A;
+  std::string picture;
+
+  static constexpr auto fields() {
+    using P = Coordinates;
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
+                      field(&P::coordinates, "coordinates", "STAR file").star("rlnMicrographCoordinates"), field(&P::count, "count", "Number of positions"),
+                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::pixel_size, "pixel_size", "Pixel of the image"),
+                      field(&P::picture, "picture", "Positions drawn on the image"));
+  }
+};
+
+/// All particles cut from one micrograph: one STAR file and one stack.
+struct Particles {
+  static constexpr std::string_view kind = "Particles";
+  std::string star, stack;
+  std::string micrograph, name;
+  int count = 0;
+  int box = 0;              ///< pixels
+  Angstrom pixel_size = 1_A;  ///< of the stack
+  Angstrom diameter{};
+  Optics optics;
+
+  static constexpr auto fields() {
+    using P = Particles;
+    return std::tuple(field(&P::star, "star", "STAR file of the particles"), field(&P::stack, "stack", "Image stack"), field(&P::micrograph, "micrograph", "Image"),
+                      field(&P::name, "name", "Name of the area"), field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"));
+  }
+};
+
+/// One version of a growing 2D classification.
+struct Classes {
+  static constexpr std::string_view kind = "Classes";
+  std::string star, averages, particles;  ///< classes.star, averages.mrcs, particles.star
+  std::string state;                      ///< what the next version starts from
+  int version = 0, classes = 0, particle_count = 0, box = 0;
+  Angstrom pixel_size = 1_A;
+  Angstrom diameter{};
+  std::vector<int> counts;                  ///< particles in each class
+  std::vector<Angstrom> resolution;         ///< of each class
+  std::vector<int> selected;                ///< 1: kept, 0: set aside, per class; empty before selection
+  std::vector<std::string> reasons;         ///< why not kept, per class; empty before selection
+
+  static constexpr auto fields() {
+    using P = Classes;
+    return std::tuple(field(&P::star, "star", "classes.star"), field(&P::averages, "averages", "averages.mrcs"), field(&P::particles, "particles", "particles.star with class, angle and shift"),
+                      field(&P::state, "state", "State of the classification"), field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
+                      field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"), field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
+                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"), field(&P::resolution, "resolution", "Resolution of each class"),
+                      field(&P::selected, "selected", "Kept (1) or set aside (0)"), field(&P::reasons, "reasons", "Why a class is set aside"));
+  }
+};
+
+/// A density map.
+struct VolumeMap {
+  static constexpr std::string_view kind = "Volume";
+  std::string volume;
+  std::string half1, half2;  ///< half maps, empty: none
+  int box = 0;
+  Angstrom pixel_size = 1_A;
+  double score = 0;
+  Angstrom resolution{};     ///< where the halves (or odd/even batches) agree
+  int particle_count = 0;
+  std::string symmetry = "c1";
+  std::string star;          ///< particles with poses
+  std::string fsc;           ///< JSON file with the curve
+
+  static constexpr auto fields() {
+    using P = VolumeMap;
+    return std::tuple(field(&P::volume, "volume", "MRC map"), field(&P::half1, "half1", "Half map 1"), field(&P::half2, "half2", "Half map 2"), field(&P::box, "box", "Side in voxels"),
+                      field(&P::pixel_size, "pixel_size", "Voxel"), field(&P::score, "score", "How well the particles agree with the map"), field(&P::resolution, "resolution", "Agreement of the halves"),
+                      field(&P::particle_count, "particle_count", "Particles used"), field(&P::symmetry, "symmetry", "Point group"), field(&P::star, "star", "Particles with poses"), field(&P::fsc, "fsc", "FSC curve"));
+  }
+};
+
+/// Outcome of a step that accepts an item or sets it aside.
+struct Decision {
+  bool accepted = true;
+  std::string rule;    ///< name of the criterion that decided ("max_step_A"); of the tightest one when accepted
+  double value = 0, limit = 0;
+  std::string reason;  ///< one sentence for people, empty when accepted
+
+  static constexpr auto fields() {
+    using P = Decision;
+    return std::tuple(field(&P::accepted, "accepted", "Kept"), field(&P::rule, "rule", "Criterion"), field(&P::value, "value", "Measured"),
+                      field(&P::limit, "limit", "Limit"), field(&P::reason, "reason", "Why not"));
+  }
+};
+
+}  // namespace frazil

@@ -1,0 +1,70 @@
+#include "frazil/params/fields.hpp"
+
+#include <charconv>
+
+namespace frazil {
+
+Json json_schema(const std::vector<FieldInfo>& fields) {
+  Json properties = Json::object();
+  Json required = Json::array();
+  for (const auto& field : fields) {
+    Json entry = {{"type", field.type}, {"title", field.name}, {"description", field.help}, {"default", field.default_value}};
+    if (!field.unit.empty()) entry["x-unit"] = field.unit;
+    if (field.low) entry["minimum"] = *field.low;
+    if (field.high) entry["maximum"] = *field.high;
+    if (!field.choices.empty()) entry["enum"] = field.choices;
+    if (field.advanced) entry["x-advanced"] = true;
+    if (field.runtime) entry["x-runtime"] = true;
+    if (field.required) required.push_back(field.name);
+    properties[field.name] = std::move(entry);
+  }
+  return {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"type", "object"}, {"properties", properties},
+          {"required", required}, {"additionalProperties", false}};
+}
+
+std::string markdown_table(const std::vector<FieldInfo>& fields) {
+  std::string table = "| parameter | default | unit | range | meaning |\n|---|---|---|---|---|\n";
+  for (const auto& field : fields) {
+    std::string range;
+    if (field.low) range = fmt::format("{:g} – {:g}", *field.low, *field.high);
+    for (const auto& choice : field.choices) range += (range.empty() ? "" : ", ") + choice;
+    table += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, field.required ? "required" : field.default_value.dump(), field.unit, range, field.help);
+  }
+  return table;
+}
+
+std::string flag_of(std::string_view name) {
+  std::string flag = "--" + std::string(name);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+Json parse_value(const FieldInfo& field, const std::string& text) {
+  const auto refuse = [&](std::string_view wanted) {
+    return Error(ErrorCode::bad_input, "{} must be {}, not '{}'", flag_of(field.name), wanted, text);
+  };
+  if (text.empty() && field.default_value.is_null()) return nullptr;
+  if (field.type == "string") return text;
+  if (field.type == "boolean") {
+    if (text == "true" || text == "1" || text == "yes" || text == "on") return true;
+    if (text == "false" || text == "0" || text == "no" || text == "off") return false;
+    throw refuse("true or false");
+  }
+  if (field.type == "integer") {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) throw refuse("a whole number");
+    return value;
+  }
+  if (field.type == "number") {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) throw refuse("a number");
+    return value;
+  }
+  auto json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw refuse("JSON of type " + field.type);
+  return json;
+}
+
+}  // namespace frazil

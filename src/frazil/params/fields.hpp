@@ -1,0 +1,320 @@
+// Fields declared once: name, unit, range and help of each member of a struct, from which flags, JSON, schema, tables and hashes follow.
+//
+//   struct FitParams {
+//     Angstrom min_resolution = 30_A;
+//     static constexpr auto fields() {
+//       using P = FitParams;
+//       return std::tuple(field(&P::min_resolution, "min_resolution", "Lowest resolution used").range(10_A, 100_A));
+//     }
+//   };
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "frazil/base/error.hpp"
+#include "frazil/base/units.hpp"
+
+namespace frazil {
+
+using Json = nlohmann::json;
+
+template <class T>
+struct is_quantity : std::false_type {};
+template <class U>
+struct is_quantity<Quantity<U>> : std::true_type {};
+
+template <class T>
+struct is_optional : std::false_type {};
+template <class T>
+struct is_optional<std::optional<T>> : std::true_type {};
+
+/// An enum that takes part in fields specialises this: `static constexpr std::array names{"log", "dog"};`, in order.
+template <class E>
+struct EnumNames;
+
+template <class T>
+concept NamedEnum = std::is_enum_v<T> && requires { EnumNames<T>::names.size(); };
+
+template <class S>
+concept Described = requires { S::fields(); };
+
+/// One member of a struct, described.
+template <class S, class T>
+struct Field {
+  using Value = T;
+  T S::*member;
+  std::string_view name;
+  std::string_view help;
+  std::optional<double> low{}, high{};
+  bool is_advanced = false;
+  bool is_runtime = false;
+  bool is_required = false;
+  std::string_view star_label{};
+  double star_factor = 1;
+
+  /// Values outside [a, b] are refused, with the range in the message.
+  constexpr Field range(T a, T b) const {
+    auto copy = *this;
+    if constexpr (is_quantity<T>::value) {
+      copy.low = a.value();
+      copy.high = b.value();
+    } else {
+      copy.low = static_cast<double>(a);
+      copy.high = static_cast<double>(b);
+    }
+    return copy;
+  }
+  /// Hidden in short forms and short help.
+  constexpr Field advanced() const { auto copy = *this; copy.is_advanced = true; return copy; }
+  /// Cannot change the result, and so stays out of the reuse key.
+  constexpr Field runtime() const { auto copy = *this; copy.is_runtime = true; return copy; }
+  /// Has no useful default: the user must give it.
+  constexpr Field required() const { auto copy = *this; copy.is_required = true; return copy; }
+  /// Column of a RELION STAR table that holds this value, multiplied by `factor`.
+  constexpr Field star(std::string_view label, double factor = 1) const {
+    auto copy = *this;
+    copy.star_label = label;
+    copy.star_factor = factor;
+    return copy;
+  }
+};
+
+template <class S, class T>
+constexpr Field<S, T> field(T S::*member, std::string_view name, std::string_view help) {
+  return {member, name, help};
+}
+
+/// What a field looks like from outside, without its type: drives flags, forms, schema and documentation.
+struct FieldInfo {
+  std::string name, help, type;  ///< type: boolean, integer, number, string, array, object
+  std::string unit, suffix;      ///< "Å" and "_A", both empty for a plain number
+  Json default_value;
+  std::optional<double> low, high;
+  std::vector<std::string> choices;
+  bool advanced = false, runtime = false, required = false;
+  std::string star_label;
+};
+
+namespace detail {
+
+template <class T>
+constexpr std::string_view suffix_of() {
+  if constexpr (is_quantity<T>::value) {
+    return []<class U>(const Quantity<U>*) { return std::string_view(U::suffix); }(static_cast<const T*>(nullptr));
+  } else if constexpr (is_optional<T>::value) {
+    return suffix_of<typename T::value_type>();
+  } else if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string>) {
+    return suffix_of<typename T::value_type>();
+  } else {
+    return {};
+  }
+}
+
+template <class T>
+constexpr std::string_view symbol_of() {
+  if constexpr (is_quantity<T>::value) {
+    return []<class U>(const Quantity<U>*) { return std::string_view(U::symbol); }(static_cast<const T*>(nullptr));
+  } else if constexpr (is_optional<T>::value) {
+    return symbol_of<typename T::value_type>();
+  } else if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string>) {
+    return symbol_of<typename T::value_type>();
+  } else {
+    return {};
+  }
+}
+
+template <class T>
+Json value_to_json(const T& value) {
+  if constexpr (is_quantity<T>::value) {
+    return value.value();
+  } else if constexpr (is_optional<T>::value) {
+    return value ? value_to_json(*value) : Json();
+  } else if constexpr (NamedEnum<T>) {
+    return std::string(EnumNames<T>::names.at(static_cast<std::size_t>(value)));
+  } else if constexpr (std::is_arithmetic_v<T> || std::is_convertible_v<T, std::string>) {
+    return value;
+  } else if constexpr (Described<T>) {
+    Json object = Json::object();
+    std::apply([&](const auto&... f) { ((object[std::string(f.name) + std::string(suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>())] = value_to_json(value.*f.member)), ...); }, T::fields());
+    return object;
+  } else {
+    Json list = Json::array();
+    for (const auto& element : value) list.push_back(value_to_json(element));
+    return list;
+  }
+}
+
+/// Reads `json` into `value`; returns what is wrong, empty if nothing.
+template <class T>
+std::string value_from_json(const Json& json, T& value) {
+  if constexpr (is_quantity<T>::value) {
+    if (!json.is_number()) return "must be a number";
+    value = T(json.get<double>());
+  } else if constexpr (is_optional<T>::value) {
+    if (json.is_null() || json == "") { value.reset(); return {}; }
+    typename T::value_type inner{};
+    auto problem = value_from_json(json, inner);
+    if (problem.empty()) value = inner;
+    return problem;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if (!json.is_boolean()) return "must be true or false";
+    value = json.get<bool>();
+  } else if constexpr (NamedEnum<T>) {
+    std::string choices;
+    for (std::size_t i = 0; i < EnumNames<T>::names.size(); ++i) {
+      if (json == EnumNames<T>::names[i]) { value = static_cast<T>(i); return {}; }
+      choices += (i == 0 ? "" : ", ") + std::string(EnumNames<T>::names[i]);
+    }
+    return "must be one of " + choices;
+  } else if constexpr (std::is_integral_v<T>) {
+    const bool whole = json.is_number_integer() || (json.is_number_float() && json.get<double>() == static_cast<double>(static_cast<std::int64_t>(json.get<double>())));
+    if (!whole) return "must be a whole number";
+    value = static_cast<T>(json.is_number_integer() ? json.get<std::int64_t>() : static_cast<std::int64_t>(json.get<double>()));
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (json.is_null()) { value = std::numeric_limits<T>::quiet_NaN(); return {}; }  // JSON has no NaN
+    if (!json.is_number()) return "must be a number";
+    value = json.get<T>();
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (!json.is_string()) return "must be text";
+    value = json.get<std::string>();
+  } else if constexpr (Described<T>) {
+    if (!json.is_object()) return "must be an object";
+    std::string problem;
+    std::apply([&](const auto&... f) {
+      (([&] {
+         const auto key = std::string(f.name) + std::string(suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>());
+         if (!json.contains(key) || !problem.empty()) return;
+         problem = value_from_json(json.at(key), value.*f.member);
+         if (!problem.empty()) problem = key + " " + problem;
+       }()), ...);
+    }, T::fields());
+    return problem;
+  } else {
+    if (!json.is_array()) return "must be a list";
+    if constexpr (requires { value.resize(json.size()); }) value.resize(json.size());
+    if (value.size() != json.size()) return "has the wrong number of entries";
+    for (std::size_t i = 0; i < json.size(); ++i)
+      if (auto problem = value_from_json(json[i], value[i]); !problem.empty()) return "entry " + std::to_string(i) + " " + problem;
+  }
+  return {};
+}
+
+template <class T>
+std::string json_type() {
+  if constexpr (is_optional<T>::value) return json_type<typename T::value_type>();
+  else if constexpr (std::is_same_v<T, bool>) return "boolean";
+  else if constexpr (NamedEnum<T> || std::is_same_v<T, std::string>) return "string";
+  else if constexpr (std::is_integral_v<T>) return "integer";
+  else if constexpr (is_quantity<T>::value || std::is_floating_point_v<T>) return "number";
+  else if constexpr (Described<T>) return "object";
+  else return "array";
+}
+
+}  // namespace detail
+
+/// The fields of S with types erased, defaults taken from a default-constructed S.
+template <Described S>
+std::vector<FieldInfo> describe() {
+  const S defaults{};
+  std::vector<FieldInfo> list;
+  std::apply([&](const auto&... f) {
+    (([&] {
+       using T = typename std::remove_cvref_t<decltype(f)>::Value;
+       FieldInfo info{std::string(f.name), std::string(f.help), detail::json_type<T>(), std::string(detail::symbol_of<T>()),
+                      std::string(detail::suffix_of<T>()), detail::value_to_json(defaults.*f.member), f.low, f.high, {},
+                      f.is_advanced, f.is_runtime, f.is_required, std::string(f.star_label)};
+       if constexpr (NamedEnum<T>)
+         for (const auto name : EnumNames<T>::names) info.choices.emplace_back(name);
+       list.push_back(std::move(info));
+     }()), ...);
+  }, S::fields());
+  return list;
+}
+
+/// A record as it stands in `--json` lines and in the store: keys end in the unit ("defocus_u_A").
+template <Described S>
+Json record_to_json(const S& record) { return detail::value_to_json(record); }
+
+/// Inverse of record_to_json; unknown keys are ignored, missing ones keep their default. @throws Error(bad_input)
+template <Described S>
+S record_from_json(const Json& json) {
+  S record{};
+  if (const auto problem = detail::value_from_json(json, record); !problem.empty())
+    throw Error(ErrorCode::bad_input, "record: {}", problem);
+  return record;
+}
+
+/// Parameters as plain JSON: keys are the names, without unit.
+template <Described S>
+Json params_to_json(const S& params) {
+  Json object = Json::object();
+  std::apply([&](const auto&... f) { ((object[std::string(f.name)] = detail::value_to_json(params.*f.member)), ...); }, S::fields());
+  return object;
+}
+
+/// Reads parameters; appends one sentence for each unknown key, wrong type, value out of range, and whatever
+/// a `std::vector<std::string> check(const S&)` found by argument-dependent lookup reports.
+template <Described S>
+S params_from_json(const Json& json, std::vector<std::string>& problems) {
+  S params{};
+  if (!json.is_object()) {
+    if (!json.is_null()) problems.push_back("parameters must be an object");
+    return params;
+  }
+  std::vector<std::string> known;
+  std::apply([&](const auto&... f) {
+    (([&] {
+       using T = typename std::remove_cvref_t<decltype(f)>::Value;
+       const std::string name(f.name);
+       known.push_back(name);
+       if (!json.contains(name)) {
+         if (f.is_required) problems.push_back(name + " is missing: " + std::string(f.help));
+         return;
+       }
+       const auto& value = json.at(name);
+       if (auto problem = detail::value_from_json(value, params.*f.member); !problem.empty()) {
+         problems.push_back(name + " " + problem + ", not " + value.dump());
+         return;
+       }
+       if (value.is_number() && f.low && (value.get<double>() < *f.low || value.get<double>() > *f.high || value.get<double>() != value.get<double>()))
+         problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", name, *f.low, *f.high, detail::symbol_of<T>(), value.dump()));
+     }()), ...);
+  }, S::fields());
+  for (const auto& [key, value] : json.items())
+    if (std::find(known.begin(), known.end(), key) == known.end()) problems.push_back(key + " is not a parameter");
+  if constexpr (requires { check(params); })
+    for (auto& problem : check(params)) problems.push_back(std::move(problem));
+  return params;
+}
+
+/// The part of the parameters that can change a result, in canonical text: goes into the reuse key.
+template <Described S>
+std::string result_key(const S& params) {
+  Json object = Json::object();
+  std::apply([&](const auto&... f) {
+    ((f.is_runtime ? void() : void(object[std::string(f.name)] = detail::value_to_json(params.*f.member))), ...);
+  }, S::fields());
+  return object.dump();
+}
+
+/// JSON Schema (2020-12) of an object with these fields.
+[[nodiscard]] Json json_schema(const std::vector<FieldInfo>& fields);
+/// One Markdown table row a field: name, default, unit, range, help.
+[[nodiscard]] std::string markdown_table(const std::vector<FieldInfo>& fields);
+/// `--min-resolution` for min_resolution.
+[[nodiscard]] std::string flag_of(std::string_view name);
+/// Text of a flag turned into the JSON that the field's type asks for. @throws Error(bad_input)
+[[nodiscard]] Json parse_value(const FieldInfo& field, const std::string& text);
+
+}  // namespace frazil
