@@ -255,7 +255,7 @@ Protocol make_protocol() {
     protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false}, {"set_aside", protocol.inputs.front().kind, true, false}};
   else
     protocol.outputs = detail::ports_of<Output>();
-  protocol.params = describe<typename P::Params>();
+  protocol.params = frazil::describe<typename P::Params>();
   protocol.check = [](const Json& json) {
     std::vector<std::string> problems;
     (void)params_from_json<typename P::Params>(json, problems);
