@@ -107,6 +107,7 @@ struct Protocol {
   State state = State::first_version;
   Shape shape = Shape::map;
   std::vector<PortInfo> inputs, outputs;
+  std::string json_port;  ///< output port whose records are the --json lines of the protocol
   std::vector<FieldInfo> params;
   /// All problems of a parameter object, empty when it is good.
   std::function<std::vector<std::string>(const Json& params)> check;
@@ -255,6 +256,8 @@ Protocol make_protocol() {
     protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false}, {"set_aside", protocol.inputs.front().kind, true, false}};
   else
     protocol.outputs = detail::ports_of<Output>();
+  if constexpr (requires { P::json_port; }) protocol.json_port = P::json_port;
+  else protocol.json_port = is_filter ? "decision" : protocol.outputs.front().name;
   protocol.params = frazil::describe<typename P::Params>();
   protocol.check = [](const Json& json) {
     std::vector<std::string> problems;

@@ -1,4 +1,5 @@
 // The records that flow between steps: movie, micrograph, motion, CTF fit, coordinates, particles, classes, volume.
+// Records hold results, never times: what a task took is in the store and in the `seconds` of a --json line.
 // File paths are relative to the project folder inside a project, and as given when a step runs alone.
 #pragma once
 
@@ -67,7 +68,6 @@ struct Motion {
   std::string motion_field, local_model, spectra;   ///< files; empty: none
   std::string star, plot;                           ///< RELION motion STAR, picture
   Dose dose{};                                      ///< total
-  Seconds seconds{};
 
   static constexpr auto fields() {
     using P = Motion;
@@ -79,7 +79,7 @@ struct Motion {
                       field(&P::local_amplitude, "local_amplitude", "RMS of local motion"), field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
                       field(&P::local_model, "local_model", "File with RELION's third-order model"), field(&P::spectra, "spectra", "File with power spectra of frame groups"),
                       field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
-                      field(&P::dose, "dose", "Exposure of the frames used"), field(&P::seconds, "seconds", "Time taken").runtime());
+                      field(&P::dose, "dose", "Exposure of the frames used"));
   }
 };
 
@@ -100,7 +100,6 @@ struct CtfFit {
   Degrees tilt{};
   std::string method, power_spectrum, star;  ///< estimator; picture of measured and model; STAR row
   std::string profile;                       ///< JSON file with radial profile, model and correlation
-  Seconds seconds{};
 
   [[nodiscard]] Ctf ctf() const { return {defocus_u, defocus_v, astigmatism_angle, phase_shift, Angstrom2(0)}; }
 
@@ -116,7 +115,7 @@ struct CtfFit {
                       field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"), field(&P::iceness, "iceness", "Ice ring over its background"),
                       field(&P::b_factor, "b_factor", "Decay of the rings"), field(&P::tilt, "tilt", "Specimen tilt"),
                       field(&P::method, "method", "Estimator"), field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
-                      field(&P::profile, "profile", "Radial profile"), field(&P::seconds, "seconds", "Time taken").runtime());
+                      field(&P::profile, "profile", "Radial profile"));
   }
 };
 
