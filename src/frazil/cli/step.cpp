@@ -1,0 +1,252 @@
+#include "frazil/cli/step.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+#include <map>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/hash.hpp"
+#include "frazil/base/log.hpp"
+#include "frazil/base/parallel.hpp"
+#include "frazil/cli/options.hpp"
+#include "frazil/protocols/from_file.hpp"
+
+namespace frazil::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+volatile std::sig_atomic_t stop_asked = 0;
+
+/// Writes into a hidden folder beside the results; `commit` moves the finished files to their place.
+class FolderContext final : public flow::Context {
+ public:
+  FolderContext(fs::path folder, int threads, Rng rng) : folder_(std::move(folder)), threads_(threads), rng_(rng) {
+    work_ = folder_ / fmt::format(".frazil-{}", ::getpid());
+    make_folders(work_ / "out");
+  }
+  ~FolderContext() override {
+    std::error_code ignored;
+    fs::remove_all(work_, ignored);
+  }
+  FolderContext(const FolderContext&) = delete;
+  FolderContext& operator=(const FolderContext&) = delete;
+
+  fs::path output(std::string_view name) override { return work_ / "out" / name; }
+  std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
+  fs::path input(const std::string& reference) const override {
+    // A later port of the same item may read what an earlier part of the task has just written.
+    const auto fresh = work_ / "out" / fs::path(reference).filename();
+    return !fs::exists(reference) && fs::exists(fresh) ? fresh : fs::path(reference);
+  }
+  fs::path scratch() override {
+    make_folders(work_ / "scratch");
+    return work_ / "scratch";
+  }
+  int threads() const override { return threads_; }
+  Rng rng() const override { return rng_; }
+  void check_cancelled() const override {
+    if (stop_asked != 0) throw Error(ErrorCode::cancelled, "interrupted");
+  }
+  void progress(double, std::string_view) override {}
+
+  void commit() {
+    for (const auto& entry : fs::directory_iterator(work_ / "out")) {
+      std::error_code error;
+      fs::rename(entry.path(), folder_ / entry.path().filename(), error);
+      if (error) throw Error(ErrorCode::io, "{}: the result could not be moved to its place: {}", (folder_ / entry.path().filename()).string(), error.message());
+    }
+  }
+
+ private:
+  fs::path folder_, work_;
+  int threads_;
+  Rng rng_;
+};
+
+struct Job {
+  std::string area;
+  flow::Records inputs;
+};
+
+std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
+  std::vector<FieldInfo> flags = {option("output", "string", "Folder for the results (-o)"), option("json", "boolean", "One JSON line an item on standard output"),
+                                  option("threads", "integer", "Threads (default: all CPUs of this process)"), option("seed", "integer", "Seed of all random numbers (default 0)"),
+                                  option("isa", "string", "CPU target; avx2 is the one there is"), option("help", "boolean", "This text")};
+  const auto add = [&](const FieldInfo& field) {
+    if (std::none_of(flags.begin(), flags.end(), [&](const FieldInfo& f) { return f.name == field.name; })) flags.push_back(field);
+  };
+  for (const auto& field : protocol.params) add(field);
+  for (const auto& port : protocol.inputs) {
+    auto named = option(port.name, "string", "File with " + port.kind + " records, beside the positional ones");
+    named.advanced = true;
+    add(named);
+    for (auto field : protocols::settable_fields(port.kind)) {
+      field.default_value = nullptr;  // the file's own value, where it has one
+      add(field);
+    }
+  }
+  return flags;
+}
+
+void print_help(const flow::Protocol& protocol, const std::vector<FieldInfo>& flags) {
+  std::cout << "frazil " << protocol.name << " INPUT… -o DIR [--option value]…\n\n" << protocol.help << "\n";
+  if (!protocol.thin.empty()) std::cout << "Not there yet: " << protocol.thin << "\n";
+  if (!protocol.cites.empty()) std::cout << "Method: doi:" << protocol.cites << "\n";
+  std::cout << "\nInputs: ";
+  for (std::size_t i = 0; i < protocol.inputs.size(); ++i)
+    std::cout << (i > 0 ? ", " : "") << protocol.inputs[i].name << " (" << protocol.inputs[i].kind << (protocol.inputs[i].optional ? ", optional)" : ")");
+  std::cout << "\n\n" << help_text(flags, true);
+}
+
+/// Records of each port from the files, in the order given.
+std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol& protocol, const Parsed& parsed, const Json& settings) {
+  std::vector<std::vector<protocols::FileRecord>> ports(protocol.inputs.size());
+  const auto take = [&](std::size_t port, const std::string& path) {
+    for (auto& record : protocols::records_from_file(protocol.inputs[port].kind, path, settings)) ports[port].push_back(std::move(record));
+  };
+  for (std::size_t p = 0; p < ports.size(); ++p)
+    if (parsed.values.contains(protocol.inputs[p].name)) take(p, parsed.text(protocol.inputs[p].name));
+  for (const auto& path : parsed.positional) {
+    bool used = false;
+    for (std::size_t p = 0; p < ports.size(); ++p)
+      if (protocol.inputs.size() == 1 || protocols::may_hold(protocol.inputs[p].kind, path)) {
+        take(p, path);
+        used = true;
+      }
+    if (!used) throw Error(ErrorCode::bad_input, "{}: holds nothing that {} reads", path, protocol.name);
+  }
+  for (std::size_t p = 0; p < ports.size(); ++p)
+    if (ports[p].empty() && !protocol.inputs[p].optional)
+      throw Error(ErrorCode::bad_input, "no input file gives {} ({}); give one, or --{} FILE", protocol.inputs[p].name, protocol.inputs[p].kind, protocol.inputs[p].name);
+  return ports;
+}
+
+std::vector<Job> make_jobs(const flow::Protocol& protocol, const std::vector<std::vector<protocols::FileRecord>>& ports) {
+  std::vector<Job> jobs;
+  if (protocol.shape == flow::Shape::fold) {
+    Job job{"all", {}};
+    for (std::size_t p = 0; p < ports.size(); ++p) {
+      std::vector<Json> list;
+      for (const auto& record : ports[p]) list.push_back(record.record);
+      job.inputs.emplace_back(protocol.inputs[p].name, std::move(list));
+    }
+    jobs.push_back(std::move(job));
+    return jobs;
+  }
+  for (const auto& first : ports.front()) {
+    Job job{first.area, {{protocol.inputs.front().name, {first.record}}}};
+    for (std::size_t p = 1; p < ports.size(); ++p) {
+      std::vector<Json> matching;
+      for (const auto& other : ports[p])
+        if (other.area == first.area || (ports[p].size() == 1 && ports.front().size() == 1)) matching.push_back(other.record);
+      if (matching.empty() && !protocol.inputs[p].optional)
+        throw Error(ErrorCode::bad_input, "{}: no {} belong to it", first.area, protocol.inputs[p].name);
+      job.inputs.emplace_back(protocol.inputs[p].name, std::move(matching));
+    }
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+Json identity_of(const Job& job) {
+  Json line = Json::object();
+  const auto& record = job.inputs.front().second.front();
+  for (const auto* key : {"movie", "micrograph", "path", "name", "star", "volume"})
+    if (record.contains(key)) {
+      line[key == std::string("path") ? "input" : key] = record[key];
+      break;
+    }
+  return line;
+}
+
+Rng seeded(const flow::Protocol& protocol, std::int64_t seed, const std::string& area) {
+  return Rng(static_cast<std::uint64_t>(seed)).stream(protocol.name).stream(area);
+}
+
+/// Runs one job and prints its lines; the exit code says how it went.
+int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const fs::path& folder, int threads, std::int64_t seed, bool json) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3; };
+  try {
+    FolderContext context(folder, threads, seeded(protocol, seed, job.area));
+    const auto outputs = protocol.run(params, job.inputs, nullptr, context);
+    context.commit();
+    for (const auto& [port, records] : outputs) {
+      const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+      if (port != protocol.json_port) continue;
+      for (const auto& record : records)
+        for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
+          if (protocol.shape == flow::Shape::filter) line.update(identity_of(job));
+          line["seconds"] = seconds();
+          if (json) std::cout << line.dump() << std::endl;
+        }
+      if (!json) log::info("{}: done in {:.2f} s", job.area, seconds());
+    }
+    return ok;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::cancelled) return interrupted;
+    Json line = identity_of(job);
+    line["error"] = error.what();
+    line["error_code"] = to_string(error.code());
+    if (json) std::cout << line.dump() << std::endl;
+    log::error("{}", error.what());
+    return error.code() == ErrorCode::bug ? defect : some_failed;
+  }
+}
+
+}  // namespace
+
+std::vector<Json> json_lines(const std::string& kind, const Json& record) {
+  if (kind != Classes::kind) return {record};
+  const auto classes = record_from_json<Classes>(record);
+  std::vector<Json> lines;
+  for (std::size_t c = 0; c < classes.counts.size(); ++c) {
+    Json line = {{"class", c + 1}, {"count", classes.counts[c]}};
+    line["resolution_A"] = c < classes.resolution.size() ? Json(classes.resolution[c].value()) : Json();
+    line["selected"] = c < classes.selected.size() ? Json(classes.selected[c] != 0) : Json();
+    if (c < classes.reasons.size() && !classes.reasons[c].empty()) line["reason"] = classes.reasons[c];
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+int run_step(const flow::Protocol& protocol, Arguments arguments) {
+  const auto flags = flags_of(protocol);
+  const auto parsed = parse(arguments, flags);
+  if (parsed.has("help")) {
+    print_help(protocol, flags);
+    return ok;
+  }
+  if (parsed.text("isa", "avx2") != "avx2") throw Error(ErrorCode::unsupported, "--isa {}: this program has the target avx2 only", parsed.text("isa"));
+  if (!parsed.has("output")) throw Error(ErrorCode::bad_input, "say where the results go: -o DIR");
+  Json params = Json::object(), settings = Json::object();
+  for (const auto& [name, value] : parsed.values.items()) {
+    const bool is_param = std::any_of(protocol.params.begin(), protocol.params.end(), [&, n = name](const FieldInfo& f) { return f.name == n; });
+    if (is_param) params[name] = value;
+    settings[name] = value;
+  }
+  if (const auto problems = protocol.check(params); !problems.empty()) {
+    for (const auto& problem : problems) log::error("{}", problem);
+    return bad_usage;
+  }
+  const fs::path folder = parsed.text("output");
+  make_folders(folder);
+  const int threads = parsed.values.value("threads", available_cpus());
+  const auto jobs = make_jobs(protocol, read_inputs(protocol, parsed, settings));
+
+  std::signal(SIGINT, [](int) { stop_asked = 1; });
+  std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  int worst = ok;
+  for (const auto& job : jobs) {
+    worst = std::max(worst, run_job(protocol, job, params, folder, threads, parsed.values.value("seed", std::int64_t{0}), parsed.has("json")));
+    if (worst == interrupted) break;
+  }
+  return worst;
+}
+
+}  // namespace frazil::cli
