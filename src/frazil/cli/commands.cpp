@@ -1,0 +1,15 @@
+#include "frazil/cli/command.hpp"
+#include "frazil/cli/info.hpp"
+
+namespace frazil::cli {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> list = {
+      {"protocols", "list the protocols, or describe one", protocols_command},
+      {"self-test", "what works on this machine", self_test_command},
+      {"version", "program, compiler, CPU target, libraries", version_command},
+  };
+  return list;
+}
+
+}  // namespace frazil::cli

@@ -1,0 +1,262 @@
+#include "frazil/protocols/from_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "frazil/base/files.hpp"
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/movie_file.hpp"
+#include "frazil/io/star.hpp"
+#include "frazil/io/star_optics.hpp"
+#include "frazil/model/records.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string extension_of(const fs::path& path) {
+  auto text = path.extension().string();
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+  return text;
+}
+bool is_star(const fs::path& path) { return extension_of(path) == ".star"; }
+bool is_json(const fs::path& path) { return extension_of(path) == ".json" || extension_of(path) == ".jsonl"; }
+
+/// Sets what the user gave; names are those of settable_fields.
+template <class Record>
+void apply(Record& record, const Json& settings) {
+  Json json = record_to_json(record);
+  for (const auto& field : settable_fields(std::string(Record::kind))) {
+    if (!settings.contains(field.name)) continue;
+    auto& target = field.star_label == "optics" ? json["optics"] : json;
+    target[field.name + field.suffix] = settings.at(field.name);
+  }
+  record = record_from_json<Record>(json);
+}
+
+Angstrom known_pixel_size(Angstrom in_file, const Json& settings, const fs::path& path) {
+  if (settings.contains("pixel_size")) return Angstrom(settings.at("pixel_size").get<double>());
+  if (in_file > 0_A) return in_file;
+  throw Error(ErrorCode::bad_input, "{}: the file does not tell its pixel size; give --pixel-size in Å", path.string());
+}
+
+template <class Record>
+FileRecord finish(Record record, const Json& settings, const std::string& area) {
+  apply(record, settings);
+  return {area, record_to_json(record)};
+}
+
+FileRecord movie_from(const fs::path& path, const Json& settings) {
+  const io::MovieReader reader(path);
+  Movie movie;
+  movie.path = path.string();
+  movie.name = path.filename().string();
+  movie.nx = reader.info().nx;
+  movie.ny = reader.info().ny;
+  movie.frames = reader.info().nz;
+  movie.pixel_size = known_pixel_size(reader.info().pixel_size, settings, path);
+  return finish(movie, settings, area_name(movie.path));
+}
+
+FileRecord micrograph_from(const fs::path& path, const Json& settings) {
+  const auto info = io::read_info(path);
+  Micrograph mic;
+  mic.path = path.string();
+  mic.name = path.filename().string();
+  mic.nx = info.nx;
+  mic.ny = info.ny;
+  mic.pixel_size = known_pixel_size(info.pixel_size, settings, path);
+  mic.dose_weighted = path.stem().string().ends_with("_DW");
+  return finish(mic, settings, area_name(mic.path));
+}
+
+/// A file that a STAR table names: as it stands if it is there, else beside the table or one of its parent folders.
+std::string resolve(const fs::path& star, const std::string& named) {
+  if (fs::exists(named) || fs::path(named).is_absolute()) return named;
+  for (auto folder = fs::absolute(star).parent_path(); folder.has_relative_path(); folder = folder.parent_path())
+    if (fs::exists(folder / named)) return (folder / named).string();
+  return named;
+}
+
+std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& table = file.table_with("rlnMicrographName");
+  const auto optics = io::read_optics(file, table);
+  std::vector<FileRecord> records;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const auto image = resolve(path, std::string(table.text(row, "rlnMicrographName")));
+    Json with_optics = settings;
+    const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
+    if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A) with_optics["pixel_size"] = group.pixel_size().value();
+    for (const auto& [name, value] : {std::pair{"voltage", group.optics.voltage.value()}, {"cs", group.optics.cs.value()}, {"amplitude_contrast", group.optics.amplitude_contrast}})
+      if (!with_optics.contains(name)) with_optics[name] = value;
+    records.push_back(micrograph_from(image, with_optics));
+  }
+  return records;
+}
+
+std::vector<FileRecord> ctf_fits_from_star(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& table = file.table_with("rlnDefocusU");
+  const auto optics = io::read_optics(file, table);
+  std::vector<FileRecord> records;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
+    CtfFit fit;
+    fit.micrograph = table.has("rlnMicrographName") ? std::string(table.text(row, "rlnMicrographName")) : path.string();
+    fit.name = fs::path(fit.micrograph).filename().string();
+    fit.optics = group.optics;
+    if (group.pixel_size() > 0_A) fit.pixel_size = group.pixel_size();
+    fit.defocus_u = Angstrom(table.number(row, "rlnDefocusU"));
+    fit.defocus_v = Angstrom(table.number_or(row, "rlnDefocusV", fit.defocus_u.value()));
+    fit.astigmatism_angle = Degrees(table.number_or(row, "rlnDefocusAngle", 0));
+    fit.phase_shift = Degrees(table.number_or(row, "rlnPhaseShift", 0));
+    fit.fit_resolution = Angstrom(table.number_or(row, "rlnCtfMaxResolution", 0));
+    fit.score = table.number_or(row, "rlnCtfFigureOfMerit", 0);
+    records.push_back(finish(fit, settings, area_name(fit.micrograph)));
+  }
+  return records;
+}
+
+FileRecord coordinates_from(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& table = file.table_with("rlnCoordinateX");
+  Coordinates coordinates;
+  coordinates.coordinates = path.string();
+  coordinates.count = static_cast<int>(table.rows());
+  if (table.has("rlnMicrographName") && table.rows() > 0) coordinates.micrograph = table.text(0, "rlnMicrographName");
+  coordinates.name = coordinates.micrograph.empty() ? path.stem().string() : fs::path(coordinates.micrograph).filename().string();
+  return finish(coordinates, settings, area_name(coordinates.micrograph.empty() ? path.string() : coordinates.micrograph));
+}
+
+FileRecord particles_from(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& table = file.table_with("rlnImageName");
+  const auto optics = io::read_optics(file, table);
+  if (table.rows() == 0) throw Error(ErrorCode::bad_input, "{}: the table of particles has no rows", path.string());
+  const auto reference = io::split_reference(std::string(table.text(0, "rlnImageName")));
+  Particles particles;
+  particles.star = path.string();
+  particles.stack = resolve(path, reference.file);
+  particles.count = static_cast<int>(table.rows());
+  particles.name = path.stem().string();
+  const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(0)));
+  particles.optics = group.optics;
+  const auto info = io::read_info(particles.stack);
+  particles.box = info.nx;
+  particles.pixel_size = known_pixel_size(group.pixel_size() > 0_A ? group.pixel_size() : info.pixel_size, settings, path);
+  return finish(particles, settings, area_name(path.string()));
+}
+
+FileRecord volume_from(const fs::path& path, const Json& settings) {
+  const auto info = io::read_info(path);
+  VolumeMap volume;
+  volume.volume = path.string();
+  volume.box = info.nx;
+  volume.pixel_size = known_pixel_size(info.pixel_size, settings, path);
+  return finish(volume, settings, area_name(path.string()));
+}
+
+/// Records as --json printed them: one object a line, or a list.
+std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& path) {
+  std::vector<Json> objects;
+  const auto text = read_text(path);
+  if (auto whole = Json::parse(text, nullptr, false); !whole.is_discarded()) {
+    if (whole.is_array()) objects.assign(whole.begin(), whole.end());
+    else objects.push_back(std::move(whole));
+  } else {
+    std::istringstream lines(text);
+    int number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      ++number;
+      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      auto object = Json::parse(line, nullptr, false);
+      if (object.is_discarded()) throw Error(ErrorCode::corrupt, "{} line {}: expected a JSON object", path.string(), number);
+      objects.push_back(std::move(object));
+    }
+  }
+  std::vector<FileRecord> records;
+  for (auto& object : objects) {
+    if (!object.is_object()) throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
+    if (object.contains("error")) continue;
+    std::string name;
+    for (const auto* key : {"name", "movie", "micrograph", "path", "star", "volume"})
+      if (object.contains(key) && object[key].is_string()) {
+        name = object[key];
+        break;
+      }
+    records.push_back({area_name(name), std::move(object)});
+  }
+  return records;
+}
+
+template <class Record>
+void collect(std::vector<FieldInfo>& list, const std::vector<std::string_view>& names) {
+  for (auto& field : describe<Record>())
+    if (std::find(names.begin(), names.end(), field.name) != names.end()) list.push_back(std::move(field));
+  if constexpr (requires(Record r) { r.optics; })
+    for (auto& field : describe<Optics>()) {
+      field.star_label = "optics";  // where apply() puts it
+      list.push_back(std::move(field));
+    }
+}
+
+}  // namespace
+
+std::vector<FieldInfo> settable_fields(const std::string& kind) {
+  std::vector<FieldInfo> list;
+  if (kind == Movie::kind) collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects"});
+  if (kind == Micrograph::kind) collect<Micrograph>(list, {"pixel_size"});
+  if (kind == CtfFit::kind) collect<CtfFit>(list, {"pixel_size"});
+  if (kind == Coordinates::kind) collect<Coordinates>(list, {"diameter", "pixel_size"});
+  if (kind == Particles::kind) collect<Particles>(list, {"pixel_size", "diameter"});
+  if (kind == VolumeMap::kind) collect<VolumeMap>(list, {"pixel_size", "symmetry"});
+  for (auto& field : list)
+    if (field.star_label != "optics") field.star_label.clear();
+  return list;
+}
+
+bool may_hold(const std::string& kind, const fs::path& path) {
+  if (is_json(path)) return true;
+  if (!is_star(path)) return kind == Movie::kind || kind == Micrograph::kind || kind == VolumeMap::kind;
+  const auto file = io::read_star(path);
+  const auto has = [&](std::string_view label) { return std::any_of(file.tables.begin(), file.tables.end(), [&](const io::StarTable& t) { return t.has(label); }); };
+  if (kind == Particles::kind) return has("rlnImageName");
+  if (has("rlnImageName")) return false;
+  if (kind == Coordinates::kind) return has("rlnCoordinateX");
+  if (kind == CtfFit::kind) return has("rlnDefocusU");
+  if (kind == Micrograph::kind) return has("rlnMicrographName") && !has("rlnCoordinateX");
+  return false;
+}
+
+std::vector<FileRecord> records_from_file(const std::string& kind, const fs::path& path, const Json& settings) {
+  if (!fs::exists(path)) throw Error(ErrorCode::not_found, "{}: there is no such file", path.string());
+  if (is_json(path)) return from_json_file(kind, path);
+  if (kind == Movie::kind) return {movie_from(path, settings)};
+  if (kind == Micrograph::kind) return is_star(path) ? micrographs_from_star(path, settings) : std::vector{micrograph_from(path, settings)};
+  if (kind == VolumeMap::kind) return {volume_from(path, settings)};
+  if (!is_star(path)) throw Error(ErrorCode::bad_input, "{}: {} are read from STAR or JSON files", path.string(), kind);
+  if (kind == CtfFit::kind) return ctf_fits_from_star(path, settings);
+  if (kind == Coordinates::kind) return {coordinates_from(path, settings)};
+  if (kind == Particles::kind) return {particles_from(path, settings)};
+  throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(), kind);
+}
+
+std::string area_name(const std::string& path) {
+  auto name = fs::path(path).filename().string();
+  for (const std::string_view extension : {".mrcs", ".mrc", ".tiff", ".tif", ".eer", ".star", ".json", ".jsonl", ".box"})
+    if (name.size() > extension.size() && name.ends_with(extension)) {
+      name.resize(name.size() - extension.size());
+      break;
+    }
+  for (const std::string_view suffix : {"_DW", "_picks", "_autopick", "_manualpick", "_ctf", "_motion", "_particles", "_extract", "_PS", "_flat", "_preprocessed"})
+    if (name.size() > suffix.size() && name.ends_with(suffix)) {
+      name.resize(name.size() - suffix.size());
+      break;
+    }
+  return name;
+}
+
+}  // namespace frazil::protocols
