@@ -14,6 +14,8 @@
 // A filter is a map whose Output is Decision: the item of its first input port goes, unchanged, to the port `accepted`
 // or `set_aside`. A fold has `Output fold(const Output* previous, const std::vector<Input>& batch, Context&) const`:
 // a pure function of the previous version of its output (null at first) and the next members of its input set.
+// A source has no Input: `flow::Watch watch() const` says which files to look for, `static flow::FileCheck check(path)`
+// whether one is whole, and `Output record(path, reference) const` what it is.
 #pragma once
 
 #include <cstdint>
@@ -97,6 +99,30 @@ concept Ported = requires { T::ports(); };
 
 enum class Shape { source, map, filter, fold };
 
+/// Is a file whole? `growing` is looked at again, `broken` is quarantined once it has stopped changing.
+struct FileCheck {
+  enum class State { complete, growing, broken } state = State::complete;
+  std::string reason = {};
+};
+
+/// Which files a source watches, and when its stream ends.
+struct Watch {
+  std::string files;                         ///< folder (with all below it), glob pattern or single file
+  std::vector<std::string> extensions = {};  ///< lower case with dot; empty: any
+  int expected = 0;                          ///< closes after so many files; 0: no such limit
+  double idle_s = 0;                         ///< closes after so long without a new file; 0: no such limit
+  double patience_s = 60;                    ///< a file incomplete and unchanged for so long is named, and no longer waited for
+  double settle_s = 5;                       ///< a broken file unchanged for so long is quarantined
+};
+
+/// What a source adds to a protocol. The engine watches, orders, hashes and remembers the files.
+struct Source {
+  std::function<Watch(const Json& params)> watch;
+  std::function<FileCheck(const std::filesystem::path& path)> check;
+  /// The record of one complete file; `reference` is how the record must name it. @throws Error: the file is quarantined
+  std::function<Json(const std::filesystem::path& path, const std::string& reference, const Json& params)> record;
+};
+
 /// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
 using Records = std::vector<std::pair<std::string, std::vector<Json>>>;
 
@@ -117,6 +143,8 @@ struct Protocol {
   std::function<Records(const Json& params, const Records& inputs, const Records* previous, Context& context)> run;
   /// Estimate of peak memory in MiB from the input records; the engine refines it from what was measured.
   std::function<int(const Json& params, const Records& inputs)> memory_mib;
+  /// Set for the shape `source` alone.
+  Source source;
 };
 
 /// Every protocol of the program, by name.
@@ -235,13 +263,11 @@ typename P::Params parse_params(const Json& json) {
 
 }  // namespace detail
 
-/// Erases the types of protocol P.
+namespace detail {
+
+/// What all shapes have in common.
 template <class P>
-Protocol make_protocol() {
-  using Input = typename P::Input;
-  using Output = typename P::Output;
-  constexpr bool is_fold = requires(const P& p, const Output* o, const std::vector<Input>& b, Context& c) { p.fold(o, b, c); };
-  constexpr bool is_filter = std::is_same_v<Output, Decision>;
+Protocol protocol_header() {
   Protocol protocol;
   protocol.name = P::info.name;
   protocol.title = P::info.title;
@@ -250,6 +276,44 @@ Protocol make_protocol() {
   protocol.thin = P::info.thin;
   protocol.version = P::info.version;
   protocol.state = P::info.state;
+  protocol.params = frazil::describe<typename P::Params>();
+  protocol.check = [](const Json& json) {
+    std::vector<std::string> problems;
+    (void)params_from_json<typename P::Params>(json, problems);
+    return problems;
+  };
+  protocol.key = [](const Json& json) { return result_key(parse_params<P>(json)); };
+  return protocol;
+}
+
+}  // namespace detail
+
+/// Erases the types of source P.
+template <class P>
+Protocol make_source() {
+  Protocol protocol = detail::protocol_header<P>();
+  protocol.shape = Shape::source;
+  protocol.outputs = detail::ports_of<typename P::Output>();
+  protocol.run = [](const Json&, const Records&, const Records*, Context&) -> Records {
+    throw Error(ErrorCode::bug, "{} is a source: the engine watches its files and never runs it", P::info.name);
+  };
+  protocol.memory_mib = [](const Json&, const Records&) { return 0; };
+  protocol.source.watch = [](const Json& json) { return P{detail::parse_params<P>(json)}.watch(); };
+  protocol.source.check = [](const std::filesystem::path& path) { return P::check(path); };
+  protocol.source.record = [](const std::filesystem::path& path, const std::string& reference, const Json& json) {
+    return record_to_json(P{detail::parse_params<P>(json)}.record(path, reference));
+  };
+  return protocol;
+}
+
+/// Erases the types of map, filter or fold P.
+template <class P>
+Protocol make_protocol() {
+  using Input = typename P::Input;
+  using Output = typename P::Output;
+  constexpr bool is_fold = requires(const P& p, const Output* o, const std::vector<Input>& b, Context& c) { p.fold(o, b, c); };
+  constexpr bool is_filter = std::is_same_v<Output, Decision>;
+  Protocol protocol = detail::protocol_header<P>();
   protocol.shape = is_fold ? Shape::fold : is_filter ? Shape::filter : Shape::map;
   protocol.inputs = detail::ports_of<Input>();
   if constexpr (is_filter)
@@ -258,13 +322,6 @@ Protocol make_protocol() {
     protocol.outputs = detail::ports_of<Output>();
   if constexpr (requires { P::json_port; }) protocol.json_port = P::json_port;
   else protocol.json_port = is_filter ? "decision" : protocol.outputs.front().name;
-  protocol.params = frazil::describe<typename P::Params>();
-  protocol.check = [](const Json& json) {
-    std::vector<std::string> problems;
-    (void)params_from_json<typename P::Params>(json, problems);
-    return problems;
-  };
-  protocol.key = [](const Json& json) { return result_key(detail::parse_params<P>(json)); };
   protocol.run = [](const Json& json, const Records& inputs, const Records* previous, Context& context) -> Records {
     const P instance{detail::parse_params<P>(json)};
     if constexpr (is_fold) {

@@ -1,0 +1,514 @@
+#include "frazil/flow/workflow.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "frazil/base/hash.hpp"
+
+namespace frazil::flow {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+bool is_comment(std::string_view key) { return key.starts_with("_") || key == "comment"; }
+
+void unknown_keys(const Json& object, std::initializer_list<std::string_view> known, const std::string& place,
+                  std::vector<Problem>& problems) {
+  for (const auto& [key, value] : object.items())
+    if (!is_comment(key) && std::find(known.begin(), known.end(), key) == known.end())
+      problems.push_back({place, "unknown key \"" + key + "\""});
+}
+
+std::string text_at(const Json& object, std::string_view key, const std::string& place, std::vector<Problem>& problems,
+                    std::string fallback = {}) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return fallback;
+  if (!found->is_string()) {
+    problems.push_back({place + "." + std::string(key), "must be text, not " + found->dump()});
+    return fallback;
+  }
+  return found->get<std::string>();
+}
+
+std::string canonical_type(const std::string& type) {
+  if (type == "text" || type == "choice" || type == "string") return "string";
+  if (type == "file" || type == "folder" || type == "path") return "path";
+  if (type == "number" || type == "integer" || type == "boolean") return type;
+  return {};
+}
+
+bool fits(const Json& value, const std::string& type) {
+  if (type == "integer") return value.is_number_integer() || (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
+  if (type == "number") return value.is_number();
+  if (type == "boolean") return value.is_boolean();
+  return value.is_string();
+}
+
+Parameter parse_parameter(const Json& json, const std::string& place, std::vector<Problem>& problems) {
+  unknown_keys(json, {"name", "title", "help", "type", "unit", "default", "choices", "required", "advanced", "group"}, place, problems);
+  Parameter parameter;
+  parameter.name = text_at(json, "name", place, problems);
+  parameter.title = text_at(json, "title", place, problems, parameter.name);
+  parameter.help = text_at(json, "help", place, problems);
+  parameter.unit = text_at(json, "unit", place, problems);
+  const auto type = text_at(json, "type", place, problems, "string");
+  parameter.type = canonical_type(type);
+  if (parameter.name.empty()) problems.push_back({place, "a parameter needs a name"});
+  if (parameter.type.empty()) {
+    problems.push_back({place + ".type", "must be string, path, integer, number or boolean, not \"" + type + "\""});
+    parameter.type = "string";
+  }
+  parameter.required = json.value("required", Json(false)) == true;
+  parameter.default_value = json.value("default", Json());
+  if (const auto choices = json.find("choices"); choices != json.end()) {
+    if (choices->is_array()) for (const auto& choice : *choices) parameter.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
+    else problems.push_back({place + ".choices", "must be a list"});
+  }
+  if (!parameter.default_value.is_null() && parameter.default_value != "" && !fits(parameter.default_value, parameter.type))
+    problems.push_back({place + ".default", "must be of type " + parameter.type + ", not " + parameter.default_value.dump()});
+  return parameter;
+}
+
+/// Replaces ${name} everywhere in `json`. Text that is nothing but one reference becomes the typed value; members of
+/// objects whose value is then null or empty text disappear.
+class Substitution {
+ public:
+  Substitution(const Json& values, std::vector<Problem>& problems) : values_(values), problems_(problems) {}
+
+  Json operator()(const Json& json, const std::string& place) const {
+    if (json.is_string()) return text(json.get<std::string>(), place);
+    if (json.is_array()) {
+      Json list = Json::array();
+      for (std::size_t i = 0; i < json.size(); ++i) list.push_back((*this)(json[i], place + "[" + std::to_string(i) + "]"));
+      return list;
+    }
+    if (!json.is_object()) return json;
+    Json object = Json::object();
+    for (const auto& [key, value] : json.items()) {
+      if (is_comment(key)) continue;
+      auto replaced = (*this)(value, place + "." + key);
+      const bool is_reference = value.is_string() && value.get<std::string>().find("${") != std::string::npos;
+      if (is_reference && (replaced.is_null() || replaced == "")) continue;
+      object[key] = std::move(replaced);
+    }
+    return object;
+  }
+
+ private:
+  Json text(const std::string& text, const std::string& place) const {
+    std::string result;
+    std::size_t at = 0;
+    while (true) {
+      const auto start = text.find("${", at);
+      if (start == std::string::npos) break;
+      const auto end = text.find('}', start);
+      if (end == std::string::npos) {
+        problems_.push_back({place, "\"${\" without \"}\" in \"" + text + "\""});
+        return text;
+      }
+      const auto name = text.substr(start + 2, end - start - 2);
+      if (!values_.contains(name)) {
+        problems_.push_back({place, "${" + name + "} is not a parameter of this workflow"});
+        return text;
+      }
+      const auto& value = values_.at(name);
+      if (start == 0 && end + 1 == text.size()) return value;
+      result += text.substr(at, start - at);
+      if (value.is_string()) result += value.get<std::string>();
+      else if (!value.is_null()) result += value.dump();
+      at = end + 1;
+    }
+    return result + text.substr(at);
+  }
+
+  const Json& values_;
+  std::vector<Problem>& problems_;
+};
+
+struct Draft {  // a step between its text and the plan
+  std::string name;
+  Json json;
+  const Protocol* protocol = nullptr;
+  bool enabled = true;
+  std::vector<std::pair<std::string, std::vector<std::string>>> inputs;
+  std::vector<std::string> where;
+};
+
+std::vector<std::string> references(const Json& json, const std::string& place, std::vector<Problem>& problems) {
+  std::vector<std::string> list;
+  if (json.is_string()) list.push_back(json.get<std::string>());
+  else if (json.is_array() && std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_string(); }))
+    for (const auto& entry : json) list.push_back(entry.get<std::string>());
+  else problems.push_back({place, "must be \"step.port\" or a list of them, not " + json.dump()});
+  return list;
+}
+
+Draft draft_step(const std::string& name, const Json& json, const Registry& registry, std::vector<Problem>& problems) {
+  const std::string place = "steps." + name;
+  Draft draft{name, json, nullptr, true, {}, {}};
+  unknown_keys(json, {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor", "threads"}, place, problems);
+  const auto protocol = text_at(json, "protocol", place, problems);
+  try {
+    draft.protocol = &registry.at(protocol);
+  } catch (const Error& error) {
+    problems.push_back({place + ".protocol", error.what()});
+  }
+  if (json.contains("enabled")) {
+    if (json["enabled"].is_boolean()) draft.enabled = json["enabled"].get<bool>();
+    else problems.push_back({place + ".enabled", "must be true or false, not " + json["enabled"].dump()});
+  }
+  const auto inputs = json.find("inputs");
+  if (inputs != json.end() && !inputs->is_object()) problems.push_back({place + ".inputs", "must be an object of port: \"step.port\""});
+  if (inputs != json.end() && inputs->is_object())
+    for (const auto& [port, from] : inputs->items()) draft.inputs.emplace_back(port, references(from, place + ".inputs." + port, problems));
+  if (json.contains("where")) draft.where = references(json["where"], place + ".where", problems);
+  return draft;
+}
+
+Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, std::vector<Problem>& problems) {
+  Trigger trigger;
+  if (shape == Shape::fold) trigger.mode = Trigger::Mode::closed;
+  const auto found = step.find("trigger");
+  if (found == step.end()) return trigger;
+  const auto here = place + ".trigger";
+  if (!found->is_object()) {
+    problems.push_back({here, "must be an object with \"mode\""});
+    return trigger;
+  }
+  unknown_keys(*found, {"mode", "count", "of"}, here, problems);
+  const auto mode = text_at(*found, "mode", here, problems);
+  if (mode == "static") trigger.mode = Trigger::Mode::first;
+  else if (mode == "batches") trigger.mode = Trigger::Mode::batches;
+  else if (mode == "closed") trigger.mode = Trigger::Mode::closed;
+  else problems.push_back({here + ".mode", "must be static, batches or closed, not \"" + mode + "\""});
+  trigger.of = text_at(*found, "of", here, problems);
+  const auto count = found->value("count", Json());
+  if (count.is_number() && count.get<double>() > 0) trigger.count = count.get<double>();
+  else if (trigger.mode != Trigger::Mode::closed) problems.push_back({here + ".count", "must be a number above 0, not " + count.dump()});
+  if (shape == Shape::source) problems.push_back({here, "a source has no trigger"});
+  return trigger;
+}
+
+int find_output(const Protocol& protocol, std::string_view port) {
+  for (std::size_t i = 0; i < protocol.outputs.size(); ++i)
+    if (protocol.outputs[i].name == port) return static_cast<int>(i);
+  return -1;
+}
+
+std::string port_names(const std::vector<PortInfo>& ports) {
+  std::string names;
+  for (const auto& port : ports) names += (names.empty() ? "" : ", ") + port.name;
+  return names;
+}
+
+struct Target {
+  std::string step;
+  int port = -1;
+};
+
+/// Splits and resolves "step.port" (or "step" for its first port). An empty `step` means a problem was reported.
+Target resolve(const std::string& reference, const std::map<std::string, const Draft*>& drafts, const std::string& place,
+               std::vector<Problem>& problems) {
+  const auto dot = reference.rfind('.');
+  auto step = dot == std::string::npos ? reference : reference.substr(0, dot);
+  const auto found = drafts.find(step);
+  if (found == drafts.end()) {
+    problems.push_back({place, "there is no step \"" + step + "\""});
+    return {};
+  }
+  if (found->second->protocol == nullptr) return {};
+  const auto& protocol = *found->second->protocol;
+  const int port = dot == std::string::npos ? 0 : find_output(protocol, reference.substr(dot + 1));
+  if (port < 0) {
+    problems.push_back({place, fmt::format("{} ({}) has no output \"{}\"; it has {}", step, protocol.name, reference.substr(dot + 1), port_names(protocol.outputs))});
+    return {};
+  }
+  return {step, port};
+}
+
+/// Order in which every step follows its inputs, ties in the order of the file; steps on a cycle are left out.
+std::vector<const Draft*> topological(const std::vector<Draft>& drafts, const std::map<std::string, std::vector<std::string>>& needs) {
+  std::vector<const Draft*> order;
+  std::map<std::string, bool> placed;
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (const auto& draft : drafts) {
+      if (placed[draft.name]) continue;
+      const auto& list = needs.at(draft.name);
+      if (!std::all_of(list.begin(), list.end(), [&](const std::string& n) { return placed[n]; })) continue;
+      order.push_back(&draft);
+      placed[draft.name] = progress = true;
+    }
+  }
+  return order;
+}
+
+/// Switches off what cannot run without a disabled step: a required port left without any source.
+void switch_off(std::vector<Draft>& drafts) {
+  const auto enabled = [&](const std::string& reference) {
+    const auto step = reference.substr(0, reference.rfind('.'));
+    for (const auto& draft : drafts)
+      if (draft.name == step) return draft.enabled;
+    return true;  // unknown: reported elsewhere
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (auto& draft : drafts) {
+      if (!draft.enabled) continue;
+      std::erase_if(draft.where, [&](const std::string& r) { return !enabled(r); });
+      for (auto& [port, from] : draft.inputs) {
+        const bool had = !from.empty();
+        std::erase_if(from, [&](const std::string& r) { return !enabled(r); });
+        bool optional = false;
+        if (draft.protocol != nullptr)
+          for (const auto& info : draft.protocol->inputs) optional = optional || (info.name == port && info.optional);
+        if (had && from.empty() && !optional) {
+          draft.enabled = false;
+          changed = true;
+        }
+      }
+      std::erase_if(draft.inputs, [](const auto& input) { return input.second.empty(); });
+    }
+  }
+  std::erase_if(drafts, [](const Draft& d) { return !d.enabled; });
+}
+
+Json fill_values(const Workflow& workflow, const Json& given, std::vector<Problem>& problems, bool check_only) {
+  Json values = Json::object();
+  for (const auto& parameter : workflow.parameters) {
+    const std::string place = "parameters." + parameter.name;
+    Json value = given.contains(parameter.name) ? given.at(parameter.name) : parameter.default_value;
+    if (value.is_null() || value == "") {
+      if (parameter.required && !check_only) problems.push_back({place, "is required: " + parameter.title});
+      if (parameter.required && check_only) value = parameter.type == "integer" || parameter.type == "number" ? Json(1) : parameter.type == "boolean" ? Json(false) : Json("?");
+    } else if (!fits(value, parameter.type)) {
+      problems.push_back({place, "must be of type " + parameter.type + ", not " + value.dump()});
+    } else if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(), value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {
+      std::string choices;
+      for (const auto& choice : parameter.choices) choices += (choices.empty() ? "" : ", ") + choice;
+      problems.push_back({place, "must be one of " + choices + ", not " + value.dump()});
+    }
+    values[parameter.name] = std::move(value);
+  }
+  for (const auto& [key, value] : given.items())
+    if (!values.contains(key)) problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
+  return values;
+}
+
+void merge_roots(std::vector<int>& into, const std::vector<int>& more) {
+  for (const int root : more)
+    if (std::find(into.begin(), into.end(), root) == into.end()) into.push_back(root);
+  std::sort(into.begin(), into.end());
+}
+
+bool disjoint(const std::vector<int>& a, const std::vector<int>& b) {
+  return std::none_of(a.begin(), a.end(), [&](int x) { return std::find(b.begin(), b.end(), x) != b.end(); });
+}
+
+/// Builds plan steps one after another, each after those it reads from.
+class Planner {
+ public:
+  Planner(Plan& plan, const std::map<std::string, const Draft*>& drafts, std::vector<Problem>& problems)
+      : plan_(plan), drafts_(drafts), problems_(problems) {}
+
+  void add(const Draft& draft) {
+    const std::string place = "steps." + draft.name;
+    const auto& protocol = *draft.protocol;
+    PlannedStep step;
+    step.name = draft.name;
+    step.protocol = &protocol;
+    step.params = draft.json.value("params", Json::object());
+    step.trigger = parse_trigger(draft.json, place, protocol.shape, problems_);
+    step.optional = draft.json.value("optional", Json(false)) == true;
+    step.executor = text_at(draft.json, "executor", place, problems_);
+    if (const auto threads = draft.json.value("threads", Json(0)); threads.is_number_integer()) step.threads = threads.get<int>();
+    for (const auto& problem : protocol.check(step.params)) problems_.push_back({place + ".params", problem});
+    connect(draft, step, place);
+    domains(step, place);
+    if (problems_.empty()) step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(step.params)});
+    plan_.steps.push_back(std::move(step));
+  }
+
+ private:
+  std::vector<Endpoint> endpoints(const std::vector<std::string>& references, const std::string& place, const std::string& kind) {
+    std::vector<Endpoint> list;
+    for (const auto& reference : references) {
+      const auto target = resolve(reference, drafts_, place, problems_);
+      if (target.step.empty()) continue;
+      const int step = plan_.find(target.step);
+      if (step < 0) continue;  // on a cycle, or itself faulty: reported already
+      const auto& port = plan_.steps[static_cast<std::size_t>(step)].protocol->outputs[static_cast<std::size_t>(target.port)];
+      if (!kind.empty() && port.kind != kind)
+        problems_.push_back({place, fmt::format("takes {}, but {} gives {}", kind, reference, port.kind)});
+      list.push_back({step, target.port});
+    }
+    return list;
+  }
+
+  void connect(const Draft& draft, PlannedStep& step, const std::string& place) {
+    for (const auto& info : step.protocol->inputs) {
+      const auto given = std::find_if(draft.inputs.begin(), draft.inputs.end(), [&](const auto& i) { return i.first == info.name; });
+      if (given == draft.inputs.end()) {
+        if (!info.optional) problems_.push_back({place + ".inputs." + info.name, "is not connected (takes " + info.kind + ")"});
+        continue;
+      }
+      step.inputs.push_back({info.name, endpoints(given->second, place + ".inputs." + info.name, info.kind), info.optional, info.many, false});
+    }
+    for (const auto& [port, from] : draft.inputs)
+      if (std::none_of(step.protocol->inputs.begin(), step.protocol->inputs.end(), [&](const PortInfo& i) { return i.name == port; }))
+        problems_.push_back({place + ".inputs." + port, fmt::format("{} has no input of this name; it has {}", step.protocol->name, port_names(step.protocol->inputs))});
+    step.where = endpoints(draft.where, place + ".where", {});
+  }
+
+  void domains(PlannedStep& step, const std::string& place) {
+    const int self = static_cast<int>(plan_.steps.size());
+    std::vector<Endpoint> all;
+    for (auto& input : step.inputs) {
+      std::vector<int> roots;
+      for (const auto& from : input.from) {
+        merge_roots(roots, plan_.steps[static_cast<std::size_t>(from.step)].out_roots);
+        step.depth = std::max(step.depth, plan_.steps[static_cast<std::size_t>(from.step)].depth + 1);
+      }
+      if (step.roots.empty()) step.roots = roots;
+      else if (disjoint(step.roots, roots)) input.broadcast = true;
+      else merge_roots(step.roots, roots);
+    }
+    for (std::size_t i = 0; i < step.where.size(); ++i)
+      if (disjoint(step.roots, plan_.steps[static_cast<std::size_t>(step.where[i].step)].out_roots))
+        problems_.push_back({fmt::format("{}.where[{}]", place, i), "this set has no subject in common with the inputs of the step"});
+    const auto shape = step.protocol->shape;
+    step.out_roots = shape == Shape::source || shape == Shape::fold ? std::vector<int>{self} : step.roots;
+    step.versioned = !step.roots.empty() && std::all_of(step.roots.begin(), step.roots.end(), [&](int root) {
+      return plan_.steps[static_cast<std::size_t>(root)].protocol->shape == Shape::fold;
+    });
+    if (shape == Shape::map)
+      for (const auto& port : step.protocol->outputs)
+        if (port.many) problems_.push_back({place, fmt::format("output {} of {} is a list of items; a workflow step gives at most one item a port", port.name, step.protocol->name)});
+  }
+
+  Plan& plan_;
+  const std::map<std::string, const Draft*>& drafts_;
+  std::vector<Problem>& problems_;
+};
+
+}  // namespace
+
+std::string describe(const std::vector<Problem>& problems) {
+  std::string text;
+  for (const auto& problem : problems) text += (text.empty() ? "" : "\n") + problem.place + ": " + problem.text;
+  return text;
+}
+
+int Plan::find(std::string_view step) const {
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (steps[i].name == step) return static_cast<int>(i);
+  return -1;
+}
+
+Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
+  Workflow workflow;
+  workflow.text = text;
+  OrderedJson root;
+  try {
+    root = OrderedJson::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    problems.push_back({"workflow", std::string("is not JSON: ") + error.what()});
+    return workflow;
+  }
+  if (!root.is_object()) {
+    problems.push_back({"workflow", "must be an object"});
+    return workflow;
+  }
+  const auto json = Json::parse(text);
+  unknown_keys(json, {"name", "title", "help", "generation", "parameters", "steps", "monitors"}, "workflow", problems);
+  workflow.name = text_at(json, "name", "workflow", problems, "workflow");
+  workflow.title = text_at(json, "title", "workflow", problems, workflow.name);
+  workflow.help = text_at(json, "help", "workflow", problems);
+  workflow.monitors = json.value("monitors", Json::array());
+  const auto parameters = json.value("parameters", Json::array());
+  if (!parameters.is_array()) problems.push_back({"parameters", "must be a list"});
+  else
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const auto place = fmt::format("parameters[{}]", i);
+      if (!parameters[i].is_object()) {
+        problems.push_back({place, "must be an object"});
+        continue;
+      }
+      auto parameter = parse_parameter(parameters[i], place, problems);
+      if (std::any_of(workflow.parameters.begin(), workflow.parameters.end(), [&](const Parameter& p) { return p.name == parameter.name; }))
+        problems.push_back({place, "there is another parameter " + parameter.name});
+      workflow.parameters.push_back(std::move(parameter));
+    }
+  const auto steps = root.find("steps");
+  if (steps == root.end() || !steps->is_object() || steps->empty()) problems.push_back({"steps", "a workflow needs steps"});
+  else
+    for (const auto& [name, step] : steps->items()) {
+      if (is_comment(name)) continue;
+      if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != std::string::npos)
+        problems.push_back({"steps." + name, "a step's name holds letters, digits, - and _ only"});
+      if (!step.is_object()) problems.push_back({"steps." + name, "must be an object"});
+      else workflow.steps.emplace_back(name, Json::parse(step.dump()));
+    }
+  return workflow;
+}
+
+Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings, std::vector<Problem>& problems) {
+  Json values = Json::object();
+  for (const auto& [key, text] : settings) {
+    const auto found = std::find_if(workflow.parameters.begin(), workflow.parameters.end(), [&](const Parameter& p) { return p.name == key; });
+    if (found == workflow.parameters.end()) {
+      problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
+      continue;
+    }
+    if (text.empty()) {
+      values[key] = nullptr;
+      continue;
+    }
+    FieldInfo field;
+    field.name = key;
+    field.type = found->type == "path" ? "string" : found->type;
+    try {
+      values[key] = parse_value(field, text);
+    } catch (const Error& error) {
+      problems.push_back({"parameters." + key, error.what()});
+    }
+  }
+  return values;
+}
+
+Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems, bool check_only) {
+  Plan plan;
+  plan.name = workflow.name;
+  plan.title = workflow.title;
+  plan.values = fill_values(workflow, values, problems, check_only);
+  const Substitution substitute(plan.values, problems);
+  std::vector<Draft> drafts;
+  for (const auto& [name, json] : workflow.steps) drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
+  switch_off(drafts);
+
+  std::map<std::string, const Draft*> by_name;
+  for (const auto& draft : drafts) by_name[draft.name] = &draft;
+  std::map<std::string, std::vector<std::string>> needs;
+  for (const auto& draft : drafts) {
+    auto& list = needs[draft.name];
+    const auto note = [&](const std::vector<std::string>& references) {
+      for (const auto& reference : references)
+        if (const auto step = reference.substr(0, reference.rfind('.')); by_name.contains(step)) list.push_back(step);
+    };
+    for (const auto& [port, from] : draft.inputs) note(from);
+    note(draft.where);
+  }
+  const auto order = topological(drafts, needs);
+  if (order.size() < drafts.size()) {
+    std::string cycle;
+    for (const auto& draft : drafts)
+      if (std::find(order.begin(), order.end(), &draft) == order.end()) cycle += (cycle.empty() ? "" : ", ") + draft.name;
+    problems.push_back({"steps", "these steps wait for each other: " + cycle});
+  }
+  Planner planner(plan, by_name, problems);
+  for (const auto* draft : order)
+    if (draft->protocol != nullptr) planner.add(*draft);
+  return plan;
+}
+
+}  // namespace frazil::flow

@@ -1,0 +1,103 @@
+// A workflow as data: parameters, steps, inputs by name and triggers; read, checked and resolved into a plan.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::flow {
+
+/// Something wrong with a workflow, and where ("steps.align.inputs.movies").
+struct Problem {
+  std::string place, text;
+};
+/// "place: text" lines joined by newlines.
+[[nodiscard]] std::string describe(const std::vector<Problem>& problems);
+
+/// A value the user of a template may set; a form can be drawn from it.
+struct Parameter {
+  std::string name, title, help, type = "string", unit;  ///< type: string, path, integer, number, boolean
+  Json default_value;                                    ///< null: none
+  std::vector<std::string> choices;
+  bool required = false;
+};
+
+/// When a step acts on its input set as a whole.
+struct Trigger {
+  enum class Mode {
+    none,     ///< every member as it comes
+    first,    ///< JSON "static": the first `count` members, then the output closes
+    batches,  ///< every `count` members, and the remainder when the input closes
+    closed    ///< once, when the input has closed; of a set with versions its latest
+  } mode = Mode::none;
+  double count = 0;
+  std::string of;  ///< sum this field of the first input's record instead of counting members; empty: count
+};
+
+/// A workflow as it was written; `${name}` not yet replaced.
+struct Workflow {
+  std::string name, title, help;
+  std::vector<Parameter> parameters;
+  std::vector<std::pair<std::string, Json>> steps;  ///< in the order of the file
+  Json monitors = Json::array();
+  std::string text;  ///< the JSON it was read from
+};
+
+/// Reads a workflow. Appends one problem for everything that is not as the language wants it.
+[[nodiscard]] Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems);
+
+/// Turns `key=value` texts into the typed values that the workflow declares. Appends unknown keys and wrong types.
+[[nodiscard]] Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings,
+                                std::vector<Problem>& problems);
+
+/// One output port of one planned step.
+struct Endpoint {
+  int step = 0, port = 0;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+/// An input port and where its items come from.
+struct PlannedInput {
+  std::string port;
+  std::vector<Endpoint> from;  ///< several: the first that has the subject, or all of them if the port is a list
+  bool optional = false, many = false;
+  /// Its subjects have nothing to do with those of the first port: waits until the set is closed and takes its last item.
+  bool broadcast = false;
+};
+
+/// A step with everything resolved.
+struct PlannedStep {
+  std::string name;
+  const Protocol* protocol = nullptr;
+  Json params = Json::object();
+  std::vector<PlannedInput> inputs;
+  std::vector<Endpoint> where;  ///< only subjects that are present in all of these sets
+  Trigger trigger;
+  bool optional = false;     ///< the first to wait under backlog
+  std::string executor;      ///< empty: local
+  int threads = 0;           ///< 0: as many as are free
+  std::string key;           ///< hash of protocol, version and result-relevant parameters
+  int depth = 0;             ///< longest way from a source
+  std::vector<int> roots;    ///< the sources and folds whose subjects arrive here, sorted
+  std::vector<int> out_roots;  ///< those of what leaves: itself for sources and folds
+  bool versioned = false;    ///< its input subjects are versions of folds
+};
+
+/// Steps in topological order, ready to run.
+struct Plan {
+  std::string name, title;
+  Json values = Json::object();  ///< parameters with defaults filled in
+  std::vector<PlannedStep> steps;
+  [[nodiscard]] int find(std::string_view step) const;  ///< −1: none
+};
+
+/// Resolves a workflow. `values` holds typed values by parameter name; missing ones take their defaults.
+/// `check_only` lets required parameters be missing. Appends every problem: unknown keys, protocols, ports and
+/// parameters, kinds that do not fit, missing inputs, cycles.
+[[nodiscard]] Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems,
+                             bool check_only = false);
+
+}  // namespace frazil::flow

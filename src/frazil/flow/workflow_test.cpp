@@ -1,0 +1,101 @@
+#include "frazil/flow/workflow.hpp"
+
+#include <gtest/gtest.h>
+
+namespace frazil::flow {
+namespace {
+
+Protocol fake(std::string name, Shape shape, std::vector<PortInfo> inputs, std::vector<PortInfo> outputs) {
+  Protocol protocol;
+  protocol.name = std::move(name);
+  protocol.shape = shape;
+  protocol.inputs = std::move(inputs);
+  protocol.outputs = std::move(outputs);
+  protocol.check = [](const Json& params) {
+    std::vector<std::string> problems;
+    for (const auto& [key, value] : params.items())
+      if (key != "by") problems.push_back(key + " is not a parameter");
+    return problems;
+  };
+  protocol.key = [](const Json& params) { return params.dump(); };
+  return protocol;
+}
+
+Registry registry() {
+  Registry r;
+  r.add(fake("read", Shape::source, {}, {{"numbers", "Number"}}));
+  r.add(fake("add", Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
+  r.add(fake("even", Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
+  r.add(fake("total", Shape::fold, {{"numbers", "Number"}}, {{"totals", "Total"}}));
+  return r;
+}
+
+std::string problems_of(const std::string& text, const Json& values = Json::object()) {
+  std::vector<Problem> problems;
+  const auto workflow = parse_workflow(text, problems);
+  (void)make_plan(workflow, registry(), values, problems);
+  return describe(problems);
+}
+
+Plan plan_of(const std::string& text, const Json& values = Json::object()) {
+  std::vector<Problem> problems;
+  auto plan = make_plan(parse_workflow(text, problems), registry(), values, problems);
+  EXPECT_EQ(describe(problems), "");
+  return plan;
+}
+
+TEST(Workflow, ReportsEverythingAtOnceWithItsPlace) {
+  const auto text = problems_of(R"({"parameters":[{"name":"n","type":"integer"},{"name":"x","type":"colour"}], "stepz":1,
+    "steps":{"in":{"protocol":"reed"}, "s":{"protocol":"add","params":{"wrong":1,"by":"${gone}"},"inputs":{"left":"nowhere.numbers","up":"t.totals"}},
+             "t":{"protocol":"total","inputs":{"numbers":"e.acepted"},"trigger":{"mode":"sometimes"}}, "e":{"protocol":"even"}}})", {{"n", 1.5}});
+  for (const auto* expected : {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be of type integer", "steps.in.protocol: there is no protocol reed, did you mean read?",
+                               "wrong is not a parameter", "${gone} is not a parameter", "there is no step \"nowhere\"", "steps.s.inputs.up: add has no input",
+                               "has no output \"acepted\"", "must be static, batches or closed", "steps.e.inputs.numbers: is not connected"})
+    EXPECT_NE(text.find(expected), std::string::npos) << expected << "\nin\n" << text;
+}
+
+TEST(Workflow, RefusesCyclesAndKindsThatDoNotFit) {
+  EXPECT_NE(problems_of(R"({"steps":{"a":{"protocol":"add","inputs":{"left":"b.sums"}},"b":{"protocol":"add","inputs":{"left":"a.sums"}}}})").find("wait for each other: a, b"), std::string::npos);
+  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total","inputs":{"numbers":"r.numbers"}},"e":{"protocol":"even","inputs":{"numbers":"t.totals"}}}})").find("takes Number, but t.totals gives Total"), std::string::npos);
+}
+
+TEST(Workflow, SubstitutesTypedValuesAndDropsEmptyOnes) {
+  const auto text = R"({"parameters":[{"name":"by","type":"integer","default":3},{"name":"none","default":""}],
+    "steps":{"_note":"ignored","r":{"protocol":"read"},"a":{"protocol":"add","comment":"x","params":{"by":"${by}"},"inputs":{"left":"r"}},
+             "b":{"protocol":"add","params":{"by":"${none}"},"inputs":{"left":"a.sums"}}}})";
+  const auto plan = plan_of(text, {{"by", 7}});
+  EXPECT_EQ(plan.steps[1].params, Json({{"by", 7}}));
+  EXPECT_EQ(plan.steps[2].params, Json::object());
+  EXPECT_NE(plan_of(text, {{"by", 7}}).steps[1].key, plan_of(text, {{"by", 8}}).steps[1].key);
+}
+
+TEST(Workflow, OrdersStepsAndKnowsWhereSubjectsComeFrom) {
+  const auto plan = plan_of(R"({"steps":{"last":{"protocol":"add","inputs":{"left":"e.accepted"},"where":["e.accepted"]},"e":{"protocol":"even","inputs":{"numbers":"r.numbers"}},
+    "t":{"protocol":"total","inputs":{"numbers":["last.sums","e.set_aside"]}},"r":{"protocol":"read"}}})");
+  EXPECT_EQ(plan.steps[0].name, "r");
+  EXPECT_EQ(plan.steps[3].name, "t");
+  EXPECT_EQ(plan.steps[3].depth, 3);
+  EXPECT_EQ(plan.steps[2].roots, std::vector<int>{0});
+  EXPECT_EQ(plan.steps[3].out_roots, std::vector<int>{3});
+  EXPECT_EQ(plan.steps[3].trigger.mode, Trigger::Mode::closed);
+}
+
+TEST(Workflow, ASwitchedOffStepTakesItsDependentsAlongButNotOptionalPorts) {
+  const auto plan = plan_of(R"({"parameters":[{"name":"on","type":"boolean","default":false}],
+    "steps":{"r":{"protocol":"read"},"e":{"protocol":"even","enabled":"${on}","inputs":{"numbers":"r.numbers"}},
+             "a":{"protocol":"add","inputs":{"left":"r.numbers","right":"e.accepted"}},"t":{"protocol":"total","inputs":{"numbers":"e.accepted"}}}})");
+  ASSERT_EQ(plan.steps.size(), 2u);
+  EXPECT_EQ(plan.steps[1].inputs.size(), 1u);
+}
+
+TEST(Workflow, ParsesSettingsByDeclaredType) {
+  std::vector<Problem> problems;
+  const auto workflow = parse_workflow(R"({"parameters":[{"name":"n","type":"integer"},{"name":"s"}],"steps":{"r":{"protocol":"read"}}})", problems);
+  EXPECT_EQ(parse_values(workflow, {{"n", "12"}, {"s", "12"}}, problems), Json({{"n", 12}, {"s", "12"}}));
+  EXPECT_TRUE(problems.empty());
+  (void)parse_values(workflow, {{"n", "x"}, {"m", "1"}}, problems);
+  EXPECT_EQ(problems.size(), 2u);
+}
+
+}  // namespace
+}  // namespace frazil::flow
