@@ -1,0 +1,37 @@
+// The report: one self-contained HTML file made from a snapshot of a project.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace frazil::report {
+
+/// Writes reports of one project; keeps encoded pictures from one writing to the next, since only new ones change.
+///
+/// The snapshot is JSON, as the engine gives it:
+///   {"name", "title", "state", "parameters": [{"title", "value", "unit"}],
+///    "steps": [{"name", "protocol", "title", "shape", "done", "running", "waiting", "failed", "seconds"}],   in topological order
+///    "sets": {"step.port": {"kind", "closed", "items": [{"id", "subject", "order", "record"}]}},
+///    "decisions": [{"step", "subject", "accepted", "rule", "value", "limit", "reason"}],
+///    "failures": [{"step", "subject", "order", "error"}]}
+class Writer {
+ public:
+  /// @param project  folder to which the file names in records are relative
+  Writer(std::filesystem::path project, std::string version);
+  /// Replaces `path` atomically. Pictures that cannot be read are left out. @throws Error(io|resource)
+  void write(const nlohmann::json& snapshot, const std::filesystem::path& path);
+
+ private:
+  [[nodiscard]] std::string picture(const std::string& reference, int side, int quality);
+  [[nodiscard]] nlohmann::json micrographs(const nlohmann::json& snapshot);
+  [[nodiscard]] nlohmann::json classes(const nlohmann::json& snapshot);
+  [[nodiscard]] nlohmann::json volumes(const nlohmann::json& snapshot);
+
+  std::filesystem::path project_;
+  std::string version_;
+  std::map<std::string, std::string> pictures_;
+};
+
+}  // namespace frazil::report
