@@ -1,0 +1,80 @@
+#include "frazil/protocols/import.hpp"
+
+#include "frazil/io/completeness.hpp"
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/star.hpp"
+#include "frazil/protocols/from_file.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+flow::FileCheck check_image(const std::filesystem::path& path) {
+  const auto found = io::check_complete(path);
+  switch (found.state) {
+    case io::FileState::complete: return {flow::FileCheck::State::complete, {}};
+    case io::FileState::growing: return {flow::FileCheck::State::growing, found.reason};
+    case io::FileState::broken: break;
+  }
+  return {flow::FileCheck::State::broken, found.reason};
+}
+
+/// The record of a file as a step on files makes it, renamed to what the project calls the file.
+template <class Record>
+Record one_record(const std::filesystem::path& path, const Json& settings) {
+  const auto list = records_from_file(std::string(Record::kind), path, settings);
+  if (list.size() != 1) throw Error(ErrorCode::bad_input, "{}: expected one {}, found {}", path.string(), Record::kind, list.size());
+  return record_from_json<Record>(list.front().record);
+}
+
+template <class Params>
+Json optics_settings(const Params& params) {
+  Json settings = {{"voltage", params.voltage.value()}, {"cs", params.cs.value()}, {"amplitude_contrast", params.amplitude_contrast}};
+  if (params.pixel_size > 0_A) settings["pixel_size"] = params.pixel_size.value();
+  return settings;
+}
+
+}  // namespace
+
+flow::Watch ImportMovies::watch() const {
+  return {.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value()};
+}
+flow::FileCheck ImportMovies::check(const std::filesystem::path& path) { return check_image(path); }
+Movie ImportMovies::record(const std::filesystem::path& path, const std::string& reference) const {
+  auto settings = optics_settings(params);
+  settings["dose_per_frame"] = params.dose_per_frame.value();
+  settings["pre_exposure"] = params.pre_exposure.value();
+  settings["gain"] = params.gain;
+  settings["defects"] = params.defects;
+  auto movie = one_record<Movie>(path, settings);
+  movie.path = reference;
+  return movie;
+}
+
+flow::Watch ImportMicrographs::watch() const {
+  return {.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value()};
+}
+flow::FileCheck ImportMicrographs::check(const std::filesystem::path& path) { return check_image(path); }
+Micrograph ImportMicrographs::record(const std::filesystem::path& path, const std::string& reference) const {
+  auto micrograph = one_record<Micrograph>(path, optics_settings(params));
+  micrograph.path = reference;
+  return micrograph;
+}
+
+flow::Watch ImportParticles::watch() const { return {.files = params.particles, .extensions = {".star"}, .expected = params.expected}; }
+flow::FileCheck ImportParticles::check(const std::filesystem::path& path) {
+  try {
+    (void)io::read_star(path).table_with("rlnImageName");
+    return {};
+  } catch (const Error& error) {  // a table still being written looks like a damaged one
+    return {flow::FileCheck::State::growing, error.what()};
+  }
+}
+Particles ImportParticles::record(const std::filesystem::path& path, const std::string& reference) const {
+  Json settings = Json::object();
+  if (params.diameter > 0_A) settings["diameter"] = params.diameter.value();
+  auto particles = one_record<Particles>(path, settings);
+  particles.star = reference;
+  return particles;
+}
+
+}  // namespace frazil::protocols

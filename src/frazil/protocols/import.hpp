@@ -1,0 +1,103 @@
+// Sources: where a workflow's first items come from: movies, finished micrographs, particles of other programs.
+#pragma once
+
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::protocols {
+
+/// What is the same for all files of an acquisition.
+struct ImportMoviesParams {
+  std::string movies;
+  std::string gain, defects;
+  Angstrom pixel_size{};
+  Kilovolt voltage = 300_kV;
+  Millimetre cs = 2.7_mm;
+  double amplitude_contrast = 0.1;
+  Dose dose_per_frame{}, pre_exposure{};
+  int expected = 0;
+  Seconds idle{};
+  Seconds patience = 60_s;
+
+  static constexpr auto fields() {
+    using P = ImportMoviesParams;
+    return std::tuple(field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required(), field(&P::gain, "gain", "Gain reference"),
+                      field(&P::defects, "defects", "Defect list or map"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the movies at the specimen; 0: as the files say").range(0_A, 100_A),
+                      field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
+                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
+                      field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0: unknown, no dose weighting").range(0_e_per_A2, 100_e_per_A2),
+                      field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2),
+                      field(&P::expected, "expected", "The stream closes after so many movies; 0: no such limit").range(0, 100000000).runtime(),
+                      field(&P::idle, "idle", "The stream closes after so long without a new movie; 0: no such limit").range(0_s, 1000000_s).runtime(),
+                      field(&P::patience, "patience", "An incomplete movie that has not grown for so long is named and no longer waited for").range(1_s, 100000_s).advanced().runtime());
+  }
+};
+
+struct ImportMovies {
+  static constexpr flow::Info info{.name = "import-movies", .title = "Movies", .version = 1, .help = "Watch a folder and take each movie as soon as its file is whole.",
+                                   .thin = "metadata files of the microscope (EPU XML, SerialEM mdoc) are not read yet"};
+  using Params = ImportMoviesParams;
+  using Output = Movie;
+  Params params;
+
+  [[nodiscard]] flow::Watch watch() const;
+  [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
+  [[nodiscard]] Movie record(const std::filesystem::path& path, const std::string& reference) const;
+};
+
+struct ImportMicrographsParams {
+  std::string micrographs;
+  Angstrom pixel_size{};
+  Kilovolt voltage = 300_kV;
+  Millimetre cs = 2.7_mm;
+  double amplitude_contrast = 0.1;
+  int expected = 0;
+  Seconds idle{};
+
+  static constexpr auto fields() {
+    using P = ImportMicrographsParams;
+    return std::tuple(field(&P::micrographs, "micrographs", "Folder, glob pattern or file with the images").required(),
+                      field(&P::pixel_size, "pixel_size", "Pixel at the specimen; 0: as the files say").range(0_A, 100_A),
+                      field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
+                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
+                      field(&P::expected, "expected", "The stream closes after so many images; 0: no such limit").range(0, 100000000).runtime(),
+                      field(&P::idle, "idle", "The stream closes after so long without a new image; 0: no such limit").range(0_s, 1000000_s).runtime());
+  }
+};
+
+struct ImportMicrographs {
+  static constexpr flow::Info info{.name = "import-micrographs", .title = "Micrographs", .version = 1, .help = "Watch a folder and take each motion-corrected image as soon as its file is whole."};
+  using Params = ImportMicrographsParams;
+  using Output = Micrograph;
+  Params params;
+
+  [[nodiscard]] flow::Watch watch() const;
+  [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
+  [[nodiscard]] Micrograph record(const std::filesystem::path& path, const std::string& reference) const;
+};
+
+struct ImportParticlesParams {
+  std::string particles;
+  Angstrom diameter{};
+  int expected = 1;
+
+  static constexpr auto fields() {
+    using P = ImportParticlesParams;
+    return std::tuple(field(&P::particles, "particles", "STAR file, folder or glob pattern of STAR files with particle images").required(),
+                      field(&P::diameter, "diameter", "Particle diameter; 0: unknown").range(0_A, 5000_A),
+                      field(&P::expected, "expected", "The stream closes after so many STAR files; 0: no such limit").range(0, 100000000).runtime());
+  }
+};
+
+struct ImportParticles {
+  static constexpr flow::Info info{.name = "import-particles", .title = "Particles", .version = 1, .help = "Take particle stacks with their RELION STAR files (3.0, 3.1 or later)."};
+  using Params = ImportParticlesParams;
+  using Output = Particles;
+  Params params;
+
+  [[nodiscard]] flow::Watch watch() const;
+  [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
+  [[nodiscard]] Particles record(const std::filesystem::path& path, const std::string& reference) const;
+};
+
+}  // namespace frazil::protocols
