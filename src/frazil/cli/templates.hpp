@@ -1,0 +1,23 @@
+// Workflow templates that come with the program, and `frazil template`.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frazil/cli/command.hpp"
+
+namespace frazil::cli {
+
+struct Template {
+  std::string_view name, text;
+};
+/// templates/*.json, compiled in.
+[[nodiscard]] const std::vector<Template>& shipped_templates();
+/// Text of a template: a file if there is one of that name, else a shipped one. @throws Error(not_found) listing the shipped names
+[[nodiscard]] std::string template_text(const std::string& name_or_file);
+
+/// `frazil template list | show NAME`
+int template_command(Arguments arguments);
+
+}  // namespace frazil::cli
