@@ -1,0 +1,46 @@
+// Responses of a working image to rotationally symmetric kernels, their maxima, and the height noise alone reaches.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "frazil/algo/pick/pick.hpp"
+#include "frazil/algo/pick/working_image.hpp"
+
+namespace frazil::pick {
+
+/// Value of a kernel at a distance from its centre, in working pixels.
+using RadialKernel = std::function<double(double r_px)>;
+
+/// Positive blob of the diameter: the Laplacian of a Gaussian whose zero crossing, or the difference of two Gaussians
+/// whose inner one, follows the edge of a disc.
+[[nodiscard]] RadialKernel blob_kernel(Method method, double diameter_px);
+
+/// Correlation with a kernel made zero-mean and of unit norm over the image.
+[[nodiscard]] Image correlate(const Spectrum& image, const RadialKernel& kernel);
+
+/// Correlation coefficient of a radial profile (linear between values at 0, 1, 2 … px, cut off after the last) with the
+/// image under it, −1 to 1. Where the image is flatter than half its usual local variance, that is used instead.
+[[nodiscard]] Image normalised_correlation(const WorkingImage& working, const Spectrum& image, const std::vector<double>& profile);
+
+/// Mean and variance of the image within `radius_px` of each pixel.
+struct LocalMoments { Image mean, variance; };
+[[nodiscard]] LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, double radius_px);
+
+/// Rectangle of the padded image in which maxima are looked for.
+struct Area { int x0 = 0, y0 = 0, x1 = 0, y1 = 0; [[nodiscard]] bool empty() const { return x1 <= x0 || y1 <= y0; } };
+
+/// What the response would be without particles, and how high its maxima then reach.
+struct NoiseLevel { double mean = 0, sigma = 1, threshold = 0; };
+/// @param maxima  expected number of maxima above the threshold in the whole area when nothing is there
+[[nodiscard]] NoiseLevel noise_level(const Image& response, const Area& area, double maxima);
+
+/// A maximum of a response, in working pixels.
+struct Peak { double x = 0, y = 0, height = 0; };
+/// Local maxima in falling order, none nearer than `distance_px` to a higher one; centres by a parabola on each axis.
+[[nodiscard]] std::vector<Peak> find_peaks(const Image& response, const Area& area, double distance_px);
+
+/// Median over the peaks of each one's rotational average, at 0, 1, … radius pixels; empty when no peak has room.
+[[nodiscard]] std::vector<double> radial_profile(const Image& image, std::span<const Peak> peaks, int radius_px);
+
+}  // namespace frazil::pick

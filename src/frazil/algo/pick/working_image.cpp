@@ -1,0 +1,122 @@
+#include "frazil/algo/pick/working_image.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "frazil/image/ops.hpp"
+
+namespace frazil::pick {
+namespace {
+
+constexpr double pixels_a_diameter = 32;
+constexpr double clip_sigmas = 8;
+
+int even(double n) { return std::max(2, 2 * static_cast<int>(std::lround(n / 2))); }
+
+/// Mirrors an index into [0, n).
+int mirrored(int i, int n) {
+  const int period = 2 * n;
+  i = ((i % period) + period) % period;
+  return i < n ? i : period - 1 - i;
+}
+
+/// Replaces what is not finite by the median and clips the rest.
+void repair(Image& image) {
+  std::vector<float> finite;
+  finite.reserve(image.size());
+  for (const float v : image.pixels())
+    if (std::isfinite(v)) finite.push_back(v);
+  if (finite.size() * 2 < image.size())
+    throw Error(ErrorCode::bad_input, "micrograph has {} of {} pixels that are not finite; at least half must be", image.size() - finite.size(), image.size());
+  const auto spread = robust_spread(std::move(finite));
+  const auto s = statistics(image);
+  if (!(s.stddev > 0)) throw Error(ErrorCode::bad_input, "micrograph is constant ({}): there is nothing to pick", s.mean);
+  const double sigma = spread.both > 0 ? spread.both : s.stddev;
+  const auto low = static_cast<float>(spread.median - clip_sigmas * sigma), high = static_cast<float>(spread.median + clip_sigmas * sigma);
+  for (float& v : image.pixels()) v = std::isfinite(v) ? std::clamp(v, low, high) : static_cast<float>(spread.median);
+}
+
+/// Block means with not-finite pixels left out; a block without any stays not finite.
+Image block_means(const Image& in, int factor) {
+  Image out(in.nx() / factor, in.ny() / factor, in.pixel_size * factor);
+  for (int y = 0; y < out.ny(); ++y)
+    for (int x = 0; x < out.nx(); ++x) {
+      double sum = 0;
+      int count = 0;
+      for (int j = 0; j < factor; ++j)
+        for (int i = 0; i < factor; ++i)
+          if (const float v = in(x * factor + i, y * factor + j); std::isfinite(v)) {
+            sum += v;
+            ++count;
+          }
+      out(x, y) = static_cast<float>(count > 0 ? sum / count : std::nan(""));
+    }
+  return out;
+}
+
+/// Least-squares plane off, so that the periodic transform sees no step between opposite edges.
+void remove_plane(Image& image) {
+  const double cx = 0.5 * (image.nx() - 1), cy = 0.5 * (image.ny() - 1);
+  double sum = 0, sum_x = 0, sum_y = 0;
+  for (int y = 0; y < image.ny(); ++y)
+    for (int x = 0; x < image.nx(); ++x) {
+      const double v = image(x, y);
+      sum += v;
+      sum_x += v * (x - cx);
+      sum_y += v * (y - cy);
+    }
+  const double n = static_cast<double>(image.size()), nx = image.nx(), ny = image.ny();
+  const double slope_x = nx > 1 ? sum_x / (n * (nx * nx - 1) / 12) : 0, slope_y = ny > 1 ? sum_y / (n * (ny * ny - 1) / 12) : 0;
+  for (int y = 0; y < image.ny(); ++y)
+    for (int x = 0; x < image.nx(); ++x) image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
+}
+
+}  // namespace
+
+RobustSpread robust_spread(std::vector<float> values) {
+  if (values.empty()) return {};
+  const auto at = [&](double fraction) {
+    const auto rank = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
+    std::nth_element(values.begin(), values.begin() + rank, values.end());
+    return static_cast<double>(values[static_cast<std::size_t>(rank)]);
+  };
+  const double low = at(0.1587), median = at(0.5), high = at(0.8413);
+  return {median, median - low, 0.5 * (high - low)};
+}
+
+WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles) {
+  const double diameter_px = to_px(diameter, micrograph.pixel_size);
+  if (std::min(micrograph.nx(), micrograph.ny()) < 2 * diameter_px)
+    throw Error(ErrorCode::bad_input, "micrograph of {} x {} px is smaller than two particle diameters ({:.0f} px each)", micrograph.nx(), micrograph.ny(), diameter_px);
+  const int factor = std::max(1, static_cast<int>(diameter_px / (2 * pixels_a_diameter)));  // leaves twice the final sampling
+  Image small = block_means(micrograph, factor);
+  repair(small);
+  remove_plane(small);
+  const double shrink = std::min(1.0, pixels_a_diameter * factor / diameter_px);
+  const int nx = even(small.nx() * shrink), ny = even(small.ny() * shrink);
+  WorkingImage out;
+  out.scale_x = static_cast<double>(factor) * small.nx() / nx;
+  out.scale_y = static_cast<double>(factor) * small.ny() / ny;
+  out.offset = 0.5 * (factor - 1);
+  out.diameter_px = diameter_px / out.scale_x;
+  const Image flat = nx == small.nx() && ny == small.ny() ? std::move(small) : fourier_resize(small, nx, ny);
+  out.margin = static_cast<int>(std::ceil(out.diameter_px));
+  out.inner_nx = nx;
+  out.inner_ny = ny;
+  out.image = Image(good_size(nx + 2 * out.margin), good_size(ny + 2 * out.margin), micrograph.pixel_size * out.scale_x);
+  const float sign = dark_particles ? -1.0F : 1.0F;
+  for (int y = 0; y < out.image.ny(); ++y)
+    for (int x = 0; x < out.image.nx(); ++x) out.image(x, y) = sign * flat(mirrored(x - out.margin, nx), mirrored(y - out.margin, ny));
+  auto spectrum = fft(out.image);
+  const double sigma = out.diameter_px * out.image.pixel_size.value();  // of the local mean, Å
+  filter(spectrum, [sigma](double k) { return 1 - std::exp(-2 * std::numbers::pi * std::numbers::pi * sigma * sigma * k * k); });
+  ifft_into(spectrum, out.image);
+  const auto s = statistics(out.image);
+  if (!(s.stddev > 0)) throw Error(ErrorCode::bad_input, "micrograph has no contrast at the scale of {:.0f} A", diameter.value());
+  const auto mean = static_cast<float>(s.mean), scale = static_cast<float>(1 / s.stddev);
+  for (float& v : out.image.pixels()) v = (v - mean) * scale;
+  return out;
+}
+
+}  // namespace frazil::pick
