@@ -1,0 +1,62 @@
+#include "frazil/io/frame_file.hpp"
+
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include "frazil/base/error.hpp"
+#include "frazil/io/tiff_frame.hpp"
+
+namespace frazil::io {
+namespace {
+
+bool starts_with(std::span<const std::byte> head, std::string_view magic) {
+  return head.size() >= magic.size() && std::memcmp(head.data(), magic.data(), magic.size()) == 0;
+}
+
+/// Names a well-known format that is not read here; empty for the rest.
+std::string_view foreign_format(std::span<const std::byte> head) {
+  using namespace std::literals;
+  if (starts_with(head, "\0\0\0\x03\0"sv) && head.size() > 12) return "Gatan DM3";
+  if (starts_with(head, "\0\0\0\x04\0"sv) && head.size() > 16) return "Gatan DM4";
+  if (starts_with(head, "\x89HDF"sv)) return "HDF5";
+  if (starts_with(head, "\x89PNG"sv)) return "PNG";
+  if (starts_with(head, "\xff\xd8\xff"sv)) return "JPEG";
+  if (starts_with(head, "\x93NUMPY"sv)) return "NumPy";
+  if (starts_with(head, "\x1f\x8b"sv)) return "gzip";
+  if (starts_with(head, "BZh"sv)) return "bzip2";
+  return {};
+}
+
+std::variant<MrcHeader, TiffIndex> open_container(const ByteSource& source) {
+  const auto head = source.head(mrc_header_bytes);
+  if (head.empty()) throw Error(ErrorCode::corrupt, "{}: the file is empty, an image was expected", source.name());
+  if (looks_like_tiff(head)) return read_tiff_index(source);
+  if (looks_like_mrc(head)) return open_mrc(source);
+  const auto foreign = foreign_format(head);
+  if (!foreign.empty()) throw Error(ErrorCode::unsupported, "{}: {} files are not read as images, only MRC, MRCS, TIFF and BigTIFF", source.name(), foreign);
+  return open_mrc(source);  // tells what is wrong with the header
+}
+
+ImageInfo info_of(const MrcHeader& h) { return {h.nx, h.ny, h.nz, h.pixel_size(), h.type, h.ispg >= 1 && h.ispg <= 230}; }
+ImageInfo info_of(const TiffIndex& t) { return {t.nx, t.ny, static_cast<int>(t.frames.size()), t.pixel_size, t.type, false}; }
+
+}  // namespace
+
+FrameFile::FrameFile(ByteSource source)
+    : source_(std::move(source)), container_(open_container(source_)), info_(std::visit([](const auto& c) { return info_of(c); }, container_)) {}
+
+void FrameFile::read(int index, ImageSpan out, int threads) const {
+  if (index < 0 || index >= info_.nz)
+    throw Error(ErrorCode::bad_input, "{}: image {} is asked for, the file has {}", source_.name(), index + 1, info_.nz);
+  if (const auto* mrc = std::get_if<MrcHeader>(&container_)) return read_mrc_section(source_, *mrc, index, out);
+  read_tiff_frame(source_, std::get<TiffIndex>(container_), index, out, threads);
+}
+
+void FrameFile::read(int index, Image& out, int threads) const {
+  if (out.nx() != info_.nx || out.ny() != info_.ny) out = Image(info_.nx, info_.ny);
+  out.pixel_size = info_.pixel_size > 0_A ? info_.pixel_size : 1_A;
+  read(index, out.span(), threads);
+}
+
+}  // namespace frazil::io

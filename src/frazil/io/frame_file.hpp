@@ -1,0 +1,33 @@
+// An open image file of any container, as equal sections that can be read in any order by any thread.
+#pragma once
+
+#include <filesystem>
+#include <variant>
+
+#include "frazil/io/byte_source.hpp"
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/mrc.hpp"
+#include "frazil/io/tiff_index.hpp"
+
+namespace frazil::io {
+
+class FrameFile {
+ public:
+  /// The container is told by content. @throws Error(not_found|corrupt|unsupported|io)
+  explicit FrameFile(ByteSource source);
+  explicit FrameFile(const std::filesystem::path& path) : FrameFile(ByteSource::open(path)) {}
+
+  [[nodiscard]] const ImageInfo& info() const { return info_; }
+  [[nodiscard]] const std::string& name() const { return source_.name(); }
+  /// `out` has nx × ny pixels. @throws Error(bad_input) when there is no such section
+  void read(int index, ImageSpan out, int threads = 1) const;
+  /// `out` is resized when its size differs; its pixel_size becomes the file's, or 1 Å when unknown.
+  void read(int index, Image& out, int threads = 1) const;
+
+ private:
+  ByteSource source_;
+  std::variant<MrcHeader, TiffIndex> container_;
+  ImageInfo info_;
+};
+
+}  // namespace frazil::io

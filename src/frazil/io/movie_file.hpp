@@ -1,0 +1,36 @@
+// Movies: frames as raw counts from MRC, MRCS, TIFF or BigTIFF.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "frazil/image/image.hpp"
+#include "frazil/io/gain.hpp"
+#include "frazil/io/image_file.hpp"
+
+namespace frazil::io {
+
+/// An open movie. Frames are the sections of the file whatever its header calls them; TIFF rows are flipped
+/// (conventions.md, "Images in memory and on disk").
+class MovieReader {
+ public:
+  /// @throws Error(not_found|corrupt|unsupported|io); EER and DM4 are unsupported
+  explicit MovieReader(const std::filesystem::path& path);
+  ~MovieReader();
+  MovieReader(MovieReader&&) noexcept;
+  MovieReader& operator=(MovieReader&&) noexcept;
+
+  /// nz is the number of frames.
+  [[nodiscard]] const ImageInfo& info() const;
+  /// Raw counts of frame `index` (from 0) as float. `out` is resized only when its size differs; its pixel_size becomes
+  /// the file's (1 Å when the file does not say). Thread-safe for different `out`.
+  /// @param threads TIFF strips are decoded in parallel; the result is the same for any number
+  void read_frame(int index, Image& out, int threads = 1) const;
+  [[nodiscard]] Image read_frame(int index, int threads = 1) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace frazil::io

@@ -1,0 +1,36 @@
+// Pixel types of files, their sizes, and conversion of rows to and from float.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace frazil::io {
+
+/// u4: two pixels a byte, low nibble first, rows padded to whole bytes.
+enum class PixelType { u4, u8, i8, u16, i16, u32, i32, f16, f32, f64 };
+
+[[nodiscard]] std::string_view to_string(PixelType type);
+/// Bytes of one row of `nx` pixels.
+[[nodiscard]] std::uint64_t row_bytes(PixelType type, int nx);
+/// Bits of one pixel.
+[[nodiscard]] int bits_of(PixelType type);
+
+/// Decodes out.size() pixels. `swapped`: stored in the other byte order than this machine's.
+/// @param bytes at least row_bytes(type, out.size())
+void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<float> out);
+
+/// What went wrong in encode_row.
+struct EncodeResult {
+  std::ptrdiff_t bad = -1;  ///< first pixel that does not fit, −1: none
+};
+/// Encodes pixels in this machine's byte order, rounded to nearest. Values that do not fit (or are not finite, for
+/// integers and for f16 overflow) are reported, not clamped.
+[[nodiscard]] EncodeResult encode_row(std::span<const float> pixels, PixelType type, std::byte* bytes);
+
+/// IEEE binary16; to nearest even, overflow gives infinity.
+[[nodiscard]] float half_to_float(std::uint16_t half);
+[[nodiscard]] std::uint16_t float_to_half(float value);
+
+}  // namespace frazil::io

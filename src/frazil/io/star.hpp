@@ -1,0 +1,110 @@
+// STAR files: tables of text cells with typed access, read fast and written as RELION 3.1 and later do.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frazil/io/byte_source.hpp"
+
+namespace frazil::io {
+
+/// One data block: a loop with rows, or a list of label–value pairs (one row, `is_loop` false). Labels carry no leading
+/// underscore ("rlnVoltage"). Cells are text; numbers are converted on access and written so that they read back equal.
+class StarTable {
+ public:
+  StarTable() = default;
+  explicit StarTable(std::string table_name, std::vector<std::string> column_labels = {}, bool loop = true);
+
+  std::string name;     ///< without "data_": "optics", "particles", may be empty
+  bool is_loop = true;
+
+  [[nodiscard]] const std::vector<std::string>& labels() const { return labels_; }
+  [[nodiscard]] int columns() const { return static_cast<int>(labels_.size()); }
+  [[nodiscard]] std::size_t rows() const { return labels_.empty() ? 0 : cells_.size() / labels_.size(); }
+  [[nodiscard]] bool has(std::string_view label) const { return find_column(label).has_value(); }
+  [[nodiscard]] std::optional<int> find_column(std::string_view label) const;
+  /// @throws Error(bad_input) naming file, table and label
+  [[nodiscard]] int column(std::string_view label) const;
+
+  /// Cell as text, quotes removed. The view lives until the table is changed.
+  [[nodiscard]] std::string_view text(std::size_t row, int column) const;
+  [[nodiscard]] std::string_view text(std::size_t row, std::string_view label) const { return text(row, column(label)); }
+  /// @throws Error(corrupt) naming file, line, label and what stands there
+  [[nodiscard]] double number(std::size_t row, int column) const;
+  [[nodiscard]] double number(std::size_t row, std::string_view label) const { return number(row, column(label)); }
+  /// Whole numbers; "3.000000" is one.
+  [[nodiscard]] long integer(std::size_t row, int column) const;
+  [[nodiscard]] long integer(std::size_t row, std::string_view label) const { return integer(row, column(label)); }
+  [[nodiscard]] double number_or(std::size_t row, std::string_view label, double otherwise) const;
+  /// Whole columns.
+  [[nodiscard]] std::vector<double> numbers(std::string_view label) const;
+  [[nodiscard]] std::vector<long> integers(std::string_view label) const;
+  [[nodiscard]] std::vector<std::string> texts(std::string_view label) const;
+
+  /// Appends a column (all rows get `value`) and gives its index; an existing one is kept and given.
+  int add_column(std::string_view label, std::string_view value = "0");
+  /// Appends an empty row and gives its index; set every cell of it.
+  std::size_t add_row();
+  void set(std::size_t row, int column, std::string_view value);
+  void set(std::size_t row, int column, double value);
+  void set(std::size_t row, int column, long value);
+  void set(std::size_t row, int column, int value) { set(row, column, static_cast<long>(value)); }
+  void set(std::size_t row, int column, const char* value) { set(row, column, std::string_view(value)); }
+  template <class T>
+  void set(std::size_t row, std::string_view label, const T& value) {
+    set(row, column(label), value);
+  }
+  void reserve(std::size_t row_count, std::size_t text_bytes = 0);
+
+  /// Row appended by the reader, with the line it stands on; cells.size() == columns().
+  void append_row(std::span<const std::string_view> cells, std::uint32_t line);
+  /// Where the table comes from, for messages.
+  void set_source(std::string file) { source_ = std::move(file); }
+  /// "file.star line 12" or "table particles row 3".
+  [[nodiscard]] std::string place(std::size_t row) const;
+
+ private:
+  struct Cell {
+    std::uint64_t offset = 0;
+    std::uint32_t size = 0;
+  };
+  [[nodiscard]] const Cell& cell(std::size_t row, int column) const;
+  Cell store(std::string_view value);
+
+  std::string source_;
+  std::vector<std::string> labels_;
+  std::vector<Cell> cells_;
+  std::vector<std::uint32_t> lines_;
+  std::string text_;
+};
+
+/// The tables of a file in their order.
+struct StarFile {
+  std::string source;  ///< file it was read from, for messages; may be empty
+  std::vector<StarTable> tables;
+
+  [[nodiscard]] const StarTable* find_table(std::string_view name) const;
+  /// @throws Error(bad_input) naming the file and the tables it has
+  [[nodiscard]] const StarTable& table(std::string_view name) const;
+  StarTable& table(std::string_view name);
+  /// The first table with this label. @throws Error(bad_input)
+  [[nodiscard]] const StarTable& table_with(std::string_view label) const;
+  StarTable& add(StarTable table);
+};
+
+/// loop_ and simple blocks, quoted values, comments, CRLF, missing last newline. A row is one line.
+/// @throws Error(corrupt) naming file and line, Error(unsupported) for multi-line text, Error(not_found|io)
+[[nodiscard]] StarFile read_star(const std::filesystem::path& path);
+[[nodiscard]] StarFile read_star(const ByteSource& source);
+[[nodiscard]] StarFile parse_star(std::string_view text, const std::string& name);
+
+/// Written atomically with a `# version 30001` line before each table. @throws Error(io|resource)
+void write_star(const std::filesystem::path& path, const StarFile& file);
+[[nodiscard]] std::string format_star(const StarFile& file);
+
+}  // namespace frazil::io

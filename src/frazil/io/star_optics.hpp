@@ -1,0 +1,41 @@
+// Optics groups of RELION STAR files: table to records and back, for 3.1 and later and for 3.0.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "frazil/io/star.hpp"
+#include "frazil/model/optics.hpp"
+
+namespace frazil::io {
+
+/// One row of data_optics. Sizes of 0 are absent in the file.
+struct OpticsGroup {
+  int id = 1;                         ///< rlnOpticsGroup, from 1
+  std::string name = "opticsGroup1";  ///< rlnOpticsGroupName
+  Optics optics;
+  Angstrom image_pixel_size{0};       ///< rlnImagePixelSize: of the particle images
+  Angstrom micrograph_pixel_size{0};  ///< rlnMicrographPixelSize
+  Angstrom original_pixel_size{0};    ///< rlnMicrographOriginalPixelSize: of the movies
+  int image_size = 0;                 ///< rlnImageSize, pixels
+
+  /// The first known of image, micrograph and original pixel size; 0 when none is.
+  [[nodiscard]] Angstrom pixel_size() const;
+};
+
+/// Groups of a file and which one each row of a table belongs to.
+struct OpticsGroups {
+  std::vector<OpticsGroup> groups;
+  std::vector<int> group_of_row;  ///< index into `groups`
+};
+
+/// data_optics; columns only for what at least one group has.
+[[nodiscard]] StarTable optics_table(std::span<const OpticsGroup> groups);
+[[nodiscard]] std::vector<OpticsGroup> parse_optics(const StarTable& table);
+/// For the rows of `table` (which is one of `file`): by rlnOpticsGroup and data_optics, or in files of RELION 3.0 from
+/// rlnVoltage, rlnSphericalAberration, rlnAmplitudeContrast and rlnDetectorPixelSize / rlnMagnification of each row.
+/// @throws Error(corrupt) when a row names a group that is not there, or nothing tells the voltage
+[[nodiscard]] OpticsGroups read_optics(const StarFile& file, const StarTable& table);
+
+}  // namespace frazil::io
