@@ -19,6 +19,8 @@ namespace frazil::sim {
 // ---- particle images -------------------------------------------------------------------------------------------------------------
 
 enum class Content { particle, empty, aggregate, crystal };
+/// "particle", "empty", "aggregate", "crystal".
+[[nodiscard]] std::string_view to_string(Content content);
 
 struct ParticleTruth {
   Content content = Content::particle;
@@ -72,10 +74,15 @@ class Motion {
 
  private:
   struct Wave {
-    double direction_x = 0, direction_y = 0, qx = 0, qy = 0, phase = 0, mean = 0, weight = 0, decay_dose = 4;
+    double direction_x = 0, direction_y = 0;  ///< of the movement; the dome's centre for the last mode
+    double qx = 0, qy = 0, phase = 0;         ///< wave vector in cycles a pixel
+    double mean_x = 0, mean_y = 0;            ///< over the area: taken off, so that `global` is the mean movement
+    double weight_px = 0, decay_dose = 4;
   };
   [[nodiscard]] std::array<double, 2> path(double dose) const;
-  double nx_ = 1, ny_ = 1, origin_dose_ = 0, step_ = 0.1;
+  [[nodiscard]] std::array<double, 2> raw_shape(int mode, double x_px, double y_px) const;
+  [[nodiscard]] double raw_amplitude(int mode, double dose) const;
+  double nx_ = 1, ny_ = 1, origin_dose_ = 0, pre_exposure_ = 0, step_ = 0.1;
   std::array<double, 2> burst_px_{}, drift_px_{};
   double burst_dose_ = 2.5, drift_dose_ = 20;
   std::array<std::vector<double>, 2> walk_px_;               ///< at multiples of step_
@@ -90,7 +97,7 @@ struct AreaTruth {
   std::vector<PlacedParticle> particles;
   std::vector<JunkRegion> junk;
   double carbon_fraction = 0;     ///< part of the area covered by carbon
-  std::array<double, 3> carbon_line{0, 0, 1e9};  ///< carbon where a x + b y > c (pixels)
+  std::array<double, 3> hole{0, 0, 0};  ///< carbon lies outside this circle (x, y, radius in pixels); radius 0: no carbon
   bool crystalline_ice = false;
   std::vector<std::array<double, 2>> shifts_px;  ///< per frame, moves it onto the first: minus the mean displacement of the area
   Motion motion;

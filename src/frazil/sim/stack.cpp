@@ -106,6 +106,11 @@ Content draw_content(const Scene& scene, Rng& rng) {
 
 }  // namespace
 
+std::string_view to_string(Content content) {
+  constexpr std::array<std::string_view, 4> names{"particle", "empty", "aggregate", "crystal"};
+  return names[static_cast<std::size_t>(content)];
+}
+
 std::vector<Specimen> load_specimens(const Scene& scene) {
   std::vector<Specimen> list;
   for (const auto& name : scene.specimens) list.push_back(std::filesystem::exists(name) ? read_model(name) : shipped_model(name));
