@@ -1,0 +1,120 @@
+// Judges a given CTF against a spectrum, and draws the rings.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "frazil/algo/ctf/fit.hpp"
+#include "frazil/algo/ctf/quality.hpp"
+#include "frazil/algo/ctf/refine.hpp"
+
+namespace frazil::ctf {
+namespace {
+
+constexpr int wrong_defoci = 64;
+
+/// z with P(normal > z) = p, by bisection of the complementary error function.
+double normal_quantile(double p) {
+  double low = 0, high = 40;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = 0.5 * (low + high);
+    (0.5 * std::erfc(middle / std::numbers::sqrt2) > p ? low : high) = middle;
+  }
+  return low;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Frequency up to which two CTFs agree within a quarter turn of χ, worst azimuth.
+double agreeing_k(const Shape& a, const Shape& b, const Waves& waves, double k_max) {
+  const double mean = std::abs(a.defocus - b.defocus), astigmatism = 0.5 * std::hypot(a.c - b.c, a.s - b.s);
+  double phase = std::fmod(std::abs(a.phase - b.phase), std::numbers::pi);
+  phase = std::min(phase, std::numbers::pi - phase);
+  const double slope = waves.pi_lambda * (mean + astigmatism), room = std::numbers::pi / 2 - phase;
+  if (room <= 0) return 0;
+  return slope > 0 ? std::min(k_max, std::sqrt(room / slope)) : k_max;
+}
+
+/// Ring strength by chance: √(cost without rings − cost with rings) at defoci spread over the range, those left out
+/// at which the phases agree with the given or the best CTF over a part of the band.
+std::vector<double> chance_strengths(const Rings& rings, const Waves& waves, const Shape& given, const Shape& best, double alone, const FitParams& params) {
+  std::vector<double> list;
+  for (int i = 0; i < wrong_defoci; ++i) {
+    Shape wrong = given;
+    wrong.defocus = params.min_defocus.value() + (params.max_defocus - params.min_defocus).value() * (i + 0.5) / wrong_defoci;
+    const double start = rings.k_min + 0.25 * (rings.k_max - rings.k_min);
+    if (agreeing_k(wrong, given, waves, rings.k_max) > start || agreeing_k(wrong, best, waves, rings.k_max) > start) continue;
+    list.push_back(std::sqrt(std::max(0.0, alone - solve_at(rings, waves, wrong).cost)));
+  }
+  return list;
+}
+
+}  // namespace
+
+Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& given_ctf, const FitParams& params, double significance) {
+  expect(significance > 0 && significance < 0.5, "a level of significance lies between 0 and 0.5");
+  const auto found = fit(power, optics, params);
+  const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
+  const Waves waves(optics);
+  const auto given_shape = shape_of(given_ctf), best_shape = shape_of(found.ctf);
+  const auto given = solve_at(rings, waves, given_shape), best = solve_at(rings, waves, best_shape);
+  const double alone = background_cost(rings);
+  const double unit = best.cost / std::max(1.0, best.pixels) * noise_correlation(rings, waves, best);
+
+  Assessment out;
+  out.best = found.ctf;
+  out.score = score(rings, given);
+  out.fit_resolution = fit_resolution(equi_phase_profile(rings, waves, given), params.min_resolution);
+  const auto chance = chance_strengths(rings, waves, given_shape, best_shape, alone, params);
+  const double centre = median(chance);
+  std::vector<double> deviation;
+  for (const double c : chance) deviation.push_back(std::abs(c - centre));
+  const double spread = std::max(1.4826 * median(deviation), 0.5 * std::sqrt(unit));
+  out.z = (std::sqrt(std::max(0.0, alone - given.cost)) - centre) / spread;
+  out.z_limit = normal_quantile(significance);
+  const double agree_k = agreeing_k(given_shape, best_shape, waves, rings.k_max);
+  out.agreement = Angstrom(1 / std::max(agree_k, 1e-3));
+
+  // Twice the log likelihood ratio against the best CTF, as a normal deviate for one freedom.
+  const double worse_by = std::sqrt(std::max(0.0, (given.cost - best.cost) / unit));
+  const bool rings_seen = out.z > out.z_limit;
+  const bool elsewhere = worse_by > out.z_limit && agree_k < 1 / found.fit_resolution.value() && agree_k < rings.k_max;
+  out.accepted = rings_seen && !elsewhere;
+  if (!rings_seen)
+    out.reason = fmt::format("no rings at the given CTF: their strength lies {:.1f} standard deviations above that at wrong defoci, {:.1f} are needed", out.z, out.z_limit);
+  else if (elsewhere)
+    out.reason = fmt::format("a mean defocus of {:.0f} A explains the rings better than the given {:.0f} A ({:.0f} standard deviations); their phases agree to {:.1f} A only",
+                             found.ctf.mean_defocus().value(), given_ctf.mean_defocus().value(), worse_by, out.agreement.value());
+  else
+    out.reason = fmt::format("rings at the given CTF lie {:.1f} standard deviations above chance and reach {:.1f} A", out.z, out.fit_resolution.value());
+  return out;
+}
+
+Image ring_picture(const PowerSpectrum& power, const Optics& optics, const Ctf& ctf, const FitParams& params) {
+  const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
+  const Waves waves(optics);
+  const auto solution = solve_at(rings, waves, shape_of(ctf));
+  // The measured half is drawn on the scale of the rings, that is of the mean envelope where there is one.
+  double strength = 0, weight = 0;
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (rings.in_fit[b] == 0) continue;
+    strength += level_at(rings, solution, b).envelope;
+    weight += 1;
+  }
+  strength = std::max(strength / std::max(1.0, weight), 0.02);
+  Image picture(rings.n, rings.n, power.pixel_size);
+  const int h = rings.n / 2;
+  for (const auto& p : rings.pixels) {
+    const auto level = level_at(rings, solution, static_cast<std::size_t>(p.bin));
+    const double chi = waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s});
+    picture(h + p.ix, p.iy) = static_cast<float>((double{p.y} - level.background) / (2 * strength));
+    const double k = std::sqrt(double{p.u});
+    if (k <= rings.k_max) picture(h - p.ix, rings.n - p.iy) = static_cast<float>(-std::cos(2 * chi));
+  }
+  return picture;
+}
+
+}  // namespace frazil::ctf

@@ -1,0 +1,32 @@
+// What a solution is worth: equi-phase average, fit resolution, score, noise correlation, ice, decay of the rings.
+#pragma once
+
+#include "frazil/algo/ctf/fit.hpp"
+#include "frazil/algo/ctf/refine.hpp"
+
+namespace frazil::ctf {
+
+/// Equi-phase average: each pixel is moved to the radius at which the mean defocus has the pixel's χ, and averaged in
+/// shells half a pixel wide (Zhang 2016, doi:10.1016/j.jsb.2015.11.003). `correlation` is Pearson's in a window that
+/// holds about one ring (Rohou & Grigorieff 2015, section 2.6).
+[[nodiscard]] Profile equi_phase_profile(const Rings& rings, const Waves& waves, const Solution& solution);
+
+/// Finest resolution before the windowed correlation is lost, by the rule of Rohou & Grigorieff 2015.
+[[nodiscard]] Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution);
+
+/// √(share of the variance over the background that the rings explain), 0 to 1.
+[[nodiscard]] double score(const Rings& rings, const Solution& solution);
+
+/// Factor by which neighbouring pixels' correlation (apodisation, overlap) raises the variance of anything summed over
+/// many pixels: sum of the residuals' autocorrelation over lags of at most 3 pixels, at least 1.
+[[nodiscard]] double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution);
+
+[[nodiscard]] double iceness(const Rings& rings, const Waves& waves, const Solution& solution);
+
+/// −2 × slope of ln(ring power) against k², from 10 Å (or all, if shorter) to the fit resolution.
+[[nodiscard]] Angstrom2 ring_decay(const Rings& rings, const Solution& solution, Angstrom fit_resolution);
+
+/// Cost of the background alone: what `score` and the tests compare with.
+[[nodiscard]] double background_cost(const Rings& rings);
+
+}  // namespace frazil::ctf

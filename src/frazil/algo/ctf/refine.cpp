@@ -1,0 +1,219 @@
+#include "frazil/algo/ctf/refine.hpp"
+
+#include <cmath>
+
+namespace frazil::ctf {
+namespace {
+
+constexpr int max_steps = 40;
+
+// Columns of the model in one bin: 1, q = −cos 2χ, dq/dΔf, dq/dC, dq/dS, dq/dφ; then the data.
+constexpr int columns = 6;
+struct Moments {
+  std::array<double, columns*(columns + 1) / 2> product{};  ///< upper triangle, row by row
+  std::array<double, columns> data{};
+  double data2 = 0, count = 0;
+  [[nodiscard]] double at(int i, int j) const {
+    if (i > j) std::swap(i, j);
+    return product[static_cast<std::size_t>(i * columns - i * (i - 1) / 2 + j - i)];
+  }
+};
+
+std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
+  std::vector<Moments> all(rings.bins());
+  for (const auto& p : rings.pixels) {
+    const auto b = static_cast<std::size_t>(p.bin);
+    if (rings.in_fit[b] == 0) continue;
+    const double u = double{p.u}, uc = double{p.c}, us = double{p.s}, y = double{p.y};
+    const double two_chi = 2 * waves.chi(shape, u, uc, us);
+    const double q = -std::cos(two_chi), slope = 2 * std::sin(two_chi);
+    const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope};
+    Moments& m = all[b];
+    for (int i = 0; i < used_columns; ++i) {
+      const double vi = v[static_cast<std::size_t>(i)];
+      m.data[static_cast<std::size_t>(i)] += vi * y;
+      double* row = m.product.data() + i * columns - i * (i - 1) / 2 - i;
+      for (int j = i; j < used_columns; ++j) row[j] += vi * v[static_cast<std::size_t>(j)];
+    }
+    m.data2 += y * y;
+    m.count += 1;
+  }
+  return all;
+}
+
+/// Normal equations of background and envelope alone.
+struct Linear {
+  Eigen::MatrixXd normal;
+  Eigen::VectorXd right;
+  double data2 = 0, count = 0;
+};
+
+Linear assemble_linear(const Rings& rings, const std::vector<Moments>& all) {
+  const int nb = rings.background.size(), ne = rings.envelope.size();
+  Linear out{Eigen::MatrixXd::Zero(nb + ne, nb + ne), Eigen::VectorXd::Zero(nb + ne)};
+  for (std::size_t b = 0; b < all.size(); ++b) {
+    const auto& m = all[b];
+    if (m.count == 0) continue;
+    const auto &back = rings.background_at[b], &env = rings.envelope_at[b];
+    for (int i = 0; i < 4; ++i) {
+      const auto si = static_cast<std::size_t>(i);
+      const int bi = back.first + i, ei = nb + env.first + i;
+      out.right(bi) += back.weight[si] * m.data[0];
+      out.right(ei) += env.weight[si] * m.data[1];
+      for (int j = 0; j < 4; ++j) {
+        const auto sj = static_cast<std::size_t>(j);
+        const int bj = back.first + j, ej = nb + env.first + j;
+        out.normal(bi, bj) += back.weight[si] * back.weight[sj] * m.at(0, 0);
+        out.normal(bi, ej) += back.weight[si] * env.weight[sj] * m.at(0, 1);
+        out.normal(ei, bj) += env.weight[si] * back.weight[sj] * m.at(0, 1);
+        out.normal(ei, ej) += env.weight[si] * env.weight[sj] * m.at(1, 1);
+      }
+    }
+    out.data2 += m.data2;
+    out.count += m.count;
+  }
+  out.normal.diagonal().array() += 1e-10 * out.normal.trace();
+  return out;
+}
+
+/// Least squares with envelope coefficients ≥ 0: the most negative one is fixed at zero until none is left.
+void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution& solution) {
+  const auto linear = assemble_linear(rings, all);
+  const int nb = rings.background.size(), ne = rings.envelope.size();
+  std::vector<int> active;
+  for (int i = 0; i < nb + ne; ++i) active.push_back(i);
+  Eigen::VectorXd x;
+  for (;;) {
+    const Eigen::MatrixXd normal = linear.normal(active, active);
+    const Eigen::VectorXd right = linear.right(active);
+    x = normal.ldlt().solve(right);
+    int worst = -1;
+    double lowest = 0;
+    for (int i = nb; i < static_cast<int>(active.size()); ++i)
+      if (x(i) < lowest) {
+        lowest = x(i);
+        worst = i;
+      }
+    if (worst < 0) break;
+    active.erase(active.begin() + worst);
+  }
+  Eigen::VectorXd full = Eigen::VectorXd::Zero(nb + ne);
+  for (std::size_t i = 0; i < active.size(); ++i) full(active[i]) = x(static_cast<Eigen::Index>(i));
+  solution.background = full.head(nb);
+  solution.envelope = full.tail(ne);
+  solution.has_rings = solution.envelope.maxCoeff() > 0;
+  solution.pixels = linear.count;
+  solution.cost = linear.data2 - 2 * full.dot(linear.right) + full.dot(linear.normal * full);
+}
+
+/// Normal equations of all parameters at a solution: background, envelope coefficients that are free, shape.
+struct Full {
+  Eigen::MatrixXd normal;
+  Eigen::VectorXd right;  ///< gradient of the residual
+  int shape_at = 0;
+};
+
+Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const Solution& solution, int shape_count) {
+  const int nb = rings.background.size(), ne = rings.envelope.size(), total = nb + ne + shape_count;
+  Full out{Eigen::MatrixXd::Zero(total, total), Eigen::VectorXd::Zero(total), nb + ne};
+  for (std::size_t b = 0; b < all.size(); ++b) {
+    const auto& m = all[b];
+    if (m.count == 0) continue;
+    const auto &back = rings.background_at[b], &env = rings.envelope_at[b];
+    const auto level = level_at(rings, solution, b);
+    // Every parameter's column is factor × one of the six columns of the bin.
+    std::array<int, 12> index{}, column{};
+    std::array<double, 12> factor{};
+    std::size_t n = 0;
+    for (int i = 0; i < 4; ++i, ++n) { index[n] = back.first + i; column[n] = 0; factor[n] = back.weight[static_cast<std::size_t>(i)]; }
+    for (int i = 0; i < 4; ++i, ++n) { index[n] = nb + env.first + i; column[n] = 1; factor[n] = env.weight[static_cast<std::size_t>(i)]; }
+    for (int i = 0; i < shape_count; ++i, ++n) { index[n] = nb + ne + i; column[n] = 2 + i; factor[n] = level.envelope; }
+    for (std::size_t i = 0; i < n; ++i) {
+      const double residual = m.data[static_cast<std::size_t>(column[i])] - level.background * m.at(0, column[i]) - level.envelope * m.at(1, column[i]);
+      out.right(index[i]) += factor[i] * residual;
+      for (std::size_t j = 0; j < n; ++j) out.normal(index[i], index[j]) += factor[i] * factor[j] * m.at(column[i], column[j]);
+    }
+  }
+  for (int i = 0; i < ne; ++i)
+    if (solution.envelope(i) <= 0) {
+      out.normal.row(nb + i).setZero();
+      out.normal.col(nb + i).setZero();
+      out.normal(nb + i, nb + i) = 1;
+      out.right(nb + i) = 0;
+    }
+  return out;
+}
+
+/// What is left of the shape's normal equations when the linear parameters follow: Schur complement.
+struct Reduced {
+  Eigen::MatrixXd normal;
+  Eigen::VectorXd right;
+};
+
+Reduced eliminate_linear(const Full& full) {
+  const int n = full.shape_at, s = static_cast<int>(full.right.size()) - n;
+  Eigen::MatrixXd linear = full.normal.topLeftCorner(n, n);
+  linear.diagonal().array() += 1e-10 * linear.trace();
+  const auto factor = linear.ldlt();
+  const Eigen::MatrixXd cross = full.normal.topRightCorner(n, s);
+  return {full.normal.bottomRightCorner(s, s) - cross.transpose() * factor.solve(cross), full.right.tail(s) - cross.transpose() * factor.solve(full.right.head(n))};
+}
+
+Shape moved(const Shape& p, const Eigen::VectorXd& step) {
+  return {p.defocus + step(0), p.c + step(1), p.s + step(2), p.phase + (step.size() > 3 ? step(3) : 0)};
+}
+
+}  // namespace
+
+Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
+  Level level;
+  const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
+  for (int i = 0; i < 4; ++i) {
+    level.background += back.weight[static_cast<std::size_t>(i)] * solution.background(back.first + i);
+    level.envelope += env.weight[static_cast<std::size_t>(i)] * solution.envelope(env.first + i);
+  }
+  return level;
+}
+
+Solution solve_at(const Rings& rings, const Waves& waves, const Shape& shape) {
+  Solution solution;
+  solution.shape = shape;
+  solve_linear(rings, moments(rings, waves, shape, 2), solution);
+  return solution;
+}
+
+Solution refine(const Rings& rings, const Waves& waves, const Shape& start, bool fit_phase) {
+  const int shape_count = fit_phase ? 4 : 3, used = 2 + shape_count;
+  Solution best;
+  best.shape = start;
+  auto sums = moments(rings, waves, start, used);
+  solve_linear(rings, sums, best);
+  double damping = 1e-3;
+  for (int step = 0; step < max_steps && best.has_rings && damping < 1e8; ++step) {
+    const auto reduced = eliminate_linear(assemble_full(rings, sums, best, shape_count));
+    Eigen::MatrixXd normal = reduced.normal;
+    normal.diagonal() *= 1 + damping;
+    const Eigen::VectorXd move = normal.ldlt().solve(reduced.right);
+    if (!move.allFinite()) break;
+    Solution next;
+    next.shape = moved(best.shape, move);
+    auto next_sums = moments(rings, waves, next.shape, used);
+    solve_linear(rings, next_sums, next);
+    if (next.cost >= best.cost) {
+      damping *= 10;
+      continue;
+    }
+    const bool done = best.cost - next.cost < 1e-9 * best.cost && std::abs(move(0)) < 0.1;
+    best = std::move(next);
+    sums = std::move(next_sums);
+    damping = std::max(1e-6, damping / 10);
+    if (done) break;
+  }
+  if (best.has_rings) {
+    const auto reduced = eliminate_linear(assemble_full(rings, sums, best, shape_count));
+    best.covariance.topLeftCorner(shape_count, shape_count) = reduced.normal.ldlt().solve(Eigen::MatrixXd::Identity(shape_count, shape_count));
+  }
+  return best;
+}
+
+}  // namespace frazil::ctf

@@ -1,0 +1,33 @@
+// Least-squares fit of defocus, astigmatism and phase to all pixels, background and envelope solved along.
+#pragma once
+
+#include <Eigen/Dense>
+
+#include "frazil/algo/ctf/rings.hpp"
+
+namespace frazil::ctf {
+
+/// y = b(k) − e(k) cos 2χ with the best b and e ≥ 0 for one shape.
+struct Solution {
+  Shape shape;
+  Eigen::VectorXd background, envelope;  ///< spline coefficients
+  double cost = 0;                       ///< Σ (y − model)² over the fit band
+  double pixels = 0;                     ///< terms of that sum
+  Eigen::Matrix4d covariance = Eigen::Matrix4d::Zero();  ///< of (defocus, C, S, phase) for noise of variance 1 per pixel; see fit.cpp
+  bool has_rings = false;                ///< some envelope coefficient is positive
+};
+
+/// Best background and envelope at a given shape, nothing moved.
+[[nodiscard]] Solution solve_at(const Rings& rings, const Waves& waves, const Shape& shape);
+
+/// Levenberg–Marquardt with exact derivatives from `start`. Linear parameters are eliminated at each step (variable
+/// projection, Golub & Pereyra 1973, doi:10.1137/0710036). Fills `covariance`.
+[[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, bool fit_phase);
+
+/// Value of b and e of a solution in one bin.
+struct Level {
+  double background = 0, envelope = 0;
+};
+[[nodiscard]] Level level_at(const Rings& rings, const Solution& solution, std::size_t bin);
+
+}  // namespace frazil::ctf

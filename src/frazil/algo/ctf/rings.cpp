@@ -1,0 +1,162 @@
+#include "frazil/algo/ctf/rings.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace frazil::ctf {
+namespace {
+
+using std::numbers::pi;
+
+// Knots of the background in √k (1/√Å), of the envelope in k (1/Å). Cubic splines with knots h apart follow waves longer
+// than about 2h: 0.066 in √k is 2h = 0.08 1/Å at k = 0.1 1/Å, twice the ring spacing there at 0.5 µm, 300 kV.
+constexpr double background_spacing = 0.066, envelope_spacing = 0.075;
+constexpr double outlier_sigmas = 6;
+constexpr std::size_t fewest_bins = 8;
+
+std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_min, double k_end, std::size_t& bins) {
+  const int n = power.power.nx(), h = n / 2;
+  const int first = static_cast<int>(std::ceil(k_min / dk)), last = std::min(h - 1, static_cast<int>(std::floor(k_end / dk)));
+  bins = last >= first ? static_cast<std::size_t>(last - first + 1) : 0;
+  std::vector<RingPixel> pixels;
+  pixels.reserve(static_cast<std::size_t>(n) * static_cast<std::size_t>(h));
+  // The axes are left out: rows and columns of the detector, and of what tiles leave of edges, gather there.
+  for (int iy = 1; iy < n; ++iy)
+    for (int kx = 1; kx < h; ++kx) {
+      const int ky = iy - h;
+      if (ky == 0) continue;
+      const double r = std::hypot(kx, ky);
+      const int bin = static_cast<int>(std::lround(r)) - first;
+      if (bin < 0 || bin >= static_cast<int>(bins)) continue;
+      const double scale = dk * dk;
+      pixels.push_back({power.power(kx + h, iy), static_cast<float>(r * r * scale), static_cast<float>((double{1} * kx * kx - double{1} * ky * ky) * scale),
+                        static_cast<float>(2.0 * kx * ky * scale), kx, iy, bin});
+    }
+  return pixels;
+}
+
+double median(std::vector<float>& values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return double{*middle};
+}
+
+/// Caps what lies far above its bin: crystals, lattices, lines.
+void limit_outliers(Rings& rings) {
+  std::vector<std::vector<float>> values(rings.bins());
+  for (const auto& p : rings.pixels) values[static_cast<std::size_t>(p.bin)].push_back(p.y);
+  std::vector<float> cap(rings.bins(), 0);
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (values[b].empty()) continue;
+    const double centre = median(values[b]);
+    for (float& v : values[b]) v = std::abs(v - static_cast<float>(centre));
+    cap[b] = static_cast<float>(centre + outlier_sigmas * 1.4826 * median(values[b]));
+  }
+  for (auto& p : rings.pixels) p.y = std::min(p.y, cap[static_cast<std::size_t>(p.bin)]);
+}
+
+std::vector<double> radial_means(const Rings& rings) {
+  std::vector<double> mean(rings.bins(), 0.0);
+  for (const auto& p : rings.pixels) mean[static_cast<std::size_t>(p.bin)] += double{p.y};
+  for (std::size_t b = 0; b < rings.bins(); ++b) mean[b] /= std::max(1.0, rings.count[b]);
+  return mean;
+}
+
+/// exp of a weighted least-squares spline through the logarithm of the radial mean. Rings that it should follow do no
+/// harm: background and envelope are fitted again, over it, together with the rings.
+void divide_by_baseline(Rings& rings) {
+  const auto mean = radial_means(rings);
+  const SplineBasis basis(std::sqrt(rings.k.front()), std::sqrt(rings.k.back()), background_spacing);
+  Eigen::MatrixXd normal = Eigen::MatrixXd::Zero(basis.size(), basis.size());
+  Eigen::VectorXd right = Eigen::VectorXd::Zero(basis.size());
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (rings.count[b] == 0) continue;
+    if (!(mean[b] > 0)) throw Error(ErrorCode::bad_input, "the power spectrum is {} at {:.1f} A, expected a positive number", mean[b], 1 / rings.k[b]);
+    const auto at = basis.at(std::sqrt(rings.k[b]));
+    for (int i = 0; i < 4; ++i) {
+      right(at.first + i) += rings.count[b] * at.weight[static_cast<std::size_t>(i)] * std::log(mean[b]);
+      for (int j = 0; j < 4; ++j)
+        normal(at.first + i, at.first + j) += rings.count[b] * at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)];
+    }
+  }
+  normal.diagonal().array() += 1e-9 * normal.trace();
+  const Eigen::VectorXd log_baseline = normal.ldlt().solve(right);
+  rings.baseline.resize(rings.bins());
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    const auto at = basis.at(std::sqrt(rings.k[b]));
+    double value = 0;
+    for (int i = 0; i < 4; ++i) value += at.weight[static_cast<std::size_t>(i)] * log_baseline(at.first + i);
+    rings.baseline[b] = std::exp(value);
+  }
+  for (auto& p : rings.pixels) p.y = static_cast<float>(double{p.y} / rings.baseline[static_cast<std::size_t>(p.bin)]);
+}
+
+}  // namespace
+
+SplineBasis::SplineBasis(double low, double high, double spacing)
+    : low_(low), high_(high), intervals_(std::max(1, static_cast<int>(std::ceil((high - low) / spacing - 1e-9)))) {}
+
+SplineAt SplineBasis::at(double t) const {
+  const double x = std::clamp((t - low_) / (high_ - low_), 0.0, 1.0) * intervals_;
+  const int cell = std::min(intervals_ - 1, static_cast<int>(x));
+  const double f = x - cell, g = 1 - f;
+  return {cell, {g * g * g / 6, (3 * f * f * f - 6 * f * f + 4) / 6, (3 * g * g * g - 6 * g * g + 4) / 6, f * f * f / 6}};
+}
+
+Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom max_resolution) {
+  Rings rings;
+  rings.n = power.power.nx();
+  rings.dk = 1 / (rings.n * power.pixel_size.value());
+  const double k_nyquist = 0.5 / power.pixel_size.value();
+  rings.k_min = 1 / min_resolution.value();
+  rings.k_max = std::min(1 / max_resolution.value(), 0.97 * k_nyquist);
+  std::size_t bins = 0;
+  rings.pixels = collect(power, rings.dk, rings.k_min, 0.97 * k_nyquist, bins);
+  if (bins < fewest_bins || rings.k_max < rings.k_min + static_cast<double>(fewest_bins) * rings.dk)
+    throw Error(ErrorCode::bad_input, "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with Nyquist {:.2f} A",
+                min_resolution.value(), max_resolution.value(), fewest_bins, rings.n, 1 / k_nyquist);
+  const double first = std::ceil(rings.k_min / rings.dk);
+  rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), background_spacing);
+  rings.envelope = SplineBasis(rings.k_min, rings.k_max, envelope_spacing);
+  rings.count.assign(bins, 0.0);
+  for (const auto& p : rings.pixels) rings.count[static_cast<std::size_t>(p.bin)] += 1;
+  for (std::size_t b = 0; b < bins; ++b) {
+    const double k = (first + static_cast<double>(b)) * rings.dk;
+    rings.k.push_back(k);
+    rings.in_fit.push_back(rings.count[b] > 0 && k <= rings.k_max && (k < ice_low_k || k > ice_high_k) ? 1 : 0);
+    rings.background_at.push_back(rings.background.at(std::sqrt(k)));
+    rings.envelope_at.push_back(rings.envelope.at(k));
+  }
+  limit_outliers(rings);
+  divide_by_baseline(rings);
+  return rings;
+}
+
+Shape shape_of(const Ctf& ctf) {
+  const double a = ctf.astigmatism().value(), angle = 2 * to_rad(ctf.astigmatism_angle);
+  return {ctf.mean_defocus().value(), a * std::cos(angle), a * std::sin(angle), to_rad(ctf.phase_shift)};
+}
+
+Ctf ctf_of(const Shape& p) {
+  const double a = std::hypot(p.c, p.s);
+  Ctf ctf;
+  ctf.defocus_u = Angstrom(p.defocus + a / 2);
+  ctf.defocus_v = Angstrom(p.defocus - a / 2);
+  ctf.astigmatism_angle = from_rad(0.5 * std::atan2(p.s, p.c));
+  double phase = std::fmod(p.phase, pi);
+  if (phase < 0) phase += pi;
+  if (phase >= pi) phase = 0;
+  ctf.phase_shift = from_rad(phase);
+  return canonical(ctf);
+}
+
+Waves::Waves(const Optics& optics) {
+  const double lambda = wavelength(optics.voltage).value();
+  pi_lambda = pi * lambda;
+  cs_term = 0.5 * pi * optics.cs.value() * 1e7 * lambda * lambda * lambda;
+  offset = std::asin(optics.amplitude_contrast);
+}
+
+}  // namespace frazil::ctf
