@@ -1,0 +1,155 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "frazil/algo/ctf/fit.hpp"
+#include "frazil/algo/ctf/synthetic.hpp"
+
+namespace frazil::ctf {
+namespace {
+
+synthetic::Scene strong_scene() {
+  synthetic::Scene scene;
+  scene.contrast = 0.5;
+  return scene;
+}
+
+double mean_defocus(const synthetic::Scene& s) { return (s.defocus_1_A + s.defocus_2_A) / 2; }
+
+Ctf truth_of(const synthetic::Scene& s) {
+  return canonical({Angstrom(s.defocus_1_A), Angstrom(s.defocus_2_A), from_rad(s.angle_rad), from_rad(s.phase_rad)});
+}
+
+PowerSpectrum spectrum_of(const synthetic::Scene& scene, std::uint64_t seed, int threads = 1) {
+  Rng rng(seed);
+  const auto image = synthetic::micrograph(scene, rng);
+  return power_spectrum(image, image.pixel_size, {.threads = threads});
+}
+
+TEST(PowerSpectrum, OfWhiteNoiseIsFlatAndItsVarianceIsAsPredicted) {
+  Rng rng(3);
+  Image image(1024, 1400, 1.5_A);
+  for (float& v : image.pixels()) v = static_cast<float>(5 + 2 * rng.normal());
+  const auto spectrum = power_spectrum(image, image.pixel_size);
+  EXPECT_EQ(spectrum.power.nx(), 512);
+  EXPECT_DOUBLE_EQ(spectrum.pixel_size.value(), 1.5);
+  const double window_power = std::pow(3.0 / 8, 2);  // mean of Hann squared, both axes
+  std::vector<float> inner;
+  for (int y = 300; y < 500; ++y)
+    for (int x = 300; x < 500; ++x) inner.push_back(spectrum.power(x, y));
+  const auto s = statistics(inner);
+  EXPECT_NEAR(s.mean, 4 * window_power, 0.02 * s.mean);
+  EXPECT_NEAR(std::pow(s.stddev / s.mean, 2), spectrum.relative_variance, 0.12 * spectrum.relative_variance);
+}
+
+TEST(PowerSpectrum, OfAFineImageIsThatOfTheResampledOne) {
+  synthetic::Scene scene = strong_scene();
+  scene.pixel_A = 0.8;
+  scene.nx = 1536;
+  const auto spectrum = spectrum_of(scene, 4);
+  EXPECT_EQ(spectrum.power.nx() % 2, 0);
+  EXPECT_NEAR(spectrum.pixel_size.value(), 1.4, 0.02);
+  const auto found = fit(spectrum, Optics{});
+  EXPECT_NEAR(found.ctf.mean_defocus().value(), mean_defocus(scene), 60);
+}
+
+TEST(CtfFit, RecoversDefocusAndAstigmatism) {
+  const Rng rng(20);
+  for (int i = 0; i < 4; ++i) {
+    auto own = rng.stream(static_cast<std::uint64_t>(i));
+    auto scene = synthetic::random_scene(own);
+    scene.contrast = 0.4;
+    const auto truth = truth_of(scene);
+    SCOPED_TRACE(fmt::format("U {:.0f} V {:.0f} angle {:.1f}", truth.defocus_u.value(), truth.defocus_v.value(), truth.astigmatism_angle.value()));
+    const auto found = fit(spectrum_of(scene, 100 + static_cast<std::uint64_t>(i)), Optics{});
+    EXPECT_NEAR(found.ctf.mean_defocus().value(), truth.mean_defocus().value(), 100);  // 100 Å turns the phase by 22° at 4 Å, 300 kV
+    EXPECT_NEAR(found.ctf.astigmatism().value(), truth.astigmatism().value(), 200);
+    EXPECT_LT(std::abs(found.ctf.mean_defocus().value() - truth.mean_defocus().value()), 4 * found.sigma_defocus.value());
+  }
+}
+
+TEST(CtfFit, TurnsItsAngleWithTheImage) {
+  auto scene = strong_scene();
+  scene.defocus_1_A = 15600;
+  const auto straight = spectrum_of(scene, 7);
+  PowerSpectrum turned{Image(512, 512, straight.pixel_size), straight.pixel_size, straight.relative_variance};
+  for (int y = 1; y < 512; ++y)  // +x goes to +y: a turn by +90 degrees about (256, 256)
+    for (int x = 1; x < 512; ++x) turned.power(512 - y, x) = straight.power(x, y);
+  const auto a = fit(straight, Optics{}), b = fit(turned, Optics{});
+  EXPECT_NEAR(a.ctf.defocus_u.value(), b.ctf.defocus_u.value(), 2);
+  EXPECT_NEAR(a.ctf.defocus_v.value(), b.ctf.defocus_v.value(), 2);
+  EXPECT_NEAR(std::fmod(b.ctf.astigmatism_angle.value() - a.ctf.astigmatism_angle.value() + 180, 180), 90, 0.5);
+  EXPECT_NEAR(a.ctf.astigmatism_angle.value(), scene.angle_rad * 180 / std::numbers::pi, 5);
+}
+
+TEST(CtfFit, FindsThePhaseShiftOfAPhasePlate) {
+  auto scene = strong_scene();
+  scene.phase_rad = 1.2;
+  scene.contrast = 1;
+  FitParams params;
+  params.fit_phase_shift = true;
+  const auto found = fit(spectrum_of(scene, 8), Optics{}, params);
+  EXPECT_NEAR(found.ctf.phase_shift.value(), 1.2 * 180 / std::numbers::pi, 10);
+  EXPECT_NEAR(found.ctf.mean_defocus().value(), mean_defocus(scene), 150);  // phase and defocus pull at each other
+}
+
+TEST(CtfFit, SaysThatItKnowsNothingWhenThereAreNoRings) {
+  auto scene = strong_scene();
+  scene.contrast = 0;
+  const auto found = fit(spectrum_of(scene, 9), Optics{});
+  EXPECT_LT(found.score, 0.08);
+  EXPECT_GT(found.sigma_defocus.value(), 1000);
+}
+
+TEST(CtfFit, IsTheSameOnAnyNumberOfThreads) {
+  auto scene = strong_scene();
+  scene.ny = 1536;
+  const auto one = spectrum_of(scene, 10, 1), many = spectrum_of(scene, 10, 7);
+  ASSERT_EQ(one.power.size(), many.power.size());
+  EXPECT_TRUE(std::equal(one.power.pixels().begin(), one.power.pixels().end(), many.power.pixels().begin()));
+}
+
+TEST(CtfFit, SeesCrystallineIce) {
+  const auto scene = strong_scene();
+  auto spectrum = spectrum_of(scene, 11);
+  const auto clean = fit(spectrum, Optics{});
+  for (int y = 0; y < 512; ++y)
+    for (int x = 0; x < 512; ++x) {
+      const double k = std::hypot(x - 256, y - 256) / (512 * 1.5);
+      spectrum.power(x, y) *= static_cast<float>(1 + 0.8 * std::exp(-0.5 * std::pow((k - 1 / 3.67) / 0.002, 2)));
+    }
+  const auto icy = fit(spectrum, Optics{});
+  EXPECT_LT(clean.iceness, 0.15);
+  EXPECT_GT(icy.iceness, 0.4);
+  EXPECT_NEAR(icy.ctf.mean_defocus().value(), clean.ctf.mean_defocus().value(), 20);
+}
+
+TEST(CtfFit, NamesLimitsThatContradictEachOther) {
+  FitParams params;
+  params.min_resolution = 10_A;
+  params.max_resolution = 12_A;
+  params.min_defocus = 30000_A;
+  params.max_defocus = 20000_A;
+  EXPECT_EQ(problems_of(params).size(), 2U);
+  EXPECT_THROW((void)fit(spectrum_of(strong_scene(), 12), Optics{}, params), Error);
+}
+
+TEST(AssessCtf, AcceptsTheTruthAndRejectsWrongDefociAndEmptySpectra) {
+  auto scene = strong_scene();
+  const auto spectrum = spectrum_of(scene, 13);
+  const auto truth = truth_of(scene);
+  EXPECT_TRUE(assess(spectrum, Optics{}, truth).accepted);
+  for (const double wrong_by : {-9000.0, -1500.0, 1000.0, 20000.0}) {
+    auto wrong = truth;
+    wrong.defocus_u += Angstrom(wrong_by);
+    wrong.defocus_v += Angstrom(wrong_by);
+    const auto judged = assess(spectrum, Optics{}, wrong);
+    EXPECT_FALSE(judged.accepted) << wrong_by << ": " << judged.reason;
+  }
+  scene.contrast = 0;
+  EXPECT_FALSE(assess(spectrum_of(scene, 14), Optics{}, truth).accepted);
+}
+
+}  // namespace
+}  // namespace frazil::ctf
