@@ -119,6 +119,31 @@ struct CtfFit {
   }
 };
 
+/// How well a CTF that was given describes an image.
+struct CtfAssessment {
+  static constexpr std::string_view kind = "CtfAssessment";
+  std::string micrograph, name;
+  Angstrom defocus_u{}, defocus_v{};
+  Degrees astigmatism_angle{}, phase_shift{};
+  double score = 0;
+  Angstrom fit_resolution{};
+  bool accepted = false;
+  std::string reason;
+  double z = 0, z_limit = 0;
+  Angstrom agreement{}, best_defocus{};
+
+  static constexpr auto fields() {
+    using P = CtfAssessment;
+    return std::tuple(field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"), field(&P::defocus_u, "defocus_u", "Given larger defocus"),
+                      field(&P::defocus_v, "defocus_v", "Given smaller defocus"), field(&P::astigmatism_angle, "astigmatism_angle", "Given: +x to the axis of U"),
+                      field(&P::phase_shift, "phase_shift", "Given phase shift"), field(&P::score, "score", "Agreement of rings and given CTF, 0 to 1"),
+                      field(&P::fit_resolution, "fit_resolution", "Finest resolution where they agree"), field(&P::accepted, "accepted", "The given CTF describes the rings"),
+                      field(&P::reason, "reason", "Why, in one sentence"), field(&P::z, "z", "Ring strength above that at wrong defoci, standard deviations"),
+                      field(&P::z_limit, "z_limit", "What z must exceed"), field(&P::agreement, "agreement", "Finest resolution where given and best CTF agree within 90 degrees"),
+                      field(&P::best_defocus, "best_defocus", "Mean defocus that fits best"));
+  }
+};
+
 /// Particle positions of one micrograph.
 struct Coordinates {
   static constexpr std::string_view kind = "Coordinates";

@@ -1,5 +1,8 @@
 #include "frazil/protocols/register.hpp"
 
+#include "frazil/protocols/assess_ctf.hpp"
+#include "frazil/protocols/estimate_ctf.hpp"
+#include "frazil/protocols/filter_ctf.hpp"
 #include "frazil/protocols/import.hpp"
 
 namespace frazil::protocols {
@@ -11,6 +14,9 @@ const flow::Registry& registry() {
     r.add(flow::make_source<ImportMovies>());
     r.add(flow::make_source<ImportMicrographs>());
     r.add(flow::make_source<ImportParticles>());
+    r.add(flow::make_protocol<EstimateCtf>());
+    r.add(flow::make_protocol<AssessCtf>());
+    r.add(flow::make_protocol<FilterCtf>());
     return r;
   }();
   return all;

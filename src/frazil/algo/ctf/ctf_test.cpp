@@ -5,6 +5,7 @@
 
 #include "frazil/algo/ctf/fit.hpp"
 #include "frazil/algo/ctf/synthetic.hpp"
+#include "frazil/image/ops.hpp"
 
 namespace frazil::ctf {
 namespace {
