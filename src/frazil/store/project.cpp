@@ -1,0 +1,310 @@
+#include "frazil/store/project.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include "frazil/base/error.hpp"
+#include "frazil/store/migrations.hpp"
+
+namespace frazil::store {
+namespace {
+
+ItemRow read_item(Query& row) {
+  ItemRow item;
+  item.n = row.integer();
+  item.id = row.text();
+  item.kind = row.text();
+  item.step = row.text();
+  item.port = row.text();
+  item.subject = row.text();
+  item.order = row.text();
+  item.label = row.text();
+  item.record = row.text();
+  return item;
+}
+
+TaskRow read_task(Query& row) {
+  TaskRow task;
+  task.n = row.integer();
+  task.key = row.text();
+  task.step = row.text();
+  task.protocol = row.text();
+  task.version = static_cast<int>(row.integer());
+  task.subject = row.text();
+  task.label = row.text();
+  task.order = row.text();
+  task.failed = row.integer() != 0;
+  task.code = row.text();
+  task.message = row.text();
+  task.attempts = static_cast<int>(row.integer());
+  task.seconds = row.number();
+  task.peak_mib = static_cast<int>(row.integer());
+  task.threads = static_cast<int>(row.integer());
+  task.target = row.text();
+  task.inputs = row.text();
+  task.finished = row.number();
+  return task;
+}
+
+/// SQLite has no NaN: it would become NULL, and does.
+void bind_finite(Query& query, double value) {
+  if (std::isnan(value)) query.bind_null();
+  else query.bind(value);
+}
+
+double read_finite(Query& row) {
+  const bool missing = row.is_null();
+  const double value = row.number();
+  return missing ? std::nan("") : value;
+}
+
+std::vector<DecisionRow> read_decisions(Query query) {
+  std::vector<DecisionRow> list;
+  while (query.step()) {
+    DecisionRow row;
+    row.n = query.integer();
+    row.step = query.text();
+    row.item = query.text();
+    row.subject = query.text();
+    row.label = query.text();
+    row.accepted = query.integer() != 0;
+    row.rule = query.text();
+    row.value = read_finite(query);
+    row.limit = read_finite(query);
+    row.reason = query.text();
+    row.by = query.text();
+    row.key = query.text();
+    row.time = query.number();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+}  // namespace
+
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+Project::Project(const std::filesystem::path& folder) : database_(folder / "project.frazil") { migrate(folder / "project.frazil"); }
+
+Project::~Project() {
+  try {
+    commit();
+    database_.checkpoint();
+  } catch (const Error&) {  // the log is replayed at the next opening
+  }
+}
+
+void Project::migrate(const std::filesystem::path& file) {
+  std::int64_t version = 0;
+  {
+    auto query = database_.query("PRAGMA user_version");
+    if (query.step()) version = query.integer();
+  }
+  const auto newest = static_cast<std::int64_t>(migrations.size());
+  if (version > newest)
+    throw Error(ErrorCode::unsupported, "{}: was written by a newer frazil (schema {}, this program knows {})", file.string(), version, newest);
+  if (version > 0 && version < newest) database_.backup(file.string() + ".v" + std::to_string(version));
+  for (; version < newest; ++version)
+    database_.execute("BEGIN; " + std::string(migrations[static_cast<std::size_t>(version)]) + " PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;");
+}
+
+void Project::begin() {
+  if (dirty_) return;
+  database_.query("BEGIN").run();
+  dirty_ = true;
+}
+
+void Project::commit() {
+  if (!dirty_) return;
+  database_.query("COMMIT").run();
+  dirty_ = false;
+}
+
+void Project::put(const std::string& key, const std::string& value) {
+  begin();
+  database_.query("INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").bind(key).bind(value).run();
+}
+
+std::optional<std::string> Project::get(const std::string& key) {
+  auto query = database_.query("SELECT value FROM setting WHERE key = ?");
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  return query.text();
+}
+
+std::int64_t Project::add_item(const ItemRow& item) {
+  begin();
+  {
+    auto existing = database_.query("SELECT n FROM item WHERE id = ?");
+    existing.bind(item.id);
+    if (existing.step()) return existing.integer();
+  }
+  database_.query("INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+      .bind(item.id).bind(item.kind).bind(item.step).bind(item.port).bind(item.subject).bind(item.order).bind(item.label).bind(item.record).run();
+  return database_.last_row();
+}
+
+std::int64_t Project::add_task(const TaskRow& task) {
+  begin();
+  forget_task(task.key);
+  database_.query("INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
+                  "target, inputs, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .bind(task.key).bind(task.step).bind(task.protocol).bind(task.version).bind(task.subject).bind(task.label).bind(task.order).bind(task.failed)
+      .bind(task.code).bind(task.message).bind(task.attempts).bind(task.seconds).bind(task.peak_mib).bind(task.threads).bind(task.target).bind(task.inputs).bind(task.finished).run();
+  const auto n = database_.last_row();
+  int place = 0;
+  for (const auto& [port, item] : task.outputs)
+    database_.query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)").bind(n).bind(place++).bind(port).bind(item).run();
+  return n;
+}
+
+void Project::forget_task(const std::string& key) {
+  begin();
+  database_.query("DELETE FROM task WHERE key = ?").bind(key).run();
+}
+
+void Project::add_batch(const BatchRow& batch) {
+  begin();
+  database_.query("INSERT INTO batch (step, number, members, time) VALUES (?, ?, ?, ?)").bind(batch.step).bind(batch.number).bind(Json(batch.members).dump()).bind(now()).run();
+}
+
+void Project::add_decision(const DecisionRow& decision) {
+  begin();
+  if (decision.by == "rule") database_.query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
+  auto query = database_.query("INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  query.bind(decision.step).bind(decision.item).bind(decision.subject).bind(decision.label).bind(decision.accepted).bind(decision.rule);
+  bind_finite(query, decision.value);
+  bind_finite(query, decision.limit);
+  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).run();
+}
+
+void Project::add_file(const FileRow& file) {
+  begin();
+  database_.query("INSERT INTO file (step, path, size, mtime_ns, state, hash, subject, reason, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .bind(file.step).bind(file.path).bind(file.size).bind(file.mtime_ns).bind(file.state).bind(file.hash).bind(file.subject).bind(file.reason).bind(now()).run();
+}
+
+void Project::add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text) {
+  begin();
+  database_.query("INSERT INTO event (time, kind, step, label, text) VALUES (?, ?, ?, ?, ?)").bind(now()).bind(kind).bind(step).bind(label).bind(text).run();
+}
+
+ItemRow Project::item(std::int64_t n) {
+  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item WHERE n = ?");
+  query.bind(n);
+  if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
+  return read_item(query);
+}
+
+std::string Project::record(std::int64_t n) {
+  auto query = database_.query("SELECT record FROM item WHERE n = ?");
+  query.bind(n);
+  if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
+  return query.text();
+}
+
+std::optional<ItemRow> Project::find_item(const std::string& id) {
+  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item WHERE id = ?");
+  query.bind(id);
+  if (!query.step()) return std::nullopt;
+  return read_item(query);
+}
+
+void Project::for_items(const std::function<void(const ItemRow&)>& visit) {
+  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item ORDER BY n");
+  while (query.step()) visit(read_item(query));
+}
+
+void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
+  auto outputs = database_.query("SELECT task, port, item FROM output ORDER BY task, place");
+  bool more = outputs.step();
+  std::int64_t owner = more ? outputs.integer() : 0;
+  auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
+                               "target, inputs, finished FROM task ORDER BY n");
+  while (query.step()) {
+    auto task = read_task(query);
+    while (more && owner <= task.n) {
+      auto port = outputs.text();
+      const auto item = outputs.integer();
+      if (owner == task.n) task.outputs.emplace_back(std::move(port), item);
+      more = outputs.step();
+      owner = more ? outputs.integer() : 0;
+    }
+    visit(std::move(task));
+  }
+}
+
+std::optional<TaskRow> Project::find_task(const std::string& key) {
+  auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
+                               "target, inputs, finished FROM task WHERE key = ?");
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  auto task = read_task(query);
+  auto outputs = database_.query("SELECT port, item FROM output WHERE task = ? ORDER BY place");
+  outputs.bind(task.n);
+  while (outputs.step()) {
+    auto port = outputs.text();
+    task.outputs.emplace_back(std::move(port), outputs.integer());
+  }
+  return task;
+}
+
+std::vector<BatchRow> Project::batches() {
+  auto query = database_.query("SELECT step, number, members FROM batch ORDER BY step, number");
+  std::vector<BatchRow> list;
+  while (query.step()) {
+    BatchRow row;
+    row.step = query.text();
+    row.number = static_cast<int>(query.integer());
+    row.members = Json::parse(query.text()).get<std::vector<std::string>>();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::vector<DecisionRow> Project::decisions() {
+  return read_decisions(database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER BY n"));
+}
+
+std::vector<DecisionRow> Project::decisions_of_people() {
+  return read_decisions(database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'person' ORDER BY n"));
+}
+
+std::vector<FileRow> Project::files() {
+  auto query = database_.query("SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file ORDER BY n");
+  std::vector<FileRow> list;
+  while (query.step()) {
+    FileRow row;
+    row.n = query.integer();
+    row.step = query.text();
+    row.path = query.text();
+    row.size = query.integer();
+    row.mtime_ns = query.integer();
+    row.state = query.text();
+    row.hash = query.text();
+    row.subject = query.text();
+    row.reason = query.text();
+    row.time = query.number();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::vector<EventRow> Project::events(int count) {
+  auto query = database_.query("SELECT n, time, kind, step, label, text FROM (SELECT * FROM event ORDER BY n DESC LIMIT ?) ORDER BY n");
+  query.bind(count);
+  std::vector<EventRow> list;
+  while (query.step()) {
+    EventRow row;
+    row.n = query.integer();
+    row.time = query.number();
+    row.kind = query.text();
+    row.step = query.text();
+    row.label = query.text();
+    row.text = query.text();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+}  // namespace frazil::store

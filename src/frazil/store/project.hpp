@@ -1,0 +1,128 @@
+// The project database: what was found, made and decided; the only SQL of the program.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "frazil/flow/protocol.hpp"
+#include "frazil/store/database.hpp"
+
+namespace frazil::store {
+
+/// One item as stored; `record` is JSON text.
+struct ItemRow {
+  std::int64_t n = 0;  ///< number in this project
+  std::string id, kind, step, port, subject, order, label, record;
+};
+
+/// One execution, done or failed. Executions under way are the engine's and are not stored.
+struct TaskRow {
+  std::int64_t n = 0;
+  std::string key, step, protocol;
+  int version = 1;
+  std::string subject;  ///< id of the subject, or of the batch's version for a fold
+  std::string label, order;
+  bool failed = false;
+  std::string code, message;  ///< of the error
+  int attempts = 1;
+  double seconds = 0;
+  int peak_mib = 0, threads = 1;
+  std::string target;          ///< CPU target it ran on
+  std::string inputs;          ///< JSON list of item numbers
+  double finished = 0;         ///< seconds since 1970
+  std::vector<std::pair<std::string, std::int64_t>> outputs;  ///< port and item number, in order
+};
+
+/// The committed member list of one execution of a trigger: subject ids in order.
+struct BatchRow {
+  std::string step;
+  int number = 0;
+  std::vector<std::string> members;
+};
+
+/// Acceptance or setting aside of an item; the latest of a person beats all of rules.
+struct DecisionRow {
+  std::int64_t n = 0;
+  std::string step, item, subject, label;
+  bool accepted = true;
+  std::string rule;
+  double value = 0, limit = 0;
+  std::string reason;
+  std::string by;   ///< "rule" or "person"
+  std::string key;  ///< of the task that decided; empty for a person
+  double time = 0;
+};
+
+/// A file that a source has seen and finished with.
+struct FileRow {
+  std::int64_t n = 0;
+  std::string step, path;  ///< path relative to the watched folder
+  std::int64_t size = 0, mtime_ns = 0;
+  std::string state;       ///< "item", "duplicate", "broken"
+  std::string hash, subject, reason;
+  double time = 0;
+};
+
+struct EventRow {
+  std::int64_t n = 0;
+  double time = 0;
+  std::string kind, step, label, text;
+};
+
+/// The database of one project, opened by one process alone. Writes go into one open transaction until `commit`.
+class Project {
+ public:
+  /// Opens PROJECT/project.frazil, creating or migrating it; an older schema is first copied to project.frazil.v<N>.
+  /// @throws Error(resource) when it is in use, Error(unsupported) when a newer program wrote it
+  explicit Project(const std::filesystem::path& folder);
+  ~Project();
+
+  void put(const std::string& key, const std::string& value);
+  [[nodiscard]] std::optional<std::string> get(const std::string& key);
+
+  /// Adds the item, or finds the one with this id. @return its number
+  std::int64_t add_item(const ItemRow& item);
+  /// Replaces what is known under the key. @return its number
+  std::int64_t add_task(const TaskRow& task);
+  void add_batch(const BatchRow& batch);
+  void add_decision(const DecisionRow& decision);
+  void add_file(const FileRow& file);
+  void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text);
+  /// Forgets a failure, so that it is tried again.
+  void forget_task(const std::string& key);
+
+  [[nodiscard]] ItemRow item(std::int64_t n);
+  [[nodiscard]] std::string record(std::int64_t n);
+  [[nodiscard]] std::optional<ItemRow> find_item(const std::string& id);
+  void for_items(const std::function<void(const ItemRow&)>& visit);
+  void for_tasks(const std::function<void(TaskRow&&)>& visit);
+  [[nodiscard]] std::optional<TaskRow> find_task(const std::string& key);
+  [[nodiscard]] std::vector<BatchRow> batches();
+  /// All decisions in the order they were made.
+  [[nodiscard]] std::vector<DecisionRow> decisions();
+  [[nodiscard]] std::vector<DecisionRow> decisions_of_people();
+  [[nodiscard]] std::vector<FileRow> files();
+  /// The last `count` events, oldest first.
+  [[nodiscard]] std::vector<EventRow> events(int count);
+
+  [[nodiscard]] bool dirty() const { return dirty_; }
+  /// Makes everything written so far durable.
+  void commit();
+
+ private:
+  void begin();
+  void migrate(const std::filesystem::path& file);
+  Database database_;
+  bool dirty_ = false;
+};
+
+/// Seconds since 1970.
+[[nodiscard]] double now();
+
+}  // namespace frazil::store
