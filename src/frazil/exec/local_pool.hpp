@@ -1,0 +1,58 @@
+// The local executor: long-lived worker processes on this machine, with threads and memory reserved for each task.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "frazil/exec/frame.hpp"
+#include "frazil/exec/task.hpp"
+
+namespace frazil::exec {
+
+struct PoolSettings {
+  std::vector<std::string> worker_command;  ///< program and arguments that end in exec::run_worker
+  std::filesystem::path project;
+  int threads = 1;         ///< never more in use at once
+  int memory_mib = 1024;   ///< never more reserved at once, except by one task running alone
+};
+
+/// Starts workers as needed. Used from one thread; workers end with the thread that started them.
+class LocalPool {
+ public:
+  explicit LocalPool(PoolSettings settings);
+  ~LocalPool();
+  LocalPool(const LocalPool&) = delete;
+  LocalPool& operator=(const LocalPool&) = delete;
+
+  [[nodiscard]] int free_threads() const { return settings_.threads - used_threads_; }
+  /// True if a task of this size may start now.
+  [[nodiscard]] bool fits(int threads, int memory_mib) const;
+  [[nodiscard]] int running() const { return running_; }
+  /// Hands the task to an idle worker, or a new one. @throws Error(resource) if no process can be started
+  void start(const Task& task);
+  /// Readable (as in poll) when `collect` has something to do.
+  [[nodiscard]] int descriptor() const { return epoll_; }
+  /// The tasks that have ended, by result or by the death of their worker. Does not wait.
+  [[nodiscard]] std::vector<Result> collect();
+  /// Asks running tasks to stop; they end with code `cancelled` when their protocol looks.
+  void cancel();
+  /// Kills all workers and waits for them.
+  void kill();
+  [[nodiscard]] std::vector<pid_t> processes() const;
+
+ private:
+  struct Worker;
+  Worker& idle_worker();
+  void reap(Worker& worker, std::vector<Result>& results);
+  void release(Worker& worker);
+
+  PoolSettings settings_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  int epoll_ = -1, used_threads_ = 0, used_memory_ = 0, running_ = 0;
+};
+
+}  // namespace frazil::exec

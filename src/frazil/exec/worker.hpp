@@ -1,0 +1,23 @@
+// The worker process: takes one task after another from a socket, runs it, sends the result.
+#pragma once
+
+#include <filesystem>
+
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::exec {
+
+struct WorkerSettings {
+  int socket = 3;
+  int parent = 0;                 ///< process id of the engine; the worker ends with it. 0: not checked
+  std::filesystem::path project;  ///< references are relative to it
+  std::filesystem::path log;      ///< standard error goes here; empty: left alone
+};
+
+/// Runs until the socket closes. @return exit code
+int run_worker(const WorkerSettings& settings, const flow::Registry& registry);
+
+/// Reads `--socket N --parent PID --project DIR --log FILE` as LocalPool passes them. @throws Error(bad_input)
+[[nodiscard]] WorkerSettings parse_worker_arguments(const std::vector<std::string>& arguments);
+
+}  // namespace frazil::exec
