@@ -1,0 +1,100 @@
+// The engine of one project: watches sources, runs what is ready, remembers what is done, survives being killed.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frazil/flow/workflow.hpp"
+
+namespace frazil::engine {
+
+/// One set as it is handed to whoever writes its STAR file.
+struct SetView {
+  std::string step, protocol, port, kind;
+  std::filesystem::path project;  ///< files named in records are relative to it
+  std::vector<Json> records;      ///< sorted by order key
+};
+
+/// Numbers of one step for the status line.
+struct StepStatus {
+  std::string name, title, protocol;
+  int waiting = 0, queued = 0, running = 0, done = 0, failed = 0, accepted = 0, set_aside = 0, versions = 0;
+  bool is_source = false, is_filter = false, is_fold = false, closed = false;
+};
+
+struct Status {
+  std::string project, state;  ///< state: running, paused, stopping, finished, stopped
+  std::vector<StepStatus> steps;
+  int found = 0;          ///< items of all sources
+  int broken = 0, duplicates = 0, growing = 0;
+  int behind = 0;         ///< items not yet through the slowest of the steps that take one at a time
+  int running = 0, queued = 0;
+  double per_hour = 0;    ///< items through the first step, over the last minutes
+  double seconds = 0;     ///< since the engine started
+  int failed = 0;
+};
+[[nodiscard]] Json to_json(const Status& status);
+
+struct Options {
+  std::filesystem::path project;
+  std::vector<std::string> worker_command;  ///< program and arguments that lead to exec::run_worker
+  int threads = 0;                          ///< 0: all CPUs of this process
+  int memory_mib = 0;                       ///< 0: four fifths of what is free at the start
+  bool until_closed = true;                 ///< end when all sets are closed; else stay and watch for more
+  bool handle_signals = true;               ///< SIGINT and SIGTERM stop in order, a second one at once
+  double retry_base_s = 1;                  ///< pause before the first repeat after a transient error; then 4, 16 times as long
+  int attempts = 4;
+  double poll_s = 1;                        ///< how often folders are listed even if the kernel is silent
+  double stop_grace_s = 10;                 ///< running tasks may take so long to end when the engine stops
+  double progress_interval_s = 5;
+  double star_interval_s = 2;
+  /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
+  std::function<std::optional<std::string>(const SetView&)> star;
+  /// Called in a thread of its own, one call at a time, with a snapshot (snapshot.hpp); `last`: nothing follows.
+  std::function<void(const Json& snapshot, bool last)> on_progress;
+  /// Called in the engine's thread a few times a second.
+  std::function<void(const Status& status)> on_status;
+};
+
+/// How a run ended.
+enum class End {
+  finished,     ///< all sets closed, nothing failed
+  some_failed,  ///< all sets closed, some items failed
+  stopped,      ///< on request; continues when run again
+  interrupted   ///< by a signal
+};
+
+/// One project, open. Making it takes the lease and replays what is stored; nothing runs before `run`.
+class Engine {
+ public:
+  /// Opens the project folder. @throws Error(not_found) if there is none, Error(resource) if another engine works on it
+  Engine(Options options, const flow::Registry& registry);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] End run();
+  /// Serves one request of the control socket: {"command": "status|snapshot|why|restore|set-aside|stop|pause|resume|close", "item": …}.
+  /// @return {"ok": true, …} or {"ok": false, "error": …}
+  [[nodiscard]] Json request(const Json& request);
+  [[nodiscard]] Status status() const;
+  /// Everything the report needs; see snapshot.hpp.
+  [[nodiscard]] Json snapshot();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Creates the project folder, or changes the workflow or values of an existing one. Values not given keep those
+/// stored before, or their defaults. Takes the lease meanwhile. @throws Error(bad_input) listing every problem
+void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values, const flow::Registry& registry);
+
+/// Sends a request to the engine that works on the project, or opens the project and serves it here.
+[[nodiscard]] Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request);
+
+}  // namespace frazil::engine

@@ -1,0 +1,543 @@
+#include "frazil/engine/graph.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "frazil/base/error.hpp"
+#include "frazil/base/hash.hpp"
+
+namespace frazil::engine {
+
+using flow::Shape;
+using flow::Trigger;
+
+bool Graph::ByOrder::operator()(int a, int b) const {
+  const auto& first = (*subjects)[static_cast<std::size_t>(a)];
+  const auto& second = (*subjects)[static_cast<std::size_t>(b)];
+  if (const int compared = first.order.compare(second.order); compared != 0) return compared < 0;
+  return first.id < second.id;
+}
+
+Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host) : plan_(plan), seed_(std::move(seed)), order_(order), host_(host) {
+  states_.resize(plan.steps.size());
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto& planned = plan.steps[i];
+    states_[i].outputs.resize(planned.protocol->outputs.size());
+    states_[i].known = std::set<int, ByOrder>(ByOrder{&subjects_});
+    const auto connect = [&](const flow::Endpoint& from, bool broadcast) {
+      auto& list = state(from.step).consumers;
+      const auto same = [&](const Consumer& c) { return c.step == static_cast<int>(i) && c.broadcast == broadcast; };
+      if (std::none_of(list.begin(), list.end(), same)) list.push_back({static_cast<int>(i), broadcast});
+    };
+    for (const auto& input : planned.inputs)
+      for (const auto& from : input.from) connect(from, input.broadcast);
+    for (const auto& from : planned.where) connect(from, false);
+  }
+}
+
+bool Graph::in_domain(int index, int root) const {
+  const auto& roots = step(index).roots;
+  return std::binary_search(roots.begin(), roots.end(), root);
+}
+
+// ---- subjects, items, cells -------------------------------------------------------------------------------------
+
+int Graph::add_item(ItemHandle item) {
+  items_.push_back(std::move(item));
+  return static_cast<int>(items_.size()) - 1;
+}
+
+int Graph::add_subject(Subject subject) {
+  const int index = static_cast<int>(subjects_.size());
+  ++state(subject.root).introduced;
+  subject_by_id_[subject.id] = index;
+  subjects_.push_back(std::move(subject));
+  if (order_ != Order::acquisition) return index;
+  const auto& added = subjects_.back();
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    auto& s = states_[i];
+    const auto mode = plan_.steps[i].trigger.mode;
+    if (mode == Trigger::Mode::none || !in_domain(static_cast<int>(i), added.root) || s.committed_in.contains(added.id)) continue;
+    s.known.insert(index);
+    // A late one goes back in line before those that wait for the next list.
+    const ByOrder before{&subjects_};
+    while (!s.pending.empty() && before(index, s.pending.back())) {
+      s.known.insert(s.pending.back());
+      s.pending.pop_back();
+      s.weight = -1;  // summed anew
+    }
+  }
+  return index;
+}
+
+Graph::Cell& Graph::cell(int index, int subject) {
+  auto& cells = state(index).cells;
+  if (cells.size() <= static_cast<std::size_t>(subject)) cells.resize(subjects_.size(), Cell::unknown);
+  return cells[static_cast<std::size_t>(subject)];
+}
+
+void Graph::set_cell(int index, int subject, Cell to) {
+  auto& s = state(index);
+  auto& c = cell(index, subject);
+  const auto count = [&](Cell value, int by) {
+    if (value == Cell::waiting || value == Cell::ready || value == Cell::running) s.open += by;
+    if (value == Cell::waiting) s.waiting += by;
+    if (value == Cell::done) s.done += by;
+    if (value == Cell::failed) s.failed += by;
+    if (value == Cell::absent) s.absent += by;
+  };
+  count(c, -1);
+  c = to;
+  count(c, +1);
+}
+
+void Graph::put(int index, int port, int subject, int item) {
+  auto& list = state(index).outputs[static_cast<std::size_t>(port)];
+  if (list.size() <= static_cast<std::size_t>(subject)) list.resize(subjects_.size(), unknown);
+  list[static_cast<std::size_t>(subject)] = item;
+}
+
+void Graph::push(int index, int subject) {
+  host_.set_changed(index);
+  for (const auto& consumer : state(index).consumers)
+    if (!consumer.broadcast) work_.push_back({Work::Kind::evaluate, consumer.step, subject});
+}
+
+int Graph::find(int index, int port, int subject) const {
+  const auto& list = state(index).outputs[static_cast<std::size_t>(port)];
+  if (static_cast<std::size_t>(subject) >= list.size()) return -1;
+  return std::max(list[static_cast<std::size_t>(subject)], -1);
+}
+
+std::vector<std::pair<int, int>> Graph::members(int index, int port) const {
+  std::vector<std::pair<int, int>> list;
+  const auto& values = state(index).outputs[static_cast<std::size_t>(port)];
+  for (std::size_t subject = 0; subject < values.size(); ++subject)
+    if (values[subject] >= 0) list.emplace_back(static_cast<int>(subject), values[subject]);
+  const ByOrder before{&subjects_};
+  std::sort(list.begin(), list.end(), [&](const auto& a, const auto& b) { return before(a.first, b.first); });
+  return list;
+}
+
+Counts Graph::counts(int index) const {
+  const auto& s = state(index);
+  return {s.open, s.waiting, s.done, s.failed, s.accepted, s.set_aside, s.absent, is_fold(index) ? s.introduced : 0};
+}
+
+bool Graph::all_closed() const {
+  return std::all_of(states_.begin(), states_.end(), [](const StepState& s) { return s.closed; });
+}
+
+// ---- what comes in ----------------------------------------------------------------------------------------------
+
+void Graph::add_committed(int index, int number, std::vector<std::string> members) {
+  auto& s = state(index);
+  for (const auto& member : members) s.committed_in[member] = static_cast<std::size_t>(number);
+  const auto missing = members.size();
+  s.committed.push_back({number, std::move(members), missing});
+  s.next_batch = std::max(s.next_batch, number + 1);
+}
+
+int Graph::add_source_item(int index, Subject subject, ItemHandle item) {
+  subject.root = index;
+  const auto id = item.id;
+  const int added = add_subject(std::move(subject));
+  const bool withdrawn = host_.person(index, id) == std::optional(false);
+  put(index, 0, added, withdrawn ? absent : add_item(std::move(item)));
+  set_cell(index, added, withdrawn ? Cell::absent : Cell::done);
+  if (state(index).closed) reopen(index);
+  push(index, added);
+  return added;
+}
+
+void Graph::set_horizon(int index, std::string order) {
+  auto& s = state(index);
+  const auto wanted = order.empty() ? std::nullopt : std::optional(std::move(order));
+  if (wanted == s.horizon) return;
+  s.horizon = wanted;
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (plan_.steps[i].trigger.mode != Trigger::Mode::none && in_domain(static_cast<int>(i), index)) advance(static_cast<int>(i));
+}
+
+void Graph::close_source(int index) {
+  if (state(index).closed) return;
+  state(index).closed = true;
+  host_.step_closed(index);
+  for (const auto& consumer : state(index).consumers) work_.push_back({Work::Kind::close, consumer.step, 0});
+}
+
+void Graph::reopen(int index) {
+  auto& s = state(index);
+  s.closed = false;
+  for (const auto& consumer : s.consumers)
+    if (state(consumer.step).closed && !state(consumer.step).cut) reopen(consumer.step);
+}
+
+void Graph::finish(const Execution& execution, const Outcome& outcome) {
+  if (execution.subject < 0) {
+    apply_fold(execution, outcome);
+    pump(execution.step);
+  } else {
+    apply_map(execution, outcome);
+  }
+  work_.push_back({Work::Kind::close, execution.step, 0});
+}
+
+void Graph::settle() {
+  while (!work_.empty()) {
+    const auto work = work_.front();
+    work_.pop_front();
+    if (work.kind == Work::Kind::evaluate) evaluate(work.step, work.subject);
+    else check_closed(work.step);
+  }
+}
+
+// ---- joining ----------------------------------------------------------------------------------------------------
+
+int Graph::broadcast_item(const flow::PlannedInput& input) const {
+  int last = absent;
+  for (const auto& from : input.from) {
+    if (!state(from.step).closed) return unknown;
+    if (const auto list = members(from.step, from.port); !list.empty()) last = list.back().second;
+  }
+  return last;
+}
+
+/// Fills `chosen` with the items of one port. @return 0, or why there are none: unknown or absent
+int Graph::choose(const flow::PlannedInput& input, int subject, std::vector<int>& chosen) const {
+  for (const auto& from : input.from) {
+    if (!input.broadcast) {
+      const auto& roots = step(from.step).out_roots;
+      if (!std::binary_search(roots.begin(), roots.end(), this->subject(subject).root)) continue;
+    }
+    const auto& list = state(from.step).outputs[static_cast<std::size_t>(from.port)];
+    const int value = static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
+    if (value == unknown) return unknown;
+    if (value == absent) continue;
+    chosen.push_back(value);
+    if (!input.many) break;
+  }
+  return chosen.empty() ? absent : 0;
+}
+
+Graph::Gathered Graph::gather(int index, int subject) const {
+  Gathered result;
+  const auto& planned = step(index);
+  bool waits = false;
+  for (const auto& from : planned.where) {
+    const auto& list = state(from.step).outputs[static_cast<std::size_t>(from.port)];
+    const int value = static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
+    if (value == absent) return {Cell::absent, {}};
+    waits = waits || value == unknown;
+  }
+  for (const auto& input : planned.inputs) {
+    std::vector<int> chosen;
+    int problem = 0;
+    if (input.broadcast) {
+      problem = broadcast_item(input);
+      if (problem >= 0) chosen.push_back(std::exchange(problem, 0));
+    } else {
+      problem = choose(input, subject, chosen);
+    }
+    if (problem == absent && !input.optional) return {Cell::absent, {}};
+    waits = waits || problem == unknown;
+    result.inputs.push_back(std::move(chosen));
+  }
+  result.state = waits ? Cell::waiting : Cell::ready;
+  return result;
+}
+
+void Graph::evaluate(int index, int subject) {
+  const auto current = cell(index, subject);
+  if (current != Cell::unknown && current != Cell::waiting) return;
+  auto& s = state(index);
+  if (current == Cell::unknown) set_cell(index, subject, Cell::waiting);
+  if (s.cut && !s.committed_in.contains(this->subject(subject).id)) return resolve_absent(index, subject, Cell::absent);
+  const auto gathered = gather(index, subject);
+  if (gathered.state == Cell::absent) return resolve_absent(index, subject, Cell::absent);
+  if (gathered.state == Cell::waiting) return;
+  set_cell(index, subject, Cell::ready);
+  if (step(index).trigger.mode == Trigger::Mode::none) start(index, subject);
+  else offer(index, subject);
+}
+
+/// The subject leaves nothing behind at this step.
+void Graph::resolve_absent(int index, int subject, Cell as) {
+  set_cell(index, subject, as);
+  if (!is_fold(index)) {
+    for (std::size_t port = 0; port < step(index).protocol->outputs.size(); ++port) put(index, static_cast<int>(port), subject, absent);
+    push(index, subject);
+  }
+  if (step(index).trigger.mode != Trigger::Mode::none) {
+    note_committed(index, subject);
+    advance(index);
+  }
+  if (state(index).open == 0) work_.push_back({Work::Kind::close, index, 0});
+}
+
+// ---- triggers ---------------------------------------------------------------------------------------------------
+
+void Graph::offer(int index, int subject) {
+  auto& s = state(index);
+  if (s.committed_in.contains(this->subject(subject).id)) return note_committed(index, subject);
+  if (order_ == Order::arrival) s.pending.push_back(subject);
+  advance(index);
+}
+
+void Graph::note_committed(int index, int subject) {
+  auto& s = state(index);
+  const auto found = s.committed_in.find(this->subject(subject).id);
+  if (found == s.committed_in.end()) return;
+  for (auto& batch : s.committed)
+    if (static_cast<std::size_t>(batch.number) == found->second && batch.missing > 0) --batch.missing;
+  replay_committed(index, false);
+}
+
+/// Consumes member lists committed earlier, in their order, as soon as their members are there; `force`: with those that are.
+void Graph::replay_committed(int index, bool force) {
+  auto& s = state(index);
+  while (!s.committed.empty() && (force || s.committed.front().missing == 0)) {
+    auto batch = std::move(s.committed.front());
+    s.committed.pop_front();
+    std::vector<int> members;
+    for (const auto& id : batch.members)
+      if (const auto found = subject_by_id_.find(id); found != subject_by_id_.end() && cell(index, found->second) == Cell::ready) members.push_back(found->second);
+    if (step(index).trigger.mode == Trigger::Mode::first) drop_rest(index);
+    consume(index, batch.number, std::move(members));
+  }
+  if (s.committed.empty()) advance(index);
+}
+
+bool Graph::blocked(int subject) const {
+  const auto& s = this->subject(subject);
+  const auto& horizon = state(s.root).horizon;
+  return horizon && s.order >= *horizon;
+}
+
+/// Moves members that may be listed into `pending`, and forms a list when there are enough.
+void Graph::advance(int index) {
+  auto& s = state(index);
+  const auto& trigger = step(index).trigger;
+  if (trigger.mode == Trigger::Mode::closed || s.cut) return;  // formed when the input closes
+  const auto add_weight = [&](int subject) {
+    if (trigger.of.empty()) return s.weight += 1;
+    const auto gathered = gather(index, subject);
+    return s.weight += host_.weight(item(gathered.inputs.at(0).at(0)).n, trigger.of);
+  };
+  if (order_ == Order::arrival) {
+    if (!s.committed.empty()) return;
+    auto ready = std::exchange(s.pending, {});
+    s.weight = 0;
+    for (const int subject : ready) {
+      if (s.cut) break;
+      s.pending.push_back(subject);
+      if (add_weight(subject) >= trigger.count) cut(index, false);
+    }
+    return;
+  }
+  if (s.weight < 0) {  // somebody went back in line
+    s.weight = 0;
+    for (const int subject : s.pending) add_weight(subject);
+  }
+  while (!s.known.empty() && s.committed.empty() && !s.cut) {
+    const int subject = *s.known.begin();
+    if (blocked(subject)) return;
+    const auto c = cell(index, subject);
+    if (c == Cell::unknown || c == Cell::waiting) return;
+    s.known.erase(s.known.begin());
+    if (c != Cell::ready) continue;
+    s.pending.push_back(subject);
+    if (add_weight(subject) >= trigger.count) cut(index, false);
+  }
+}
+
+/// Commits the list of the pending members and consumes it.
+void Graph::cut(int index, bool remainder) {
+  auto& s = state(index);
+  const auto& planned = step(index);
+  auto members = std::exchange(s.pending, {});
+  s.weight = 0;
+  if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned && members.size() > 1) {  // the latest version alone
+    const auto latest = *std::max_element(members.begin(), members.end(), ByOrder{&subjects_});
+    for (const int member : members)
+      if (member != latest) resolve_absent(index, member, Cell::absent);
+    members = {latest};
+  }
+  if (members.empty() && !(remainder && planned.trigger.mode == Trigger::Mode::first)) return;
+  std::vector<std::string> ids;
+  for (const int member : members) ids.push_back(subject(member).id);
+  const int number = s.next_batch++;
+  if (!ids.empty()) host_.commit_batch(index, number, ids);
+  if (planned.trigger.mode == Trigger::Mode::first) {
+    for (const auto& id : ids) s.committed_in[id] = static_cast<std::size_t>(number);
+    drop_rest(index);
+  }
+  consume(index, number, std::move(members));
+}
+
+/// A static trigger has its list: whoever is not in it never will be.
+void Graph::drop_rest(int index) {
+  auto& s = state(index);
+  s.cut = true;
+  s.pending.clear();
+  s.known.clear();
+  for (std::size_t i = 0; i < s.cells.size(); ++i) {
+    const auto c = s.cells[i];
+    if ((c == Cell::waiting || c == Cell::ready) && !s.committed_in.contains(subjects_[i].id)) resolve_absent(index, static_cast<int>(i), Cell::absent);
+  }
+}
+
+void Graph::consume(int index, int number, std::vector<int> members) {
+  work_.push_back({Work::Kind::close, index, 0});
+  if (members.empty()) return;
+  if (!is_fold(index)) {
+    for (const int member : members) start(index, member);
+    return;
+  }
+  for (const int member : members) set_cell(index, member, Cell::running);
+  state(index).queue.push_back({number, std::move(members)});
+  pump(index);
+}
+
+// ---- executions -------------------------------------------------------------------------------------------------
+
+std::string Graph::key_of(const Execution& execution) const {
+  const auto& planned = step(execution.step);
+  Hasher hasher;
+  hasher.add("task").add(planned.key).add(seed_);
+  for (std::size_t i = 0; i < execution.inputs.size(); ++i) {
+    hasher.add(planned.inputs[i].port);
+    for (const int input : execution.inputs[i]) hasher.add(item(input).id);
+  }
+  for (const auto& [port, previous] : execution.previous) hasher.add("previous").add(port).add(item(previous).id);
+  return hasher.hex();
+}
+
+void Graph::start(int index, int subject) {
+  Execution execution;
+  execution.step = index;
+  execution.subject = subject;
+  execution.inputs = gather(index, subject).inputs;
+  execution.key = key_of(execution);
+  set_cell(index, subject, Cell::running);
+  if (const auto outcome = host_.known(execution.key)) {
+    apply_map(execution, *outcome);
+    work_.push_back({Work::Kind::close, index, 0});
+  } else {
+    host_.enqueue(std::move(execution));
+  }
+}
+
+/// Starts the fold's next version, and goes through those whose result is known.
+void Graph::pump(int index) {
+  auto& s = state(index);
+  while (!s.running && !s.queue.empty()) {
+    auto batch = std::move(s.queue.front());
+    s.queue.pop_front();
+    Execution execution;
+    execution.step = index;
+    execution.batch = batch.number;
+    execution.inputs.resize(step(index).inputs.size());
+    for (const int member : batch.members) {
+      const auto gathered = gather(index, member);
+      for (std::size_t i = 0; i < gathered.inputs.size(); ++i)
+        execution.inputs[i].insert(execution.inputs[i].end(), gathered.inputs[i].begin(), gathered.inputs[i].end());
+    }
+    execution.members = std::move(batch.members);
+    execution.previous = s.previous;
+    execution.key = key_of(execution);
+    s.running = true;
+    if (const auto outcome = host_.known(execution.key)) apply_fold(execution, *outcome);
+    else host_.enqueue(std::move(execution));
+  }
+}
+
+void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
+  const int index = execution.step, subject = execution.subject;
+  const auto& protocol = *step(index).protocol;
+  if (outcome.failed) return resolve_absent(index, subject, Cell::failed);
+  std::vector<int> values(protocol.outputs.size(), absent);
+  if (protocol.shape == Shape::filter) {
+    const int passed = execution.inputs.at(0).at(0);
+    const bool accepted = host_.person(index, item(passed).id).value_or(outcome.accepted);
+    values[accepted ? 0 : 1] = passed;
+    ++(accepted ? state(index).accepted : state(index).set_aside);
+  } else {
+    for (const auto& [port, handle] : outcome.outputs) {
+      const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&](const flow::PortInfo& p) { return p.name == port; });
+      if (found == protocol.outputs.end() || host_.person(index, handle.id) == std::optional(false)) continue;
+      values[static_cast<std::size_t>(found - protocol.outputs.begin())] = add_item(handle);
+    }
+  }
+  for (std::size_t port = 0; port < values.size(); ++port) put(index, static_cast<int>(port), subject, values[port]);
+  set_cell(index, subject, Cell::done);
+  push(index, subject);
+}
+
+void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
+  const int index = execution.step;
+  auto& s = state(index);
+  s.running = false;
+  for (const int member : execution.members) set_cell(index, member, outcome.failed ? Cell::failed : Cell::done);
+  if (outcome.failed) return;  // the next version builds on the last that succeeded
+  const auto& protocol = *step(index).protocol;
+  Subject version{hash_of({"version", step(index).name, execution.key}), fmt::format("{}_v{:04}", step(index).name, execution.batch + 1),
+                  fmt::format("{:08}", execution.batch), index};
+  const int added = add_subject(std::move(version));
+  s.previous.clear();
+  std::vector<int> values(protocol.outputs.size(), absent);
+  for (const auto& [port, handle] : outcome.outputs) {
+    const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&](const flow::PortInfo& p) { return p.name == port; });
+    if (found == protocol.outputs.end()) continue;
+    const bool withdrawn = host_.person(index, handle.id) == std::optional(false);
+    const int added_item = add_item(handle);
+    s.previous.emplace_back(port, added_item);
+    if (!withdrawn) values[static_cast<std::size_t>(found - protocol.outputs.begin())] = added_item;
+  }
+  for (std::size_t port = 0; port < values.size(); ++port) put(index, static_cast<int>(port), added, values[port]);
+  push(index, added);
+}
+
+// ---- closing ----------------------------------------------------------------------------------------------------
+
+bool Graph::inputs_closed(int index) const {
+  const auto& planned = step(index);
+  for (const auto& input : planned.inputs)
+    for (const auto& from : input.from)
+      if (!state(from.step).closed) return false;
+  return std::all_of(planned.where.begin(), planned.where.end(), [&](const flow::Endpoint& from) { return state(from.step).closed; });
+}
+
+void Graph::check_closed(int index) {
+  auto& s = state(index);
+  if (s.closed || step(index).protocol->shape == Shape::source) return;
+  const bool last = inputs_closed(index);
+  const auto mode = step(index).trigger.mode;
+  if (last) {
+    for (std::size_t subject = 0; s.waiting > 0 && subject < s.cells.size(); ++subject)  // those that waited for a closed set
+      if (s.cells[subject] == Cell::waiting) evaluate(index, static_cast<int>(subject));
+    if (mode != Trigger::Mode::none && s.waiting == 0) {
+      replay_committed(index, true);
+      if (mode == Trigger::Mode::closed && order_ == Order::acquisition) {
+        for (const int subject : std::exchange(s.known, std::set<int, ByOrder>(ByOrder{&subjects_})))
+          if (cell(index, subject) == Cell::ready) s.pending.push_back(subject);
+      }
+      if (!s.pending.empty() || (mode == Trigger::Mode::first && !s.cut)) cut(index, true);
+    }
+  }
+  const bool complete = mode == Trigger::Mode::first ? s.cut || last : last;
+  if (!complete || s.open > 0 || s.running || !s.queue.empty() || !s.pending.empty()) return;
+  if (mode != Trigger::Mode::first && s.waiting > 0) return;
+  s.closed = true;
+  host_.step_closed(index);
+  for (const auto& consumer : s.consumers) {
+    if (consumer.broadcast) {
+      auto& waiting = state(consumer.step);
+      for (std::size_t subject = 0; subject < waiting.cells.size(); ++subject)
+        if (waiting.cells[subject] == Cell::waiting) work_.push_back({Work::Kind::evaluate, consumer.step, static_cast<int>(subject)});
+    }
+    work_.push_back({Work::Kind::close, consumer.step, 0});
+  }
+}
+
+}  // namespace frazil::engine

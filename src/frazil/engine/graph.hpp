@@ -1,0 +1,205 @@
+// What follows from the items, results, member lists and people's decisions known so far: which executions exist,
+// which of them may start, which sets have closed. Pure bookkeeping in memory; a restart replays it from the store.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "frazil/flow/workflow.hpp"
+
+namespace frazil::engine {
+
+/// In which order triggers form their member lists.
+enum class Order {
+  arrival,     ///< as their inputs became ready
+  acquisition  ///< by order key, waiting for everything earlier that is known: independent of arrival
+};
+
+/// An item as the graph sees it.
+struct ItemHandle {
+  std::int64_t n = 0;  ///< number in the store
+  std::string id;
+};
+
+/// What joins match on: an imported file, or one version of a fold.
+struct Subject {
+  std::string id, label, order;
+  int root = 0;  ///< step that introduced it
+};
+
+/// One execution of a step. Input ports hold indices into Graph::item.
+struct Execution {
+  int step = 0;
+  int subject = -1;           ///< −1: a fold
+  int batch = -1;             ///< number of the fold's member list
+  std::vector<int> members;   ///< subjects of the batch
+  std::vector<std::vector<int>> inputs;               ///< by planned input; for a fold member after member
+  std::vector<std::pair<std::string, int>> previous;  ///< of a fold: port and item of the last version
+  std::string key;            ///< reuse key
+};
+
+/// How an execution ended.
+struct Outcome {
+  bool failed = false;
+  std::string message;
+  std::vector<std::pair<std::string, ItemHandle>> outputs;
+  bool accepted = true;  ///< of a filter
+};
+
+/// What the graph asks of its owner.
+class Host {
+ public:
+  virtual ~Host() = default;
+  /// The result stored under this key, if any.
+  virtual std::optional<Outcome> known(const std::string& key) = 0;
+  virtual void enqueue(Execution execution) = 0;
+  virtual void commit_batch(int step, int number, const std::vector<std::string>& members) = 0;
+  /// Number in a field of an item's record, for triggers that sum it.
+  virtual double weight(std::int64_t item, const std::string& field) = 0;
+  /// What a person decided about an item at a step.
+  virtual std::optional<bool> person(int step, const std::string& item) = 0;
+  virtual void set_changed(int step) = 0;
+  virtual void step_closed(int step) = 0;
+};
+
+/// Counts of one step for people.
+struct Counts {
+  int open = 0;     ///< known subjects not yet through (waiting, ready or running)
+  int waiting = 0;  ///< of these, for their inputs
+  int done = 0, failed = 0;
+  int accepted = 0, set_aside = 0;  ///< of a filter
+  int absent = 0;   ///< subjects that never reach this step
+  int versions = 0; ///< of a fold
+};
+
+class Graph {
+ public:
+  Graph(const flow::Plan& plan, std::string seed, Order order, Host& host);
+
+  /// Replays a member list committed earlier; before any subject is added, in the order of their numbers.
+  void add_committed(int step, int number, std::vector<std::string> members);
+  /// A source's item. @return the subject's index
+  int add_source_item(int step, Subject subject, ItemHandle item);
+  /// Subjects of this source from this order key on must not be put into lists yet: an earlier file is still growing.
+  void set_horizon(int step, std::string order);
+  void close_source(int step);
+  /// The stream goes on after all.
+  void reopen(int step);
+  void finish(const Execution& execution, const Outcome& outcome);
+  /// Follows all consequences; call it after the above.
+  void settle();
+
+  [[nodiscard]] bool closed(int step) const { return states_[static_cast<std::size_t>(step)].closed; }
+  [[nodiscard]] bool all_closed() const;
+  [[nodiscard]] Counts counts(int step) const;
+  [[nodiscard]] const Subject& subject(int index) const { return subjects_[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] const ItemHandle& item(int index) const { return items_[static_cast<std::size_t>(index)]; }
+  /// The items present in a set, sorted by order key: (subject, item).
+  [[nodiscard]] std::vector<std::pair<int, int>> members(int step, int port) const;
+  /// Item of a subject in a set, −1 if absent or not there yet.
+  [[nodiscard]] int find(int step, int port, int subject) const;
+  [[nodiscard]] std::size_t subject_count() const { return subjects_.size(); }
+  /// Subjects that entered at this source or fold.
+  [[nodiscard]] int introduced(int step) const { return states_[static_cast<std::size_t>(step)].introduced; }
+
+ private:
+  enum class Cell : std::uint8_t { unknown, waiting, ready, running, done, failed, absent };
+  static constexpr int unknown = -1, absent = -2;
+
+  struct ByOrder {
+    const std::vector<Subject>* subjects = nullptr;
+    bool operator()(int a, int b) const;
+  };
+  struct Batch {
+    int number = 0;
+    std::vector<int> members;
+  };
+  struct Committed {
+    int number = 0;
+    std::vector<std::string> members;
+    std::size_t missing = 0;
+  };
+  struct Consumer {
+    int step = 0;
+    bool broadcast = false;
+  };
+  struct StepState {
+    std::vector<Cell> cells;                ///< by subject
+    std::vector<std::vector<int>> outputs;  ///< [port][subject]: item, unknown or absent
+    std::vector<Consumer> consumers;
+    bool closed = false, cut = false;       ///< cut: the one list of a static trigger exists
+    int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
+    // Triggers:
+    std::vector<int> pending;               ///< ready members of the next list, in order
+    double weight = 0;
+    std::set<int, ByOrder> known;           ///< order=acquisition: subjects not yet in a list
+    std::deque<Committed> committed;
+    std::unordered_map<std::string, std::size_t> committed_in;  ///< subject id → number of its committed list
+    int next_batch = 0;
+    std::optional<std::string> horizon;     ///< of a source
+    // Folds:
+    std::deque<Batch> queue;
+    bool running = false;
+    std::vector<std::pair<std::string, int>> previous;
+  };
+  struct Work {
+    enum class Kind { evaluate, close } kind;
+    int step = 0, subject = 0;
+  };
+  struct Gathered {
+    Cell state = Cell::waiting;
+    std::vector<std::vector<int>> inputs;
+  };
+
+  const flow::PlannedStep& step(int index) const { return plan_.steps[static_cast<std::size_t>(index)]; }
+  StepState& state(int index) { return states_[static_cast<std::size_t>(index)]; }
+  const StepState& state(int index) const { return states_[static_cast<std::size_t>(index)]; }
+  bool is_fold(int index) const { return step(index).protocol->shape == flow::Shape::fold; }
+  bool in_domain(int step, int root) const;
+
+  int add_subject(Subject subject);
+  int add_item(ItemHandle item);
+  void put(int step, int port, int subject, int item);
+  void push(int step, int subject);
+  Cell& cell(int step, int subject);
+  void set_cell(int step, int subject, Cell to);
+  int broadcast_item(const flow::PlannedInput& input) const;
+  int choose(const flow::PlannedInput& input, int subject, std::vector<int>& chosen) const;
+  Gathered gather(int step, int subject) const;
+  void evaluate(int step, int subject);
+  void resolve_absent(int step, int subject, Cell as);
+  void offer(int step, int subject);
+  void note_committed(int step, int subject);
+  void advance(int step);
+  bool blocked(int subject) const;
+  void cut(int step, bool remainder);
+  void replay_committed(int step, bool force);
+  void consume(int step, int number, std::vector<int> members);
+  void start(int step, int subject);
+  void pump(int step);
+  void apply_map(const Execution& execution, const Outcome& outcome);
+  void apply_fold(const Execution& execution, const Outcome& outcome);
+  std::string key_of(const Execution& execution) const;
+  void check_closed(int step);
+  bool inputs_closed(int step) const;
+  void drop_rest(int step);
+
+  const flow::Plan& plan_;
+  std::string seed_;
+  Order order_;
+  Host& host_;
+  std::vector<Subject> subjects_;
+  std::unordered_map<std::string, int> subject_by_id_;
+  std::vector<ItemHandle> items_;
+  std::vector<StepState> states_;
+  std::deque<Work> work_;
+};
+
+}  // namespace frazil::engine

@@ -1,0 +1,28 @@
+// The right to work on a project: one engine at a time, on whatever host.
+#pragma once
+
+#include <filesystem>
+
+namespace frazil::engine {
+
+/// Holds PROJECT/engine.lock. The lock ends with the process, however it ends; the text in it says who holds it.
+class Lease {
+ public:
+  /// Waits up to `wait_s` for a process that is just ending. @throws Error(resource) naming host and process that hold it
+  explicit Lease(const std::filesystem::path& project, double wait_s = 2);
+  ~Lease();
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  /// Writes host, process and epoch into the lock file, for people and for fencing.
+  void sign(long epoch) const;
+
+ private:
+  std::filesystem::path path_;
+  int file_ = -1;
+};
+
+/// Socket through which an engine working on this project is spoken to: in the user's run-time folder, not in the project.
+[[nodiscard]] std::filesystem::path control_socket(const std::filesystem::path& project);
+
+}  // namespace frazil::engine

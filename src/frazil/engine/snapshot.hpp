@@ -1,0 +1,32 @@
+// The whole state of a project as one JSON object: what reports, pages and scripts are made from.
+//
+// {
+//   "project": {"folder", "name", "title", "state", "created", "seconds"},
+//   "workflow": {…as in workflow.json…}, "values": {parameter: value},
+//   "steps": [                                   in topological order
+//     {"name", "title", "protocol", "version", "cites", "shape", "params", "inputs": {port: ["step.port"]}, "where": ["step.port"],
+//      "closed", "counts": {"waiting", "queued", "running", "done", "failed", "accepted", "set_aside", "versions"},
+//      "seconds": {"median", "mean", "total"}, "peak_mib",
+//      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],     sorted by order key
+//      "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time"}],   of items in play
+//      "failures": [{"subject", "label", "code", "message", "attempts", "time"}],
+//      "tasks": [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
+//   "files": [{"step", "path", "state": "item|duplicate|broken|growing", "subject", "reason", "time"}],
+//   "events": [{"time", "kind", "step", "label", "text"}],       the last 500
+//   "status": {…as `frazil status --json`…}
+// }
+// A subject is what an item descends from (a movie, or one version of a fold): the same text joins items of different
+// steps. Times are seconds since 1970. File names in records are relative to the folder of the project.
+#pragma once
+
+#include <filesystem>
+
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::engine {
+
+/// Snapshot of a project: from the engine that works on it if there is one, else from the store.
+/// @throws Error(not_found) if the folder is no project
+[[nodiscard]] Json read_snapshot(const std::filesystem::path& project, const flow::Registry& registry);
+
+}  // namespace frazil::engine
