@@ -1,0 +1,159 @@
+#include "frazil/algo/class2d/match.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "frazil/image/fft.hpp"
+
+namespace frazil::class2d {
+namespace {
+
+constexpr double pi = std::numbers::pi;
+constexpr std::size_t most_poses = 96;   // of one class and particle; what is left out weighs less than any kept
+constexpr float pose_margin = 9;         // e^-9: below this a pose does not move an average
+
+/// Fills re and im (points × half_angles, points = offsets of a ring side by side) with e^{−2πi k·s/n}.
+void fill_phases(const PolarGrid& grid, int rings, const std::vector<Offset>& offsets, Matrix& re, Matrix& im) {
+  const auto count = static_cast<Eigen::Index>(offsets.size());
+  re.resize(count * rings, grid.half_angles);
+  im.resize(count * rings, grid.half_angles);
+  for (int m = 0; m < grid.half_angles; ++m) {
+    const double c = std::cos(pi * m / grid.half_angles), s = std::sin(pi * m / grid.half_angles);
+    for (Eigen::Index t = 0; t < count; ++t) {
+      const auto& offset = offsets[static_cast<std::size_t>(t)];
+      const double turn = -2 * pi * (c * offset.x_px + s * offset.y_px) / grid.box;
+      for (int j = 0; j < rings; ++j) {
+        re(t + count * j, m) = static_cast<float>(std::cos(turn * grid.radius(j)));
+        im(t + count * j, m) = static_cast<float>(std::sin(turn * grid.radius(j)));
+      }
+    }
+  }
+}
+
+/// Samples of the innermost rings moved by an origin shift.
+PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings, double shift_x_px, double shift_y_px) {
+  PolarSamples out{samples.re.topRows(rings), samples.im.topRows(rings)};
+  if (shift_x_px == 0 && shift_y_px == 0) return out;
+  Matrix re, im;
+  fill_phases(grid, rings, {{static_cast<float>(shift_x_px), static_cast<float>(shift_y_px)}}, re, im);
+  const Matrix moved_re = out.re.cwiseProduct(re) - out.im.cwiseProduct(im);
+  out.im = out.re.cwiseProduct(im) + out.im.cwiseProduct(re);
+  out.re = moved_re;
+  return out;
+}
+
+}  // namespace
+
+Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
+                 std::vector<Offset> offsets, double sigma_px, double heat)
+    : grid_(grid), rings_(rings), classes_(references.count()), harmonics_(grid.harmonics_within(rings)),
+      angles_(good_size(std::max(24, 2 * harmonics_))), offsets_(std::move(offsets)), sigma_px_(sigma_px),
+      heat_(static_cast<float>(heat)), log_prior_(references.log_prior) {
+  expect(rings > 0 && rings <= grid.rings && noise.size() == grid.rings, "the matcher's rings lie on the grid");
+  weight_.resize(rings);
+  for (int j = 0; j < rings; ++j) weight_(j) = static_cast<float>(grid.area(j)) / noise(j);
+  transform_ = make_transform(grid, harmonics_);
+  fill_phases(grid, rings, offsets_, phase_re_, phase_im_);
+  power_.resize(rings, classes_);
+  for (int k = 0; k < classes_; ++k)
+    power_.col(k) = ring_power(references.harmonics[static_cast<std::size_t>(k)].leftCols(2 * harmonics_)).head(rings);
+  turn_.resize(2 * harmonics_, angles_);
+  for (int q = 0; q < harmonics_; ++q) {
+    Matrix direct(rings, 2 * classes_), crossed(rings, 2 * classes_);
+    for (int k = 0; k < classes_; ++k) {
+      const auto& a = references.harmonics[static_cast<std::size_t>(k)];
+      direct.col(k) = a.col(2 * q).head(rings);
+      direct.col(classes_ + k) = a.col(2 * q + 1).head(rings);
+      crossed.col(k) = direct.col(classes_ + k);
+      crossed.col(classes_ + k) = -direct.col(k);
+    }
+    direct_.push_back(std::move(direct));
+    crossed_.push_back(std::move(crossed));
+    for (int m = 0; m < angles_; ++m) {
+      const double twice = q == 0 ? 1 : 2, angle_rad = 2 * pi * q * m / angles_;
+      turn_(2 * q, m) = static_cast<float>(twice * std::cos(angle_rad));
+      turn_(2 * q + 1, m) = static_cast<float>(twice * std::sin(angle_rad));
+    }
+  }
+}
+
+std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) const {
+  const auto shifts = static_cast<Eigen::Index>(offsets_.size());
+  const PolarSamples centred = moved(grid_, particle.samples, rings_, particle.center_x_px, particle.center_y_px);
+  Matrix re(shifts * rings_, grid_.half_angles), im(shifts * rings_, grid_.half_angles);
+  for (int m = 0; m < grid_.half_angles; ++m)
+    for (int j = 0; j < rings_; ++j) {
+      const float x = centred.re(j, m) * weight_(j), y = centred.im(j, m) * weight_(j);
+      const auto pr = phase_re_.col(m).segment(shifts * j, shifts), pi_ = phase_im_.col(m).segment(shifts * j, shifts);
+      re.col(m).segment(shifts * j, shifts) = x * pr - y * pi_;
+      im.col(m).segment(shifts * j, shifts) = x * pi_ + y * pr;
+    }
+  const Harmonics moved_all = to_harmonics(transform_, re, im);
+
+  // Correlations c_q of every (shift, class): one small product for each harmonic.
+  Matrix products(shifts * classes_, 2 * harmonics_);
+  for (int q = 0; q < harmonics_; ++q) {
+    const int first = grid_.first_ring[static_cast<std::size_t>(q)], used = rings_ - first;
+    const Eigen::Map<const Matrix> x_re(moved_all.col(2 * q).data(), shifts, rings_), x_im(moved_all.col(2 * q + 1).data(), shifts, rings_);
+    Eigen::Map<Matrix> c(products.col(2 * q).data(), shifts, 2 * classes_);
+    const auto index = static_cast<std::size_t>(q);
+    c.noalias() = x_re.rightCols(used) * direct_[index].bottomRows(used);
+    c.noalias() += x_im.rightCols(used) * crossed_[index].bottomRows(used);
+  }
+  // conj(x)·a turned by θ: Re Σ c_q e^{−iqθ}; the columns hold Re c and Im c.
+  Matrix scores = products * turn_;
+
+  const Eigen::VectorXf norm = 0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_);
+  const Eigen::VectorXf row_best = scores.rowwise().maxCoeff();
+  std::vector<ClassMatch> matches(static_cast<std::size_t>(classes_));
+  float best_evidence = -1e30f;
+  for (int k = 0; k < classes_; ++k) {
+    auto& match = matches[static_cast<std::size_t>(k)];
+    match.index = k;
+    std::vector<float> bias(static_cast<std::size_t>(shifts));
+    float best = -1e30f;
+    for (Eigen::Index t = 0; t < shifts; ++t) {
+      const auto& offset = offsets_[static_cast<std::size_t>(t)];
+      const double x = offset.x_px + particle.center_x_px, y = offset.y_px + particle.center_y_px;
+      bias[static_cast<std::size_t>(t)] = static_cast<float>(-(x * x + y * y) / (2 * sigma_px_ * sigma_px_));
+      best = std::max(best, row_best(t + shifts * k) / heat_ + bias[static_cast<std::size_t>(t)]);
+    }
+    double sum = 0;
+    for (Eigen::Index t = 0; t < shifts; ++t) {
+      const Eigen::Index row = t + shifts * k;
+      const float b = bias[static_cast<std::size_t>(t)];
+      if (row_best(row) / heat_ + b < best - pose_margin) continue;
+      for (int m = 0; m < angles_; ++m) {
+        const float value = scores(row, m) / heat_ + b - best;
+        if (value < -pose_margin) continue;
+        const float weight = std::exp(value);
+        sum += weight;
+        match.poses.push_back({static_cast<int>(t), static_cast<float>(2 * pi * m / angles_), weight});
+      }
+    }
+    match.log_evidence = best + static_cast<float>(std::log(sum / (static_cast<double>(shifts) * angles_))) - norm(k) / heat_ +
+                         log_prior_[static_cast<std::size_t>(k)];
+    best_evidence = std::max(best_evidence, match.log_evidence);
+  }
+  std::erase_if(matches, [&](const ClassMatch& m) { return m.log_evidence < best_evidence - margin; });
+  std::stable_sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
+  for (auto& match : matches) {
+    auto& poses = match.poses;
+    const auto heavier = [](const Pose& a, const Pose& b) { return a.weight > b.weight; };
+    std::stable_sort(poses.begin(), poses.end(), heavier);
+    if (poses.size() > most_poses) poses.resize(most_poses);
+    double sum = 0;
+    for (const auto& pose : poses) sum += pose.weight;
+    for (auto& pose : poses) pose.weight = static_cast<float>(pose.weight / sum);
+  }
+  return matches;
+}
+
+Harmonics moved_harmonics(const PolarGrid& grid, const AngularTransform& transform, const Prepared& particle,
+                          double shift_x_px, double shift_y_px) {
+  const auto samples = moved(grid, particle.samples, grid.rings, shift_x_px, shift_y_px);
+  return to_harmonics(transform, samples.re, samples.im);
+}
+
+}  // namespace frazil::class2d
