@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "frazil/io/byte_source.hpp"
@@ -51,12 +52,19 @@ class StarTable {
   /// Appends an empty row and gives its index; set every cell of it.
   std::size_t add_row();
   void set(std::size_t row, int column, std::string_view value);
-  void set(std::size_t row, int column, double value);
-  void set(std::size_t row, int column, long value);
-  void set(std::size_t row, int column, int value) { set(row, column, static_cast<long>(value)); }
-  void set(std::size_t row, int column, const char* value) { set(row, column, std::string_view(value)); }
+  /// Numbers are written in the fewest digits that read back equal (a float as a float).
   template <class T>
-  void set(std::size_t row, std::string_view label, const T& value) {
+    requires std::is_arithmetic_v<T>
+  void set(std::size_t row, int column, T value) {
+    if constexpr (std::is_integral_v<T>) {
+      set_integer(row, column, static_cast<long>(value));
+    } else {
+      set_real(row, column, value);
+    }
+  }
+  template <class Label, class T>
+    requires(!std::is_integral_v<Label>)
+  void set(std::size_t row, const Label& label, const T& value) {
     set(row, column(label), value);
   }
   void reserve(std::size_t row_count, std::size_t text_bytes = 0);
@@ -73,6 +81,9 @@ class StarTable {
     std::uint64_t offset = 0;
     std::uint32_t size = 0;
   };
+  void set_integer(std::size_t row, int column, long value);
+  void set_real(std::size_t row, int column, double value);
+  void set_real(std::size_t row, int column, float value);
   [[nodiscard]] const Cell& cell(std::size_t row, int column) const;
   Cell store(std::string_view value);
 

@@ -1,0 +1,138 @@
+#include "frazil/io/star_optics.hpp"
+
+#include <array>
+#include <cmath>
+
+#include "frazil/base/error.hpp"
+
+namespace frazil::io {
+namespace {
+
+/// The image size in a table may be missing or 0.
+int size_or_zero(const StarTable& table, std::size_t row) {
+  const auto column = table.find_column("rlnImageSize");
+  if (!column) return 0;
+  const long size = table.integer(row, *column);
+  if (size < 0 || size > (1 << 20)) throw Error(ErrorCode::corrupt, "{}: rlnImageSize is {}", table.place(row), size);
+  return static_cast<int>(size);
+}
+
+double positive_or_zero(const StarTable& table, std::size_t row, std::string_view label) {
+  const double value = table.number_or(row, label, 0);
+  if (!std::isfinite(value) || value < 0) throw Error(ErrorCode::corrupt, "{}: {} is {}, a number from 0 is expected", table.place(row), label, value);
+  return value;
+}
+
+Optics optics_of(const StarTable& table, std::size_t row) {
+  const double voltage = table.number(row, "rlnVoltage");
+  if (!(voltage > 0 && voltage < 1e4)) throw Error(ErrorCode::corrupt, "{}: rlnVoltage is {} kV", table.place(row), voltage);
+  return {Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)), table.number_or(row, "rlnAmplitudeContrast", 0.1)};
+}
+
+OpticsGroup group_of(const StarTable& table, std::size_t row) {
+  OpticsGroup g;
+  g.optics = optics_of(table, row);
+  g.image_pixel_size = Angstrom(positive_or_zero(table, row, "rlnImagePixelSize"));
+  g.micrograph_pixel_size = Angstrom(positive_or_zero(table, row, "rlnMicrographPixelSize"));
+  g.original_pixel_size = Angstrom(positive_or_zero(table, row, "rlnMicrographOriginalPixelSize"));
+  g.image_size = size_or_zero(table, row);
+  return g;
+}
+
+/// RELION 3.0: the detector's pixel in µm over the magnification; older still, rlnPixelSize in Å.
+Angstrom pixel_size_30(const StarTable& table, std::size_t row) {
+  const double detector_um = table.number_or(row, "rlnDetectorPixelSize", 0), magnification = table.number_or(row, "rlnMagnification", 0);
+  const double size = detector_um > 0 && magnification > 0 ? detector_um * 1e4 / magnification : table.number_or(row, "rlnPixelSize", 0);
+  if (!std::isfinite(size) || size < 0) throw Error(ErrorCode::corrupt, "{}: the pixel size is {} Å", table.place(row), size);
+  return Angstrom(size);
+}
+
+bool same(const OpticsGroup& a, const OpticsGroup& b) {
+  return a.optics.voltage == b.optics.voltage && a.optics.cs == b.optics.cs && a.optics.amplitude_contrast == b.optics.amplitude_contrast &&
+         a.image_pixel_size == b.image_pixel_size;
+}
+
+OpticsGroups groups_of_rows(const StarTable& table) {
+  OpticsGroups found;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    auto g = group_of(table, row);
+    if (!(g.image_pixel_size > 0_A)) g.image_pixel_size = pixel_size_30(table, row);
+    std::size_t i = 0;
+    while (i < found.groups.size() && !same(found.groups[i], g)) ++i;
+    if (i == found.groups.size()) {
+      if (i >= 1000) throw Error(ErrorCode::corrupt, "{}: the rows before it have a thousand different optics", table.place(row));
+      g.id = static_cast<int>(i) + 1;
+      g.name = fmt::format("opticsGroup{}", g.id);
+      found.groups.push_back(g);
+    }
+    found.group_of_row.push_back(static_cast<int>(i));
+  }
+  return found;
+}
+
+}  // namespace
+
+Angstrom OpticsGroup::pixel_size() const {
+  for (const auto size : {image_pixel_size, micrograph_pixel_size, original_pixel_size})
+    if (size > 0_A) return size;
+  return 0_A;
+}
+
+StarTable optics_table(std::span<const OpticsGroup> groups) {
+  struct Optional {
+    const char* label;
+    double (*value)(const OpticsGroup&);
+  };
+  static constexpr std::array<Optional, 4> optional{{{"rlnMicrographOriginalPixelSize", [](const OpticsGroup& g) { return g.original_pixel_size.value(); }},
+                                                     {"rlnMicrographPixelSize", [](const OpticsGroup& g) { return g.micrograph_pixel_size.value(); }},
+                                                     {"rlnImagePixelSize", [](const OpticsGroup& g) { return g.image_pixel_size.value(); }},
+                                                     {"rlnImageSize", [](const OpticsGroup& g) { return static_cast<double>(g.image_size); }}}};
+  StarTable table("optics", {"rlnOpticsGroupName", "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"});
+  for (const auto& column : optional)
+    for (const auto& g : groups)
+      if (column.value(g) > 0) table.add_column(column.label);
+  if (table.has("rlnImageSize")) table.add_column("rlnImageDimensionality");
+  for (const auto& g : groups) {
+    const auto row = table.add_row();
+    table.set(row, "rlnOpticsGroupName", g.name);
+    table.set(row, "rlnOpticsGroup", g.id);
+    table.set(row, "rlnVoltage", g.optics.voltage.value());
+    table.set(row, "rlnSphericalAberration", g.optics.cs.value());
+    table.set(row, "rlnAmplitudeContrast", g.optics.amplitude_contrast);
+    for (const auto& column : optional)
+      if (table.has(column.label)) table.set(row, column.label, column.value(g));
+    if (table.has("rlnImageDimensionality")) table.set(row, "rlnImageDimensionality", 2);
+  }
+  return table;
+}
+
+std::vector<OpticsGroup> parse_optics(const StarTable& table) {
+  std::vector<OpticsGroup> groups;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    auto g = group_of(table, row);
+    g.id = table.has("rlnOpticsGroup") ? static_cast<int>(table.integer(row, "rlnOpticsGroup")) : static_cast<int>(row) + 1;
+    g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName")) : fmt::format("opticsGroup{}", g.id);
+    groups.push_back(std::move(g));
+  }
+  return groups;
+}
+
+OpticsGroups read_optics(const StarFile& file, const StarTable& table) {
+  const auto* optics = file.find_table("optics");
+  if (optics == nullptr) return groups_of_rows(table);
+  OpticsGroups found;
+  found.groups = parse_optics(*optics);
+  const auto column = table.find_column("rlnOpticsGroup");
+  if (!column && found.groups.size() != 1)
+    throw Error(ErrorCode::corrupt, "{}: table data_{} does not say which of {} optics groups its rows belong to", file.source, table.name, found.groups.size());
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const long id = column ? table.integer(row, *column) : found.groups[0].id;
+    std::size_t i = 0;
+    while (i < found.groups.size() && found.groups[i].id != id) ++i;
+    if (i == found.groups.size()) throw Error(ErrorCode::corrupt, "{}: optics group {} is not in data_optics", table.place(row), id);
+    found.group_of_row.push_back(static_cast<int>(i));
+  }
+  return found;
+}
+
+}  // namespace frazil::io

@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/random.hpp"
+#include "frazil/io/star.hpp"
+#include "frazil/io/star_optics.hpp"
+#include "frazil/io/test_files.hpp"
+
+namespace frazil::io {
+namespace {
+
+constexpr const char* sample =
+    "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnVoltage #3\n_rlnImagePixelSize #4\n"
+    "opticsGroup1 1 300.000000 1.77\nsecond 2 200 0.9 # a comment\n\n"
+    "data_particles\nloop_\n_rlnImageName #1\n_rlnCoordinateX\n_rlnOpticsGroup\n000001@a.mrcs 12.5 1\n'b c.mrcs' -3e-2 2\n\"it's\" +7 1\n"
+    "data_general\n_rlnFinalResolution 3.25\n_rlnNote   \"two words\"";
+
+TEST(Star, ReadsLoopsPairsQuotesCommentsAndAMissingLastNewline) {
+  const auto file = parse_star(sample, "x.star");
+  ASSERT_EQ(file.tables.size(), 3U);
+  const auto& particles = file.table("particles");
+  ASSERT_EQ(particles.rows(), 3U);
+  EXPECT_EQ(particles.text(1, "rlnImageName"), "b c.mrcs");
+  EXPECT_EQ(particles.text(2, "rlnImageName"), "it's");
+  EXPECT_EQ(particles.numbers("rlnCoordinateX"), (std::vector<double>{12.5, -0.03, 7}));
+  EXPECT_EQ(file.table("optics").text(1, 0), "second");
+  EXPECT_FALSE(file.table("general").is_loop);
+  EXPECT_EQ(file.table("general").number(0, "rlnFinalResolution"), 3.25);
+  EXPECT_EQ(file.table("general").text(0, "rlnNote"), "two words");
+}
+
+TEST(Star, LineEndsOfWindowsChangeNothing) {
+  std::string windows;
+  for (const char c : std::string(sample)) windows += c == '\n' ? "\r\n" : std::string(1, c);
+  EXPECT_EQ(format_star(parse_star(windows, "x")), format_star(parse_star(sample, "x")));
+}
+
+TEST(Star, WhatIsWrittenReadsBackEqual) {
+  Rng rng(1);
+  StarFile file;
+  auto& table = file.add(StarTable("particles", {"rlnName", "rlnValue", "rlnCount"}));
+  const std::string texts[] = {"plain", "two words", "", "it's \"x\"y", "data_block", "_label", "#hash", "say \"no\"", "loop_"};
+  for (int i = 0; i < 500; ++i) {
+    const auto row = table.add_row();
+    const auto& text = texts[rng.below(9)];
+    table.set(row, 0, text == "it's \"x\"y" ? "it's" : text);
+    table.set(row, 1, std::ldexp(rng.normal(), static_cast<int>(rng.below(200)) - 100));
+    table.set(row, 2, static_cast<long>(rng.below(1000000)));
+  }
+  const TestFolder folder;
+  write_star(folder / "x.star", file);
+  const auto back = read_star(folder / "x.star");
+  const auto& other = back.table("particles");
+  ASSERT_EQ(other.rows(), 500U);
+  for (std::size_t row = 0; row < 500; ++row) {
+    ASSERT_EQ(other.text(row, 0), table.text(row, 0));
+    ASSERT_EQ(other.number(row, 1), table.number(row, 1));
+    ASSERT_EQ(other.integer(row, 2), table.integer(row, 2));
+  }
+  EXPECT_EQ(format_star(back), format_star(file));
+}
+
+TEST(Star, ColumnsAreAddedToFilledTables) {
+  auto file = parse_star(sample, "x.star");
+  auto& t = file.table("particles");
+  const int column = t.add_column("rlnClassNumber", "4");
+  EXPECT_EQ(t.integer(2, column), 4);
+  t.set(2, column, 9);
+  EXPECT_EQ(t.integers("rlnClassNumber"), (std::vector<long>{4, 4, 9}));
+  EXPECT_EQ(t.text(1, "rlnImageName"), "b c.mrcs");
+  EXPECT_EQ(t.add_column("rlnClassNumber"), column);
+}
+
+TEST(Star, ErrorsNameFileAndLine) {
+  const auto bad = [](const std::string& text) { return parse_star(text, "x.star"); };
+  EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_b #2\n1 2\n3\n"), corrupt, "x.star line 6: 1 values, table data_p has 2 columns");
+  EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_a #2\n"), corrupt, "line 4: column a comes twice");
+  EXPECT_ERROR(bad("data_p\nloop_\n_a\n'x\n"), corrupt, "line 4: a quoted value does not end");
+  EXPECT_ERROR(bad("1 2 3\n"), corrupt, "line 1: something stands before");
+  EXPECT_ERROR(bad("data_p\n_a 1 2\n"), corrupt, "label a has 2 values");
+  EXPECT_ERROR(bad(""), corrupt, "no data_ block");
+  EXPECT_ERROR(bad("# only a comment\n"), corrupt, "no data_ block");
+  EXPECT_ERROR(bad("data_p\n_a\n;text\n;\n"), corrupt, "line 2");
+  EXPECT_ERROR(bad("data_p\nloop_\n_a\n;text\n;\n"), unsupported, "line 4");
+  EXPECT_ERROR(bad(std::string("data_p\n\0", 8)), corrupt, "binary");
+  const auto file = parse_star("data_p\nloop_\n_a #1\n_b #2\n1 two\n", "x.star");
+  EXPECT_ERROR((void)file.table("p").number(0, "b"), corrupt, "x.star line 5: b is \"two\"");
+  EXPECT_ERROR((void)file.table("p").column("c"), bad_input, "x.star: table data_p has no column c");
+  EXPECT_ERROR((void)file.table("q"), bad_input, "only data_p");
+}
+
+TEST(Star, OpticsGroupsGoThroughTheirTable) {
+  OpticsGroup a, b;
+  a.optics = {300_kV, 2.7_mm, 0.1};
+  a.image_pixel_size = 1.77_A, a.image_size = 256, a.original_pixel_size = 0.885_A;
+  b = a;
+  b.id = 2, b.name = "other", b.optics.cs = 1.4_mm;
+  const std::vector<OpticsGroup> groups{a, b};
+  StarFile file;
+  file.add(optics_table(groups));
+  auto& rows = file.add(StarTable("particles", {"rlnOpticsGroup"}));
+  for (const int id : {2, 1, 2}) rows.set(rows.add_row(), 0, id);
+  const auto again = parse_star(format_star(file), "x");
+  const auto found = read_optics(again, again.table("particles"));
+  ASSERT_EQ(found.groups.size(), 2U);
+  EXPECT_EQ(found.group_of_row, (std::vector<int>{1, 0, 1}));
+  EXPECT_EQ(found.groups[1].optics.cs, 1.4_mm);
+  EXPECT_EQ(found.groups[1].name, "other");
+  EXPECT_EQ(found.groups[0].image_size, 256);
+  EXPECT_EQ(found.groups[0].pixel_size(), 1.77_A);
+  EXPECT_EQ(found.groups[0].micrograph_pixel_size, 0_A);
+  EXPECT_FALSE(file.tables[0].has("rlnMicrographPixelSize"));
+}
+
+TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {
+  const auto file = parse_star(
+      "data_\nloop_\n_rlnImageName\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnDetectorPixelSize\n_rlnMagnification\n"
+      "1@a 300 2.7 0.1 5 50000\n2@a 300 2.7 0.1 5 50000\n3@b 200 2.7 0.1 5 50000\n",
+      "old.star");
+  const auto found = read_optics(file, file.tables[0]);
+  ASSERT_EQ(found.groups.size(), 2U);
+  EXPECT_NEAR(found.groups[0].pixel_size().value(), 1.0, 1e-12);
+  EXPECT_EQ(found.groups[1].optics.voltage, 200_kV);
+  EXPECT_EQ(found.group_of_row, (std::vector<int>{0, 0, 1}));
+  const auto lost = parse_star("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n1 300\ndata_p\nloop_\n_rlnOpticsGroup\n7\n", "y.star");
+  EXPECT_ERROR((void)read_optics(lost, lost.table("p")), corrupt, "y.star line 9: optics group 7");
+}
+
+}  // namespace
+}  // namespace frazil::io
