@@ -61,13 +61,13 @@ Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& g
   const Waves waves(optics);
   const auto given_shape = shape_of(given_ctf), best_shape = shape_of(found.ctf);
   const auto given = solve_at(rings, waves, given_shape), best = solve_at(rings, waves, best_shape);
-  const double alone = background_cost(rings);
+  const double alone = solve_without_rings(rings).cost;
   const double unit = best.cost / std::max(1.0, best.pixels) * noise_correlation(rings, waves, best);
 
   Assessment out;
   out.best = found.ctf;
-  out.score = score(rings, given);
-  out.fit_resolution = fit_resolution(equi_phase_profile(rings, waves, given), params.min_resolution);
+  out.score = score(given.cost, alone);
+    out.fit_resolution = fit_resolution(equi_phase_profile(rings, waves, given), params.min_resolution);
   const auto chance = chance_strengths(rings, waves, given_shape, best_shape, alone, params);
   const double centre = median(chance);
   std::vector<double> deviation;

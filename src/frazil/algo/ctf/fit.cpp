@@ -24,24 +24,32 @@ bool within_limits(const Shape& p, const FitParams& params) {
          std::hypot(p.c, p.s) < 1.5 * params.max_astigmatism.value() + 500;
 }
 
-/// Every candidate refined, best first, the same peak once.
-std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const FitParams& params) {
+/// Variance that one unit of `Solution::covariance` stands for: residual variance × correlation of neighbours.
+double noise_unit(const Rings& rings, const Waves& waves, const Solution& solution) {
+  return solution.cost / std::max(1.0, solution.pixels) * noise_correlation(rings, waves, solution);
+}
+
+/// Candidates that the best one does not rule out; what refinement may still add to each is generously allowed for.
+std::vector<Candidate> plausible(std::vector<Candidate> all, double unit) {
+  const double top = all.front().strength * std::abs(all.front().strength);
+  std::erase_if(all, [&](const Candidate& c) { return top - c.strength * std::abs(c.strength) > 40 * unit + 0.3 * std::abs(top); });
+  return all;
+}
+
+/// Every plausible candidate refined, best first, the same peak once.
+std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const FitParams& params, double unit) {
   const SearchRange range{params.min_defocus.value(), params.max_defocus.value(), params.max_astigmatism.value(), params.fit_phase_shift};
+  const double expected = params.expected_astigmatism.value();
+  const RefineOptions options{params.fit_phase_shift, expected > 0 ? unit / (expected * expected) : 0};
   std::vector<Solution> all;
-  const auto candidates = search(rings, waves, range, candidate_count);
-  for (const auto& candidate : candidates) {
-    auto solution = refine(rings, waves, candidate.shape, params.fit_phase_shift);
+  for (const auto& candidate : plausible(search(rings, waves, range, candidate_count), unit)) {
+    auto solution = refine(rings, waves, candidate.shape, options);
     if (!within_limits(solution.shape, params)) solution = solve_at(rings, waves, candidate.shape);
     const bool known = std::any_of(all.begin(), all.end(), [&](const Solution& other) { return std::abs(other.shape.defocus - solution.shape.defocus) < 20; });
     if (!known) all.push_back(std::move(solution));
   }
   std::stable_sort(all.begin(), all.end(), [](const Solution& a, const Solution& b) { return a.cost < b.cost; });
   return all;
-}
-
-/// Variance that one unit of `Solution::covariance` stands for: residual variance × correlation of neighbours.
-double noise_unit(const Rings& rings, const Waves& waves, const Solution& best) {
-  return best.cost / std::max(1.0, best.pixels) * noise_correlation(rings, waves, best);
 }
 
 /// Probabilities of the solutions and, from them, the error of the mean defocus. What the data leave to chance is spread
@@ -82,14 +90,15 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   check(params);
   const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
   const Waves waves(optics);
-  const auto all = refine_all(rings, waves, params);
+  const auto none = solve_without_rings(rings);
+  const auto all = refine_all(rings, waves, params, noise_unit(rings, waves, none));
   const auto& best = all.front();
   Fit out;
   out.ctf = ctf_of(best.shape);
-  fill_errors(all, background_cost(rings), noise_unit(rings, waves, best), params, out);
+  fill_errors(all, none.cost, noise_unit(rings, waves, best), params, out);
   out.profile = equi_phase_profile(rings, waves, best);
   out.fit_resolution = fit_resolution(out.profile, params.min_resolution);
-  out.score = score(rings, best);
+  out.score = score(best.cost, none.cost);
   out.iceness = iceness(rings, waves, best);
   out.b_factor = ring_decay(rings, best, out.fit_resolution);
   return out;

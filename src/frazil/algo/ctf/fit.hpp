@@ -16,6 +16,7 @@ struct FitParams {
   Angstrom min_defocus = 2000_A;
   Angstrom max_defocus = 60000_A;
   Angstrom max_astigmatism = 4000_A;
+  Angstrom expected_astigmatism = 1500_A;
   bool fit_phase_shift = false;
 
   static constexpr auto fields() {
@@ -27,6 +28,7 @@ struct FitParams {
         field(&P::min_defocus, "min_defocus", "Lowest mean defocus looked for").range(500_A, 200000_A),
         field(&P::max_defocus, "max_defocus", "Highest mean defocus looked for").range(1000_A, 200000_A),
         field(&P::max_astigmatism, "max_astigmatism", "Largest astigmatism looked for").range(0_A, 20000_A).advanced(),
+        field(&P::expected_astigmatism, "expected_astigmatism", "Standard deviation of the prior of each astigmatism component; 0: no prior").range(0_A, 20000_A).advanced(),
         field(&P::fit_phase_shift, "fit_phase_shift", "Also fit a phase plate's shift").advanced());
   }
 };

@@ -113,35 +113,7 @@ Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution) {
   return Angstrom(1 / profile.k_per_A[std::min(last, c.size() - 1)]);
 }
 
-double background_cost(const Rings& rings) {
-  const int nb = rings.background.size();
-  Eigen::MatrixXd normal = Eigen::MatrixXd::Zero(nb, nb);
-  Eigen::VectorXd right = Eigen::VectorXd::Zero(nb);
-  std::vector<double> sum(rings.bins(), 0.0);
-  double data2 = 0;
-  for (const auto& p : rings.pixels) {
-    if (rings.in_fit[static_cast<std::size_t>(p.bin)] == 0) continue;
-    sum[static_cast<std::size_t>(p.bin)] += double{p.y};
-    data2 += double{p.y} * double{p.y};
-  }
-  for (std::size_t b = 0; b < rings.bins(); ++b) {
-    if (rings.in_fit[b] == 0) continue;
-    const auto& at = rings.background_at[b];
-    for (int i = 0; i < 4; ++i) {
-      right(at.first + i) += at.weight[static_cast<std::size_t>(i)] * sum[b];
-      for (int j = 0; j < 4; ++j)
-        normal(at.first + i, at.first + j) += rings.count[b] * at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)];
-    }
-  }
-  normal.diagonal().array() += 1e-10 * normal.trace();
-  const Eigen::VectorXd x = normal.ldlt().solve(right);
-  return data2 - 2 * x.dot(right) + x.dot(normal * x);
-}
-
-double score(const Rings& rings, const Solution& solution) {
-  const double alone = background_cost(rings);
-  return alone > 0 ? std::sqrt(std::max(0.0, 1 - solution.cost / alone)) : 0;
-}
+double score(double cost, double alone) { return alone > 0 ? std::sqrt(std::max(0.0, 1 - cost / alone)) : 0; }
 
 double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution) {
   const int n = rings.n, half = n / 2;

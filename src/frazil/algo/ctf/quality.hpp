@@ -14,19 +14,18 @@ namespace frazil::ctf {
 /// Finest resolution before the windowed correlation is lost, by the rule of Rohou & Grigorieff 2015.
 [[nodiscard]] Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution);
 
-/// √(share of the variance over the background that the rings explain), 0 to 1.
-[[nodiscard]] double score(const Rings& rings, const Solution& solution);
+/// √(share of the variance over the background that the rings explain), 0 to 1; `alone` is the cost without rings.
+[[nodiscard]] double score(double cost, double alone);
 
 /// Factor by which neighbouring pixels' correlation (apodisation, overlap) raises the variance of anything summed over
 /// many pixels: sum of the residuals' autocorrelation over lags of at most 3 pixels, at least 1.
 [[nodiscard]] double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution);
 
+/// Peak of the residuals between 3.5 and 4 Å over a straight line through both sides, relative to the background; NaN
+/// when the spectrum ends before 3.6 Å.
 [[nodiscard]] double iceness(const Rings& rings, const Waves& waves, const Solution& solution);
 
 /// −2 × slope of ln(ring power) against k², from 10 Å (or all, if shorter) to the fit resolution.
 [[nodiscard]] Angstrom2 ring_decay(const Rings& rings, const Solution& solution, Angstrom fit_resolution);
-
-/// Cost of the background alone: what `score` and the tests compare with.
-[[nodiscard]] double background_cost(const Rings& rings);
 
 }  // namespace frazil::ctf

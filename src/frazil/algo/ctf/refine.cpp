@@ -76,12 +76,12 @@ Linear assemble_linear(const Rings& rings, const std::vector<Moments>& all) {
   return out;
 }
 
-/// Least squares with envelope coefficients ≥ 0: the most negative one is fixed at zero until none is left.
-void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution& solution) {
+/// Least squares with the first `free_envelope` envelope coefficients ≥ 0, the others 0: the most negative one is fixed at zero until none is left.
+void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution& solution, int free_envelope) {
   const auto linear = assemble_linear(rings, all);
   const int nb = rings.background.size(), ne = rings.envelope.size();
   std::vector<int> active;
-  for (int i = 0; i < nb + ne; ++i) active.push_back(i);
+  for (int i = 0; i < nb + free_envelope; ++i) active.push_back(i);
   Eigen::VectorXd x;
   for (;;) {
     const Eigen::MatrixXd normal = linear.normal(active, active);
@@ -178,41 +178,68 @@ Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
 Solution solve_at(const Rings& rings, const Waves& waves, const Shape& shape) {
   Solution solution;
   solution.shape = shape;
-  solve_linear(rings, moments(rings, waves, shape, 2), solution);
+  solve_linear(rings, moments(rings, waves, shape, 2), solution, rings.envelope.size());
   return solution;
 }
 
-Solution refine(const Rings& rings, const Waves& waves, const Shape& start, bool fit_phase) {
-  const int shape_count = fit_phase ? 4 : 3, used = 2 + shape_count;
-  Solution best;
-  best.shape = start;
+Solution solve_without_rings(const Rings& rings) {
+  Solution solution;
+  std::vector<Moments> all(rings.bins());
+  for (const auto& p : rings.pixels) {
+    Moments& m = all[static_cast<std::size_t>(p.bin)];
+    if (rings.in_fit[static_cast<std::size_t>(p.bin)] == 0) continue;
+    m.product[0] += 1;
+    m.data[0] += double{p.y};
+    m.data2 += double{p.y} * double{p.y};
+    m.count += 1;
+  }
+  solve_linear(rings, all, solution, 0);
+  return solution;
+}
+
+Solution refine(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options) {
+  const int shape_count = options.fit_phase ? 4 : 3, used = 2 + shape_count;
+  const auto solve = [&](const Shape& shape, const std::vector<Moments>& sums) {
+    Solution solution;
+    solution.shape = shape;
+    solve_linear(rings, sums, solution, rings.envelope.size());
+    solution.cost += options.astigmatism_weight * (shape.c * shape.c + shape.s * shape.s);
+    return solution;
+  };
+  const auto normal_equations = [&](const Solution& solution, const std::vector<Moments>& sums) {
+    auto reduced = eliminate_linear(assemble_full(rings, sums, solution, shape_count));
+    const double w = options.astigmatism_weight;
+    reduced.normal(1, 1) += w;
+    reduced.normal(2, 2) += w;
+    reduced.right(1) -= w * solution.shape.c;
+    reduced.right(2) -= w * solution.shape.s;
+    return reduced;
+  };
   auto sums = moments(rings, waves, start, used);
-  solve_linear(rings, sums, best);
+  Solution best = solve(start, sums);
   double damping = 1e-3;
-  for (int step = 0; step < max_steps && best.has_rings && damping < 1e8; ++step) {
-    const auto reduced = eliminate_linear(assemble_full(rings, sums, best, shape_count));
+  for (int step = 0; step < max_steps && best.has_rings && damping < 1e6; ++step) {
+    const auto reduced = normal_equations(best, sums);
     Eigen::MatrixXd normal = reduced.normal;
     normal.diagonal() *= 1 + damping;
     const Eigen::VectorXd move = normal.ldlt().solve(reduced.right);
     if (!move.allFinite()) break;
-    Solution next;
-    next.shape = moved(best.shape, move);
-    auto next_sums = moments(rings, waves, next.shape, used);
-    solve_linear(rings, next_sums, next);
+    const Shape shape = moved(best.shape, move);
+    auto next_sums = moments(rings, waves, shape, used);
+    Solution next = solve(shape, next_sums);
     if (next.cost >= best.cost) {
       damping *= 10;
       continue;
     }
-    const bool done = best.cost - next.cost < 1e-9 * best.cost && std::abs(move(0)) < 0.1;
+    const bool done = best.cost - next.cost < 1e-9 * best.cost || std::abs(move(0)) + std::abs(move(1)) + std::abs(move(2)) < 0.5;
     best = std::move(next);
     sums = std::move(next_sums);
     damping = std::max(1e-6, damping / 10);
     if (done) break;
   }
-  if (best.has_rings) {
-    const auto reduced = eliminate_linear(assemble_full(rings, sums, best, shape_count));
-    best.covariance.topLeftCorner(shape_count, shape_count) = reduced.normal.ldlt().solve(Eigen::MatrixXd::Identity(shape_count, shape_count));
-  }
+  if (best.has_rings)
+    best.covariance.topLeftCorner(shape_count, shape_count) =
+        normal_equations(best, sums).normal.ldlt().solve(Eigen::MatrixXd::Identity(shape_count, shape_count));
   return best;
 }
 

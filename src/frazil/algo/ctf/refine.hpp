@@ -11,7 +11,7 @@ namespace frazil::ctf {
 struct Solution {
   Shape shape;
   Eigen::VectorXd background, envelope;  ///< spline coefficients
-  double cost = 0;                       ///< Σ (y − model)² over the fit band
+  double cost = 0;                       ///< Σ (y − model)² over the fit band, plus the prior's share
   double pixels = 0;                     ///< terms of that sum
   Eigen::Matrix4d covariance = Eigen::Matrix4d::Zero();  ///< of (defocus, C, S, phase) for noise of variance 1 per pixel; see fit.cpp
   bool has_rings = false;                ///< some envelope coefficient is positive
@@ -20,9 +20,17 @@ struct Solution {
 /// Best background and envelope at a given shape, nothing moved.
 [[nodiscard]] Solution solve_at(const Rings& rings, const Waves& waves, const Shape& shape);
 
+struct RefineOptions {
+  bool fit_phase = false;
+  double astigmatism_weight = 0;  ///< prior: adds this × (C² + S²) to the cost
+};
+
+/// Background alone: no rings.
+[[nodiscard]] Solution solve_without_rings(const Rings& rings);
+
 /// Levenberg–Marquardt with exact derivatives from `start`. Linear parameters are eliminated at each step (variable
 /// projection, Golub & Pereyra 1973, doi:10.1137/0710036). Fills `covariance`.
-[[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, bool fit_phase);
+[[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options);
 
 /// Value of b and e of a solution in one bin.
 struct Level {

@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numbers>
 
 namespace frazil::ctf {
@@ -65,49 +66,58 @@ Profiles make_profiles(const Rings& rings) {
   return out;
 }
 
-/// Responses of every sector to rings of one envelope at each defocus of the grid.
+/// Responses of every sector to rings of one envelope; row d belongs to defocus grid[d].
 struct Responses {
-  std::vector<std::array<double, sectors>> cosine, sine;  ///< correlation with −cos 2χ₀ and sin 2χ₀
-  std::vector<std::array<double, 3>> norm;                ///< cc, cs, ss of the two templates
+  Eigen::ArrayXXf cosine, sine;  ///< defocus × sector: correlation with −cos 2χ₀ and with sin 2χ₀
+  Eigen::ArrayXXf norm;          ///< defocus × 3: cc, cs, ss of the two templates
 };
 
-Responses respond(const Profiles& profiles, const Rings& rings, const Waves& waves, double b_factor_A2, const std::vector<double>& grid) {
-  const auto rows = static_cast<Eigen::Index>(profiles.bins.size());
-  Responses out;
-  out.cosine.resize(grid.size());
-  out.sine.resize(grid.size());
-  out.norm.resize(grid.size());
-  const Eigen::MatrixXd weighted_value = profiles.weight.asDiagonal() * profiles.value;
-  Eigen::MatrixXd pair(rows, 2);
-  for (std::size_t d = 0; d < grid.size(); ++d) {
-    for (Eigen::Index r = 0; r < rows; ++r) {
-      const double k = rings.k[profiles.bins[static_cast<std::size_t>(r)]], u = k * k;
-      const double chi = waves.chi({grid[d], 0, 0, 0}, u, 0, 0), fall = std::exp(-b_factor_A2 * u / 2);
-      pair(r, 0) = -fall * std::cos(2 * chi);
-      pair(r, 1) = fall * std::sin(2 * chi);
+/// Templates of all defoci without envelope, bin × defocus.
+struct Templates {
+  Eigen::MatrixXd cosine, sine;
+};
+
+Templates make_templates(const Profiles& profiles, const Rings& rings, const Waves& waves, const std::vector<double>& grid) {
+  const auto rows = static_cast<Eigen::Index>(profiles.bins.size()), columns = static_cast<Eigen::Index>(grid.size());
+  Templates out{Eigen::MatrixXd(rows, columns), Eigen::MatrixXd(rows, columns)};
+  for (Eigen::Index r = 0; r < rows; ++r) {
+    const double k = rings.k[profiles.bins[static_cast<std::size_t>(r)]], u = k * k;
+    // The grid is even: each defocus turns the phase on by the same angle, so one product replaces a sine and a cosine.
+    const double step = grid.size() > 1 ? 2 * (waves.chi({grid[1], 0, 0, 0}, u, 0, 0) - waves.chi({grid[0], 0, 0, 0}, u, 0, 0)) : 0;
+    const std::complex<double> turn(std::cos(step), std::sin(step));
+    const double start = 2 * waves.chi({grid[0], 0, 0, 0}, u, 0, 0);
+    std::complex<double> wave(std::cos(start), std::sin(start));
+    for (Eigen::Index d = 0; d < columns; ++d, wave *= turn) {
+      out.cosine(r, d) = -wave.real();
+      out.sine(r, d) = wave.imag();
     }
-    const double full = (profiles.weight.array() * pair.col(0).array().square()).sum();
-    const Eigen::MatrixXd free = profiles.without_background(pair);
-    const Eigen::MatrixXd dots = weighted_value.transpose() * free;
-    for (int s = 0; s < sectors; ++s) {
-      out.cosine[d][static_cast<std::size_t>(s)] = dots(s, 0);
-      out.sine[d][static_cast<std::size_t>(s)] = dots(s, 1);
-    }
-    const Eigen::Matrix2d gram = free.transpose() * profiles.weight.asDiagonal() * free;
-    out.norm[d] = {gram(0, 0) + least_share * full, gram(0, 1), gram(1, 1) + least_share * full};
   }
   return out;
 }
 
-/// Largest output of the filter over the phase, and that phase; or at phase 0.
-std::pair<double, double> strength_of(const std::array<double, 2>& dot, const std::array<double, 3>& norm, bool free_phase) {
-  if (!free_phase) return {dot[0] / std::sqrt(std::max(norm[0], 1e-30)), 0.0};
-  // −cos(2χ₀ + 2φ) = cos 2φ (−cos 2χ₀) + sin 2φ sin 2χ₀
-  const double det = std::max(norm[0] * norm[2] - norm[1] * norm[1], 1e-30);
-  const double a = (norm[2] * dot[0] - norm[1] * dot[1]) / det, b = (norm[0] * dot[1] - norm[1] * dot[0]) / det;
-  double phase = 0.5 * std::atan2(b, a);
-  if (phase < 0) phase += pi;
-  return {std::sqrt(std::max(0.0, a * dot[0] + b * dot[1])), phase};
+Responses respond(const Profiles& profiles, const Rings& rings, const Templates& templates, double b_factor_A2, bool free_phase) {
+  const auto rows = static_cast<Eigen::Index>(profiles.bins.size());
+  Eigen::VectorXd fall(rows);
+  for (Eigen::Index r = 0; r < rows; ++r) {
+    const double k = rings.k[profiles.bins[static_cast<std::size_t>(r)]];
+    fall(r) = std::exp(-b_factor_A2 * k * k / 2);
+  }
+  const Eigen::MatrixXd weighted_value = profiles.weight.asDiagonal() * profiles.value;
+  const auto weigh = [&](const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) -> Eigen::ArrayXf {
+    return (profiles.weight.transpose() * a.cwiseProduct(b)).transpose().array().cast<float>();
+  };
+  Responses out;
+  out.norm.resize(templates.cosine.cols(), 3);
+  const Eigen::MatrixXd cosine = fall.asDiagonal() * templates.cosine, cosine_free = profiles.without_background(cosine);
+  out.cosine = (cosine_free.transpose() * weighted_value).array().cast<float>();
+  const Eigen::ArrayXf floor = static_cast<float>(least_share) * weigh(cosine, cosine);
+  out.norm.col(0) = weigh(cosine_free, cosine_free) + floor;
+  if (!free_phase) return out;
+  const Eigen::MatrixXd sine_free = profiles.without_background(fall.asDiagonal() * templates.sine);
+  out.sine = (sine_free.transpose() * weighted_value).array().cast<float>();
+  out.norm.col(1) = weigh(cosine_free, sine_free);
+  out.norm.col(2) = weigh(sine_free, sine_free) + floor;
+  return out;
 }
 
 struct Curve {
@@ -131,30 +141,46 @@ std::vector<Curve> make_curves(double max_astigmatism, double step) {
   return curves;
 }
 
-/// Best curve and envelope at each mean defocus.
-std::vector<Candidate> best_at_each(const std::vector<Responses>& responses, const std::vector<double>& grid, int first, int last,
-                                    const std::vector<Curve>& curves, bool free_phase) {
-  std::vector<Candidate> best;
-  for (int d = first; d <= last; ++d) {
-    Candidate top{{grid[static_cast<std::size_t>(d)], 0, 0, 0}, -1e300};
-    for (const auto& r : responses)
-      for (const auto& curve : curves) {
-        std::array<double, 2> dot{};
-        std::array<double, 3> norm{};
-        for (std::size_t s = 0; s < sectors; ++s) {
-          const auto at = static_cast<std::size_t>(std::clamp(d + curve.offset[s], 0, static_cast<int>(grid.size()) - 1));
-          dot[0] += r.cosine[at][s];
-          norm[0] += r.norm[at][0];
-          if (!free_phase) continue;
-          dot[1] += r.sine[at][s];
-          norm[1] += r.norm[at][1];
-          norm[2] += r.norm[at][2];
-        }
-        const auto [strength, phase] = strength_of(dot, norm, free_phase);
-        if (strength > top.strength) top = {{grid[static_cast<std::size_t>(d)], curve.c, curve.s, phase}, strength};
+/// Sums over the sectors of one curve, for all mean defoci from row `first` on.
+Eigen::ArrayXf add_sectors(const Eigen::ArrayXXf& values, const Curve& curve, Eigen::Index first, Eigen::Index count, bool by_sector, Eigen::Index column = 0) {
+  Eigen::ArrayXf sum = Eigen::ArrayXf::Zero(count);
+  for (int s = 0; s < sectors; ++s)
+    sum += values.col(by_sector ? s : column).segment(first + curve.offset[static_cast<std::size_t>(s)], count);
+  return sum;
+}
+
+/// Best curve and envelope at each mean defocus: strength and which.
+struct Best {
+  std::vector<float> strength;
+  std::vector<std::size_t> curve;
+  std::vector<float> phase;
+};
+
+Best best_at_each(const std::vector<Responses>& responses, Eigen::Index first, Eigen::Index count, const std::vector<Curve>& curves, bool free_phase) {
+  const auto n = static_cast<std::size_t>(count);
+  Best best{std::vector<float>(n, -1e30F), std::vector<std::size_t>(n, 0), std::vector<float>(n, 0)};
+  for (const auto& r : responses)
+    for (std::size_t c = 0; c < curves.size(); ++c) {
+      const auto& curve = curves[c];
+      const Eigen::ArrayXf dot = add_sectors(r.cosine, curve, first, count, true), cc = add_sectors(r.norm, curve, first, count, false, 0);
+      Eigen::ArrayXf strength = dot * cc.max(1e-30F).rsqrt(), phase;
+      if (free_phase) {
+        // −cos(2χ₀ + 2φ) = cos 2φ (−cos 2χ₀) + sin 2φ sin 2χ₀: two templates, least squares of both.
+        const Eigen::ArrayXf other = add_sectors(r.sine, curve, first, count, true);
+        const Eigen::ArrayXf cs = add_sectors(r.norm, curve, first, count, false, 1), ss = add_sectors(r.norm, curve, first, count, false, 2);
+        const Eigen::ArrayXf det = (cc * ss - cs * cs).max(1e-30F);
+        const Eigen::ArrayXf a = (ss * dot - cs * other) / det, b = (cc * other - cs * dot) / det;
+        strength = (a * dot + b * other).max(0.0F).sqrt();
+        phase = b.binaryExpr(a, [](float y, float x) { return 0.5F * std::atan2(y, x); });
       }
-    best.push_back(top);
-  }
+      for (std::size_t d = 0; d < n; ++d) {
+        const auto row = static_cast<Eigen::Index>(d);
+        if (strength(row) <= best.strength[d]) continue;
+        best.strength[d] = strength(row);
+        best.curve[d] = c;
+        if (free_phase) best.phase[d] = phase(row);
+      }
+    }
   return best;
 }
 
@@ -164,22 +190,26 @@ std::vector<Candidate> search(const Rings& rings, const Waves& waves, const Sear
   // Half a radian of 2χ a step at the end of the band or at 4 Å: the fit that follows starts within its own peak.
   const double k_end = std::min(rings.k_max, 0.25);
   const double step = std::clamp(0.5 / (2 * waves.pi_lambda * k_end * k_end), 20.0, 500.0);
-  const int margin = static_cast<int>(std::ceil(range.max_astigmatism / 2 / step)) + 1;
+  const int margin = static_cast<int>(std::ceil(range.max_astigmatism / 2 / step)) + 2;
   const int inner = std::max(1, static_cast<int>(std::ceil((range.max_defocus - range.min_defocus) / step)));
   std::vector<double> grid;
   for (int i = -margin; i <= inner + margin; ++i) grid.push_back(range.min_defocus + i * step);
 
   const auto profiles = make_profiles(rings);
+  const auto templates = make_templates(profiles, rings, waves, grid);
   std::vector<Responses> responses;
-  for (const double b : envelopes_A2) responses.push_back(respond(profiles, rings, waves, b, grid));
+  for (const double b : envelopes_A2) responses.push_back(respond(profiles, rings, templates, b, range.phase_shift));
   const auto curves = make_curves(range.max_astigmatism, step);
-  auto best = best_at_each(responses, grid, margin, margin + inner, curves, range.phase_shift);
+  const auto best = best_at_each(responses, margin, inner + 1, curves, range.phase_shift);
 
   std::vector<Candidate> peaks;
-  for (std::size_t i = 0; i < best.size(); ++i) {
-    const bool over_left = i == 0 || best[i].strength >= best[i - 1].strength;
-    const bool over_right = i + 1 == best.size() || best[i].strength > best[i + 1].strength;
-    if (over_left && over_right) peaks.push_back(best[i]);
+  for (std::size_t i = 0; i < best.strength.size(); ++i) {
+    const bool over_left = i == 0 || best.strength[i] >= best.strength[i - 1];
+    const bool over_right = i + 1 == best.strength.size() || best.strength[i] > best.strength[i + 1];
+    if (!over_left || !over_right) continue;
+    const auto& curve = curves[best.curve[i]];
+    const double phase = best.phase[i] < 0 ? double{best.phase[i]} + pi : double{best.phase[i]};
+    peaks.push_back({{grid[i + static_cast<std::size_t>(margin)], curve.c, curve.s, phase}, double{best.strength[i]}});
   }
   std::stable_sort(peaks.begin(), peaks.end(), [](const Candidate& a, const Candidate& b) { return a.strength > b.strength; });
   if (peaks.size() > static_cast<std::size_t>(count)) peaks.resize(static_cast<std::size_t>(count));
