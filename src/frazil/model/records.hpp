@@ -151,14 +151,16 @@ struct Coordinates {
   std::string coordinates;  ///< STAR file with rlnCoordinateX/Y
   int count = 0;
   Angstrom diameter{};
-  Angstrom pixel_size = 1_A;
+  Angstrom pixel_size{};    ///< of the image the positions count in; 0: of the one they are used with
+  double threshold = 0;     ///< lowest score taken
   std::string picture;
 
   static constexpr auto fields() {
     using P = Coordinates;
     return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
                       field(&P::coordinates, "coordinates", "STAR file").star("rlnMicrographCoordinates"), field(&P::count, "count", "Number of positions"),
-                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::pixel_size, "pixel_size", "Pixel of the image"),
+                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::pixel_size, "pixel_size", "Pixel of the image the positions count in; 0: of the one they are used with"),
+                      field(&P::threshold, "threshold", "Lowest score taken, in standard deviations of the noise"),
                       field(&P::picture, "picture", "Positions drawn on the image"));
   }
 };
@@ -173,13 +175,19 @@ struct Particles {
   Angstrom pixel_size = 1_A;  ///< of the stack
   Angstrom diameter{};
   Optics optics;
+  bool phase_flipped = false;              ///< the CTF's sign is already applied
+  std::vector<std::string> left_out_reasons;  ///< why particles of the input are not here …
+  std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = Particles;
     return std::tuple(field(&P::star, "star", "STAR file of the particles"), field(&P::stack, "stack", "Image stack"), field(&P::micrograph, "micrograph", "Image"),
                       field(&P::name, "name", "Name of the area"), field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
                       field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
-                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"));
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
+                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
+                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 

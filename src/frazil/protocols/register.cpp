@@ -2,8 +2,10 @@
 
 #include "frazil/protocols/assess_ctf.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
+#include "frazil/protocols/extract.hpp"
 #include "frazil/protocols/filter_ctf.hpp"
 #include "frazil/protocols/import.hpp"
+#include "frazil/protocols/pick.hpp"
 
 namespace frazil::protocols {
 
@@ -17,6 +19,8 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<EstimateCtf>());
     r.add(flow::make_protocol<AssessCtf>());
     r.add(flow::make_protocol<FilterCtf>());
+    r.add(flow::make_protocol<Pick>());
+    r.add(flow::make_protocol<Extract>());
     return r;
   }();
   return all;

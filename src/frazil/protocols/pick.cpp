@@ -1,0 +1,55 @@
+#include "frazil/protocols/pick.hpp"
+
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/star.hpp"
+#include "frazil/protocols/from_file.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick>& picks, const std::string& micrograph) {
+  io::StarTable table("", {"rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnMicrographName"});
+  for (const auto& p : picks) {
+    const auto row = table.add_row();
+    table.set(row, 0, p.x);
+    table.set(row, 1, p.y);
+    table.set(row, 2, p.score);
+    table.set(row, 3, std::string_view(micrograph));
+  }
+  io::StarFile file;
+  file.add(std::move(table));
+  io::write_star(path, file);
+}
+
+}  // namespace
+
+Coordinates Pick::process(const Micrograph& micrograph, flow::Context& context) const {
+  auto image = io::read_image(context.input(micrograph.path));
+  image.pixel_size = micrograph.pixel_size;
+  const auto found = [&] {
+    try {
+      return pick::pick(image, params);
+    } catch (const Error& error) {
+      throw Error(error.code(), "{}: {}", micrograph.path, error.what());
+    }
+  }();
+  const auto file = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) + "_picks.star";
+  write_picks(context.output(file), found.picks, micrograph.path);
+
+  Coordinates out;
+  out.micrograph = micrograph.path;
+  out.name = micrograph.name;
+  out.coordinates = context.reference(file);
+  out.count = static_cast<int>(found.picks.size());
+  out.diameter = params.diameter;
+  out.pixel_size = micrograph.pixel_size;
+  out.threshold = found.threshold;
+  return out;
+}
+
+int Pick::memory_mib(const Micrograph& micrograph) const {
+  const double megapixels = 1e-6 * micrograph.nx * micrograph.ny;
+  return 64 + static_cast<int>(16 * megapixels);  // the image, its blocks, one transform
+}
+
+}  // namespace frazil::protocols

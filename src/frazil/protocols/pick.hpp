@@ -1,0 +1,23 @@
+// Protocol pick: micrograph → particle positions.
+#pragma once
+
+#include "frazil/algo/pick/pick.hpp"
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::protocols {
+
+struct Pick {
+  static constexpr flow::Info info{.name = "pick", .title = "Particle picking", .version = 1, .cites = "10.1016/S0304-3991(02)00304-5",
+                                   .help = "Find particles of a given diameter, with a template made from the micrograph itself.",
+                                   .thin = "the methods gauss, template, trained and net are to come"};
+  using Params = pick::PickParams;
+  using Input = Micrograph;
+  using Output = Coordinates;
+
+  Params params;
+
+  [[nodiscard]] Output process(const Micrograph& micrograph, flow::Context& context) const;
+  [[nodiscard]] int memory_mib(const Micrograph& micrograph) const;
+};
+
+}  // namespace frazil::protocols
