@@ -23,40 +23,38 @@ constexpr std::size_t detailed_micrographs = 150;
 
 const Json empty_list = Json::array();
 
-const Json& items_of(const Json& snapshot, const std::string& set) {
-  const auto& sets = snapshot.at("sets");
-  return sets.contains(set) ? sets.at(set).at("items") : empty_list;
-}
+/// One output of one step.
+struct Set {
+  const Json* step;
+  const Json* set;
+  [[nodiscard]] std::string step_name() const { return step->at("name"); }
+  [[nodiscard]] std::string port() const { return set->at("port"); }
+  [[nodiscard]] std::string title() const { return step->value("title", step_name()); }
+  [[nodiscard]] bool is_filter() const { return step->at("shape") == "filter"; }
+  [[nodiscard]] const Json& items() const { return set->at("items"); }
+};
 
-/// Items of one kind over all steps, in topological order; filters pass items on and are left out.
-template <class Visit>
-void for_kind(const Json& snapshot, std::string_view kind, const Visit& visit) {
-  for (const auto& step : snapshot.at("steps")) {
-    if (step.at("shape") == "filter") continue;
-    const auto prefix = step.at("name").get<std::string>() + ".";
-    for (const auto& [name, set] : snapshot.at("sets").items())
-      if (name.starts_with(prefix) && set.at("kind") == kind)
-        for (const auto& item : set.at("items")) visit(step, name, item);
-  }
-}
-
-std::vector<std::string> sets_of_kind(const Json& snapshot, std::string_view kind) {
-  std::vector<std::string> names;
-  for (const auto& step : snapshot.at("steps")) {
-    const auto prefix = step.at("name").get<std::string>() + ".";
-    for (const auto& [name, set] : snapshot.at("sets").items())
-      if (name.starts_with(prefix) && set.at("kind") == kind) names.push_back(name);
-  }
-  return names;
-}
-
-/// The first set of a source: its members are the rows of the micrograph table.
-std::string source_set(const Json& snapshot) {
+/// All sets in topological order of their steps.
+std::vector<Set> all_sets(const Json& snapshot) {
+  std::vector<Set> list;
   for (const auto& step : snapshot.at("steps"))
-    if (step.at("shape") == "source")
-      for (const auto& [name, set] : snapshot.at("sets").items())
-        if (name.starts_with(step.at("name").get<std::string>() + ".")) return name;
-  return {};
+    for (const auto& set : step.at("sets")) list.push_back({&step, &set});
+  return list;
+}
+
+/// Sets whose items are made by their step (filters pass others' items on).
+std::vector<Set> made_sets(const Json& snapshot, std::string_view kind) {
+  std::vector<Set> list;
+  for (const auto& set : all_sets(snapshot))
+    if (!set.is_filter() && set.set->at("kind") == kind) list.push_back(set);
+  return list;
+}
+
+/// Members of the first source: the rows of the micrograph table.
+const Json& source_items(const Json& snapshot) {
+  for (const auto& set : all_sets(snapshot))
+    if (set.step->at("shape") == "source") return set.items();
+  return empty_list;
 }
 
 Json funnel_row(std::string label, double count) { return {{"label", std::move(label)}, {"count", count}, {"reasons", Json::array()}}; }
@@ -74,21 +72,21 @@ std::string rule_in_words(const std::string& rule) {
 /// Movies or micrographs on their way through the steps that look at each of them once.
 Json subject_funnel(const Json& snapshot) {
   Json rows = Json::array();
-  std::map<std::string, Json> reasons;
+  std::set<std::string> areas;
+  for (const auto& item : source_items(snapshot)) areas.insert(item.at("subject").get<std::string>());
   for (const auto& step : snapshot.at("steps")) {
-    const auto name = step.at("name").get<std::string>();
-    const auto shape = step.at("shape").get<std::string>();
-    if (shape == "fold" || (step.contains("versioned") && step.at("versioned"))) continue;
+    if (step.at("shape") == "fold") continue;
     std::set<std::string> subjects;
-    for (const auto& [set, value] : snapshot.at("sets").items())
-      if (set.starts_with(name + ".") && !set.ends_with(".set_aside"))
-        for (const auto& item : value.at("items")) subjects.insert(item.at("subject").get<std::string>());
-    auto row = funnel_row(step.value("title", name), static_cast<double>(subjects.size()));
+    for (const auto& set : step.at("sets"))
+      if (set.at("port") != "set_aside")
+        for (const auto& item : set.at("items"))
+          if (areas.contains(item.at("subject"))) subjects.insert(item.at("subject").get<std::string>());
     std::map<std::string, int> why;
-    for (const auto& decision : snapshot.at("decisions"))
-      if (decision.at("step") == name && !decision.at("accepted")) ++why["set aside: " + rule_in_words(decision.value("rule", ""))];
-    for (const auto& failure : snapshot.at("failures"))
-      if (failure.at("step") == name) ++why["failed"];
+    for (const auto& decision : step.at("decisions"))
+      if (!decision.at("accepted") && areas.contains(decision.at("subject"))) ++why["set aside: " + rule_in_words(decision.value("rule", ""))];
+    if (!step.at("failures").empty()) why["failed"] = static_cast<int>(step.at("failures").size());
+    if (subjects.empty() && why.empty()) continue;
+    auto row = funnel_row(step.value("title", ""), static_cast<double>(subjects.size()));
     for (const auto& [reason, count] : why) row["reasons"].push_back({{"reason", reason}, {"count", count}});
     rows.push_back(std::move(row));
   }
@@ -101,38 +99,35 @@ double sum_of(const Json& items, const char* key) {
   return sum;
 }
 
+/// The version that holds the most: items are sorted by order key, versions of a fold follow each other.
 const Json* latest(const Json& items) { return items.empty() ? nullptr : &items.back(); }
+
+const Json& items_of_port(const Json& step, std::string_view port) {
+  for (const auto& set : step.at("sets"))
+    if (set.at("port") == port) return set.at("items");
+  return empty_list;
+}
 
 Json particle_funnel(const Json& snapshot) {
   Json rows = Json::array();
-  const auto title_of = [&](const std::string& set) {
-    const auto step = set.substr(0, set.find('.'));
-    for (const auto& s : snapshot.at("steps"))
-      if (s.at("name") == step) return std::pair{s.value("title", step), s.at("shape").get<std::string>()};
-    return std::pair{step, std::string()};
-  };
-  for (const auto& set : sets_of_kind(snapshot, Coordinates::kind))
-    rows.push_back(funnel_row("positions: " + title_of(set).first, sum_of(items_of(snapshot, set), "count")));
-  for (const auto& set : sets_of_kind(snapshot, Particles::kind)) {
-    if (set.ends_with(".set_aside") || items_of(snapshot, set).empty()) continue;
-    const auto [title, shape] = title_of(set);
-    const auto& items = items_of(snapshot, set);
-    const bool per_area = !items.front().at("subject").get<std::string>().empty() && items.front().at("record").value("stack", "") != "";
-    auto row = funnel_row("particles: " + title, per_area ? sum_of(items, "count") : latest(items)->at("record").value("count", 0.0));
-    const auto aside = set.substr(0, set.find('.')) + ".set_aside";
-    if (const auto lost = sum_of(items_of(snapshot, aside), "count"); lost > 0) row["reasons"].push_back({{"reason", "set aside"}, {"count", lost}});
+  for (const auto& set : made_sets(snapshot, Coordinates::kind))
+    if (!set.items().empty()) rows.push_back(funnel_row("positions: " + set.title(), sum_of(set.items(), "count")));
+  for (const auto& set : made_sets(snapshot, Particles::kind)) {
+    if (set.port() == "set_aside" || set.items().empty()) continue;
+    const bool per_area = set.items().front().at("record").value("stack", "") != "";  // a selection has no stack of its own
+    auto row = funnel_row("particles: " + set.title(), per_area ? sum_of(set.items(), "count") : latest(set.items())->at("record").value("count", 0.0));
+    if (const auto lost = sum_of(items_of_port(*set.step, "set_aside"), "count"); lost > 0) row["reasons"].push_back({{"reason", "set aside"}, {"count", lost}});
     rows.push_back(std::move(row));
   }
-  for (const auto& set : sets_of_kind(snapshot, Classes::kind))
-    if (const auto* item = latest(items_of(snapshot, set)); item != nullptr && item->at("record").at("selected").empty())
-      rows.push_back(funnel_row("in 2D classes", item->at("record").value("particle_count", 0.0)));
   return rows;
 }
 
+/// The limit of each criterion that filters used: drawn into the plots.
 Json limits(const Json& snapshot) {
   Json limits = Json::object();
-  for (const auto& decision : snapshot.at("decisions"))
-    if (!decision.value("rule", "").empty()) limits[decision.at("rule").get<std::string>()] = decision.at("limit");
+  for (const auto& step : snapshot.at("steps"))
+    for (const auto& decision : step.at("decisions"))
+      if (const auto rule = decision.value("rule", ""); !rule.empty()) limits[rule] = decision.at("limit");
   return limits;
 }
 
@@ -206,7 +201,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-Json summary(const Json& snapshot, const Json& micrographs, const Json& classes, const Json& volumes) {
+Json summary(const Json& micrographs, const Json& classes, const Json& volumes) {
   Json tiles = Json::array();
   const auto add = [&](std::string value, std::string label) { tiles.push_back({{"value", std::move(value)}, {"label", std::move(label)}}); };
   int kept = 0, aside = 0, failed = 0;
@@ -233,8 +228,50 @@ Json summary(const Json& snapshot, const Json& micrographs, const Json& classes,
   if (!classes.is_null()) add(amount(static_cast<double>(classes.at("list").size())), "2D classes");
   for (const auto& volume : volumes)
     if (volume.value("resolution_A", 0.0) > 0) add(fmt::format("{:.1f} Å", volume.at("resolution_A").get<double>()), "initial volume");
-  (void)snapshot;
   return tiles;
+}
+
+std::string title(const Json& snapshot) {
+  const auto name = snapshot.at("values").value("project_name", "");
+  return name.empty() ? snapshot.at("project").value("name", "frazil project") : name;
+}
+
+std::string subtitle(const Json& snapshot) {
+  std::string text = snapshot.at("project").value("title", "");
+  for (const auto* key : {"sample", "user"})
+    if (const auto value = snapshot.at("values").contains(key) ? snapshot.at("values").at(key) : Json(); value.is_string() && value != "")
+      text += (text.empty() ? "" : " · ") + value.get<std::string>();
+  return text;
+}
+
+Json warnings(const Json& snapshot) {
+  Json list = Json::array();
+  for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
+    if (file.at("state") == "growing" && !file.value("reason", "").empty()) list.push_back(file.at("reason"));
+  return list;
+}
+
+Json parameters(const Json& snapshot) {
+  Json list = Json::array();
+  const auto& values = snapshot.at("values");
+  for (const auto& parameter : snapshot.at("workflow").value("parameters", Json::array())) {
+    const auto name = parameter.value("name", "");
+    if (!values.contains(name) || values.at(name).is_null() || values.at(name) == "") continue;
+    const auto& value = values.at(name);
+    list.push_back({{"title", parameter.value("title", name)}, {"value", value.is_string() ? value.get<std::string>() : value.dump()}, {"unit", parameter.value("unit", "")}});
+  }
+  return list;
+}
+
+Json steps(const Json& snapshot) {
+  Json list = Json::array();
+  for (const auto& step : snapshot.at("steps")) {
+    const auto& counts = step.at("counts");
+    list.push_back({{"name", step.at("name")}, {"title", step.value("title", "")}, {"done", counts.value("done", 0)}, {"running", counts.value("running", 0)},
+                    {"waiting", counts.value("waiting", 0) + counts.value("queued", 0)}, {"failed", counts.value("failed", 0)},
+                    {"seconds", step.contains("seconds") ? step.at("seconds").value("median", Json()) : Json()}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -253,56 +290,55 @@ std::string Writer::picture(const std::string& reference, int side, int quality)
 Json Writer::micrographs(const Json& snapshot) {
   std::map<std::string, Json> rows;  // by subject
   std::vector<std::pair<std::string, std::string>> order;
-  for (const auto& item : items_of(snapshot, source_set(snapshot))) {
+  for (const auto& item : source_items(snapshot)) {
     const auto subject = item.at("subject").get<std::string>();
     rows[subject] = {{"name", item.at("record").value("name", subject)}, {"status", "pending"}, {"reason", ""}};
     order.emplace_back(item.value("order", ""), subject);
   }
-  std::sort(order.begin(), order.end());
   const auto row = [&](const Json& item) -> Json* {
     const auto found = rows.find(item.at("subject").get<std::string>());
     return found == rows.end() ? nullptr : &found->second;
   };
-  for_kind(snapshot, Motion::kind, [&](const Json&, const std::string&, const Json& item) { if (auto* r = row(item)) (*r)["motion"] = item.at("record"); });
-  for_kind(snapshot, CtfFit::kind, [&](const Json&, const std::string&, const Json& item) { if (auto* r = row(item)) (*r)["ctf"] = item.at("record"); });
-  for_kind(snapshot, Micrograph::kind, [&](const Json&, const std::string&, const Json& item) {
-    if (auto* r = row(item)) (*r)["image"] = item.at("record");
-  });
-  for_kind(snapshot, Coordinates::kind, [&](const Json&, const std::string&, const Json& item) {
-    if (auto* r = row(item)) {
-      (*r)["coordinates"] = item.at("record");
-      (*r)["count"] = item.at("record").value("count", 0);
-    }
-  });
-  for_kind(snapshot, Particles::kind, [&](const Json&, const std::string& set, const Json& item) {
-    if (auto* r = row(item); r != nullptr && !set.ends_with(".set_aside")) (*r)["count"] = item.at("record").value("count", 0);
-  });
-  // Kept: went through everything that looks at single micrographs, or is not waited for any more.
-  std::string last_set;
-  for (const auto& step : snapshot.at("steps"))
-    if (step.at("shape") == "map" || step.at("shape") == "filter")
-      for (const auto& [name, set] : snapshot.at("sets").items())
-        if (name.starts_with(step.at("name").get<std::string>() + ".") && !name.ends_with(".set_aside") && !set.at("items").empty() &&
-            rows.contains(set.at("items").front().at("subject").get<std::string>()))
-          last_set = name;
-  for (const auto& item : items_of(snapshot, last_set))
+  const auto attach = [&](std::string_view kind, const char* name) {
+    for (const auto& set : made_sets(snapshot, kind))
+      for (const auto& item : set.items())
+        if (auto* r = row(item)) (*r)[name] = item.at("record");
+  };
+  attach(Motion::kind, "motion");
+  attach(CtfFit::kind, "ctf");
+  attach(Micrograph::kind, "image");
+  attach(Coordinates::kind, "coordinates");
+  for (auto& [subject, r] : rows)
+    if (r.contains("coordinates")) r["count"] = r["coordinates"].value("count", 0);
+  for (const auto& set : made_sets(snapshot, Particles::kind))
+    if (set.port() != "set_aside")
+      for (const auto& item : set.items())
+        if (auto* r = row(item)) (*r)["count"] = item.at("record").value("count", 0);
+
+  // Kept: arrived in the last set that looks at single areas.
+  const Json* last = nullptr;
+  for (const auto& set : all_sets(snapshot))
+    if (set.step->at("shape") != "source" && set.port() != "set_aside" && !set.items().empty() && row(set.items().front()) != nullptr) last = &set.items();
+  for (const auto& item : last != nullptr ? *last : empty_list)
     if (auto* r = row(item)) (*r)["status"] = "kept";
-  for (const auto& decision : snapshot.at("decisions"))
-    if (!decision.at("accepted"))
-      if (auto* r = row(decision)) {
+  for (const auto& step : snapshot.at("steps")) {
+    for (const auto& decision : step.at("decisions"))
+      if (auto* r = row(decision); r != nullptr && !decision.at("accepted")) {
         (*r)["status"] = "set_aside";
         (*r)["reason"] = decision.value("reason", "");
       }
-  for (const auto& failure : snapshot.at("failures")) {
-    auto* r = row(failure);
-    if (r == nullptr) {  // failed before it became an item
-      const auto subject = failure.at("subject").get<std::string>();
-      order.emplace_back(failure.value("order", ""), subject);
-      r = &(rows[subject] = {{"name", subject}});
-    }
-    (*r)["status"] = "failed";
-    (*r)["reason"] = failure.value("error", "");
+    for (const auto& failure : step.at("failures"))
+      if (auto* r = row(failure)) {
+        (*r)["status"] = "failed";
+        (*r)["reason"] = failure.value("message", "");
+      }
   }
+  for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
+    if (file.at("state") == "broken") {  // never became an item
+      const auto path = file.at("path").get<std::string>();
+      order.emplace_back(path, path);
+      rows[path] = {{"name", std::filesystem::path(path).filename().string()}, {"status", "failed"}, {"reason", file.value("reason", "")}};
+    }
 
   Json list = Json::array();
   std::size_t index = 0;
@@ -335,8 +371,8 @@ Json Writer::micrographs(const Json& snapshot) {
 
 Json Writer::classes(const Json& snapshot) {
   const Json* found = nullptr;
-  for (const auto& set : sets_of_kind(snapshot, Classes::kind))
-    if (const auto* item = latest(items_of(snapshot, set)))
+  for (const auto& set : made_sets(snapshot, Classes::kind))
+    if (const auto* item = latest(set.items()))
       if (found == nullptr || item->at("record").value("particle_count", 0) >= found->value("particle_count", 0)) found = &item->at("record");
   if (found == nullptr) return nullptr;
   const auto record = record_from_json<Classes>(*found);
@@ -366,13 +402,13 @@ Json Writer::classes(const Json& snapshot) {
 
 Json Writer::volumes(const Json& snapshot) {
   Json list = Json::array();
-  for (const auto& set : sets_of_kind(snapshot, VolumeMap::kind)) {
-    const auto* item = latest(items_of(snapshot, set));
+  for (const auto& set : made_sets(snapshot, VolumeMap::kind)) {
+    const auto* item = latest(set.items());
     if (item == nullptr) continue;
     const auto record = record_from_json<VolumeMap>(item->at("record"));
     try {
       const auto volume = io::read_volume(project_ / record.volume);
-      Json entry = {{"name", set.substr(0, set.find('.'))}, {"particle_count", record.particle_count}, {"symmetry", record.symmetry},
+      Json entry = {{"name", set.title()}, {"particle_count", record.particle_count}, {"symmetry", record.symmetry},
                     {"resolution_A", record.resolution.value()}, {"side_A", record.pixel_size.value() * record.box}};
       for (int axis = 0; axis < 3; ++axis) {
         entry["projections"].push_back(enlarged_uri(projection(volume, axis)));
@@ -389,16 +425,15 @@ Json Writer::volumes(const Json& snapshot) {
 }
 
 void Writer::write(const Json& snapshot, const std::filesystem::path& path) {
-  Json data = {{"version", version_}, {"updated", now_text()}, {"title", snapshot.value("title", snapshot.value("name", "frazil project"))},
-               {"subtitle", snapshot.value("subtitle", "")}, {"state", snapshot.value("state", "")},
-               {"warnings", snapshot.contains("warnings") ? snapshot.at("warnings") : Json::array()},
-               {"parameters", snapshot.at("parameters")}, {"steps", snapshot.at("steps")}};
+  const auto& project = snapshot.at("project");
+  Json data = {{"version", version_}, {"updated", now_text()}, {"state", project.value("state", "")}, {"subtitle", subtitle(snapshot)},
+               {"title", title(snapshot)}, {"warnings", warnings(snapshot)}, {"parameters", parameters(snapshot)}, {"steps", steps(snapshot)}};
   data["micrographs"] = micrographs(snapshot);
   data["classes"] = classes(snapshot);
   data["volumes"] = volumes(snapshot);
   data["limits"] = limits(snapshot);
   data["funnels"] = {subject_funnel(snapshot), particle_funnel(snapshot)};
-  data["summary"] = summary(snapshot, data["micrographs"], data["classes"], data["volumes"]);
+  data["summary"] = summary(data["micrographs"], data["classes"], data["volumes"]);
 
   std::string html(page_template());
   const std::string mark = "/*DATA*/";

@@ -9,13 +9,7 @@
 namespace frazil::report {
 
 /// Writes reports of one project; keeps encoded pictures from one writing to the next, since only new ones change.
-///
-/// The snapshot is JSON, as the engine gives it:
-///   {"name", "title", "state", "parameters": [{"title", "value", "unit"}],
-///    "steps": [{"name", "protocol", "title", "shape", "done", "running", "waiting", "failed", "seconds"}],   in topological order
-///    "sets": {"step.port": {"kind", "closed", "items": [{"id", "subject", "order", "record"}]}},
-///    "decisions": [{"step", "subject", "accepted", "rule", "value", "limit", "reason"}],
-///    "failures": [{"step", "subject", "order", "error"}]}
+/// The snapshot is the engine's (engine/snapshot.hpp).
 class Writer {
  public:
   /// @param project  folder to which the file names in records are relative
