@@ -1,6 +1,7 @@
 #include "frazil/protocols/register.hpp"
 
 #include "frazil/protocols/assess_ctf.hpp"
+#include "frazil/protocols/classify_2d.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
 #include "frazil/protocols/extract.hpp"
 #include "frazil/protocols/filter_ctf.hpp"
@@ -21,6 +22,7 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<FilterCtf>());
     r.add(flow::make_protocol<Pick>());
     r.add(flow::make_protocol<Extract>());
+    r.add(flow::make_protocol<Classify2d>());
     return r;
   }();
   return all;
