@@ -89,6 +89,7 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
   out.table = io::StarTable("particles", labels);
   out.set.box = used.front()->box;
   out.set.pixel_size = used.front()->pixel_size;
+  out.set.phase_flipped = used.front()->phase_flipped;
   std::map<std::string, std::size_t> stack_numbers;
   auto stacks = std::make_shared<std::vector<std::string>>();
   auto places = std::make_shared<std::vector<Place>>();
