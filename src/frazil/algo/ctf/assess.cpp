@@ -97,23 +97,32 @@ Image ring_picture(const PowerSpectrum& power, const Optics& optics, const Ctf& 
   const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
   const Waves waves(optics);
   const auto solution = solve_at(rings, waves, shape_of(ctf));
-  // The measured half is drawn on the scale of the rings, that is of the mean envelope where there is one.
-  double strength = 0, weight = 0;
-  for (std::size_t b = 0; b < rings.bins(); ++b) {
-    if (rings.in_fit[b] == 0) continue;
-    strength += level_at(rings, solution, b).envelope;
-    weight += 1;
-  }
-  strength = std::max(strength / std::max(1.0, weight), 0.02);
-  Image picture(rings.n, rings.n, power.pixel_size);
-  const int h = rings.n / 2;
+  const int n = rings.n, h = n / 2;
+  Image over_background(n, n), known(n, n);  // half plane x ≥ 0
   for (const auto& p : rings.pixels) {
-    const auto level = level_at(rings, solution, static_cast<std::size_t>(p.bin));
-    const double chi = waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s});
-    picture(h + p.ix, p.iy) = static_cast<float>((double{p.y} - level.background) / (2 * strength));
-    const double k = std::sqrt(double{p.u});
-    if (k <= rings.k_max) picture(h - p.ix, rings.n - p.iy) = static_cast<float>(-std::cos(2 * chi));
+    over_background(h + p.ix, p.iy) = static_cast<float>(double{p.y} - level_at(rings, solution, static_cast<std::size_t>(p.bin)).background);
+    known(h + p.ix, p.iy) = 1;
   }
+  // Rings are drawn at equal strength as far as they rise over the noise of the 3 × 3 mean that is shown.
+  const double noise = std::sqrt(solution.cost / std::max(1.0, solution.pixels)) / 2;
+  Image picture(n, n, power.pixel_size);
+  const auto first_bin = static_cast<int>(std::lround(rings.k.front() / rings.dk));
+  for (int y = 1; y < n; ++y)
+    for (int x = h + 1; x + 1 < n; ++x) {
+      const int kx = x - h, ky = y - h, bin = static_cast<int>(std::lround(std::hypot(kx, ky))) - first_bin;
+      if (bin < 0 || bin >= static_cast<int>(rings.bins()) || y + 1 >= n) continue;
+      double sum = 0, count = 0;
+      for (int dy = -1; dy <= 1; ++dy)
+        for (int dx = -1; dx <= 1; ++dx) {
+          sum += double{over_background(x + dx, y + dy)};
+          count += double{known(x + dx, y + dy)};
+        }
+      const double strength = std::max(level_at(rings, solution, static_cast<std::size_t>(bin)).envelope, noise);
+      picture(x, y) = static_cast<float>(sum / std::max(1.0, count) / (1.5 * strength));
+      const double scale = rings.dk * rings.dk, u = (kx * kx + ky * ky) * scale;
+      if (u <= rings.k_max * rings.k_max)
+        picture(h - kx, n - y) = static_cast<float>(-std::cos(2 * waves.chi(solution.shape, u, (kx * kx - ky * ky) * scale, 2.0 * kx * ky * scale)));
+    }
   return picture;
 }
 

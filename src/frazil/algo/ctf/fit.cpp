@@ -42,32 +42,51 @@ std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const F
   const double expected = params.expected_astigmatism.value();
   const RefineOptions options{params.fit_phase_shift, expected > 0 ? unit / (expected * expected) : 0};
   std::vector<Solution> all;
-  for (const auto& candidate : plausible(search(rings, waves, range, candidate_count), unit)) {
+  const auto candidates = plausible(search(rings, waves, range, candidate_count), unit);
+  for (const auto& candidate : candidates) {
     auto solution = refine(rings, waves, candidate.shape, options);
-    if (!within_limits(solution.shape, params)) solution = solve_at(rings, waves, candidate.shape);
+    if (!within_limits(solution.shape, params)) continue;
     const bool known = std::any_of(all.begin(), all.end(), [&](const Solution& other) { return std::abs(other.shape.defocus - solution.shape.defocus) < 20; });
     if (!known) all.push_back(std::move(solution));
   }
+  if (all.empty()) all.push_back(solve_at(rings, waves, candidates.front().shape));
   std::stable_sort(all.begin(), all.end(), [](const Solution& a, const Solution& b) { return a.cost < b.cost; });
   return all;
 }
 
-/// Probabilities of the solutions and, from them, the error of the mean defocus. What the data leave to chance is spread
-/// over the whole range: one more alternative with the likelihood of no rings at all.
-void fill_errors(const std::vector<Solution>& all, double alone, double unit, const FitParams& params, Fit& fit) {
+/// Log of how much one solution accounts for: likelihood × share of the prior's volume that its errors leave open. Each
+/// fitted envelope coefficient costs half a unit, what it gains by chance.
+double log_evidence(const Solution& solution, double unit, const FitParams& params) {
+  const double range = (params.max_defocus - params.min_defocus).value(), root = std::sqrt(2 * std::numbers::pi * unit);
+  const double expected = params.expected_astigmatism > 0_A ? params.expected_astigmatism.value() : std::max(1.0, params.max_astigmatism.value());
+  const auto share = [](double width, double full) { return std::log(std::clamp(width / full, 1e-12, 1.0)); };
+  double log_volume = share(root * std::sqrt(solution.covariance(0, 0)), range);
+  log_volume += 0.5 * share(unit * solution.covariance(1, 1), expected * expected) + 0.5 * share(unit * solution.covariance(2, 2), expected * expected);
+  if (params.fit_phase_shift) log_volume += share(root * std::sqrt(solution.covariance(3, 3)), std::numbers::pi);
+  const auto coefficients = static_cast<double>((solution.envelope.array() > 0).count());
+  return -0.5 * solution.cost / unit - 0.5 * coefficients + log_volume;
+}
+
+/// Probabilities of the solutions and, from them, the error of the mean defocus. That there are no rings at all is one
+/// more alternative, as probable beforehand as that there are; it leaves the defocus anywhere in the range.
+void fill_errors(const std::vector<Solution>& all, double cost_without, double unit, const FitParams& params, Fit& fit) {
   const auto& best = all.front();
-  const double low = params.min_defocus.value(), high = params.max_defocus.value();
-  const auto likelihood = [&](double cost) { return std::exp(-0.5 * (cost - best.cost) / unit); };
-  double total = 0, spread = 0;
+  const double log_none = -0.5 * cost_without / unit;
+  double top = log_none;
+  std::vector<double> logs;
   for (const auto& s : all) {
-    const double p = likelihood(s.cost), gap = s.shape.defocus - best.shape.defocus;
-    total += p;
-    spread += p * (s.covariance(0, 0) * unit + gap * gap);
-    fit.alternatives.push_back({Angstrom(s.shape.defocus), p});
+    logs.push_back(s.has_rings ? log_evidence(s, unit, params) : log_none - 40);
+    top = std::max(top, logs.back());
   }
-  const double p_none = likelihood(alone), from_low = low - best.shape.defocus, from_high = high - best.shape.defocus;
-  spread += p_none * (from_high * from_high + from_high * from_low + from_low * from_low) / 3;
-  total += p_none;
+  double total = std::exp(log_none - top);
+  const double from_low = params.min_defocus.value() - best.shape.defocus, from_high = params.max_defocus.value() - best.shape.defocus;
+  double spread = total * (from_high * from_high + from_high * from_low + from_low * from_low) / 3;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const double p = std::exp(logs[i] - top), gap = all[i].shape.defocus - best.shape.defocus;
+    total += p;
+    spread += p * (all[i].covariance(0, 0) * unit + gap * gap);
+    fit.alternatives.push_back({Angstrom(all[i].shape.defocus), p});
+  }
   for (auto& a : fit.alternatives) a.probability /= total;
   fit.sigma_defocus = Angstrom(std::sqrt(spread / total));
   fit.sigma_astigmatism = Angstrom(std::sqrt(0.5 * (best.covariance(1, 1) + best.covariance(2, 2)) * unit));

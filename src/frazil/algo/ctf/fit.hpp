@@ -60,7 +60,7 @@ struct Fit {
   double iceness = 0;            ///< peak at 3.5–4 Å over its surroundings, relative to the background; NaN beyond Nyquist
   Angstrom2 b_factor{};          ///< decay of the rings
   Profile profile;
-  std::vector<Alternative> alternatives;  ///< most probable first, the chosen one included
+  std::vector<Alternative> alternatives;  ///< the chosen one first; what is missing to 1 is the chance of no rings
 };
 
 /// Fits the rings of one spectrum.
