@@ -91,6 +91,28 @@ void Graph::set_cell(int index, int subject, Cell to) {
   count(c, +1);
 }
 
+void Graph::note_task(int index, int subject, std::int64_t number) {
+  auto& list = state(index).tasks;
+  if (list.size() <= static_cast<std::size_t>(subject)) list.resize(subjects_.size(), 0);
+  list[static_cast<std::size_t>(subject)] = number;
+}
+
+std::int64_t Graph::task(int index, int subject) const {
+  const auto& list = state(index).tasks;
+  return static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : 0;
+}
+
+std::string_view Graph::cell_name(int index, int subject) const {
+  constexpr std::string_view names[] = {"", "waiting", "ready", "running", "done", "failed", "absent"};
+  const auto& cells = state(index).cells;
+  return static_cast<std::size_t>(subject) < cells.size() ? names[static_cast<int>(cells[static_cast<std::size_t>(subject)])] : names[0];
+}
+
+int Graph::find_subject(const std::string& id) const {
+  const auto found = subject_by_id_.find(id);
+  return found == subject_by_id_.end() ? -1 : found->second;
+}
+
 void Graph::put(int index, int port, int subject, int item) {
   auto& list = state(index).outputs[static_cast<std::size_t>(port)];
   if (list.size() <= static_cast<std::size_t>(subject)) list.resize(subjects_.size(), unknown);
@@ -404,7 +426,7 @@ void Graph::consume(int index, int number, std::vector<int> members) {
 std::string Graph::key_of(const Execution& execution) const {
   const auto& planned = step(execution.step);
   Hasher hasher;
-  hasher.add("task").add(planned.key).add(seed_);
+  hasher.add("task").add(planned.name).add(planned.key).add(seed_);
   for (std::size_t i = 0; i < execution.inputs.size(); ++i) {
     hasher.add(planned.inputs[i].port);
     for (const int input : execution.inputs[i]) hasher.add(item(input).id);
@@ -455,6 +477,7 @@ void Graph::pump(int index) {
 void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
   const int index = execution.step, subject = execution.subject;
   const auto& protocol = *step(index).protocol;
+  note_task(index, subject, outcome.task);
   if (outcome.failed) return resolve_absent(index, subject, Cell::failed);
   std::vector<int> values(protocol.outputs.size(), absent);
   if (protocol.shape == Shape::filter) {
@@ -478,6 +501,7 @@ void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
   const int index = execution.step;
   auto& s = state(index);
   s.running = false;
+  s.fold_tasks.push_back(outcome.task);
   for (const int member : execution.members) set_cell(index, member, outcome.failed ? Cell::failed : Cell::done);
   if (outcome.failed) return;  // the next version builds on the last that succeeded
   const auto& protocol = *step(index).protocol;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -47,6 +48,7 @@ struct Execution {
 
 /// How an execution ended.
 struct Outcome {
+  std::int64_t task = 0;  ///< number in the store
   bool failed = false;
   std::string message;
   std::vector<std::pair<std::string, ItemHandle>> outputs;
@@ -106,6 +108,13 @@ class Graph {
   /// Item of a subject in a set, −1 if absent or not there yet.
   [[nodiscard]] int find(int step, int port, int subject) const;
   [[nodiscard]] std::size_t subject_count() const { return subjects_.size(); }
+  /// Number of the task that settled a subject at a step, 0 if none has.
+  [[nodiscard]] std::int64_t task(int step, int subject) const;
+  /// Tasks of a fold's versions, failed ones included.
+  [[nodiscard]] const std::vector<std::int64_t>& fold_tasks(int step) const { return state(step).fold_tasks; }
+  /// waiting, ready, running, done, failed, absent; empty if the subject never came near.
+  [[nodiscard]] std::string_view cell_name(int step, int subject) const;
+  [[nodiscard]] int find_subject(const std::string& id) const;
   /// Subjects that entered at this source or fold.
   [[nodiscard]] int introduced(int step) const { return states_[static_cast<std::size_t>(step)].introduced; }
 
@@ -133,6 +142,8 @@ class Graph {
   struct StepState {
     std::vector<Cell> cells;                ///< by subject
     std::vector<std::vector<int>> outputs;  ///< [port][subject]: item, unknown or absent
+    std::vector<std::int64_t> tasks;        ///< by subject
+    std::vector<std::int64_t> fold_tasks;
     std::vector<Consumer> consumers;
     bool closed = false, cut = false;       ///< cut: the one list of a static trigger exists
     int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
@@ -166,6 +177,7 @@ class Graph {
 
   int add_subject(Subject subject);
   int add_item(ItemHandle item);
+  void note_task(int step, int subject, std::int64_t task);
   void put(int step, int port, int subject, int item);
   void push(int step, int subject);
   Cell& cell(int step, int subject);

@@ -58,7 +58,7 @@ double read_finite(Query& row) {
   return missing ? std::nan("") : value;
 }
 
-std::vector<DecisionRow> read_decisions(Query query) {
+std::vector<DecisionRow> read_decisions(Query& query) {
   std::vector<DecisionRow> list;
   while (query.step()) {
     DecisionRow row;
@@ -249,6 +249,17 @@ std::optional<TaskRow> Project::find_task(const std::string& key) {
   return task;
 }
 
+void Project::for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit) {
+  std::string key;
+  {
+    auto query = database_.query("SELECT key FROM task WHERE n = ?");
+    query.bind(n);
+    if (!query.step()) return;
+    key = query.text();
+  }
+  if (const auto task = find_task(key)) visit(*task);
+}
+
 std::vector<BatchRow> Project::batches() {
   auto query = database_.query("SELECT step, number, members FROM batch ORDER BY step, number");
   std::vector<BatchRow> list;
@@ -263,11 +274,19 @@ std::vector<BatchRow> Project::batches() {
 }
 
 std::vector<DecisionRow> Project::decisions() {
-  return read_decisions(database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER BY n"));
+  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER BY n");
+  return read_decisions(query);
 }
 
 std::vector<DecisionRow> Project::decisions_of_people() {
-  return read_decisions(database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'person' ORDER BY n"));
+  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'person' ORDER BY n");
+  return read_decisions(query);
+}
+
+std::vector<DecisionRow> Project::decisions_of_task(const std::string& key) {
+  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'rule' AND key = ?");
+  query.bind(key);
+  return read_decisions(query);
 }
 
 std::vector<FileRow> Project::files() {

@@ -103,10 +103,13 @@ class Project {
   void for_items(const std::function<void(const ItemRow&)>& visit);
   void for_tasks(const std::function<void(TaskRow&&)>& visit);
   [[nodiscard]] std::optional<TaskRow> find_task(const std::string& key);
+  /// Visits the task with this number, if there is one.
+  void for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit);
   [[nodiscard]] std::vector<BatchRow> batches();
   /// All decisions in the order they were made.
   [[nodiscard]] std::vector<DecisionRow> decisions();
   [[nodiscard]] std::vector<DecisionRow> decisions_of_people();
+  [[nodiscard]] std::vector<DecisionRow> decisions_of_task(const std::string& key);
   [[nodiscard]] std::vector<FileRow> files();
   /// The last `count` events, oldest first.
   [[nodiscard]] std::vector<EventRow> events(int count);

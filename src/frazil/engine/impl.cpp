@@ -1,0 +1,428 @@
+#include "frazil/engine/impl.hpp"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/hash.hpp"
+#include "frazil/base/log.hpp"
+#include "frazil/base/parallel.hpp"
+
+namespace frazil::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::duration;
+using std::chrono::milliseconds;
+
+Clock::duration seconds(double value) { return std::chrono::duration_cast<Clock::duration>(duration<double>(value)); }
+
+int free_memory_mib() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("MemAvailable:")) return static_cast<int>(std::strtol(line.c_str() + 13, nullptr, 10) / 1024);
+  return 1024;
+}
+
+/// Blocks SIGINT and SIGTERM for as long as it lives, and delivers them through a descriptor.
+class SignalBlock {
+ public:
+  explicit SignalBlock(bool active) : active_(active) {
+    if (!active_) return;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, &before_);
+    file_ = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  }
+  ~SignalBlock() {
+    if (!active_) return;
+    ::close(file_);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SignalBlock(const SignalBlock&) = delete;
+  SignalBlock& operator=(const SignalBlock&) = delete;
+  /// Signals that have come since the last call.
+  int take() const {
+    int count = 0;
+    for (signalfd_siginfo info; active_ && ::read(file_, &info, sizeof(info)) == sizeof(info);) ++count;
+    return count;
+  }
+  [[nodiscard]] int descriptor() const { return file_; }
+
+ private:
+  bool active_;
+  int file_ = -1;
+  sigset_t before_{};
+};
+
+void watch_descriptor(int epoll, int file) {
+  if (file < 0) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = file;
+  ::epoll_ctl(epoll, EPOLL_CTL_ADD, file, &event);
+}
+
+fs::path project_folder(const fs::path& folder) {
+  if (!fs::exists(folder / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", folder.string());
+  return fs::canonical(folder);
+}
+
+}  // namespace
+
+// ---- reporter ---------------------------------------------------------------------------------------------------
+
+Reporter::Reporter(std::function<void(const Json&, bool)> call) : call_(std::move(call)) {
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    while (true) {
+      std::unique_lock lock(mutex_);
+      if (!changed_.wait(lock, stop, [this] { return waiting_.has_value(); })) return;
+      const Json snapshot = std::move(*waiting_);
+      waiting_.reset();
+      lock.unlock();
+      try {
+        call_(snapshot, false);
+      } catch (const std::exception& error) {
+        log::warning("report: {}", error.what());
+      }
+      lock.lock();
+      busy_ = false;
+    }
+  });
+}
+
+Reporter::~Reporter() { thread_.request_stop(); }
+
+bool Reporter::idle() const {
+  const std::lock_guard lock(mutex_);
+  return !busy_;
+}
+
+void Reporter::report(Json snapshot) {
+  const std::lock_guard lock(mutex_);
+  waiting_ = std::move(snapshot);
+  busy_ = true;
+  changed_.notify_all();
+}
+
+void Reporter::finish(const Json& snapshot) {
+  thread_.request_stop();
+  thread_.join();
+  try {
+    call_(snapshot, true);
+  } catch (const std::exception& error) {
+    log::warning("report: {}", error.what());
+  }
+}
+
+// ---- opening ----------------------------------------------------------------------------------------------------
+
+Engine::Impl::Impl(Options options, const flow::Registry& registry)
+    : options_(std::move(options)), registry_(registry), lease_(project_folder(options_.project)), store_(project_folder(options_.project)) {
+  options_.project = fs::canonical(options_.project);
+  inbox_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  open();
+  load();
+}
+
+Engine::Impl::~Impl() {
+  sources_.clear();  // ends their threads before what they report to
+  control_.reset();
+  reporter_.reset();
+  pool_.reset();
+  ::close(inbox_event_);
+}
+
+void Engine::Impl::open() {
+  epoch_ = std::stoll(store_.get("epoch").value_or("0")) + 1;
+  store_.put("epoch", std::to_string(epoch_));
+  lease_.sign(static_cast<long>(epoch_));
+  std::error_code ignored;
+  fs::remove_all(options_.project / "tmp", ignored);
+  for (const auto* folder : {"tmp", "logs", "steps", "star", "raw"}) make_folders(options_.project / folder);
+
+  std::vector<flow::Problem> problems;
+  workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);
+  const auto values = Json::parse(store_.get("values").value_or("{}"));
+  if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}", options_.project.string(), flow::describe(problems));
+  order_ = plan_.values.value("order", Json()) == "acquisition" ? Order::acquisition : Order::arrival;
+  seed_ = store_.get("seed").value_or("1");
+  sources_.resize(plan_.steps.size());
+  queued_count_.assign(plan_.steps.size(), 0);
+  running_count_.assign(plan_.steps.size(), 0);
+  for (std::size_t i = 0; i < plan_.steps.size() && first_step_ < 0; ++i)
+    if (plan_.steps[i].depth == 1 && plan_.steps[i].trigger.mode == flow::Trigger::Mode::none) first_step_ = static_cast<int>(i);
+}
+
+/// Replays what is stored into a fresh graph. What runs already is found again by its key.
+void Engine::Impl::load() {
+  loading_ = true;
+  ready_.clear();
+  suspects_.clear();
+  later_.clear();
+  std::fill(queued_count_.begin(), queued_count_.end(), 0);
+  for (auto& [number, running] : running_) running.attached = false;
+  graph_.emplace(plan_, seed_, order_, *this);
+
+  std::unordered_map<std::int64_t, std::string> ids;
+  std::unordered_map<std::string, std::int64_t> items;
+  store_.for_items([&](const store::ItemRow& row) {
+    ids[row.n] = row.id;
+    if (const int index = plan_.find(row.step); index >= 0 && step(index).protocol->shape == flow::Shape::source) items[row.id] = row.n;
+  });
+  preloaded_.clear();
+  store_.for_tasks([&](store::TaskRow&& row) {
+    if (row.peak_mib > peak_mib_[row.protocol]) peak_mib_[row.protocol] = row.peak_mib;
+    preloaded_[row.key] = outcome_of(row, [&](std::int64_t n) { return ids.at(n); });
+  });
+  people_.clear();
+  for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
+  for (auto& row : store_.batches())
+    if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none) graph_->add_committed(index, row.number, std::move(row.members));
+
+  for (auto& source : sources_) {
+    source.items = source.broken = source.duplicates = 0;
+    source.path_by_hash.clear();
+  }
+  for (const auto& row : store_.files()) {
+    const int index = plan_.find(row.step);
+    if (index < 0) continue;
+    auto& source = sources_[static_cast<std::size_t>(index)];
+    if (row.state == "item") {
+      const auto id = hash_of({"item", step(index).key, row.subject});
+      const auto found = items.find(id);
+      if (found == items.end() || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
+      ++source.items;
+      source.path_by_hash[row.hash] = row.path;
+      const auto item = store_.item(found->second);
+      graph_->add_source_item(index, {row.subject, item.label, item.order, index}, {item.n, item.id});
+    } else {
+      ++(row.state == "broken" ? source.broken : source.duplicates);
+    }
+    source.known[row.path] = {row.size, row.mtime_ns};
+  }
+  graph_->settle();
+  preloaded_.clear();
+  loading_ = false;
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
+}
+
+void Engine::Impl::start_sources() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const auto& planned = plan_.steps[i];
+    if (planned.protocol->shape != flow::Shape::source) continue;
+    auto& source = sources_[i];
+    source.watch = planned.protocol->source.watch(planned.params);
+    source.last_new = Clock::now();
+    source.was_closed = store_.get("closed:" + planned.name).has_value();
+    Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s};
+    source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
+      const std::lock_guard lock(inbox_mutex_);
+      inbox_.push_back(std::move(sighting));
+      ::eventfd_write(inbox_event_, 1);
+    });
+  }
+}
+
+// ---- the loop ---------------------------------------------------------------------------------------------------
+
+End Engine::Impl::run() {
+  const SignalBlock signals(options_.handle_signals);
+  const int threads = options_.threads > 0 ? options_.threads : available_cpus();
+  const int memory = options_.memory_mib > 0 ? options_.memory_mib : free_memory_mib() / 5 * 4;
+  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, threads, memory});
+  control_ = std::make_unique<ControlServer>(control_socket(options_.project), [this](const Json& json) { return request(json); });
+  if (options_.on_progress) reporter_ = std::make_unique<Reporter>(options_.on_progress);
+  state_ = "running";
+  store_.add_event("engine", "", "", "started");
+  start_sources();
+
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  for (const int file : {pool_->descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
+  while (!may_end()) {
+    dispatch();
+    commit_if_due();
+    epoll_event events[8];
+    (void)::epoll_wait(epoll, events, 8, next_timeout_ms());
+    for (const auto& result : pool_->collect()) finish(result);
+    control_->handle();
+    eventfd_t ignored = 0;
+    ::eventfd_read(inbox_event_, &ignored);
+    std::deque<Sighting> inbox;
+    {
+      const std::lock_guard lock(inbox_mutex_);
+      inbox.swap(inbox_);
+    }
+    for (const auto& sighting : inbox) see(sighting);
+    if (const int count = signals.take(); count > 0) {
+      if (stopping_) pool_->kill(), running_.clear();
+      begin_stop(End::interrupted);
+    }
+    check_sources();
+    write_stars(false);
+    report_progress();
+  }
+  ::close(epoll);
+  pool_->kill();
+  for (auto& source : sources_) source.watcher.reset();
+  write_stars(true);
+  if (!stopping_) end_ = status().failed + status().broken > 0 ? End::some_failed : End::finished;
+  state_ = stopping_ ? "stopped" : "finished";
+  store_.add_event("engine", "", "", state_);
+  commit();
+  if (options_.on_status) options_.on_status(status());
+  if (reporter_) reporter_->finish(snapshot());
+  control_.reset();
+  return end_;
+}
+
+bool Engine::Impl::may_end() const {
+  if (stopping_) return pool_->running() == 0 || Clock::now() > stop_until_;
+  return options_.until_closed && graph_->all_closed() && running_.empty() && inbox_.empty();
+}
+
+void Engine::Impl::begin_stop(End how) {
+  if (stopping_) return;
+  stopping_ = true;
+  end_ = how;
+  state_ = "stopping";
+  stop_until_ = Clock::now() + seconds(options_.stop_grace_s);
+  pool_->cancel();
+}
+
+int Engine::Impl::next_timeout_ms() const {
+  if (signals_seen_ > 0) return 0;
+  auto next = Clock::now() + milliseconds(1000);
+  if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
+  if (!later_.empty()) next = std::min(next, later_.begin()->first);
+  if (options_.on_status) next = std::min(next, next_status_);
+  if (stopping_) next = std::min(next, stop_until_);
+  for (const auto& source : sources_)
+    if (source.watcher && source.watch.idle_s > 0) next = std::min(next, std::max(Clock::now() + milliseconds(10), source.last_new + seconds(source.watch.idle_s)));
+  const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1000));
+}
+
+void Engine::Impl::commit_if_due() {
+  if (!store_.dirty()) return;
+  const auto now = Clock::now();
+  if (!dirty_since_) dirty_since_ = now;
+  // Nobody to wait for: no later result will share this commit.
+  if (pool_->running() == 0 || now - *dirty_since_ >= milliseconds(30)) commit();
+}
+
+void Engine::Impl::commit() {
+  for (const auto& folder : unsynced_) sync_path(folder);
+  unsynced_.clear();
+  store_.commit();
+  dirty_since_.reset();
+}
+
+/// Closes the streams whose end has come.
+void Engine::Impl::check_sources() {
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    auto& source = sources_[i];
+    const int index = static_cast<int>(i);
+    if (!source.watcher || !source.scanned || graph_->closed(index)) continue;
+    const int seen = source.items + source.broken + static_cast<int>(source.waiting.size());
+    const bool expected = source.watch.expected > 0 && seen >= source.watch.expected;
+    const bool idle = source.watch.idle_s > 0 && source.horizon.empty() && Clock::now() - source.last_new >= seconds(source.watch.idle_s);
+    if (!expected && !idle && !source.by_hand && !source.was_closed) continue;
+    source.was_closed = true;
+    store_.put("closed:" + step(index).name, "1");
+    graph_->close_source(index);
+  }
+  graph_->settle();
+}
+
+void Engine::Impl::step_closed(int index) {
+  if (!loading_) store_.add_event("closed", step(index).name, "", "the output is complete");
+}
+
+void Engine::Impl::write_stars(bool all) {
+  const auto now = Clock::now();
+  if (!options_.star || changed_.empty() || (!all && now < next_star_)) return;
+  for (const int index : std::exchange(changed_, {})) {
+    const auto& outputs = step(index).protocol->outputs;
+    for (std::size_t port = 0; port < outputs.size(); ++port) {
+      SetView view{step(index).name, step(index).protocol->name, outputs[port].name, outputs[port].kind, options_.project, {}};
+      for (const auto& [subject, item] : graph_->members(index, static_cast<int>(port))) view.records.push_back(Json::parse(store_.record(graph_->item(item).n)));
+      const auto text = options_.star(view);
+      if (!text) continue;
+      const auto file = options_.project / "star" / (port == 0 ? view.step + ".star" : view.step + "." + view.port + ".star");
+      if (!fs::exists(file) || read_text(file) != *text) write_text(file, *text);
+    }
+  }
+  // A large set is written less often, so that writing stays a twentieth of the time.
+  next_star_ = Clock::now() + std::max(seconds(options_.star_interval_s), 20 * (Clock::now() - now));
+}
+
+void Engine::Impl::report_progress() {
+  const auto now = Clock::now();
+  if (options_.on_status && now >= next_status_) {
+    next_status_ = now + milliseconds(250);
+    options_.on_status(status());
+  }
+  if (!reporter_ || now < next_progress_ || !reporter_->idle()) return;
+  reporter_->report(snapshot());
+  next_progress_ = Clock::now() + std::max(seconds(options_.progress_interval_s), 20 * (Clock::now() - now));
+}
+
+Status Engine::Impl::status() const {
+  Status status;
+  status.project = options_.project.string();
+  status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
+  status.seconds = duration<double>(Clock::now() - started_).count();
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const auto& planned = plan_.steps[i];
+    const auto& source = sources_[i];
+    const auto counts = graph_->counts(static_cast<int>(i));
+    StepStatus s{planned.name, planned.protocol->title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
+                 counts.accepted, counts.set_aside, counts.versions, planned.protocol->shape == flow::Shape::source, planned.protocol->shape == flow::Shape::filter,
+                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i))};
+    status.found += s.is_source ? source.items : 0;
+    status.broken += source.broken;
+    status.duplicates += source.duplicates;
+    status.growing += static_cast<int>(source.waiting.size());
+    if (planned.trigger.mode == flow::Trigger::Mode::none) status.behind = std::max(status.behind, counts.open);
+    status.queued += s.queued;
+    status.running += s.running;
+    status.failed += s.failed;
+    status.steps.push_back(std::move(s));
+  }
+  const double window_s = std::min(status.seconds, 120.0);
+  const auto since = Clock::now() - seconds(window_s);
+  const auto lately = std::count_if(through_.begin(), through_.end(), [&](Clock::time_point t) { return t >= since; });
+  status.per_hour = window_s > 1 ? static_cast<double>(lately) * 3600 / window_s : 0;
+  return status;
+}
+
+Json to_json(const Status& status) {
+  Json steps = Json::array();
+  for (const auto& s : status.steps)
+    steps.push_back({{"name", s.name}, {"title", s.title}, {"protocol", s.protocol}, {"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done},
+                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}});
+  return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
+          {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
+          {"failed", status.failed}, {"seconds", status.seconds}};
+}
+
+// ---- what others see --------------------------------------------------------------------------------------------
+
+Engine::Engine(Options options, const flow::Registry& registry) : impl_(std::make_unique<Impl>(std::move(options), registry)) {}
+Engine::~Engine() = default;
+End Engine::run() { return impl_->run(); }
+Json Engine::request(const Json& request) { return impl_->request(request); }
+Status Engine::status() const { return impl_->status(); }
+Json Engine::snapshot() { return impl_->snapshot(); }
+
+}  // namespace frazil::engine

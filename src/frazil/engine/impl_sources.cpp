@@ -1,0 +1,93 @@
+// Files that sources have seen become items, duplicates or quarantined files.
+#include <unistd.h>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/hash.hpp"
+#include "frazil/base/log.hpp"
+#include "frazil/engine/impl.hpp"
+
+namespace frazil::engine {
+namespace {
+
+/// "square_3/movie_7.tiff" → "square_3_movie_7".
+std::string label_of_path(const std::string& path) {
+  auto label = std::filesystem::path(path).replace_extension().string();
+  for (auto& c : label)
+    if (c == '/') c = '_';
+  return label;
+}
+
+}  // namespace
+
+void Engine::Impl::see(const Sighting& sighting) {
+  auto& source = sources_[static_cast<std::size_t>(sighting.step)];
+  const auto& name = step(sighting.step).name;
+  switch (sighting.kind) {
+    case Sighting::Kind::scanned:
+      source.scanned = true;
+      return;
+    case Sighting::Kind::horizon:
+      source.horizon = sighting.order;
+      graph_->set_horizon(sighting.step, sighting.order);
+      break;
+    case Sighting::Kind::waiting:
+      source.waiting[sighting.path] = sighting.reason;
+      store_.add_event("incomplete", name, sighting.path, sighting.reason);
+      log::warning("{}: still incomplete: {}", sighting.file.string(), sighting.reason);
+      break;
+    case Sighting::Kind::broken:
+      source.waiting.erase(sighting.path);
+      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
+      source.last_new = Clock::now();
+      ++source.broken;
+      store_.add_file({0, name, sighting.path, sighting.size, sighting.mtime_ns, "broken", "", "", sighting.reason, 0});
+      store_.add_event("broken", name, sighting.path, sighting.reason);
+      log::warning("{}: set aside: {}", sighting.file.string(), sighting.reason);
+      break;
+    case Sighting::Kind::complete:
+      source.waiting.erase(sighting.path);
+      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
+      source.last_new = Clock::now();
+      import(sighting);
+      break;
+  }
+  graph_->settle();
+}
+
+void Engine::Impl::import(const Sighting& sighting) {
+  auto& source = sources_[static_cast<std::size_t>(sighting.step)];
+  const auto& planned = step(sighting.step);
+  const auto subject = hash_of({"file", sighting.path, std::to_string(sighting.size), sighting.hash});
+  store::FileRow file{0, planned.name, sighting.path, sighting.size, sighting.mtime_ns, "item", sighting.hash, subject, "", 0};
+  const auto [twin, is_new] = source.path_by_hash.try_emplace(sighting.hash, sighting.path);
+  if (!is_new && twin->second != sighting.path) {
+    file.state = "duplicate";
+    file.reason = "has the same content as " + twin->second;
+    ++source.duplicates;
+    store_.add_file(file);
+    store_.add_event("duplicate", planned.name, sighting.path, file.reason);
+    log::info("{}: left out: {}", sighting.file.string(), file.reason);
+    return;
+  }
+  if (graph_->find_subject(subject) >= 0) return;  // touched, but the same
+  link(sighting);
+  store::ItemRow item{0, hash_of({"item", planned.key, subject}), planned.protocol->outputs.at(0).kind, planned.name, planned.protocol->outputs.at(0).name,
+                      subject, sighting.order, label_of_path(sighting.path), sighting.record.dump()};
+  item.n = store_.add_item(item);
+  store_.add_file(file);
+  store_.add_event("found", planned.name, sighting.path, "");
+  ++source.items;
+  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step}, {item.n, item.id});
+}
+
+/// Makes raw/<step>/<path> point to the file.
+void Engine::Impl::link(const Sighting& sighting) const {
+  const auto path = options_.project / "raw" / step(sighting.step).name / sighting.path;
+  make_folders(path.parent_path());
+  std::error_code error;
+  if (std::filesystem::read_symlink(path, error) == sighting.file) return;
+  std::filesystem::remove(path, error);
+  if (::symlink(sighting.file.c_str(), path.c_str()) != 0) throw Error(ErrorCode::io, "{}: the link to {} cannot be made", path.string(), sighting.file.string());
+}
+
+}  // namespace frazil::engine

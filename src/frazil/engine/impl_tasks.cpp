@@ -1,0 +1,331 @@
+// Running executions and making their results durable.
+#include <algorithm>
+#include <cmath>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/hash.hpp"
+#include "frazil/base/log.hpp"
+#include "frazil/engine/impl.hpp"
+
+namespace frazil::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder name for people: what is unusual in file names becomes "_".
+std::string safe_name(std::string_view text) {
+  std::string name;
+  for (const char c : text.substr(0, 80))
+    name += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ? c : '_';
+  return name;
+}
+
+double number_or_nan(const Json& record, std::string_view key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_number() ? found->get<double>() : std::nan("");
+}
+
+}  // namespace
+
+// ---- what the graph asks ----------------------------------------------------------------------------------------
+
+Outcome Engine::Impl::outcome_of(const store::TaskRow& row, const std::function<std::string(std::int64_t)>& item_id) const {
+  Outcome outcome;
+  outcome.task = row.n;
+  outcome.failed = row.failed;
+  outcome.message = row.message;
+  for (const auto& [port, n] : row.outputs) outcome.outputs.emplace_back(port, ItemHandle{n, item_id(n)});
+  outcome.accepted = row.outputs.empty() || row.outputs.front().first != "set_aside";
+  return outcome;
+}
+
+std::optional<Outcome> Engine::Impl::known(const std::string& key) {
+  if (loading_) {
+    const auto found = preloaded_.find(key);
+    return found == preloaded_.end() ? std::nullopt : std::optional(found->second);
+  }
+  const auto row = store_.find_task(key);
+  if (!row) return std::nullopt;
+  return outcome_of(*row, [&](std::int64_t n) { return store_.item(n).id; });
+}
+
+void Engine::Impl::enqueue(Execution execution) {
+  if (const auto found = running_by_key_.find(execution.key); found != running_by_key_.end()) {
+    auto& running = running_.at(found->second);
+    running.work.execution = std::move(execution);
+    running.attached = true;
+    return;
+  }
+  const auto& planned = step(execution.step);
+  ++queued_count_[static_cast<std::size_t>(execution.step)];
+  Priority priority{planned.optional, -planned.depth, order_of(execution), next_number_++};
+  ready_.emplace(std::move(priority), Work{std::move(execution)});
+}
+
+void Engine::Impl::commit_batch(int index, int number, const std::vector<std::string>& members) {
+  store_.add_batch({step(index).name, number, members});
+  store_.add_event("batch", step(index).name, fmt::format("{}", number + 1), fmt::format("{} members", members.size()));
+}
+
+double Engine::Impl::weight(std::int64_t item, const std::string& field) {
+  const auto value = number_or_nan(Json::parse(store_.record(item)), field);
+  return std::isnan(value) ? 1 : value;
+}
+
+std::optional<bool> Engine::Impl::person(int index, const std::string& item) {
+  if (people_.empty()) return std::nullopt;
+  const auto found = people_.find({step(index).name, item});
+  return found == people_.end() ? std::nullopt : std::optional(found->second);
+}
+
+// ---- starting ---------------------------------------------------------------------------------------------------
+
+std::string Engine::Impl::label_of(const Execution& execution) const {
+  if (execution.subject >= 0) return graph_->subject(execution.subject).label;
+  return fmt::format("{}_v{:04}", step(execution.step).name, execution.batch + 1);
+}
+
+std::string Engine::Impl::order_of(const Execution& execution) const {
+  return execution.subject >= 0 ? graph_->subject(execution.subject).order : fmt::format("{:08}", execution.batch);
+}
+
+exec::RecordTexts Engine::Impl::records_of(const Execution& execution) {
+  exec::RecordTexts ports;
+  for (std::size_t i = 0; i < execution.inputs.size(); ++i) {
+    std::vector<std::string> texts;
+    for (const int item : execution.inputs[i]) texts.push_back(store_.record(graph_->item(item).n));
+    if (!texts.empty()) ports.emplace_back(step(execution.step).inputs[i].port, std::move(texts));
+  }
+  return ports;
+}
+
+int Engine::Impl::memory_of(const Execution& execution, const exec::RecordTexts& inputs) const {
+  const auto& protocol = *step(execution.step).protocol;
+  if (const auto measured = peak_mib_.find(protocol.name); measured != peak_mib_.end() && measured->second > 0) return measured->second + measured->second / 5;
+  flow::Records records;
+  for (const auto& [port, texts] : inputs) {
+    std::vector<Json> list;
+    for (const auto& text : texts) list.push_back(Json::parse(text));
+    records.emplace_back(port, std::move(list));
+  }
+  return protocol.memory_mib(step(execution.step).params, records);
+}
+
+void Engine::Impl::dispatch() {
+  while (!later_.empty() && later_.begin()->first <= Clock::now()) {
+    auto work = std::move(later_.begin()->second);
+    later_.erase(later_.begin());
+    const auto& planned = step(work.execution.step);
+    Priority priority{planned.optional, -planned.depth, order_of(work.execution), next_number_++};
+    ready_.emplace(std::move(priority), std::move(work));
+  }
+  if (paused_ || stopping_ || alone_now_) return;
+  if (!suspects_.empty()) {  // everything else waits until these have run by themselves
+    if (pool_->running() > 0) return;
+    auto work = std::move(suspects_.front());
+    suspects_.pop_front();
+    return start(std::move(work), true, 1);
+  }
+  while (!ready_.empty() && pool_->free_threads() > 0) {
+    const auto& execution = ready_.begin()->second.execution;
+    const auto& planned = step(execution.step);
+    const int free = pool_->free_threads();
+    const int share = planned.protocol->shape == flow::Shape::fold ? free : std::max(1, free / static_cast<int>(std::min<std::size_t>(ready_.size(), 1000)));
+    const int threads = planned.threads > 0 ? std::min(planned.threads, free) : share;
+    if (pool_->running() > 0 && !pool_->fits(threads, memory_of(execution, records_of(execution)))) return;
+    auto work = std::move(ready_.begin()->second);
+    ready_.erase(ready_.begin());
+    start(std::move(work), false, threads);
+  }
+}
+
+void Engine::Impl::start(Work work, bool alone, int threads) {
+  const auto number = next_number_++;
+  const auto index = work.execution.step;
+  const auto& planned = step(index);
+  exec::Task task;
+  task.number = number;
+  task.protocol = planned.protocol->name;
+  task.params = planned.params.dump();
+  task.inputs = records_of(work.execution);
+  for (const auto& [port, item] : work.execution.previous) {
+    task.has_previous = true;
+    task.previous.emplace_back(port, std::vector{store_.record(graph_->item(item).n)});
+  }
+  task.seed = work.execution.key;  // holds the project's seed, step and inputs
+  const auto label = safe_name(label_of(work.execution));
+  task.temporary = fmt::format("tmp/{}-{}", epoch_, number);
+  task.reference = fmt::format("steps/{}/{}_{}", planned.name, label, work.execution.key.substr(0, 8));
+  task.log_name = fmt::format("{}_{}_{}.log", planned.name, label, work.execution.key.substr(0, 8));
+  task.threads = threads;
+  task.memory_mib = memory_of(work.execution, task.inputs);
+  --queued_count_[static_cast<std::size_t>(index)];
+  ++running_count_[static_cast<std::size_t>(index)];
+  running_by_key_[work.execution.key] = number;
+  alone_now_ = alone;
+  running_.emplace(number, Running{std::move(work), true, alone, task.temporary, task.reference});
+  pool_->start(task);
+}
+
+// ---- finishing --------------------------------------------------------------------------------------------------
+
+void Engine::Impl::finish(const exec::Result& result) {
+  const auto found = running_.find(result.number);
+  if (found == running_.end()) return;
+  auto running = std::move(found->second);
+  running_.erase(found);
+  running_by_key_.erase(running.work.execution.key);
+  --running_count_[static_cast<std::size_t>(running.work.execution.step)];
+  if (running.alone) alone_now_ = false;
+  if (!running.attached) {  // asked for by a state of the graph that is gone
+    std::error_code ignored;
+    fs::remove_all(options_.project / running.temporary, ignored);
+    return;
+  }
+  if (try_again(running, result)) return;
+  publish(running, result);
+}
+
+/// Queues the task once more if its failure may not be its own. @return false when the result stands
+bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
+  if (!result.failed) return false;
+  std::error_code ignored;
+  if (result.killed) {
+    fs::remove_all(options_.project / running.temporary, ignored);
+    fs::remove_all(options_.project / (running.temporary + ".scratch"), ignored);
+  }
+  auto& work = running.work;
+  const auto index = static_cast<std::size_t>(work.execution.step);
+  const auto label = label_of(work.execution);
+  if (result.code == ErrorCode::cancelled && !result.killed) {
+    if (!stopping_) enqueue(std::move(work.execution));
+    return true;
+  }
+  if (result.killed) {
+    ++work.kills;
+    if (running.alone) ++work.alone_kills;
+    if (work.alone_kills >= 3) return false;
+    if (stopping_) return true;
+    store_.add_event("retry", step(work.execution.step).name, label, result.message);
+    log::warning("{}, {}: {}; the task starts again", step(work.execution.step).name, label, result.message);
+    ++queued_count_[index];
+    if (work.kills >= 2) {
+      suspects_.push_back(std::move(work));
+    } else {
+      Priority priority{step(work.execution.step).optional, -step(work.execution.step).depth, order_of(work.execution), next_number_++};
+      ready_.emplace(std::move(priority), std::move(work));
+    }
+    return true;
+  }
+  if (!is_transient(result.code) || ++work.attempts >= options_.attempts || stopping_) return stopping_ && is_transient(result.code);
+  const double pause_s = options_.retry_base_s * std::pow(4.0, work.attempts - 1);
+  store_.add_event("retry", step(work.execution.step).name, label, fmt::format("again in {:g} s: {}", pause_s, result.message));
+  log::warning("{}, {}: {}; again in {:g} s", step(work.execution.step).name, label, result.message, pause_s);
+  ++queued_count_[index];
+  later_.emplace(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(pause_s)), std::move(work));
+  return true;
+}
+
+void Engine::Impl::publish(const Running& running, const exec::Result& result) {
+  const auto& execution = running.work.execution;
+  const auto& protocol = *step(execution.step).protocol;
+  if (!result.killed) peak_mib_[protocol.name] = std::max(peak_mib_[protocol.name], result.peak_mib);
+  Outcome outcome;
+  if (result.failed) {
+    outcome = store_failure(running, result);
+  } else {
+    if (result.has_files) move_outputs(running);
+    outcome = store_success(running, result);
+  }
+  if (execution.step == first_step_) {
+    through_.push_back(Clock::now());
+    while (through_.size() > 100000) through_.pop_front();
+  }
+  graph_->finish(execution, outcome);
+  graph_->settle();
+}
+
+/// Renames the temporary folder to its final name. Something there already is left over from before a crash.
+void Engine::Impl::move_outputs(const Running& running) {
+  const auto from = options_.project / running.temporary;
+  const auto to = options_.project / running.reference;
+  make_folders(to.parent_path());
+  if (fs::exists(to)) {
+    const fs::path old = from.string() + ".old";
+    fs::rename(to, old);
+    fs::rename(from, to);
+    fs::remove_all(old);
+  } else {
+    fs::rename(from, to);
+  }
+  unsynced_.insert(to.parent_path().string());
+  unsynced_.insert((options_.project / "steps").string());
+}
+
+store::TaskRow Engine::Impl::task_row(const Running& running, const exec::Result& result) const {
+  const auto& execution = running.work.execution;
+  store::TaskRow row;
+  row.key = execution.key;
+  row.step = step(execution.step).name;
+  row.protocol = step(execution.step).protocol->name;
+  row.version = step(execution.step).protocol->version;
+  row.label = label_of(execution);
+  row.order = order_of(execution);
+  row.subject = execution.subject >= 0 ? graph_->subject(execution.subject).id : hash_of({"version", row.step, execution.key});
+  row.failed = result.failed;
+  row.attempts = running.work.attempts + (result.failed ? 0 : 1);
+  row.seconds = result.seconds;
+  row.peak_mib = result.peak_mib;
+  row.threads = result.threads;
+  row.target = result.target;
+  row.finished = store::now();
+  Json inputs = Json::array();
+  for (const auto& port : execution.inputs)
+    for (const int item : port) inputs.push_back(graph_->item(item).n);
+  row.inputs = inputs.dump();
+  return row;
+}
+
+Outcome Engine::Impl::store_success(const Running& running, const exec::Result& result) {
+  const auto& execution = running.work.execution;
+  const auto& protocol = *step(execution.step).protocol;
+  auto row = task_row(running, result);
+  Outcome outcome;
+  if (protocol.shape == flow::Shape::filter) {
+    const auto decision = Json::parse(result.outputs.at(0).second.at(0));
+    const auto& passed = graph_->item(execution.inputs.at(0).at(0));
+    outcome.accepted = decision.value("accepted", true);
+    row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
+    outcome.outputs.emplace_back(row.outputs.back().first, passed);
+    store_.add_decision({0, row.step, passed.id, row.subject, row.label, outcome.accepted, decision.value("rule", ""), number_or_nan(decision, "value"),
+                         number_or_nan(decision, "limit"), decision.value("reason", ""), "rule", row.key, row.finished});
+  } else {
+    for (const auto& [port, records] : result.outputs) {
+      const auto info = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+      for (std::size_t i = 0; i < records.size(); ++i) {
+        store::ItemRow item{0, hash_of({"item", row.key, port, std::to_string(i)}), info == protocol.outputs.end() ? "" : info->kind, row.step, port,
+                            row.subject, row.order, row.label, records[i]};
+        item.n = store_.add_item(item);
+        row.outputs.emplace_back(port, item.n);
+        outcome.outputs.emplace_back(port, ItemHandle{item.n, item.id});
+      }
+    }
+  }
+  outcome.task = store_.add_task(row);
+  return outcome;
+}
+
+Outcome Engine::Impl::store_failure(const Running& running, const exec::Result& result) {
+  auto row = task_row(running, result);
+  row.code = result.killed ? "bug" : std::string(to_string(result.code));
+  row.message = result.killed ? result.message + ", three times running with nothing else at work" : result.message;
+  Outcome outcome;
+  outcome.failed = true;
+  outcome.message = row.message;
+  outcome.task = store_.add_task(row);
+  store_.add_event("failed", row.step, row.label, row.message);
+  log::warning("{}, {}: failed: {}", row.step, row.label, row.message);
+  return outcome;
+}
+
+}  // namespace frazil::engine

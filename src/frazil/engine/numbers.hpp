@@ -1,0 +1,163 @@
+// Protocols that add numbers: what the engine is tested with.
+#pragma once
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "frazil/base/files.hpp"
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::numbers {
+
+struct Number {
+  static constexpr std::string_view kind = "Number";
+  int value = 0;
+  std::string path;
+  static constexpr auto fields() {
+    return std::tuple(field(&Number::value, "value", "The number"), field(&Number::path, "path", "File that holds it"));
+  }
+};
+
+/// Reads files `*.num`: "number<newline>end" is complete, without the end still growing, "bad" broken.
+struct Import {
+  static constexpr flow::Info info{.name = "import-numbers", .title = "Import numbers", .version = 1, .help = "Reads numbers from files."};
+  struct Params {
+    std::string files;
+    int expected = 0;
+    double idle = 0, patience = 60;
+    static constexpr auto fields() {
+      using P = Params;
+      return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(), field(&P::expected, "expected", "Close after so many").runtime(),
+                        field(&P::idle, "idle", "Close after so many seconds").runtime(), field(&P::patience, "patience", "Name incomplete files after so many seconds").runtime());
+    }
+  };
+  using Output = Number;
+  Params params;
+  [[nodiscard]] flow::Watch watch() const { return {params.files, {".num"}, params.expected, params.idle, params.patience, 0.1}; }
+  static flow::FileCheck check(const std::filesystem::path& path) {
+    const auto text = read_text(path);
+    if (text.starts_with("bad")) return {flow::FileCheck::State::broken, "holds no number"};
+    if (!text.ends_with("end")) return {flow::FileCheck::State::growing, "has no end"};
+    return {};
+  }
+  [[nodiscard]] Number record(const std::filesystem::path& path, const std::string& reference) const { return {std::stoi(read_text(path)), reference}; }
+};
+
+struct AddParams {
+  int add = 1;
+  int sleep_ms = 0;
+  int fail_at = -1;       ///< bad input for this number
+  int flaky_at = -1;      ///< a transient error, the first time only
+  int crash_at = -1;      ///< kills its own process
+  static constexpr auto fields() {
+    using P = AddParams;
+    return std::tuple(field(&P::add, "add", "What to add"), field(&P::sleep_ms, "sleep_ms", "Pretend to work").runtime(), field(&P::fail_at, "fail_at", "Refuse this number"),
+                      field(&P::flaky_at, "flaky_at", "Fail once at this number").runtime(), field(&P::crash_at, "crash_at", "Die at this number").runtime());
+  }
+};
+
+/// Adds a constant, and the number on the second port if connected; writes the sum to a file too.
+struct Add {
+  static constexpr flow::Info info{.name = "add", .title = "Add", .version = 1, .help = "Adds."};
+  struct Pair {
+    Number left;
+    std::optional<Number> right;
+    static constexpr auto ports() { return std::tuple(flow::port(&Pair::left, "left"), flow::port(&Pair::right, "right")); }
+  };
+  using Params = AddParams;
+  using Input = Pair;
+  using Output = Number;
+  Params params;
+  Output process(const Input& in, flow::Context& context) const {
+    if (params.sleep_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(params.sleep_ms));
+    const int value = in.left.value;
+    if (value == params.fail_at) throw Error(ErrorCode::bad_input, "{} is refused", value);
+    if (value == params.crash_at) ::kill(::getpid(), SIGSEGV);
+    if (value == params.flaky_at) {
+      const auto mark = context.input("flaky");
+      if (!std::filesystem::exists(mark)) {
+        std::ofstream(mark) << "once";
+        throw Error(ErrorCode::external, "{} fails once", value);
+      }
+    }
+    const int sum = value + (in.right ? in.right->value : 0) + params.add;
+    std::ofstream(context.output("sum.txt")) << sum;
+    return {sum, context.reference("sum.txt")};
+  }
+};
+
+struct Even {
+  static constexpr flow::Info info{.name = "even", .title = "Even numbers", .version = 1, .help = "Keeps what divides by `by`."};
+  struct Params {
+    int by = 2;
+    static constexpr auto fields() { return std::tuple(field(&Params::by, "by", "Divisor")); }
+  };
+  using Input = Number;
+  using Output = Decision;
+  Params params;
+  Output process(const Input& in, flow::Context&) const {
+    const int rest = in.value % params.by;
+    return {rest == 0, "remainder", double(rest), 0, rest == 0 ? "" : "does not divide"};
+  }
+};
+
+/// One version of a running total; order matters: total = 31 × total + value, modulo a prime.
+struct Total {
+  static constexpr std::string_view kind = "Total";
+  std::int64_t total = 0;
+  int count = 0, versions = 0;
+  static constexpr auto fields() {
+    using P = Total;
+    return std::tuple(field(&P::total, "total", "The total"), field(&P::count, "count", "Numbers in it"), field(&P::versions, "versions", "Batches in it"));
+  }
+};
+
+struct Sum {
+  static constexpr flow::Info info{.name = "total", .title = "Running total", .version = 1, .help = "Totals in order."};
+  struct Params {
+    int sleep_ms = 0;
+    static constexpr auto fields() { return std::tuple(field(&Params::sleep_ms, "sleep_ms", "Pretend to work").runtime()); }
+  };
+  using Input = Number;
+  using Output = Total;
+  Params params;
+  Output fold(const Output* previous, const std::vector<Input>& batch, flow::Context&) const {
+    if (params.sleep_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(params.sleep_ms));
+    Total total = previous != nullptr ? *previous : Total{};
+    for (const auto& n : batch) total.total = (total.total * 31 + n.value) % 1000000007;
+    total.count += static_cast<int>(batch.size());
+    ++total.versions;
+    return total;
+  }
+};
+
+/// Turns a total back into a number.
+struct Report {
+  static constexpr flow::Info info{.name = "report-total", .title = "Report", .version = 1, .help = "Tells how many."};
+  struct Params {
+    static constexpr auto fields() { return std::tuple(); }
+  };
+  using Input = Total;
+  using Output = Number;
+  Params params;
+  Output process(const Input& in, flow::Context&) const { return {in.count, ""}; }
+};
+
+inline const flow::Registry& registry() {
+  static const flow::Registry all = [] {
+    flow::Registry r;
+    r.add(flow::make_source<Import>());
+    r.add(flow::make_protocol<Add>());
+    r.add(flow::make_protocol<Even>());
+    r.add(flow::make_protocol<Sum>());
+    r.add(flow::make_protocol<Report>());
+    return r;
+  }();
+  return all;
+}
+
+}  // namespace frazil::numbers

@@ -1,0 +1,64 @@
+// Runs a workflow of number protocols in a process of its own, so that tests can kill it.
+//
+//   frazil_numbers run PROJECT WORKFLOW.json [key=value…]    frazil_numbers worker …    frazil_numbers ask PROJECT COMMAND [ITEM]
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "frazil/base/log.hpp"
+#include "frazil/engine/engine.hpp"
+#include "frazil/engine/numbers.hpp"
+#include "frazil/exec/worker.hpp"
+
+namespace {
+
+using namespace frazil;
+
+/// One line a record: enough of a STAR file to compare bytes.
+std::optional<std::string> star(const engine::SetView& view) {
+  std::string text = fmt::format("data_{}_{}\n", view.step, view.port);
+  for (const auto& record : view.records) text += record.dump() + "\n";
+  return text;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  std::vector<flow::Problem> problems;
+  const auto workflow = flow::parse_workflow(read_text(arguments.at(2)), problems);
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (std::size_t i = 3; i < arguments.size(); ++i) {
+    const auto equals = arguments[i].find('=');
+    settings.emplace_back(arguments[i].substr(0, equals), arguments[i].substr(equals + 1));
+  }
+  const auto values = flow::parse_values(workflow, settings, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  engine::prepare_project(arguments.at(1), workflow, values, numbers::registry());
+  engine::Options options;
+  options.project = arguments.at(1);
+  options.worker_command = {"/proc/self/exe", "worker"};
+  options.worker_command[0] = std::filesystem::read_symlink("/proc/self/exe");
+  options.threads = 3;
+  options.poll_s = 0.2;
+  options.star_interval_s = 0.05;
+  options.star = star;
+  options.retry_base_s = 0.01;
+  engine::Engine engine(options, numbers::registry());
+  const auto end = engine.run();
+  return end == engine::End::finished ? 0 : end == engine::End::some_failed ? 1 : 130;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    frazil::log::set_level(frazil::log::Level::error);
+    if (arguments.at(0) == "worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), numbers::registry());
+    if (arguments.at(0) == "run") return run(arguments);
+    const auto answer = engine::ask(arguments.at(1), numbers::registry(), {{"command", arguments.at(2)}, {"item", arguments.size() > 3 ? arguments[3] : ""}});
+    fmt::print("{}\n", answer.dump(1));
+    return answer.value("ok", false) ? 0 : 2;
+  } catch (const std::exception& error) {
+    frazil::log::error("{}", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,57 @@
+// Making a project, changing its workflow, and speaking to whoever works on it.
+#include "frazil/base/files.hpp"
+#include "frazil/engine/control.hpp"
+#include "frazil/engine/engine.hpp"
+#include "frazil/engine/lease.hpp"
+#include "frazil/store/project.hpp"
+
+namespace frazil::engine {
+namespace {
+
+/// The workflow with its parameters' defaults replaced by what was chosen: replays exactly.
+std::string replayable(const flow::Workflow& workflow, const Json& values) {
+  auto json = nlohmann::ordered_json::parse(workflow.text);
+  if (const auto list = json.find("parameters"); list != json.end())
+    for (auto& parameter : *list)
+      if (const auto name = parameter.value("name", ""); values.contains(name)) parameter["default"] = nlohmann::ordered_json::parse(values.at(name).dump());
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values, const flow::Registry& registry) {
+  make_folders(project);
+  const Lease lease(project);
+  store::Project store(project);
+  Json merged = Json::parse(store.get("values").value_or("{}"));
+  for (const auto& [key, value] : values.items()) merged[key] = value;
+  for (auto it = merged.begin(); it != merged.end();) {  // kept from a workflow that had other parameters
+    const bool declared = std::any_of(workflow.parameters.begin(), workflow.parameters.end(), [&](const flow::Parameter& p) { return p.name == it.key(); });
+    it = declared || values.contains(it.key()) ? std::next(it) : merged.erase(it);
+  }
+  std::vector<flow::Problem> problems;
+  const auto plan = flow::make_plan(workflow, registry, merged, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "the workflow cannot run:\n{}", flow::describe(problems));
+  const bool is_new = !store.get("created").has_value();
+  if (is_new) store.put("created", std::to_string(store::now()));
+  if (store.get("workflow") != workflow.text || store.get("values") != merged.dump()) {
+    store.put("workflow", workflow.text);
+    store.put("values", merged.dump());
+    store.add_event(is_new ? "created" : "changed", "", "", plan.title);
+  }
+  store.commit();
+  write_text(project / "workflow.json", replayable(workflow, plan.values));
+}
+
+Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request) {
+  if (!std::filesystem::exists(project / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
+  if (auto answer = send_request(control_socket(project), request)) return *answer;
+  const auto command = request.value("command", "");
+  if (command == "stop" || command == "pause" || command == "resume") return {{"ok", true}, {"note", "no engine runs"}};
+  Options options;
+  options.project = project;
+  Engine engine(std::move(options), registry);
+  return engine.request(request);
+}
+
+}  // namespace frazil::engine
