@@ -18,6 +18,12 @@ std::string template_text(const std::string& name_or_file) {
   throw Error(ErrorCode::not_found, "{}: there is no such file, and no shipped template of that name (there are {})", name_or_file, names);
 }
 
+std::string_view shipped_scene(std::string_view name) {
+  for (const auto& shipped : shipped_scenes())
+    if (shipped.name == name) return shipped.text;
+  throw Error(ErrorCode::not_found, "there is no shipped scene {}", name);
+}
+
 int template_command(Arguments arguments) {
   const auto parsed = parse(arguments, {option("help", "boolean", "This text")});
   const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];

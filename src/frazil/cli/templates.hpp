@@ -14,6 +14,10 @@ struct Template {
 };
 /// templates/*.json, compiled in.
 [[nodiscard]] const std::vector<Template>& shipped_templates();
+/// scenes/*.json: what the simulated microscope can be asked for by name.
+[[nodiscard]] const std::vector<Template>& shipped_scenes();
+/// @throws Error(not_found)
+[[nodiscard]] std::string_view shipped_scene(std::string_view name);
 /// Text of a template: a file if there is one of that name, else a shipped one. @throws Error(not_found) listing the shipped names
 [[nodiscard]] std::string template_text(const std::string& name_or_file);
 
