@@ -1,0 +1,60 @@
+// Global alignment of a movie's frames: from raw frames to a track with standard errors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "frazil/algo/motion/detector.hpp"
+#include "frazil/algo/motion/dose.hpp"
+#include "frazil/algo/motion/frames.hpp"
+#include "frazil/params/fields.hpp"
+
+namespace frazil::motion {
+
+struct AlignParams {
+  Angstrom min_resolution = 100_A;
+  Angstrom max_resolution = 8_A;
+  bool find_defects = true;
+  int threads = 1;
+
+  static constexpr auto fields() {
+    using P = AlignParams;
+    return std::tuple(field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
+                      field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced(),
+                      field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum"),
+                      field(&P::threads, "threads", "Threads for one movie").range(1, 256).runtime());
+  }
+};
+
+/// How far the specimen went, with the part that errors of the shifts are expected to add removed.
+struct PathStatistics {
+  Angstrom total_path{}, net_drift{}, max_step{};
+};
+
+/// The track of whole frames.
+struct Alignment {
+  std::vector<Shift> track;          ///< unbinned pixels, first frame at zero
+  std::vector<double> amplitude;     ///< signal of each frame relative to a normal one
+  double sigma_px = 0;               ///< standard error of a shift component, mean offset removed, RMS over frames
+  PathStatistics path;
+  double fixed_pattern = 0;          ///< power of a residual fixed pattern over noise power in one frame
+  double acceleration_A = 0, step_A = 0, burst = 0;  ///< smoothness learned from the movie
+  int iterations = 0;
+};
+
+/// Aligns the frames of one movie and finds its defective pixels.
+///
+/// Frames are read once, two or so in memory at a time; what stays is their binned copies (pixels of about
+/// 0.45 max_resolution). Method: coarse.hpp for a start, track.hpp for the rest: the track that is most probable for a Gaussian specimen
+/// of unknown position, whose spectrum is learned from the frames' agreement, under a prior of smooth motion with a fast start whose
+/// strength is learned by evidence. One frame gives a track of one zero.
+///
+/// @param frames    raw frames
+/// @param detector  corrects them; gains the defects found
+/// @param exposure  of the frames in the list; unknown exposure weighs all alike
+/// @throws Error(bad_input) when frames hold values that are not finite or the band of resolutions is empty
+/// The same result for any number of threads. Conventions: "Shifts".
+[[nodiscard]] Alignment align_frames(const FrameSource& frames, Detector& detector, const Exposure& exposure, const AlignParams& params = {});
+
+}  // namespace frazil::motion

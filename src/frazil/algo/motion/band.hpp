@@ -1,0 +1,57 @@
+// The Fourier components of binned frames that alignment uses: one band of resolution, whitened, weighted by exposure, packed
+// row by row so that one pass through memory gives an objective and its gradient.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "frazil/algo/motion/dose.hpp"
+#include "frazil/algo/motion/frames.hpp"
+#include "frazil/base/units.hpp"
+
+namespace frazil::motion {
+
+struct BandLimits {
+  Angstrom min_resolution = 100_A;  ///< coarsest structure used
+  Angstrom max_resolution = 8_A;    ///< finest structure used
+};
+
+/// Components F_t(k) with k inside the band, kx ≥ 2 and |ky| ≥ 2 steps (the central cross holds the edges and the rows and
+/// columns of a stale gain), kx > 0 half only. Whitened: mean power 1 in every shell over all frames, and 1 for every
+/// frame over the band; multiplied by the exposure weight q_t(k).
+struct Band {
+  static constexpr int lanes = 16;  ///< rows are padded to a multiple with zeros of shell `shells`
+
+  struct Row {
+    int ky = 0;              ///< signed index
+    int first_kx = 0;
+    int count = 0;           ///< multiple of `lanes`
+    std::size_t component = 0;  ///< of the first one in `shell`
+    std::size_t offset = 0;  ///< of frame 0 in re and im; frame t follows at offset + t · count
+  };
+
+  int frames = 0;
+  double step_x_per_A = 0, step_y_per_A = 0;
+  int shells = 0;
+  double shell_width_per_A = 0, first_shell_per_A = 0;
+  std::vector<Row> rows;
+  std::vector<std::uint16_t> shell;          ///< of each component; `shells` for padding
+  AlignedVector<float> re, im;
+  std::vector<double> shell_count;           ///< components in each shell
+  std::vector<std::vector<double>> q;        ///< [frame][shell] exposure weight
+  std::vector<std::vector<double>> power;    ///< [frame][shell] mean |F_t|², with the weight q² in it
+  std::vector<double> frame_scale;           ///< RMS of each frame before it was normalised, over the mean of all
+
+  [[nodiscard]] double shell_per_A(int s) const { return first_shell_per_A + (s + 0.5) * shell_width_per_A; }
+};
+
+/// Cuts the band out of binned frames.
+///
+/// @param frames  all of one size; read one by one
+/// @param exposure per frame of this list
+/// Frames lose their mean and a margin of 2 % falls off to zero, so that the frame's edges do not correlate.
+/// @throws Error(bad_input) when the band is empty at this pixel size
+[[nodiscard]] Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads);
+
+}  // namespace frazil::motion

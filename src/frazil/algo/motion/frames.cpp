@@ -1,0 +1,51 @@
+#include "frazil/algo/motion/frames.hpp"
+
+#include <algorithm>
+
+namespace frazil::motion {
+namespace {
+
+/// Node left of `position` and the fraction of the way to the next one, clamped to the grid.
+struct Place {
+  int index = 0;
+  double fraction = 0;
+};
+
+Place locate(const std::vector<double>& nodes, double position) {
+  if (nodes.size() < 2 || position <= nodes.front()) return {};
+  const auto last = static_cast<int>(nodes.size()) - 2;
+  const auto above = std::upper_bound(nodes.begin(), nodes.end(), position) - nodes.begin();
+  const int index = std::min(static_cast<int>(above) - 1, last);
+  const auto i = static_cast<std::size_t>(index);
+  return {index, std::min(1.0, (position - nodes[i]) / (nodes[i + 1] - nodes[i]))};
+}
+
+}  // namespace
+
+MotionField::MotionField(const std::vector<Shift>& track)
+    : x_px_{0.0}, y_px_{0.0}, shifts_(track), frames_(static_cast<int>(track.size())) {}
+
+MotionField::MotionField(std::vector<double> x_px, std::vector<double> y_px, std::vector<Shift> shifts)
+    : x_px_(std::move(x_px)), y_px_(std::move(y_px)), shifts_(std::move(shifts)) {
+  const auto nodes = x_px_.size() * y_px_.size();
+  expect(nodes > 0 && shifts_.size() % nodes == 0, "a motion field has one displacement for each node and frame");
+  expect(std::is_sorted(x_px_.begin(), x_px_.end()) && std::is_sorted(y_px_.begin(), y_px_.end()), "nodes of a motion field ascend");
+  frames_ = static_cast<int>(shifts_.size() / nodes);
+}
+
+Shift MotionField::node(int frame, int ix, int iy) const {
+  const auto row = static_cast<std::size_t>(frame) * y_px_.size() + static_cast<std::size_t>(iy);
+  return shifts_[row * x_px_.size() + static_cast<std::size_t>(ix)];
+}
+
+Shift MotionField::at(int frame, double x_px, double y_px) const {
+  expect(frame >= 0 && frame < frames_, "the motion field holds this frame");
+  const Place px = locate(x_px_, x_px), py = locate(y_px_, y_px);
+  const int next_x = px.fraction > 0 ? px.index + 1 : px.index, next_y = py.fraction > 0 ? py.index + 1 : py.index;
+  const auto mix = [](const Shift& a, const Shift& b, double f) { return Shift{a.x + f * (b.x - a.x), a.y + f * (b.y - a.y)}; };
+  const Shift low = mix(node(frame, px.index, py.index), node(frame, next_x, py.index), px.fraction);
+  const Shift high = mix(node(frame, px.index, next_y), node(frame, next_x, next_y), px.fraction);
+  return mix(low, high, py.fraction);
+}
+
+}  // namespace frazil::motion
