@@ -68,6 +68,8 @@ struct Motion {
   std::string motion_field, local_model, spectra;   ///< files; empty: none
   std::string star, plot;                           ///< RELION motion STAR, picture
   Dose dose{};                                      ///< total
+  int defects = 0;                                  ///< hot and dead pixels replaced
+  double fixed_pattern = 0;                         ///< RMS of a pattern the gain left, over the noise of one frame
 
   static constexpr auto fields() {
     using P = Motion;
@@ -79,7 +81,9 @@ struct Motion {
                       field(&P::local_amplitude, "local_amplitude", "RMS of local motion"), field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
                       field(&P::local_model, "local_model", "File with RELION's third-order model"), field(&P::spectra, "spectra", "File with power spectra of frame groups"),
                       field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
-                      field(&P::dose, "dose", "Exposure of the frames used"));
+                      field(&P::dose, "dose", "Exposure of the frames used"),
+                      field(&P::defects, "defects", "Hot and dead pixels replaced"),
+                      field(&P::fixed_pattern, "fixed_pattern", "RMS of a fixed pattern that the gain left, over the noise of one frame"));
   }
 };
 

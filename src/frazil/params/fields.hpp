@@ -66,12 +66,17 @@ struct Field {
   /// Values outside [a, b] are refused, with the range in the message.
   constexpr Field range(T a, T b) const {
     auto copy = *this;
-    if constexpr (is_quantity<T>::value) {
-      copy.low = a.value();
-      copy.high = b.value();
+    const auto number = [](const auto& bound) {
+      using B = std::remove_cvref_t<decltype(bound)>;
+      if constexpr (is_quantity<B>::value) return bound.value();
+      else return static_cast<double>(bound);
+    };
+    if constexpr (is_optional<T>::value) {
+      copy.low = number(*a);
+      copy.high = number(*b);
     } else {
-      copy.low = static_cast<double>(a);
-      copy.high = static_cast<double>(b);
+      copy.low = number(a);
+      copy.high = number(b);
     }
     return copy;
   }

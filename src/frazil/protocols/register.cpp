@@ -1,10 +1,12 @@
 #include "frazil/protocols/register.hpp"
 
+#include "frazil/protocols/align_movie.hpp"
 #include "frazil/protocols/assess_ctf.hpp"
 #include "frazil/protocols/classify_2d.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
 #include "frazil/protocols/extract.hpp"
 #include "frazil/protocols/filter_ctf.hpp"
+#include "frazil/protocols/filter_motion.hpp"
 #include "frazil/protocols/import.hpp"
 #include "frazil/protocols/pick.hpp"
 
@@ -17,6 +19,8 @@ const flow::Registry& registry() {
     r.add(flow::make_source<ImportMovies>());
     r.add(flow::make_source<ImportMicrographs>());
     r.add(flow::make_source<ImportParticles>());
+    r.add(flow::make_protocol<AlignMovie>());
+    r.add(flow::make_protocol<FilterMotion>());
     r.add(flow::make_protocol<EstimateCtf>());
     r.add(flow::make_protocol<AssessCtf>());
     r.add(flow::make_protocol<FilterCtf>());

@@ -1,0 +1,77 @@
+// Movie to micrographs: alignment of frames, plain and dose-weighted sum.
+#pragma once
+
+#include "frazil/algo/motion/align.hpp"
+#include "frazil/flow/protocol.hpp"
+
+namespace frazil::protocols {
+
+enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
+enum class GainUse { multiply, divide };
+
+struct AlignMovieParams {
+  std::string frames;
+  double binning = 1;
+  bool dose_weighting = true;
+  GainTurn gain_orientation = GainTurn::identity;
+  GainUse gain_use = GainUse::multiply;
+  bool find_defects = true;
+  Angstrom min_resolution = 100_A;
+  Angstrom max_resolution = 8_A;
+
+  static constexpr auto fields() {
+    using P = AlignMovieParams;
+    return std::tuple(field(&P::frames, "frames", "Frames to use, as first-last counted from 1 (2-15, 3-); empty: all"),
+                      field(&P::binning, "binning", "Fourier-crop the sums by this factor").range(1, 8),
+                      field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
+                      field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
+                      field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
+                      field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
+                      field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
+                      field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
+  }
+};
+
+/// First and last frame, counted from 1, both included.
+struct FrameRange {
+  int first = 1, last = 1;
+};
+/// "", "2-15", "3-" or "7". @throws Error(bad_input) when the text is no range or asks for frames the movie has not
+[[nodiscard]] FrameRange frame_range(const std::string& text, int frames);
+
+struct AlignedMovie {
+  Micrograph micrograph;
+  std::optional<Micrograph> weighted;
+  Motion motion;
+
+  static constexpr auto ports() {
+    using P = AlignedMovie;
+    return std::tuple(flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"), flow::port(&P::motion, "motion"));
+  }
+};
+
+struct AlignMovie {
+  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 1, .cites = "10.7554/eLife.06980",
+                                   .help = "Align the frames of a movie and sum them, plain and weighted by exposure.",
+                                   .thin = "whole frames only: motion that differs over the field is not followed yet"};
+  using Params = AlignMovieParams;
+  using Input = Movie;
+  using Output = AlignedMovie;
+  Params params;
+
+  [[nodiscard]] Output process(const Movie& movie, flow::Context& context) const;
+  [[nodiscard]] int memory_mib(const Movie& movie) const;
+};
+
+}  // namespace frazil::protocols
+
+namespace frazil {
+template <>
+struct EnumNames<protocols::GainTurn> {
+  static constexpr std::array names{"identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
+};
+template <>
+struct EnumNames<protocols::GainUse> {
+  static constexpr std::array names{"multiply", "divide"};
+};
+}  // namespace frazil
