@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "frazil/base/error.hpp"
+#include "frazil/io/foreign.hpp"
 #include "frazil/io/mrc.hpp"
 #include "frazil/io/tiff_index.hpp"
 
@@ -67,6 +68,7 @@ Completeness check_structure(const ByteSource& source) {
   if (looks_like_tiff(head)) return check_tiff(source);
   if (starts_with(head, "\x89PNG\r\n\x1a\n"sv)) return check_marker(source, "IEND\xae\x42\x60\x82"sv, "PNG");
   if (starts_with(head, "\xff\xd8\xff"sv)) return check_marker(source, "\xff\xd9"sv, "JPEG");
+  if (const auto foreign = foreign_format(head); !foreign.empty()) return broken(source, fmt::format("{} files are not read", foreign));
   if (head.size() < mrc_header_bytes) return growing(source, fmt::format("{} bytes are less than the header of an MRC file", source.size()));
   return check_mrc(source, head);
 }

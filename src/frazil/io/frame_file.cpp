@@ -1,32 +1,11 @@
 #include "frazil/io/frame_file.hpp"
 
-#include <array>
-#include <cstring>
-#include <string_view>
-
 #include "frazil/base/error.hpp"
+#include "frazil/io/foreign.hpp"
 #include "frazil/io/tiff_frame.hpp"
 
 namespace frazil::io {
 namespace {
-
-bool starts_with(std::span<const std::byte> head, std::string_view magic) {
-  return head.size() >= magic.size() && std::memcmp(head.data(), magic.data(), magic.size()) == 0;
-}
-
-/// Names a well-known format that is not read here; empty for the rest.
-std::string_view foreign_format(std::span<const std::byte> head) {
-  using namespace std::literals;
-  if (starts_with(head, "\0\0\0\x03\0"sv) && head.size() > 12) return "Gatan DM3";
-  if (starts_with(head, "\0\0\0\x04\0"sv) && head.size() > 16) return "Gatan DM4";
-  if (starts_with(head, "\x89HDF"sv)) return "HDF5";
-  if (starts_with(head, "\x89PNG"sv)) return "PNG";
-  if (starts_with(head, "\xff\xd8\xff"sv)) return "JPEG";
-  if (starts_with(head, "\x93NUMPY"sv)) return "NumPy";
-  if (starts_with(head, "\x1f\x8b"sv)) return "gzip";
-  if (starts_with(head, "BZh"sv)) return "bzip2";
-  return {};
-}
 
 std::variant<MrcHeader, TiffIndex> open_container(const ByteSource& source) {
   const auto head = source.head(mrc_header_bytes);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "frazil/base/error.hpp"
 #include "frazil/io/frame_file.hpp"
@@ -81,7 +82,11 @@ Image orient(const Image& image, GainOrientation orientation) {
 }
 
 Image read_gain(const std::filesystem::path& path, int nx, int ny, GainOrientation orientation, GainKind kind) {
-  const FrameFile file(path);
+  return read_gain(ByteSource::open(path), nx, ny, orientation, kind);
+}
+
+Image read_gain(ByteSource source, int nx, int ny, GainOrientation orientation, GainKind kind) {
+  const FrameFile file(std::move(source));
   if (file.info().nz != 1) throw Error(ErrorCode::bad_input, "{}: a gain reference has one image, the file has {}", file.name(), file.info().nz);
   Image gain;
   file.read(0, gain);

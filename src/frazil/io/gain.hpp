@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "frazil/image/image.hpp"
+#include "frazil/io/byte_source.hpp"
 
 namespace frazil::io {
 
@@ -35,5 +36,7 @@ enum class GainKind { multiply, divide };
 ///         else as read_info
 [[nodiscard]] Image read_gain(const std::filesystem::path& path, int nx, int ny,
                               GainOrientation orientation = GainOrientation::identity, GainKind kind = GainKind::multiply);
+[[nodiscard]] Image read_gain(ByteSource source, int nx, int ny, GainOrientation orientation = GainOrientation::identity,
+                              GainKind kind = GainKind::multiply);
 
 }  // namespace frazil::io
