@@ -28,8 +28,8 @@ ErrorCode error_code_from(std::string_view name) {
   return ErrorCode::bug;
 }
 
-void expect(bool condition, std::string_view what, std::source_location where) {
-  if (!condition) throw Error(ErrorCode::bug, "{}:{}: broken precondition: {}", where.file_name(), where.line(), what);
+void expect(bool condition, std::string_view what, const char* file, int line) {
+  if (!condition) throw Error(ErrorCode::bug, "{}:{}: broken precondition: {}", file, line, what);
 }
 
 }  // namespace frazil

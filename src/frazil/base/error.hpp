@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -44,7 +43,7 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-/// Throws Error(bug) naming the place when `condition` is false. Always on.
-void expect(bool condition, std::string_view what, std::source_location where = std::source_location::current());
+/// Throws Error(bug) naming the place of the call when `condition` is false. Always on.
+void expect(bool condition, std::string_view what, const char* file = __builtin_FILE(), int line = __builtin_LINE());  // clang 14 has no std::source_location
 
 }  // namespace frazil

@@ -125,7 +125,7 @@ std::uint64_t row_bytes(PixelType type, int nx) {
 }
 
 float half_to_float(std::uint16_t half) { return _cvtsh_ss(half); }
-std::uint16_t float_to_half(float value) { return static_cast<std::uint16_t>(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT)); }
+std::uint16_t float_to_half(float value) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(value), _MM_FROUND_TO_NEAREST_INT), 0)); }
 
 void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<float> out) {
   switch (type) {
