@@ -9,6 +9,7 @@
 #include "frazil/protocols/filter_motion.hpp"
 #include "frazil/protocols/import.hpp"
 #include "frazil/protocols/pick.hpp"
+#include "frazil/protocols/screen_particles.hpp"
 
 namespace frazil::protocols {
 
@@ -26,6 +27,7 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<FilterCtf>());
     r.add(flow::make_protocol<Pick>());
     r.add(flow::make_protocol<Extract>());
+    r.add(flow::make_protocol<ScreenParticles>());
     r.add(flow::make_protocol<Classify2d>());
     return r;
   }();

@@ -22,17 +22,45 @@ struct Detection {
   }
 };
 
-Detection detect(const Image& response, const Area& area, double distance_px, double noise_picks) {
-  const auto noise = noise_level(response, area, noise_picks);
-  Detection found{find_peaks(response, area, distance_px), noise.threshold};
+Detection detect(const Image& response, const Mask& where, double distance_px, double noise_picks) {
+  const auto noise = noise_level(response, where, noise_picks);
+  Detection found{find_peaks(response, where, distance_px), noise.threshold};
   for (auto& peak : found.peaks) peak.height = (peak.height - noise.mean) / noise.sigma;
   return found;
 }
 
-Area search_area(const WorkingImage& working, const PickParams& params, Angstrom pixel_size) {
+/// Where a centre may be: away from the edges, and not where gross features cover more than a quarter of the particle.
+Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angstrom pixel_size) {
   const double border_px = params.border.value() > 0 ? to_px(params.border, pixel_size) / working.scale_x : 0.5 * working.diameter_px;
   const int inset = working.margin + static_cast<int>(std::ceil(border_px));
-  return {inset, inset, 2 * working.margin + working.inner_nx - inset, 2 * working.margin + working.inner_ny - inset};
+  const int x1 = 2 * working.margin + working.inner_nx - inset, y1 = 2 * working.margin + working.inner_ny - inset;
+  const auto covered = masked_share(working.masked, 0.5 * working.diameter_px);
+  Mask allowed(working.image.nx(), working.image.ny(), false);
+  for (int y = inset; y < y1; ++y)
+    for (int x = inset; x < x1; ++x) allowed(x, y) = covered(x, y) < 0.25F ? 1 : 0;
+  return allowed;
+}
+
+/// Logarithm of the image's variance under each peak.
+std::vector<float> log_variances(const std::vector<Peak>& peaks, const LocalMoments& moments) {
+  std::vector<float> values;
+  for (const auto& p : peaks)
+    values.push_back(std::log(std::max(1e-12F, moments.variance(static_cast<int>(std::lround(p.x)), static_cast<int>(std::lround(p.y))))));
+  return values;
+}
+
+/// Drops peaks under which the image varies far more than under the first `count`: ice, aggregates, ends of edges.
+int drop_outliers(std::vector<Peak>& peaks, std::size_t count, const LocalMoments& moments) {
+  if (count < few) return 0;
+  const auto values = log_variances(peaks, moments);
+  const auto usual = robust_spread({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)});
+  const double limit = usual.median + std::max(5 * usual.lower, 0.7);  // up to twice the variance is still a particle
+  std::vector<Peak> kept;
+  for (std::size_t i = 0; i < peaks.size(); ++i)
+    if (values[i] <= limit) kept.push_back(peaks[i]);
+  const auto dropped = static_cast<int>(peaks.size() - kept.size());
+  peaks = std::move(kept);
+  return dropped;
 }
 
 /// How many of the first picks the first template is made from: those above the noise, but no more than the best
@@ -43,47 +71,32 @@ std::size_t seeds(const Detection& first) {
   return std::min(first.peaks.size(), above >= few ? std::min(above, quarter) : quarter);
 }
 
-/// Drops picks under which the image varies far more than under the others: edges of carbon, ice, aggregates.
-int drop_outliers(std::vector<Peak>& picks, const WorkingImage& working, const Spectrum& spectrum) {
-  const auto moments = local_moments(working, spectrum, 0.6 * working.diameter_px);
-  const auto log_variance = [&](const Peak& p) {
-    return std::log(std::max(1e-12F, moments.variance(static_cast<int>(std::lround(p.x)), static_cast<int>(std::lround(p.y)))));
-  };
-  if (picks.size() < few) return 0;
-  std::vector<float> values;
-  for (const auto& p : picks) values.push_back(static_cast<float>(log_variance(p)));
-  const auto spread = robust_spread(values);
-  const double limit = spread.median + std::max(5 * spread.lower, 0.7);  // half as strong again is still a particle
-  const auto before = picks.size();
-  std::erase_if(picks, [&](const Peak& p) { return log_variance(p) > limit; });
-  return static_cast<int>(before - picks.size());
-}
-
 }  // namespace
 
 PickResult pick(const Image& micrograph, const PickParams& params) {
   const auto working = working_image(micrograph, params.diameter, params.contrast == Contrast::dark);
   const auto spectrum = fft(working.image);
-  const auto area = search_area(working, params, micrograph.pixel_size);
-  if (area.empty()) throw Error(ErrorCode::bad_input, "a border of {:.0f} A leaves nothing of the micrograph", params.border.value());
+  const auto allowed = allowed_centres(working, params, micrograph.pixel_size);
   const double distance_px = params.min_distance.value() > 0 ? to_px(params.min_distance, micrograph.pixel_size) / working.scale_x : 0.6 * working.diameter_px;
 
   PickResult result;
   result.working_pixel = working.image.pixel_size;
-  auto found = detect(correlate(spectrum, blob_kernel(params.method, working.diameter_px)), area, distance_px, params.noise_picks);
+  auto found = detect(correlate(spectrum, blob_kernel(params.method, working.diameter_px)), allowed, distance_px, params.noise_picks);
+  const auto moments = local_moments(working, spectrum, 0.6 * working.diameter_px);
+  drop_outliers(found.peaks, seeds(found), moments);
   std::size_t count = seeds(found);
   for (int pass = 0; params.refine_template && pass < passes && count > 0; ++pass) {
     const auto radius = static_cast<int>(std::lround(template_radius * working.diameter_px));
     result.profile = radial_profile(working.image, std::span(found.peaks).first(count), radius);
     if (result.profile.empty()) break;
-    found = detect(normalised_correlation(working, spectrum, result.profile), area, distance_px, params.noise_picks);
+    found = detect(normalised_correlation(working, spectrum, result.profile), allowed, distance_px, params.noise_picks);
     count = std::min(found.peaks.size(), std::max(few, found.significant()));
   }
 
   result.candidates = static_cast<int>(found.peaks.size());
   result.threshold = found.threshold + params.threshold_shift;
   std::erase_if(found.peaks, [&](const Peak& p) { return !(p.height > result.threshold); });
-  result.outliers = drop_outliers(found.peaks, working, spectrum);
+  result.outliers = drop_outliers(found.peaks, found.peaks.size(), moments);
   if (params.max_count > 0 && found.peaks.size() > static_cast<std::size_t>(params.max_count)) found.peaks.resize(static_cast<std::size_t>(params.max_count));
   for (const auto& p : found.peaks) result.picks.push_back({working.to_x(p.x), working.to_y(p.y), p.height});
   return result;

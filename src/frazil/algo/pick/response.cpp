@@ -132,14 +132,15 @@ Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
   return out;
 }
 
-NoiseLevel noise_level(const Image& response, const Area& area, double maxima) {
+NoiseLevel noise_level(const Image& response, const Mask& where, double maxima) {
   std::vector<float> values, dx, dy;
-  for (int y = area.y0; y < area.y1; ++y)
-    for (int x = area.x0; x < area.x1; ++x) {
+  for (int y = 0; y + 1 < response.ny(); ++y)
+    for (int x = 0; x + 1 < response.nx(); ++x) {
+      if (where(x, y) == 0) continue;
       const float v = response(x, y);
       values.push_back(v);
-      if (x + 1 < area.x1) dx.push_back(response(x + 1, y) - v);
-      if (y + 1 < area.y1) dy.push_back(response(x, y + 1) - v);
+      if (where(x + 1, y) != 0) dx.push_back(response(x + 1, y) - v);
+      if (where(x, y + 1) != 0) dy.push_back(response(x, y + 1) - v);
     }
   const double pixels = static_cast<double>(values.size());
   const auto spread = robust_spread(std::move(values));
@@ -155,11 +156,11 @@ NoiseLevel noise_level(const Image& response, const Area& area, double maxima) {
   return {spread.median, spread.lower, high};
 }
 
-std::vector<Peak> find_peaks(const Image& response, const Area& area, double distance_px) {
+std::vector<Peak> find_peaks(const Image& response, const Mask& where, double distance_px) {
   std::vector<Peak> all, kept;
-  for (int y = std::max(1, area.y0); y < std::min(response.ny() - 1, area.y1); ++y)
-    for (int x = std::max(1, area.x0); x < std::min(response.nx() - 1, area.x1); ++x)
-      if (is_maximum(response, x, y))
+  for (int y = 1; y + 1 < response.ny(); ++y)
+    for (int x = 1; x + 1 < response.nx(); ++x)
+      if (where(x, y) != 0 && is_maximum(response, x, y))
         all.push_back({x + vertex(response(x - 1, y), response(x, y), response(x + 1, y)), y + vertex(response(x, y - 1), response(x, y), response(x, y + 1)), response(x, y)});
   std::stable_sort(all.begin(), all.end(), [](const Peak& a, const Peak& b) { return a.height > b.height; });
   // A grid of cells as wide as the distance: only neighbours' cells can hold a pick that is too near.

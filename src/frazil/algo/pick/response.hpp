@@ -27,18 +27,16 @@ using RadialKernel = std::function<double(double r_px)>;
 struct LocalMoments { Image mean, variance; };
 [[nodiscard]] LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, double radius_px);
 
-/// Rectangle of the padded image in which maxima are looked for.
-struct Area { int x0 = 0, y0 = 0, x1 = 0, y1 = 0; [[nodiscard]] bool empty() const { return x1 <= x0 || y1 <= y0; } };
-
 /// What the response would be without particles, and how high its maxima then reach.
 struct NoiseLevel { double mean = 0, sigma = 1, threshold = 0; };
-/// @param maxima  expected number of maxima above the threshold in the whole area when nothing is there
-[[nodiscard]] NoiseLevel noise_level(const Image& response, const Area& area, double maxima);
+/// @param where   pixels that count
+/// @param maxima  expected number of maxima above the threshold among them when nothing is there
+[[nodiscard]] NoiseLevel noise_level(const Image& response, const Mask& where, double maxima);
 
 /// A maximum of a response, in working pixels.
 struct Peak { double x = 0, y = 0, height = 0; };
 /// Local maxima in falling order, none nearer than `distance_px` to a higher one; centres by a parabola on each axis.
-[[nodiscard]] std::vector<Peak> find_peaks(const Image& response, const Area& area, double distance_px);
+[[nodiscard]] std::vector<Peak> find_peaks(const Image& response, const Mask& where, double distance_px);
 
 /// Median over the peaks of each one's rotational average, at 0, 1, … radius pixels; empty when no peak has room.
 [[nodiscard]] std::vector<double> radial_profile(const Image& image, std::span<const Peak> peaks, int radius_px);

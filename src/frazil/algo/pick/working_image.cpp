@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "frazil/image/ops.hpp"
 
@@ -11,6 +10,7 @@ namespace {
 
 constexpr double pixels_a_diameter = 32;
 constexpr double clip_sigmas = 8;
+constexpr int mask_passes = 6;
 
 int even(double n) { return std::max(2, 2 * static_cast<int>(std::lround(n / 2))); }
 
@@ -72,6 +72,16 @@ void remove_plane(Image& image) {
     for (int x = 0; x < image.nx(); ++x) image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
 }
 
+/// Unit variance over what is not masked.
+void scale_to_unit(WorkingImage& working, Angstrom diameter) {
+  std::vector<float> open;
+  for (std::size_t i = 0; i < working.image.size(); ++i)
+    if (working.masked.set[i] == 0) open.push_back(working.image.data()[i]);
+  const double sigma = statistics(open).stddev;
+  if (!(sigma > 0)) throw Error(ErrorCode::bad_input, "micrograph has no contrast at the scale of {:.0f} A", diameter.value());
+  for (float& v : working.image.pixels()) v = static_cast<float>(v / sigma);
+}
+
 }  // namespace
 
 RobustSpread robust_spread(std::vector<float> values) {
@@ -108,14 +118,20 @@ WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark
   const float sign = dark_particles ? -1.0F : 1.0F;
   for (int y = 0; y < out.image.ny(); ++y)
     for (int x = 0; x < out.image.nx(); ++x) out.image(x, y) = sign * flat(mirrored(x - out.margin, nx), mirrored(y - out.margin, ny));
-  auto spectrum = fft(out.image);
-  const double sigma = out.diameter_px * out.image.pixel_size.value();  // of the local mean, Å
-  filter(spectrum, [sigma](double k) { return 1 - std::exp(-2 * std::numbers::pi * std::numbers::pi * sigma * sigma * k * k); });
-  ifft_into(spectrum, out.image);
-  const auto s = statistics(out.image);
-  if (!(s.stddev > 0)) throw Error(ErrorCode::bad_input, "micrograph has no contrast at the scale of {:.0f} A", diameter.value());
-  const auto mean = static_cast<float>(s.mean), scale = static_cast<float>(1 / s.stddev);
-  for (float& v : out.image.pixels()) v = (v - mean) * scale;
+  const auto flattened = std::move(out.image);
+  out.masked = Mask(flattened.nx(), flattened.ny(), false);
+  // Each pass sees the surroundings of what the one before has masked: the local mean beside an edge is drawn to its far side.
+  bool grew = true;
+  for (int pass = 0; grew && pass < mask_passes; ++pass) {
+    const auto features = gross_features(subtract_local_mean(flattened, out.masked, out.diameter_px), out.diameter_px);
+    grew = false;
+    for (std::size_t i = 0; i < features.set.size(); ++i) {
+      grew = grew || features.set[i] > out.masked.set[i];
+      out.masked.set[i] |= features.set[i];
+    }
+  }
+  out.image = subtract_local_mean(flattened, out.masked, out.diameter_px);
+  scale_to_unit(out, diameter);
   return out;
 }
 
