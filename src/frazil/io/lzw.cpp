@@ -43,50 +43,53 @@ class BitReader {
   unsigned ready_ = 0;
 };
 
-/// A string of the table is a piece of what was decoded: the string before it and the byte after that.
+/// A string of the table is a piece of the output: the string before it and the byte after that. The 256 single bytes
+/// stand behind the output, so that one way of copying serves all.
 struct Entry {
   std::uint32_t start, size;
 };
 
-/// Copies forwards; pieces of 16 bytes may run past the end, into the slack.
+/// Copies forwards in pieces of 16 bytes, the last of which may run past the end.
 inline void copy_piece(std::byte* to, const std::byte* from, std::size_t size) {
-  const auto distance = static_cast<std::size_t>(to - from);
-  if (distance >= 16) {
-    for (std::size_t i = 0; i < size; i += 16) std::memcpy(to + i, from + i, 16);
-  } else {
-    for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
-  }
+  std::memcpy(to, from, 16);
+  for (std::size_t i = 16; i < size; i += 16) std::memcpy(to + i, from + i, 16);
 }
+
+unsigned width_for(unsigned next) { return next >= 2047 ? 12 : next >= 1023 ? 11 : next >= 511 ? 10 : 9; }
 
 }  // namespace
 
 LzwResult lzw_decode(std::span<const std::byte> in, std::byte* out, std::size_t wanted) {
   if (in.size() >= 2 && in[0] == std::byte{0} && (in[1] & std::byte{1}) != std::byte{0}) return {LzwStatus::old_style, 0};
+  constexpr std::size_t gap = 32;  // what the last copy may overrun
   Entry table[table_size];
+  for (unsigned i = 0; i < 256; ++i) {
+    out[wanted + gap + i] = static_cast<std::byte>(i);
+    table[i] = {static_cast<std::uint32_t>(wanted + gap + i), 1};
+  }
   BitReader bits(in);
-  unsigned next = first_free, width = 9;
+  unsigned next = first_free, width = 9, wider_at = 511;
   std::size_t done = 0, last_start = 0, last_size = 0;
   while (done < wanted) {
     bits.refill();
     if (bits.ready() < width) break;
     const unsigned code = bits.take(width);
     if (code == clear_code) {
-      next = first_free, width = 9, last_size = 0;
+      next = first_free, width = 9, wider_at = 511, last_size = 0;
       continue;
     }
     if (code == end_code) break;
+    unsigned fresh = table_size;
     if (last_size > 0 && next < table_size) {  // this code completes a string: the last one and the first byte of this one
-      table[next++] = {static_cast<std::uint32_t>(last_start), static_cast<std::uint32_t>(last_size + 1)};
-      width = next >= 2047 ? 12 : next >= 1023 ? 11 : next >= 511 ? 10 : 9;
+      fresh = next++;
+      table[fresh] = {static_cast<std::uint32_t>(last_start), static_cast<std::uint32_t>(last_size + 1)};
+      if (next >= wider_at) width = width_for(next), wider_at = width == 12 ? table_size + 1 : (1U << width) - 1;
     }
-    std::size_t size = 1;
-    if (code < clear_code) {
-      out[done] = static_cast<std::byte>(code);
-    } else {
-      if (code >= next) return {LzwStatus::bad_code, done};
-      size = std::min<std::size_t>(table[code].size, wanted - done);
-      copy_piece(out + done, out + table[code].start, size);
-    }
+    if (code >= next) return {LzwStatus::bad_code, done};
+    const auto entry = table[code];
+    const std::size_t size = std::min<std::size_t>(entry.size, wanted - done);
+    copy_piece(out + done, out + entry.start, size);
+    if (code == fresh && entry.size == size) out[done + size - 1] = out[done];  // completed by itself: its last byte is its first
     last_start = done, last_size = size;
     done += size;
   }

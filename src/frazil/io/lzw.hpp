@@ -6,8 +6,8 @@
 
 namespace frazil::io {
 
-/// Bytes that lzw_decode may write beyond the end of what it decodes.
-inline constexpr std::size_t lzw_slack = 32;
+/// Bytes behind the decoded ones that lzw_decode uses as its own.
+inline constexpr std::size_t lzw_slack = 320;
 
 enum class LzwStatus { ok, bad_code, old_style };
 struct LzwResult {

@@ -133,6 +133,34 @@ TEST(Tiff, OurLzwEqualsThatOfLibtiffOnEveryKindOfData) {
   }
 }
 
+TEST(Tiff, LzwWritersMayFillTheTableToItsLastCode) {
+  Rng rng(6);
+  std::vector<std::byte> stored;
+  std::uint64_t buffer = 0;
+  unsigned ready = 0;
+  const auto put = [&](unsigned code, unsigned width) {
+    buffer = buffer << width | code, ready += width;
+    for (; ready >= 8; ready -= 8) stored.push_back(static_cast<std::byte>(buffer >> (ready - 8)));
+  };
+  std::vector<std::byte> expected;
+  put(256, 9);
+  for (unsigned i = 0; i < 3839; ++i) {  // the first literal adds nothing, each further one a string of two bytes
+    const unsigned next = i == 0 ? 258 : 257 + i;
+    expected.push_back(static_cast<std::byte>(rng.below(256)));
+    put(std::to_integer<unsigned>(expected.back()), next >= 2047 ? 12 : next >= 1023 ? 11 : next >= 511 ? 10 : 9);
+  }
+  for (const unsigned code : {4095U, 258U, 4095U}) {
+    put(code, 12);
+    const auto first = expected[code - 258], second = expected[code - 257];
+    expected.push_back(first), expected.push_back(second);
+  }
+  put(0, 7);
+  std::vector<std::byte> decoded(expected.size() + lzw_slack);
+  EXPECT_EQ(lzw_decode(stored, decoded.data(), expected.size()).bytes, expected.size());
+  decoded.resize(expected.size());
+  EXPECT_EQ(decoded, expected);
+}
+
 TEST(Tiff, ManyDirectoriesCostLinearTime) {
   const TestFolder folder;
   constexpr std::uint32_t count = 70000;  // more than libtiff numbers
