@@ -46,7 +46,7 @@ TEST_F(CheckFiles, MotionErrorIgnoresAConstantOffset) {
 
 TEST_F(CheckFiles, CtfErrorsAreDefocusAndAstigmatismVector) {
   write_text(folder_ / "ctf.star", "data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnDefocusU #2\n_rlnDefocusV #3\n_rlnDefocusAngle #4\nsteps/a/mic_0001.mrc 10400 10100 80\n");
-  const auto found = check_ctf(two_areas(), folder_ / "ctf.star");
+  const auto found = check_ctf(two_areas(), {folder_ / "ctf.star"});
   EXPECT_NEAR(found["defocus_rms_A"].get<double>(), 100, 1e-6);
   EXPECT_NEAR(found["astigmatism_rms_A"].get<double>(), 600, 1e-6);  // turned by 90°: the vector points the other way
 }

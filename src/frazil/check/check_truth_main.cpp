@@ -16,12 +16,12 @@ using namespace frazil;
 namespace fs = std::filesystem;
 
 constexpr const char* usage =
-    "frazil-check-truth --truth DIR [--project DIR] [--motion GLOB] [--fields GLOB] [--ctf STAR] [--picks GLOB] [--classes STAR]\n"
+    "frazil-check-truth --truth DIR [--project DIR] [--motion GLOB] [--fields GLOB] [--ctf GLOB] [--picks GLOB] [--classes STAR]\n"
     "                   [--volume MRC] [--specimen N] [--symmetry c1] [--pick-radius 0.3] [--border 0.5] [--json] [-o FILE]\n\n"
     "  --truth      folder with truth.json, as `frazil simulate` wrote it\n"
     "  --project    looks for motion STAR files under steps/ and for CTF, picks and classes in star/*.star\n"
     "  --motion     RELION motion STAR files        --fields   displacement fields of align-movie (JSON)\n"
-    "  --ctf        STAR with rlnDefocusU           --picks    STAR files with rlnCoordinateX\n"
+    "  --ctf        STAR files with rlnDefocusU     --picks    STAR files with rlnCoordinateX\n"
     "  --classes    particles STAR with rlnClassNumber     --volume   map to compare with the specimen's density\n"
     "  --symmetry   point group of specimen 0 for the 2D angles (cN, dN, t, o)\n"
     "  --pick-radius, --border   in diameters\n";
@@ -95,7 +95,7 @@ void check_project(const check::Truth& truth, const Options& options, Json& resu
     for (const auto& table : star.tables) {
       const bool particles = table.has("rlnImageName"), named = table.has("rlnMicrographName");
       if (particles && table.has("rlnClassNumber")) results["classes:" + step] = check::check_classes(truth, path, options.text("symmetry", "c1"));
-      if (!particles && named && table.has("rlnDefocusU")) results["ctf:" + step] = check::check_ctf(truth, path);
+      if (!particles && named && table.has("rlnDefocusU")) results["ctf:" + step] = check::check_ctf(truth, {path});
       if (table.has("rlnCoordinateX") && named) results["picks:" + step] = check::check_picks(truth, {path}, {options.number("pick-radius", 0.3), options.number("border", 0.5)});
     }
   }
@@ -107,7 +107,7 @@ Json run(const Options& options) {
   if (!options.text("project").empty()) check_project(truth, options, results);
   if (const auto p = options.text("motion"); !p.empty()) results["motion"] = check::check_motion(truth, expand(p));
   if (const auto p = options.text("fields"); !p.empty()) results["fields"] = check::check_fields(truth, expand(p));
-  if (const auto p = options.text("ctf"); !p.empty()) results["ctf"] = check::check_ctf(truth, p);
+  if (const auto p = options.text("ctf"); !p.empty()) results["ctf"] = check::check_ctf(truth, expand(p));
   if (const auto p = options.text("picks"); !p.empty()) results["picks"] = check::check_picks(truth, expand(p), {options.number("pick-radius", 0.3), options.number("border", 0.5)});
   if (const auto p = options.text("classes"); !p.empty()) results["classes"] = check::check_classes(truth, p, options.text("symmetry", "c1"));
   if (const auto p = options.text("volume"); !p.empty()) results["volume"] = check::check_volume(truth, p, static_cast<int>(options.number("specimen", 0)));

@@ -12,8 +12,9 @@ namespace frazil::check {
 /// The same for whole displacement fields (JSON files of align-movie), over all nodes, with one mean offset a node removed.
 [[nodiscard]] Json check_fields(const Truth& truth, const std::vector<std::filesystem::path>& files);
 
-/// RMS errors of mean defocus and of the astigmatism vector (U − V) (cos 2α, sin 2α) from a STAR file with rlnDefocusU/V/Angle.
-[[nodiscard]] Json check_ctf(const Truth& truth, const std::filesystem::path& star);
+/// RMS errors of mean defocus and of the astigmatism vector (U − V) (cos 2α, sin 2α) from STAR files with rlnDefocusU/V/Angle; the first row of
+/// each micrograph counts.
+[[nodiscard]] Json check_ctf(const Truth& truth, const std::vector<std::filesystem::path>& files);
 
 struct PickOptions {
   double radius = 0.3;    ///< a pick is right within this many diameters of a particle

@@ -126,22 +126,24 @@ Json check_fields(const Truth& truth, const std::vector<std::filesystem::path>& 
   return {{"movies", movies}, {"rms_px", std::sqrt(ratio(sum, static_cast<double>(samples)))}, {"worst_movie_rms_px", worst}};
 }
 
-Json check_ctf(const Truth& truth, const std::filesystem::path& path) {
-  const auto star = io::read_star(path);
-  const auto& table = star.table_with("rlnDefocusU");
+Json check_ctf(const Truth& truth, const std::vector<std::filesystem::path>& files) {
   double bias = 0, defocus = 0, astigmatism = 0, worst = 0;
   std::size_t count = 0;
   std::string worst_name;
   std::set<const TrueArea*> seen;
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    const auto* area = truth.find_area(std::string(table.text(row, "rlnMicrographName")));
-    if (area == nullptr || !seen.insert(area).second) continue;
-    const double u = table.number(row, "rlnDefocusU"), v = table.number(row, "rlnDefocusV"), angle = 2 * std::numbers::pi / 180 * table.number(row, "rlnDefocusAngle");
-    const double error = (u + v - area->defocus_u_A - area->defocus_v_A) / 2, true_angle = 2 * std::numbers::pi / 180 * area->astigmatism_angle_deg;
-    const double true_size = area->defocus_u_A - area->defocus_v_A;
-    bias += error, defocus += error * error, ++count;
-    astigmatism += std::pow((u - v) * std::cos(angle) - true_size * std::cos(true_angle), 2) + std::pow((u - v) * std::sin(angle) - true_size * std::sin(true_angle), 2);
-    if (std::abs(error) > worst) worst = std::abs(error), worst_name = area->name;
+  for (const auto& path : files) {
+    const auto star = io::read_star(path);
+    const auto& table = star.table_with("rlnDefocusU");
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      const auto* area = truth.find_area(std::string(table.text(row, "rlnMicrographName")));
+      if (area == nullptr || !seen.insert(area).second) continue;
+      const double u = table.number(row, "rlnDefocusU"), v = table.number(row, "rlnDefocusV"), angle = 2 * std::numbers::pi / 180 * table.number(row, "rlnDefocusAngle");
+      const double error = (u + v - area->defocus_u_A - area->defocus_v_A) / 2, true_angle = 2 * std::numbers::pi / 180 * area->astigmatism_angle_deg;
+      const double true_size = area->defocus_u_A - area->defocus_v_A;
+      bias += error, defocus += error * error, ++count;
+      astigmatism += std::pow((u - v) * std::cos(angle) - true_size * std::cos(true_angle), 2) + std::pow((u - v) * std::sin(angle) - true_size * std::sin(true_angle), 2);
+      if (std::abs(error) > worst) worst = std::abs(error), worst_name = area->name;
+    }
   }
   const auto n = static_cast<double>(count);
   return {{"micrographs", count}, {"defocus_rms_A", std::sqrt(ratio(defocus, n))}, {"defocus_bias_A", ratio(bias, n)}, {"astigmatism_rms_A", std::sqrt(ratio(astigmatism, n))},

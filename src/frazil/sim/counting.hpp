@@ -1,6 +1,7 @@
 // Fast exact Poisson numbers for images whose mean varies from pixel to pixel; internal to the simulator.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -20,7 +21,7 @@ class PoissonTables {
     if (mean <= 0) return 0;
     const std::uint64_t bits = rng();
     const auto cell = static_cast<std::size_t>(mean * cells_per_unit);
-    int n = from_table(cell, static_cast<std::uint32_t>(bits >> 32));
+    int n = from_table(cell, std::min(static_cast<std::uint32_t>(bits >> 32), 0xfffffffeU));  // below the last entry of every table
     const double rest = mean - static_cast<double>(cell) / cells_per_unit;
     const double u = static_cast<double>(bits & 0xffffffffU) * 0x1.0p-32;
     if (u < rest) n += remainder(rest, u);

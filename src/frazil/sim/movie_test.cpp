@@ -19,12 +19,14 @@ Scene small_scene() {
   return scene;
 }
 
-/// Mean of the image values times exp(−2πi k·x) over a window that falls to 0 at the edges.
-std::complex<double> component(const Image& image, double kx, double ky) {
+/// Sum of the image values times exp(−2πi k·x) over a window that falls to 0 at the edges and is moved by (dx, dy).
+std::complex<double> component(const Image& image, double kx, double ky, double dx, double dy) {
   std::complex<double> sum;
   for (int y = 0; y < image.ny(); ++y)
     for (int x = 0; x < image.nx(); ++x) {
-      const double window = std::pow(std::sin(std::numbers::pi * (x + 0.5) / image.nx()) * std::sin(std::numbers::pi * (y + 0.5) / image.ny()), 2);
+      const double u = (x + 0.5 - dx) / image.nx(), v = (y + 0.5 - dy) / image.ny();
+      if (u < 0.1 || u > 0.9 || v < 0.1 || v > 0.9) continue;
+      const double window = std::pow(std::sin(std::numbers::pi * (u - 0.1) / 0.8) * std::sin(std::numbers::pi * (v - 0.1) / 0.8), 2);
       sum += window * image(x, y) * std::polar(1.0, -2 * std::numbers::pi * (kx * x / image.nx() + ky * y / image.ny()));
     }
   return sum;
@@ -101,14 +103,14 @@ TEST(Movie, FramesShowTheTrueShift) {
   for (int ky = -14; ky <= 14; ky += 2)
     for (int kx = 1; kx <= 15; kx += 2) {
       if (kx * kx + ky * ky < 64) continue;
-      const auto a = component(first, kx, ky), b = component(last, kx, ky);
+      const auto a = component(first, kx, ky, 0, 0), b = component(last, kx, ky, -shift[0], -shift[1]);
       const auto model = std::polar(1.0, 2 * std::numbers::pi * (kx * shift[0] + ky * shift[1]) / 256);
       const double w = std::abs(a) * std::abs(b), rest = std::arg(b * std::conj(a) * std::conj(model)) * 256 / (2 * std::numbers::pi);
       xx += w * kx * kx, xy += w * kx * ky, yy += w * ky * ky, rx += w * rest * kx, ry += w * rest * ky;
     }
   const double determinant = xx * yy - xy * xy;
-  EXPECT_NEAR((rx * yy - ry * xy) / determinant, 0, 0.08);  // the window itself moves against the content: a few hundredths of a pixel
-  EXPECT_NEAR((ry * xx - rx * xy) / determinant, 0, 0.08);
+  EXPECT_NEAR((rx * yy - ry * xy) / determinant, 0, 0.01);
+  EXPECT_NEAR((ry * xx - rx * xy) / determinant, 0, 0.01);
 }
 
 TEST(Movie, IsTheSameForAnyNumberOfThreads) {
@@ -182,6 +184,30 @@ TEST(Micrograph, ThonRingsLieWhereTheCtfSays) {
       if (s < 0.1) at_zeros += power, ++zeros;
     }
   EXPECT_GT(at_maxima / maxima, 2 * at_zeros / zeros);
+}
+
+TEST(Micrograph, EnvelopeHasTheSlopeOfItsBFactor) {
+  // Ice only, shot noise taken off: the power with B over that without is exp(−B k²/2).
+  Scene scene;
+  scene.nx = scene.ny = 512;
+  scene.particles = 0;
+  scene.ice_noise = 6;
+  scene.astigmatism = 0_A;
+  const auto power = [&](double b_A2, double low_k, double high_k) {
+    scene.b_factor = Angstrom2(b_A2);
+    const auto image = micrograph(scene, {made_up(1)}, 4).image;
+    const auto spectrum = fft(image);
+    const double shot = scene.electrons_per_frame() * scene.frames * 512 * 512;
+    double sum = 0;
+    for (int y = 0; y < 512; ++y)
+      for (int x = 1; x < 256; ++x)
+        if (const double k = std::hypot(x, spectrum.ky(y)) / (512 * 1.5); k >= low_k && k < high_k) sum += std::norm(spectrum(x, y)) - shot;
+    return sum;
+  };
+  for (const double k : {0.06, 0.09, 0.12}) {
+    const double ratio = power(150, k - 0.004, k + 0.004) / power(0, k - 0.004, k + 0.004);
+    EXPECT_NEAR(-std::log(ratio) * 2 / (k * k), 150, 20) << k;
+  }
 }
 
 TEST(Micrograph, HoldsParticlesWhereTruthSays) {
