@@ -209,6 +209,7 @@ std::vector<Json> json_lines(const std::string& kind, const Json& record) {
     Json line = {{"class", c + 1}, {"count", classes.counts[c]}};
     line["resolution_A"] = c < classes.resolution.size() ? Json(classes.resolution[c].value()) : Json();
     line["selected"] = c < classes.selected.size() ? Json(classes.selected[c] != 0) : Json();
+    if (c < classes.scores.size()) line["score"] = classes.scores[c];
     if (c < classes.reasons.size() && !classes.reasons[c].empty()) line["reason"] = classes.reasons[c];
     lines.push_back(std::move(line));
   }

@@ -207,6 +207,8 @@ struct Classes {
   std::vector<Angstrom> resolution;         ///< of each class
   std::vector<int> selected;                ///< 1: kept, 0: set aside, per class; empty before selection
   std::vector<std::string> reasons;         ///< why not kept, per class; empty before selection
+  std::vector<double> scores;               ///< 0 to 1, per class; empty before selection
+  bool phase_flipped = false;               ///< of the particles
 
   static constexpr auto fields() {
     using P = Classes;
@@ -214,7 +216,8 @@ struct Classes {
                       field(&P::state, "state", "State of the classification"), field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
                       field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"), field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
                       field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"), field(&P::resolution, "resolution", "Resolution of each class"),
-                      field(&P::selected, "selected", "Kept (1) or set aside (0)"), field(&P::reasons, "reasons", "Why a class is set aside"));
+                      field(&P::selected, "selected", "Kept (1) or set aside (0)"), field(&P::reasons, "reasons", "Why a class is set aside"),
+                      field(&P::scores, "scores", "How likely a class shows particles"), field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
   }
 };
 

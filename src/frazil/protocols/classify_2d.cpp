@@ -101,6 +101,7 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   out.box = files.set.box;
   out.pixel_size = files.set.pixel_size;
   out.diameter = state.geometry.diameter;
+  out.phase_flipped = files.set.phase_flipped;
   for (const auto& average : averages) {
     out.counts.push_back(average.count);
     out.resolution.push_back(average.resolution);

@@ -10,6 +10,7 @@
 #include "frazil/protocols/import.hpp"
 #include "frazil/protocols/pick.hpp"
 #include "frazil/protocols/screen_particles.hpp"
+#include "frazil/protocols/select_classes.hpp"
 
 namespace frazil::protocols {
 
@@ -29,6 +30,7 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<Extract>());
     r.add(flow::make_protocol<ScreenParticles>());
     r.add(flow::make_protocol<Classify2d>());
+    r.add(flow::make_protocol<SelectClasses>());
     return r;
   }();
   return all;

@@ -121,8 +121,7 @@ void assign(Assignment& out, const ClassMatch& match, const Prepared& particle, 
 class Run {
  public:
   Run(State& state, const ParticleSet& set, const Params& params, const Rng& rng, int threads, const Hooks& hooks)
-      : state_(state), set_(set), params_(params), rng_(rng), threads_(threads), hooks_(hooks), pool_(state.geometry, set),
-        transform_(make_transform(state.geometry.grid, state.geometry.grid.harmonics)) {}
+      : state_(state), set_(set), params_(params), rng_(rng), threads_(threads), hooks_(hooks), pool_(state.geometry, set) {}
 
   void first_batch(int classes);
   void next_batch(std::size_t known, int classes);
@@ -147,7 +146,6 @@ class Run {
   int threads_;
   const Hooks& hooks_;
   Pool pool_;
-  AngularTransform transform_;
   Eigen::VectorXf noise_sum_;
   double noise_count_ = 0;
 };
@@ -173,10 +171,12 @@ void Run::start_from_random_subsets(int classes) {
   const std::size_t each = std::clamp<std::size_t>(count / static_cast<std::size_t>(classes), 1, 40);
   for (int k = 0; k < classes; ++k) state_.sums.emplace_back(state_.geometry.grid);
   state_.references.log_prior.assign(static_cast<std::size_t>(classes), 0.f);
+  const auto& grid = state_.geometry.grid;
+  const Matcher matcher(grid, {}, state_.noise, 1, grid.rings, {{0, 0}}, 1, 1);
   parallel_for(threads_, static_cast<std::size_t>(classes), [&](std::size_t k) {
     for (std::size_t i = 0; i < each; ++i) {
       const ClassMatch here{static_cast<int>(k), 0, {{0, 0.f, 1.f}}};
-      accumulate(state_.geometry, transform_, state_.noise, *pool_.get(order[k * each + i]), {{0, 0}}, {here}, {1.f}, static_cast<int>(i % 2), state_.sums);
+      accumulate(grid, matcher, *pool_.get(order[k * each + i]), {here}, {1.f}, static_cast<int>(i % 2), state_.sums);
     }
   });
   update_references(state_, false, threads_);
@@ -186,8 +186,9 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
   const auto& geometry = state_.geometry;
   const double pixel = geometry.work_pixel().value(), range = geometry.shift_range.value() / pixel;
   const double fine = std::max(0.5, 0.22 * geometry.resolution_of(plan.rings - 1).value() / pixel);
-  const Matcher whole(geometry.grid, state_.references, state_.noise, plan.rings, disc_offsets(range, std::max(fine, range / 3.01)), range, plan.heat);
-  const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, disc_offsets(2 * fine, fine), range, plan.heat);
+  const int sum_rings = std::min(geometry.grid.rings, plan.rings + 6);
+  const Matcher whole(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, disc_offsets(range, std::max(fine, range / 3.01)), range, plan.heat);
+  const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, disc_offsets(2 * fine, fine), range, plan.heat);
   const float margin = plan.crowding < never ? 1e6f : 12.f;
 
   std::vector<std::vector<ClassMatch>> matches(members.size());
@@ -213,13 +214,13 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
       const auto& last = state_.assignments[members[i]];
       particle->center_x_px = is_near[i] ? last.origin_x_px : 0;
       particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
-      const auto& offsets = (is_near[i] ? near : whole).offsets();
-      accumulate(geometry, transform_, state_.noise, *particle, offsets, matches[i], shares[i], static_cast<int>(members[i] % 2), partial[c]);
+      const auto& matcher = is_near[i] ? near : whole;
+      accumulate(geometry.grid, matcher, *particle, matches[i], shares[i], static_cast<int>(members[i] % 2), partial[c]);
       left[c] += particle->power;
       const auto best = static_cast<std::size_t>(std::max_element(shares[i].begin(), shares[i].end()) - shares[i].begin());
       const auto& model = state_.references.harmonics[static_cast<std::size_t>(matches[i][best].index)];
       left[c] -= particle->ctf2.cwiseProduct(ring_power(model));
-      assign(state_.assignments[members[i]], matches[i][best], *particle, offsets, shares[i][best]);
+      assign(state_.assignments[members[i]], matches[i][best], *particle, matcher.offsets(), shares[i][best]);
     }
   });
   for (std::size_t c = 0; c < chunks; ++c) {
@@ -331,7 +332,7 @@ void Run::next_batch(std::size_t known, int classes) {
 
 }  // namespace
 
-int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<std::size_t>(particles / 100, 8, 50)); }
+int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<std::size_t>(particles / 100, std::clamp<std::size_t>(particles / 20, 1, 8), 50)); }
 
 State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params, const Rng& rng,
                int threads, const Hooks& hooks) {

@@ -117,7 +117,7 @@ TEST(Matcher, AgreesWithThePlainLikelihood) {
   const Eigen::VectorXf noise = Eigen::VectorXf::LinSpaced(grid.rings, 3000, 1000);
   const std::vector<Offset> offsets{{0, 0}, {1.5, -0.5}, {-2, 1}};
   const double sigma = 3;
-  const Matcher matcher(grid, references, noise, grid.rings, offsets, sigma, 1);
+  const Matcher matcher(grid, references, noise, grid.rings, grid.rings, offsets, sigma, 1);
   auto particle = prepare(geometry, (*data.images)[5], data.set.ctf[5], data.set.optics[5], false);
   particle.center_x_px = 0.7f;
   for (const auto& match : matcher.match(particle, 1e6f)) {

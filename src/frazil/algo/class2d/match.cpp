@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 #include "frazil/image/fft.hpp"
 
@@ -23,9 +24,11 @@ void fill_phases(const PolarGrid& grid, int rings, const std::vector<Offset>& of
     for (Eigen::Index t = 0; t < count; ++t) {
       const auto& offset = offsets[static_cast<std::size_t>(t)];
       const double turn = -2 * pi * (c * offset.x_px + s * offset.y_px) / grid.box;
-      for (int j = 0; j < rings; ++j) {
-        re(t + count * j, m) = static_cast<float>(std::cos(turn * grid.radius(j)));
-        im(t + count * j, m) = static_cast<float>(std::sin(turn * grid.radius(j)));
+      const std::complex<double> step = std::polar(1.0, turn * grid.step);  // rings are evenly spaced
+      std::complex<double> phase = std::polar(1.0, turn * grid.radius(0));
+      for (int j = 0; j < rings; ++j, phase *= step) {
+        re(t + count * j, m) = static_cast<float>(phase.real());
+        im(t + count * j, m) = static_cast<float>(phase.imag());
       }
     }
   }
@@ -45,16 +48,17 @@ PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings
 
 }  // namespace
 
-Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
+Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings, int sum_rings,
                  std::vector<Offset> offsets, double sigma_px, double heat)
-    : grid_(grid), rings_(rings), classes_(references.count()), harmonics_(grid.harmonics_within(rings)),
+    : grid_(grid), rings_(rings), sum_rings_(sum_rings), classes_(references.count()), harmonics_(grid.harmonics_within(rings)),
       angles_(good_size(std::max(24, 2 * harmonics_))), offsets_(std::move(offsets)), sigma_px_(sigma_px),
       heat_(static_cast<float>(heat)), log_prior_(references.log_prior) {
-  expect(rings > 0 && rings <= grid.rings && noise.size() == grid.rings, "the matcher's rings lie on the grid");
-  weight_.resize(rings);
-  for (int j = 0; j < rings; ++j) weight_(j) = static_cast<float>(grid.area(j)) / noise(j);
+  expect(rings > 0 && rings <= sum_rings && sum_rings <= grid.rings && noise.size() == grid.rings, "the matcher's rings lie on the grid");
+  weight_.resize(sum_rings);
+  for (int j = 0; j < sum_rings; ++j) weight_(j) = static_cast<float>(grid.area(j)) / noise(j);
   transform_ = make_transform(grid, harmonics_);
-  fill_phases(grid, rings, offsets_, phase_re_, phase_im_);
+  sum_transform_ = make_transform(grid, grid.harmonics_within(sum_rings));
+  fill_phases(grid, sum_rings, offsets_, phase_re_, phase_im_);
   power_.resize(rings, classes_);
   for (int k = 0; k < classes_; ++k)
     power_.col(k) = ring_power(references.harmonics[static_cast<std::size_t>(k)].leftCols(2 * harmonics_)).head(rings);
@@ -104,7 +108,7 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
   // conj(x)·a turned by θ: Re Σ c_q e^{−iqθ}; the columns hold Re c and Im c.
   Matrix scores = products * turn_;
 
-  const Eigen::VectorXf norm = 0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_);
+  const Eigen::VectorXf norm = 0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_.head(rings_));
   const Eigen::VectorXf row_best = scores.rowwise().maxCoeff();
   std::vector<ClassMatch> matches(static_cast<std::size_t>(classes_));
   float best_evidence = -1e30f;
@@ -140,9 +144,14 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
   std::stable_sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
   for (auto& match : matches) {
     auto& poses = match.poses;
-    const auto heavier = [](const Pose& a, const Pose& b) { return a.weight > b.weight; };
-    std::stable_sort(poses.begin(), poses.end(), heavier);
-    if (poses.size() > most_poses) poses.resize(most_poses);
+    const auto heavier = [](const Pose& a, const Pose& b) {
+      return std::tuple(-a.weight, a.offset, a.angle_rad) < std::tuple(-b.weight, b.offset, b.angle_rad);
+    };
+    if (poses.size() > most_poses) {
+      std::nth_element(poses.begin(), poses.begin() + most_poses, poses.end(), heavier);
+      poses.resize(most_poses);
+    }
+    std::sort(poses.begin(), poses.end(), heavier);
     double sum = 0;
     for (const auto& pose : poses) sum += pose.weight;
     for (auto& pose : poses) pose.weight = static_cast<float>(pose.weight / sum);
@@ -150,10 +159,20 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
   return matches;
 }
 
-Harmonics moved_harmonics(const PolarGrid& grid, const AngularTransform& transform, const Prepared& particle,
-                          double shift_x_px, double shift_y_px) {
-  const auto samples = moved(grid, particle.samples, grid.rings, shift_x_px, shift_y_px);
-  return to_harmonics(transform, samples.re, samples.im);
+PolarSamples Matcher::centred(const Prepared& particle) const {
+  return moved(grid_, particle.samples, sum_rings_, particle.center_x_px, particle.center_y_px);
+}
+
+Harmonics Matcher::moved_harmonics(const PolarSamples& centred, int offset) const {
+  const auto count = static_cast<Eigen::Index>(offsets_.size());
+  Matrix re(sum_rings_, grid_.half_angles), im(sum_rings_, grid_.half_angles);
+  for (int m = 0; m < grid_.half_angles; ++m)
+    for (int j = 0; j < sum_rings_; ++j) {
+      const float pr = phase_re_(offset + count * j, m), pi_ = phase_im_(offset + count * j, m), w = weight_(j);
+      re(j, m) = w * (centred.re(j, m) * pr - centred.im(j, m) * pi_);
+      im(j, m) = w * (centred.re(j, m) * pi_ + centred.im(j, m) * pr);
+    }
+  return to_harmonics(sum_transform_, re, im);
 }
 
 }  // namespace frazil::class2d

@@ -45,36 +45,41 @@ struct ClassMatch {
 class Matcher {
  public:
   /// @param noise     variance of a complex Fourier component on each ring (grid.rings values)
-  /// @param rings     only the innermost `rings` take part
+  /// @param rings     only the innermost `rings` take part in the comparison
+  /// @param sum_rings so many are summed into averages: a few more, which tell how far the averages can be trusted
   /// @param offsets   shifts to try, around each particle's own centre
   /// @param sigma_px  width of the Gaussian prior on the whole shift
   /// @param heat      the log-likelihood is divided by this: above 1 early in an annealed run
   Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
-          std::vector<Offset> offsets, double sigma_px, double heat);
+          int sum_rings, std::vector<Offset> offsets, double sigma_px, double heat);
 
   /// Matches of all classes whose evidence lies within `margin` of the best, strongest first.
   [[nodiscard]] std::vector<ClassMatch> match(const Prepared& particle, float margin = 12) const;
   [[nodiscard]] const std::vector<Offset>& offsets() const { return offsets_; }
   [[nodiscard]] int angles() const { return angles_; }
+  /// The summed rings.
+  [[nodiscard]] int sum_rings() const { return sum_rings_; }
+  /// area / noise of each summed ring.
+  [[nodiscard]] const Eigen::VectorXf& weight() const { return weight_; }
+  /// Samples of the summed rings, moved to the particle's own centre.
+  [[nodiscard]] PolarSamples centred(const Prepared& particle) const;
+  /// Weighted harmonics of such samples, moved on by an offset: what adds up to an average.
+  [[nodiscard]] Harmonics moved_harmonics(const PolarSamples& centred, int offset) const;
 
  private:
   const PolarGrid& grid_;
-  int rings_, classes_, harmonics_, angles_;
+  int rings_, sum_rings_, classes_, harmonics_, angles_;
   std::vector<Offset> offsets_;
   double sigma_px_;
   float heat_;
   std::vector<float> log_prior_;
-  Eigen::VectorXf weight_;              ///< area / noise of each ring
-  AngularTransform transform_;
-  Matrix phase_re_, phase_im_;          ///< (offsets · rings) × half_angles
+  Eigen::VectorXf weight_;              ///< area / noise of each summed ring
+  AngularTransform transform_, sum_transform_;
+  Matrix phase_re_, phase_im_;          ///< (offsets · sum_rings) × half_angles
   std::vector<Matrix> direct_, crossed_;  ///< of each harmonic: rings × 2·classes, [Re A, Im A] and [Im A, −Re A]
   Matrix turn_;                         ///< 2·harmonics × angles
   Matrix power_;                        ///< rings × classes
 };
-
-/// Harmonics of the particle moved by an origin shift, all rings, not weighted.
-[[nodiscard]] Harmonics moved_harmonics(const PolarGrid& grid, const AngularTransform& transform, const Prepared& particle,
-                                        double shift_x_px, double shift_y_px);
 
 /// Plain evaluation of the log-likelihood ratio of one class, turn and shift against pure noise, sample by sample on
 /// the rings: what Matcher is checked against.

@@ -134,48 +134,43 @@ std::vector<int> State::counts() const {
   return out;
 }
 
-void accumulate(const Geometry& geometry, const AngularTransform& transform, const Eigen::VectorXf& noise,
-                const Prepared& particle, const std::vector<Offset>& offsets, const std::vector<ClassMatch>& matches,
+void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle, const std::vector<ClassMatch>& matches,
                 const std::vector<float>& class_weights, int half, std::vector<ClassSums>& sums) {
-  const auto& grid = geometry.grid;
   const auto h = static_cast<std::size_t>(half);
-  Eigen::VectorXf scale(grid.rings);
-  for (int j = 0; j < grid.rings; ++j) scale(j) = static_cast<float>(grid.area(j)) / noise(j);
+  const int rings = matcher.sum_rings(), harmonics = grid.harmonics_within(rings);
   std::vector<std::size_t> strong;
   for (std::size_t i = 0; i < matches.size(); ++i)
     if (class_weights[i] > 1e-3f) strong.push_back(i);
   for (const auto i : strong) {
     auto& sum = sums[static_cast<std::size_t>(matches[i].index)];
-    sum.weight[h] += class_weights[i] * scale.cwiseProduct(particle.ctf2);
+    sum.weight[h].head(rings) += class_weights[i] * matcher.weight().cwiseProduct(particle.ctf2.head(rings));
     sum.mass[h] += class_weights[i];
   }
-  for (std::size_t t = 0; t < offsets.size(); ++t) {
+  const PolarSamples centred = matcher.centred(particle);
+  for (int t = 0; t < static_cast<int>(matcher.offsets().size()); ++t) {
     Harmonics moved;
     for (const auto i : strong) {
-      Eigen::VectorXf turn = Eigen::VectorXf::Zero(2 * grid.harmonics);  // Σ w e^{iqθ}
+      Eigen::VectorXf turn = Eigen::VectorXf::Zero(2 * harmonics);  // Σ w e^{iqθ}
       float share = 0;
       for (const auto& pose : matches[i].poses) {
-        if (pose.offset != static_cast<int>(t)) continue;
+        if (pose.offset != t) continue;
         const float w = pose.weight * class_weights[i];
         share += w;
         const std::complex<float> step = std::polar(1.f, pose.angle_rad);
         std::complex<float> e = w;
-        for (int q = 0; q < grid.harmonics; ++q, e *= step) {
+        for (int q = 0; q < harmonics; ++q, e *= step) {
           turn(2 * q) += e.real();
           turn(2 * q + 1) += e.imag();
         }
       }
-      if (share < 1e-4f) continue;
-      if (moved.size() == 0) {
-        moved = moved_harmonics(grid, transform, particle, particle.center_x_px + offsets[t].x_px, particle.center_y_px + offsets[t].y_px);
-        for (Eigen::Index c = 0; c < moved.cols(); ++c) moved.col(c) = moved.col(c).cwiseProduct(scale);
-      }
+      if (share < 1e-3f) continue;
+      if (moved.size() == 0) moved = matcher.moved_harmonics(centred, t);
       auto& signal = sums[static_cast<std::size_t>(matches[i].index)].signal[h];
-      for (int q = 0; q < grid.harmonics; ++q) {
-        const int rest = grid.rings - grid.first_ring[static_cast<std::size_t>(q)];
+      for (int q = 0; q < harmonics; ++q) {
+        const int first = grid.first_ring[static_cast<std::size_t>(q)], rest = rings - first;
         const auto re = moved.col(2 * q).tail(rest), im = moved.col(2 * q + 1).tail(rest);
-        signal.col(2 * q).tail(rest) += turn(2 * q) * re - turn(2 * q + 1) * im;
-        signal.col(2 * q + 1).tail(rest) += turn(2 * q) * im + turn(2 * q + 1) * re;
+        signal.col(2 * q).segment(first, rest) += turn(2 * q) * re - turn(2 * q + 1) * im;
+        signal.col(2 * q + 1).segment(first, rest) += turn(2 * q) * im + turn(2 * q + 1) * re;
       }
     }
   }

@@ -72,8 +72,7 @@ struct State {
 };
 
 /// Adds one particle with its posterior: `class_weights[i]` belongs to `matches[i]`.
-void accumulate(const Geometry& geometry, const AngularTransform& transform, const Eigen::VectorXf& noise,
-                const Prepared& particle, const std::vector<Offset>& offsets, const std::vector<ClassMatch>& matches,
+void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle, const std::vector<ClassMatch>& matches,
                 const std::vector<float>& class_weights, int half, std::vector<ClassSums>& sums);
 
 /// New references from the sums: Wiener filter with the signal power found by comparing the half sums
