@@ -74,7 +74,7 @@ TEST(Interop, RelionReadsOurImagesInEveryMode) {
     const auto image = counts(64, 48, 3, 1);
     write_image(path, image, mode);
     const auto told = shell("relion_image_handler --stats --i " + path);
-    if (told.output.find("ode 12") != std::string::npos || (mode == MrcMode::f16 && told.code != 0)) continue;  // 3.1 knows no half floats
+    if (mode == MrcMode::f16 && told.output.find("RELION 3.1 does not support half-precision") != std::string::npos) continue;
     const auto truth = statistics(image.view());
     EXPECT_EQ(told.code, 0) << told.output;
     EXPECT_NE(told.output.find("(x,y,z,n)= 64 x 48 x 1 x 1"), std::string::npos) << told.output;

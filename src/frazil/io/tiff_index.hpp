@@ -27,6 +27,7 @@ struct TiffDirectory {
   std::size_t first_strip = 0, strip_count = 0;  ///< in TiffScan::strips
   double pixels_per_unit = 0;        ///< XResolution
   unsigned resolution_unit = 2;      ///< 2 inch, 3 centimetre
+  std::string description;           ///< first 256 characters of ImageDescription
 };
 
 /// How a walk ended.

@@ -16,7 +16,7 @@ struct Stop {
 };
 
 enum Tag : unsigned {
-  subfile_type = 254, image_width = 256, image_length = 257, bits_per_sample = 258, compression_tag = 259, fill_order_tag = 266, strip_offsets = 273,
+  subfile_type = 254, image_width = 256, image_length = 257, bits_per_sample = 258, compression_tag = 259, fill_order_tag = 266, description_tag = 270, strip_offsets = 273,
   samples_per_pixel = 277, rows_per_strip_tag = 278, strip_byte_counts = 279, x_resolution = 282, planar_configuration = 284, resolution_unit_tag = 296,
   predictor_tag = 317, tile_width = 322, tile_offsets = 324, sample_format_tag = 339
 };
@@ -143,6 +143,13 @@ class Walker {
     return integers(one)[0];
   }
 
+  std::string text(const Entry& e) const {
+    if (e.type != 2) return {};
+    std::string value(static_cast<std::size_t>(std::min<std::uint64_t>(e.count, 256)), '\0');
+    source_.read(e.place, std::as_writable_bytes(std::span(value)));
+    return value;
+  }
+
   double rational(const Entry& e) const {
     if (e.type != 5 || e.count != 1) return 0;
     std::byte raw[8];
@@ -166,6 +173,7 @@ class Walker {
         case samples_per_pixel: d.samples = value(); break;
         case rows_per_strip_tag: d.rows_per_strip = first_integer(e); break;
         case planar_configuration: d.planar = value(); break;
+        case description_tag: d.description = text(e); break;
         case x_resolution: d.pixels_per_unit = rational(e); break;
         case resolution_unit_tag: d.resolution_unit = value(); break;
         case predictor_tag: d.predictor = value(); break;

@@ -2,6 +2,7 @@
 #include <tiffio.h>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/io/lzw.hpp"
 #include "frazil/io/movie_file.hpp"
@@ -180,6 +181,38 @@ TEST(Tiff, ManyDirectoriesCostLinearTime) {
   const MovieReader reader(folder / "many.tif");
   EXPECT_EQ(reader.info().nz, 70000);
   EXPECT_EQ(reader.read_frame(69999)(1, 1), static_cast<float>((69999 >> 8) & 255));
+}
+
+TEST(Tiff, AStackOfImageJBehindOneDirectoryIsNotTakenForOneFrame) {
+  const TestFolder folder;
+  TIFF* tiff = TIFFOpen((folder / "j.tif").c_str(), "w");
+  ASSERT_NE(tiff, nullptr);
+  TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, 4);
+  TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, 4);
+  TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, 8);
+  TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
+  TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, 4);
+  TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, "ImageJ=1.53t\nimages=40\nslices=40\n");
+  std::uint8_t pixels[16] = {};
+  ASSERT_EQ(TIFFWriteEncodedStrip(tiff, 0, pixels, 16), 16);
+  TIFFClose(tiff);
+  EXPECT_ERROR((void)read_info(folder / "j.tif"), unsupported, "ImageJ put 40 images");
+}
+
+TEST(Tiff, FramesMayBeReadByManyThreadsAtOnce) {
+  const TestFolder folder;
+  Rng rng(9);
+  std::vector<Image> frames;
+  TiffStackWriter writer(folder / "m.tif", 200, 150, {.rows_per_strip = 16});
+  for (int i = 0; i < 12; ++i) {
+    frames.push_back(frame(200, 150, PixelType::u8, rng));
+    writer.append(frames.back());
+  }
+  writer.close();
+  const MovieReader reader(folder / "m.tif");
+  std::vector<Image> read(12);
+  parallel_for(4, 12, [&](std::size_t i) { reader.read_frame(static_cast<int>(i), read[i], 2); });
+  for (std::size_t i = 0; i < 12; ++i) EXPECT_TRUE(equal(read[i], frames[i]));
 }
 
 TEST(Tiff, WhatIsNotReadIsNamed) {
