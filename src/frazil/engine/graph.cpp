@@ -379,11 +379,13 @@ void Graph::cut(int index, bool remainder) {
   const auto& planned = step(index);
   auto members = std::exchange(s.pending, {});
   s.weight = 0;
-  if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned && members.size() > 1) {  // the latest version alone
-    const auto latest = *std::max_element(members.begin(), members.end(), ByOrder{&subjects_});
+  if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned && !members.empty()) {  // the latest version alone
+    const ByOrder before{&subjects_};
+    const auto latest = *std::max_element(members.begin(), members.end(), before);
+    const bool is_newer = s.latest < 0 || before(s.latest, latest);
     for (const int member : members)
-      if (member != latest) resolve_absent(index, member, Cell::absent);
-    members = {latest};
+      if (member != latest || !is_newer) resolve_absent(index, member, Cell::absent);
+    members = is_newer ? std::vector{latest} : std::vector<int>{};
   }
   if (members.empty() && !(remainder && planned.trigger.mode == Trigger::Mode::first)) return;
   std::vector<std::string> ids;
@@ -412,6 +414,9 @@ void Graph::drop_rest(int index) {
 void Graph::consume(int index, int number, std::vector<int> members) {
   work_.push_back({Work::Kind::close, index, 0});
   if (members.empty()) return;
+  auto& latest = state(index).latest;
+  for (const int member : members)
+    if (latest < 0 || ByOrder{&subjects_}(latest, member)) latest = member;
   if (!is_fold(index)) {
     for (const int member : members) start(index, member);
     return;

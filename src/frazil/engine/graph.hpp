@@ -154,6 +154,7 @@ class Graph {
     std::deque<Committed> committed;
     std::unordered_map<std::string, std::size_t> committed_in;  ///< subject id → number of its committed list
     int next_batch = 0;
+    int latest = -1;                        ///< last subject in order that a list has held
     std::optional<std::string> horizon;     ///< of a source
     // Folds:
     std::deque<Batch> queue;
