@@ -1,6 +1,8 @@
 #include "frazil/cli/command.hpp"
 #include "frazil/cli/demo.hpp"
 #include "frazil/cli/info.hpp"
+#include "frazil/cli/project.hpp"
+#include "frazil/cli/run.hpp"
 #include "frazil/cli/simulate.hpp"
 #include "frazil/cli/templates.hpp"
 
@@ -8,11 +10,23 @@ namespace frazil::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list = {
+      {"run", "run a workflow on a project while its input arrives", run_command},
+      {"status", "how far a project has come", status_command},
+      {"why", "why an item is where it is", why_command},
+      {"restore", "take items back that were set aside, try failed ones again", restore_command},
+      {"set-aside", "set items aside by hand", set_aside_command},
+      {"pause", "start no more tasks", pause_command},
+      {"resume", "go on after a pause", resume_command},
+      {"close", "tell a project that no more files will come", close_command},
+      {"stop", "end the engine of a project in order", stop_command},
+      {"report", "write the report of a project", report_command},
+      {"workflow", "check or show a workflow", workflow_command},
       {"protocols", "list the protocols, or describe one", protocols_command},
       {"template", "list and show workflow templates", template_command},
       {"simulate", "movies, micrographs or particles with known truth; replay of a session", simulate_command},
       {"demo", "simulated microscope and the full workflow, end to end", demo_command},
       {"self-test", "what works on this machine", self_test_command},
+      {"worker", "started by executors, not by people", worker_command},
       {"version", "program, compiler, CPU target, libraries", version_command},
   };
   return list;

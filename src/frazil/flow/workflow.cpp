@@ -374,7 +374,7 @@ class Planner {
       else merge_roots(step.roots, roots);
     }
     for (std::size_t i = 0; i < step.where.size(); ++i)
-      if (disjoint(step.roots, plan_.steps[static_cast<std::size_t>(step.where[i].step)].out_roots))
+      if (!step.roots.empty() && disjoint(step.roots, plan_.steps[static_cast<std::size_t>(step.where[i].step)].out_roots))
         problems_.push_back({fmt::format("{}.where[{}]", place, i), "this set has no subject in common with the inputs of the step"});
     const auto shape = step.protocol->shape;
     step.out_roots = shape == Shape::source || shape == Shape::fold ? std::vector<int>{self} : step.roots;

@@ -20,7 +20,7 @@ struct ImportMoviesParams {
 
   static constexpr auto fields() {
     using P = ImportMoviesParams;
-    return std::tuple(field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required(), field(&P::gain, "gain", "Gain reference"),
+    return std::tuple(field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required().runtime(), field(&P::gain, "gain", "Gain reference"),
                       field(&P::defects, "defects", "Defect list or map"),
                       field(&P::pixel_size, "pixel_size", "Pixel of the movies at the specimen; 0: as the files say").range(0_A, 100_A),
                       field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
@@ -56,7 +56,7 @@ struct ImportMicrographsParams {
 
   static constexpr auto fields() {
     using P = ImportMicrographsParams;
-    return std::tuple(field(&P::micrographs, "micrographs", "Folder, glob pattern or file with the images").required(),
+    return std::tuple(field(&P::micrographs, "micrographs", "Folder, glob pattern or file with the images").required().runtime(),
                       field(&P::pixel_size, "pixel_size", "Pixel at the specimen; 0: as the files say").range(0_A, 100_A),
                       field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
                       field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
@@ -83,7 +83,7 @@ struct ImportParticlesParams {
 
   static constexpr auto fields() {
     using P = ImportParticlesParams;
-    return std::tuple(field(&P::particles, "particles", "STAR file, folder or glob pattern of STAR files with particle images").required(),
+    return std::tuple(field(&P::particles, "particles", "STAR file, folder or glob pattern of STAR files with particle images").required().runtime(),
                       field(&P::diameter, "diameter", "Particle diameter; 0: unknown").range(0_A, 5000_A),
                       field(&P::expected, "expected", "The stream closes after so many STAR files; 0: no such limit").range(0, 100000000).runtime());
   }

@@ -1,0 +1,102 @@
+#include "frazil/cli/run.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "frazil/base/files.hpp"
+#include "frazil/cli/options.hpp"
+#include "frazil/cli/status_line.hpp"
+#include "frazil/cli/templates.hpp"
+#include "frazil/cli/version.hpp"
+#include "frazil/engine/engine.hpp"
+#include "frazil/exec/worker.hpp"
+#include "frazil/protocols/register.hpp"
+#include "frazil/protocols/set_star.hpp"
+#include "frazil/report/report.hpp"
+
+namespace frazil::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<FieldInfo> run_options() {
+  return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
+          option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
+          option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
+          option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+}
+
+/// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
+Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& settings) {
+  std::vector<flow::Problem> problems;
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& setting : settings) {
+    const auto equals = setting.find('=');
+    if (equals == std::string::npos) problems.push_back({"--set " + setting, "must be key=value"});
+    else pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+  }
+  auto values = flow::parse_values(workflow, pairs, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  for (const auto& parameter : workflow.parameters)
+    if (parameter.type == "path" && values.contains(parameter.name) && values[parameter.name].is_string())
+      values[parameter.name] = fs::absolute(values[parameter.name].get<std::string>()).lexically_normal().string();
+  return values;
+}
+
+void prepare(const Parsed& parsed, const fs::path& project) {
+  if (parsed.positional.empty() && !fs::exists(project / "workflow.json"))
+    throw Error(ErrorCode::bad_input, "{}: is no project yet; name a template or a workflow file", project.string());
+  const auto text = parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
+  std::vector<flow::Problem> problems;
+  const auto workflow = flow::parse_workflow(text, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
+  engine::prepare_project(project, workflow, values_of(workflow, settings), protocols::registry());
+}
+
+}  // namespace
+
+int run_command(Arguments arguments) {
+  const auto options = run_options();
+  const auto parsed = parse(arguments, options, {"set"});
+  if (parsed.has("help")) {
+    std::cout << "frazil run [TEMPLATE] --project DIR [--set key=value]…\n" << help_text(options, true);
+    return ok;
+  }
+  if (!parsed.has("project") || parsed.positional.size() > 1) throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
+  const fs::path project = fs::absolute(parsed.text("project")).lexically_normal();
+  prepare(parsed, project);
+
+  const auto page = project / "report" / "report.html";
+  report::Writer writer(project, version());
+  StatusPrinter printer(STDERR_FILENO);
+  engine::Options settings;
+  settings.project = project;
+  settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
+  settings.threads = parsed.values.value("threads", 0);
+  settings.memory_mib = parsed.values.value("memory", 0);
+  settings.until_closed = parsed.values.value("until_closed", false);
+  settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
+  settings.on_progress = [&](const Json& snapshot, bool) {
+    make_folders(page.parent_path());
+    writer.write(snapshot, page);
+  };
+  if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
+  engine::Engine engine(std::move(settings), protocols::registry());
+  const auto end = engine.run();
+  std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
+  switch (end) {
+    case engine::End::finished: return ok;
+    case engine::End::some_failed: return some_failed;
+    default: return interrupted;
+  }
+}
+
+int worker_command(Arguments arguments) {
+  return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), protocols::registry());
+}
+
+}  // namespace frazil::cli
