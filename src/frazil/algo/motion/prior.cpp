@@ -1,8 +1,9 @@
 #include "frazil/algo/motion/prior.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace frazil::motion {
 namespace {
@@ -14,6 +15,40 @@ double log_evidence(const Information& information, const Eigen::MatrixXd& covar
   const Eigen::PartialPivLU<Eigen::MatrixXd> lu(Eigen::MatrixXd::Identity(n, n) + information.h * covariance);
   const double log_det = lu.matrixLU().diagonal().array().abs().log().sum();
   return 0.5 * information.b.dot(covariance * lu.solve(information.b)) - 0.5 * log_det;
+}
+
+/// What specimens usually do, as wide log-normal priors: few particles tell little of a movie's smoothness.
+double log_usual(const Smoothness& s) {
+  const auto energy = [](double value, double usual, double spread) { return -0.5 * std::pow(std::log(value / usual) / spread, 2); };
+  return energy(s.acceleration_A, 0.05, 1.5) + energy(s.step_A, 0.1, 1) + energy(s.burst + 1, 4, 1);
+}
+
+/// Coordinate search upwards, by ever smaller factors.
+template <class Score>
+std::pair<Smoothness, double> climb(Smoothness best, const Score& score) {
+  double best_score = score(best);
+  const auto try_one = [&](double acceleration, double step, double burst) {
+    const Smoothness candidate{std::clamp(best.acceleration_A * acceleration, 1e-4, 10.0), std::clamp(best.step_A * step, 1e-4, 10.0),
+                               std::clamp((best.burst + 1) * burst - 1, 0.0, 100.0)};
+    const double s = score(candidate);
+    if (s <= best_score) return false;
+    best_score = s;
+    best = candidate;
+    return true;
+  };
+  for (const double factor : {4.0, 2.0, 1.4})
+    for (int round = 0; round < 4; ++round) {
+      bool moved = false;
+      for (const double f : {factor, 1 / factor}) {
+        moved |= try_one(f, 1, 1);
+        moved |= try_one(1, f, 1);
+        moved |= try_one(1, 1, f);
+        moved |= try_one(f, 1, 1 / f);  // the ridges run along these
+        moved |= try_one(f, 1 / f, 1);
+      }
+      if (!moved) break;
+    }
+  return {best, best_score};
 }
 
 }  // namespace
@@ -47,41 +82,21 @@ Posterior posterior(const Information& information, const Eigen::MatrixXd& covar
   return result;
 }
 
-Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames, const Smoothness& start) {
+Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames) {
   const auto frames = static_cast<int>(x.b.size());
   const auto score = [&](const Smoothness& s) {
     const auto covariance = prior_covariance(frames, s, decay_frames);
-    return log_evidence(x, covariance) + log_evidence(y, covariance);
+    return log_evidence(x, covariance) + log_evidence(y, covariance) + log_usual(s);
   };
-  Smoothness best = start;
-  double best_score = score(best);
-  const auto try_one = [&](const Smoothness& candidate) {
-    const double s = score(candidate);
-    if (s <= best_score) return false;
-    best_score = s;
-    best = candidate;
-    return true;
-  };
-  for (const double factor : {4.0, 2.0, 1.4})
-    for (int round = 0; round < 4; ++round) {
-      bool moved = false;
-      for (const double f : {factor, 1 / factor}) {
-        Smoothness s = best;
-        s.acceleration_A = std::clamp(s.acceleration_A * f, 1e-4, 10.0);
-        moved |= try_one(s);
-        s = best;
-        s.step_A = std::clamp(s.step_A * f, 1e-4, 10.0);
-        moved |= try_one(s);
-        s = best;
-        s.burst = std::clamp((s.burst + 1) * f - 1, 0.0, 100.0);
-        moved |= try_one(s);
-        s = best;  // both at once, against each other: the ridge runs there
-        s.acceleration_A = std::clamp(s.acceleration_A * f, 1e-4, 10.0);
-        s.burst = std::clamp((s.burst + 1) / f - 1, 0.0, 100.0);
-        moved |= try_one(s);
-      }
-      if (!moved) break;
-    }
+  Smoothness best;
+  double best_score = -std::numeric_limits<double>::infinity();
+  // Smooth drift and random steps explain much of each other, so the evidence has a hill for either.
+  for (const Smoothness& start : {Smoothness{0.1, 0.01, 5}, Smoothness{0.01, 0.15, 5}, Smoothness{0.05, 0.1, 2}}) {
+    const auto [climbed, height] = climb(start, score);
+    if (height <= best_score) continue;
+    best_score = height;
+    best = climbed;
+  }
   return best;
 }
 

@@ -33,7 +33,7 @@ struct Posterior {
 [[nodiscard]] Posterior posterior(const Information& information, const Eigen::MatrixXd& covariance);
 
 /// The smoothness with the largest evidence for both components together (MacKay 1992, doi:10.1162/neco.1992.4.3.415), by
-/// coordinate search on a logarithmic grid from `start`.
-[[nodiscard]] Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames, const Smoothness& start);
+/// coordinate search on a logarithmic grid from several starts.
+[[nodiscard]] Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames);
 
 }  // namespace frazil::motion

@@ -233,7 +233,7 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
     const auto inform = [](const Eigen::MatrixXd& h, const std::vector<double>& s, const std::vector<double>& gradient) {
       return Information{h, h * as_eigen(s) + as_eigen(gradient)};
     };
-    result.smoothness = learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), fit.decay_frames(), result.smoothness);
+    result.smoothness = learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), fit.decay_frames());
     const Eigen::MatrixXd prior = prior_covariance(band.frames, result.smoothness, fit.decay_frames());
     const PriorEnergy energy(prior);
     for (int step = 0; step < steps_a_round; ++step) {
