@@ -49,10 +49,17 @@ struct Entry {
   std::uint32_t start, size;
 };
 
+/// 16 bytes by way of a register: the two places may overlap.
+inline void copy_16(std::byte* to, const std::byte* from) {
+  std::byte piece[16];
+  std::memcpy(piece, from, 16);
+  std::memcpy(to, piece, 16);
+}
+
 /// Copies forwards in pieces of 16 bytes, the last of which may run past the end.
 inline void copy_piece(std::byte* to, const std::byte* from, std::size_t size) {
-  std::memcpy(to, from, 16);
-  for (std::size_t i = 16; i < size; i += 16) std::memcpy(to + i, from + i, 16);
+  copy_16(to, from);
+  for (std::size_t i = 16; i < size; i += 16) copy_16(to + i, from + i);
 }
 
 unsigned width_for(unsigned next) { return next >= 2047 ? 12 : next >= 1023 ? 11 : next >= 511 ? 10 : 9; }

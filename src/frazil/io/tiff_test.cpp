@@ -134,6 +134,22 @@ TEST(Tiff, OurLzwEqualsThatOfLibtiffOnEveryKindOfData) {
   }
 }
 
+/// Found by fuzzing: a code that completes itself copies from where it writes.
+TEST(Tiff, LzwRunsOfOneValueOverlapWithThemselves) {
+  const unsigned codes[] = {256, 7, 258, 259, 260, 261, 257};  // 1 + 2 + 3 + 4 + 5 bytes
+  std::vector<std::byte> stored;
+  std::uint64_t buffer = 0;
+  unsigned ready = 0;
+  for (const unsigned code : codes) {
+    buffer = buffer << 9U | code, ready += 9;
+    for (; ready >= 8; ready -= 8) stored.push_back(static_cast<std::byte>(buffer >> (ready - 8)));
+  }
+  stored.push_back(static_cast<std::byte>(buffer << (8 - ready)));
+  std::vector<std::byte> decoded(100 + lzw_slack);
+  EXPECT_EQ(lzw_decode(stored, decoded.data(), 100).bytes, 15U);
+  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(decoded[i], std::byte{7});
+}
+
 TEST(Tiff, LzwWritersMayFillTheTableToItsLastCode) {
   Rng rng(6);
   std::vector<std::byte> stored;
