@@ -1,5 +1,7 @@
 #include "frazil/protocols/pick.hpp"
 
+#include <cmath>
+
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
@@ -7,13 +9,16 @@
 namespace frazil::protocols {
 namespace {
 
+/// To a thousandth: digits beyond mean nothing.
+double rounded(double value) { return std::round(1000 * value) / 1000; }
+
 void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick>& picks, const std::string& micrograph) {
   io::StarTable table("", {"rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnMicrographName"});
   for (const auto& p : picks) {
     const auto row = table.add_row();
-    table.set(row, 0, p.x);
-    table.set(row, 1, p.y);
-    table.set(row, 2, p.score);
+    table.set(row, 0, rounded(p.x));
+    table.set(row, 1, rounded(p.y));
+    table.set(row, 2, rounded(p.score));
     table.set(row, 3, std::string_view(micrograph));
   }
   io::StarFile file;

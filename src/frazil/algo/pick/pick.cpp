@@ -41,23 +41,30 @@ Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angs
   return allowed;
 }
 
-/// Logarithm of the image's variance under each peak.
-std::vector<float> log_variances(const std::vector<Peak>& peaks, const LocalMoments& moments) {
-  std::vector<float> values;
-  for (const auto& p : peaks)
-    values.push_back(std::log(std::max(1e-12F, moments.variance(static_cast<int>(std::lround(p.x)), static_cast<int>(std::lround(p.y))))));
-  return values;
+/// Flags for which a value lies more than `sigmas` (and at least `slack`) from the median of the first `count`.
+std::vector<char> far_off(const std::vector<float>& values, std::size_t count, double sigmas, double slack, bool both_sides) {
+  const auto usual = robust_spread({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)});
+  const double limit = std::max(sigmas * (both_sides ? usual.both : usual.lower), slack);
+  std::vector<char> flags;
+  for (const float v : values) flags.push_back((both_sides ? std::abs(v - usual.median) : v - usual.median) > limit ? 1 : 0);
+  return flags;
 }
 
-/// Drops peaks under which the image varies far more than under the first `count`: ice, aggregates, ends of edges.
+/// Drops peaks that stand out of the first `count` in what lies under them: a variance far larger (aggregates, ends of
+/// edges), or a mean far off (crystals of ice, which are evenly dark).
 int drop_outliers(std::vector<Peak>& peaks, std::size_t count, const LocalMoments& moments) {
   if (count < few) return 0;
-  const auto values = log_variances(peaks, moments);
-  const auto usual = robust_spread({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)});
-  const double limit = usual.median + std::max(5 * usual.lower, 0.7);  // up to twice the variance is still a particle
+  std::vector<float> means, log_variances;
+  for (const auto& p : peaks) {
+    const int x = static_cast<int>(std::lround(p.x)), y = static_cast<int>(std::lround(p.y));
+    means.push_back(moments.mean(x, y));
+    log_variances.push_back(std::log(std::max(1e-12F, moments.variance(x, y))));
+  }
+  const auto strong = far_off(log_variances, count, 5, 0.7, false);  // up to twice the variance is still a particle
+  const auto dark = far_off(means, count, 7, 0, true);
   std::vector<Peak> kept;
   for (std::size_t i = 0; i < peaks.size(); ++i)
-    if (values[i] <= limit) kept.push_back(peaks[i]);
+    if (strong[i] == 0 && dark[i] == 0) kept.push_back(peaks[i]);
   const auto dropped = static_cast<int>(peaks.size() - kept.size());
   peaks = std::move(kept);
   return dropped;
