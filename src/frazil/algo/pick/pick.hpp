@@ -19,7 +19,7 @@ struct PickParams {
   Angstrom diameter{};
   Method method = Method::log;
   bool refine_template = true;
-  double noise_picks = 1;
+  double noise_picks = 2;
   double threshold_shift = 0;
   Angstrom min_distance{};
   Angstrom border{};
