@@ -119,7 +119,7 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   out.fit_resolution = fit_resolution(out.profile, params.min_resolution);
   out.score = score(best.cost, none.cost);
   out.iceness = iceness(rings, waves, best);
-  out.b_factor = ring_decay(rings, best, out.fit_resolution);
+  out.b_factor = ring_decay(rings, best);
   return out;
 }
 

@@ -99,10 +99,15 @@ Profile equi_phase_profile(const Rings& rings, const Waves& waves, const Solutio
 
 Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution) {
   const auto& c = profile.correlation;
+  const std::size_t patience = std::max<std::size_t>(4, c.size() / 25);
+  const auto stays_below = [&](std::size_t from, double level) {
+    const std::size_t end = std::min(c.size(), from + patience);
+    return std::all_of(c.begin() + static_cast<std::ptrdiff_t>(from), c.begin() + static_cast<std::ptrdiff_t>(end), [level](double value) { return value < level; });
+  };
   int above_low = 0, above_high = 0;
   std::size_t last = c.size();
   for (std::size_t i = c.size() / 10; i < c.size(); ++i) {
-    if ((above_low > 3 && c[i] < 0.1) || (above_high > 3 && c[i] < 0.5)) {
+    if ((above_low > 3 && c[i] < 0.1 && stays_below(i, 0.5)) || (above_high > 3 && stays_below(i, 0.5))) {
       last = i;
       break;
     }
@@ -169,12 +174,11 @@ double iceness(const Rings& rings, const Waves& waves, const Solution& solution)
   return peak;
 }
 
-Angstrom2 ring_decay(const Rings& rings, const Solution& solution, Angstrom resolution) {
-  double high = 1 / resolution.value(), low = 1 / 10.0;
-  if (high < 1 / 7.0) low = rings.k_min;
+Angstrom2 ring_decay(const Rings& rings, const Solution& solution) {
+  const double low = rings.k_max > 1 / 7.0 ? 1 / 10.0 : rings.k_min;
   double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
   for (std::size_t b = 0; b < rings.bins(); ++b) {
-    if (rings.in_fit[b] == 0 || rings.k[b] < low || rings.k[b] > high) continue;
+    if (rings.in_fit[b] == 0 || rings.k[b] < low) continue;
     const double e = level_at(rings, solution, b).envelope;
     if (!(e > 0)) continue;
     const double w = rings.count[b] * e * e, x = rings.k[b] * rings.k[b], y = std::log(e * rings.baseline[b]);

@@ -11,7 +11,8 @@ namespace frazil::ctf {
 /// holds about one ring (Rohou & Grigorieff 2015, section 2.6).
 [[nodiscard]] Profile equi_phase_profile(const Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Finest resolution before the windowed correlation is lost, by the rule of Rohou & Grigorieff 2015.
+/// Finest resolution before the windowed correlation is lost: the thresholds of Rohou & Grigorieff 2015, and it must
+/// stay lost over 4 % of the band, so that one noisy window does not end it.
 [[nodiscard]] Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution);
 
 /// √(share of the variance over the background that the rings explain), 0 to 1; `alone` is the cost without rings.
@@ -25,7 +26,8 @@ namespace frazil::ctf {
 /// when the spectrum ends before 3.6 Å.
 [[nodiscard]] double iceness(const Rings& rings, const Waves& waves, const Solution& solution);
 
-/// −2 × slope of ln(ring power) against k², from 10 Å (or all, if shorter) to the fit resolution.
-[[nodiscard]] Angstrom2 ring_decay(const Rings& rings, const Solution& solution, Angstrom fit_resolution);
+/// −2 × slope of ln(ring power) against k² from 10 Å on (from the start, when the band ends before 7 Å), each shell
+/// weighted by the square of its ring power: what its logarithm is known to.
+[[nodiscard]] Angstrom2 ring_decay(const Rings& rings, const Solution& solution);
 
 }  // namespace frazil::ctf

@@ -1,6 +1,7 @@
 #include "frazil/algo/ctf/refine.hpp"
 
 #include <cmath>
+#include <numbers>
 
 namespace frazil::ctf {
 namespace {
@@ -19,6 +20,17 @@ struct Moments {
   }
 };
 
+/// Sine and cosine together: reduction to [−π/4, π/4] and Taylor polynomials, error below 4e-9 for |x| < 1e6.
+inline void sine_cosine(double x, double& sine, double& cosine) {
+  const double quarter = std::floor(x * (2 / std::numbers::pi) + 0.5);
+  const double t = x - quarter * (std::numbers::pi / 2), t2 = t * t;
+  const double s = t * (1 + t2 * (-1.0 / 6 + t2 * (1.0 / 120 + t2 * (-1.0 / 5040 + t2 / 362880))));
+  const double c = 1 + t2 * (-0.5 + t2 * (1.0 / 24 + t2 * (-1.0 / 720 + t2 * (1.0 / 40320 - t2 / 3628800))));
+  const auto q = static_cast<long>(quarter) & 3;
+  sine = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
+  cosine = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
+}
+
 std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
   std::vector<Moments> all(rings.bins());
   for (const auto& p : rings.pixels) {
@@ -26,7 +38,9 @@ std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape
     if (rings.in_fit[b] == 0) continue;
     const double u = double{p.u}, uc = double{p.c}, us = double{p.s}, y = double{p.y};
     const double two_chi = 2 * waves.chi(shape, u, uc, us);
-    const double q = -std::cos(two_chi), slope = 2 * std::sin(two_chi);
+    double sine = 0, cosine = 0;
+    sine_cosine(two_chi, sine, cosine);
+    const double q = -cosine, slope = 2 * sine;
     const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope};
     Moments& m = all[b];
     for (int i = 0; i < used_columns; ++i) {
