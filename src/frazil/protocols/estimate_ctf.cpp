@@ -1,7 +1,5 @@
 #include "frazil/protocols/estimate_ctf.hpp"
 
-#include <limits>
-
 #include "frazil/base/files.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
@@ -77,7 +75,6 @@ CtfFit EstimateCtf::process(const Micrograph& micrograph, flow::Context& context
   out.sigma_defocus = found.sigma_defocus;
   out.iceness = found.iceness;
   out.b_factor = found.b_factor;
-  out.tilt = Degrees(std::numeric_limits<double>::quiet_NaN());  // not estimated
   out.method = EnumNames<CtfMethod>::names[static_cast<std::size_t>(params.method)];
   out.power_spectrum = context.reference(stem + ".png");
   out.star = context.reference(stem + ".star");
