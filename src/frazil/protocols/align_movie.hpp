@@ -40,13 +40,13 @@ struct FrameRange {
 [[nodiscard]] FrameRange frame_range(const std::string& text, int frames);
 
 struct AlignedMovie {
+  Motion motion;  ///< first: its keys are those of the `--json` line
   Micrograph micrograph;
   std::optional<Micrograph> weighted;
-  Motion motion;
 
   static constexpr auto ports() {
     using P = AlignedMovie;
-    return std::tuple(flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"), flow::port(&P::motion, "motion"));
+    return std::tuple(flow::port(&P::motion, "motion"), flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"));
   }
 };
 
