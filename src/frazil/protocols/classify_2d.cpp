@@ -42,7 +42,7 @@ void add_assignments(io::StarTable& table, const class2d::State& state) {
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const auto& a = state.assignments[row];
     table.set(row, "rlnClassNumber", a.index + 1);
-    table.set(row, "rlnAnglePsi", static_cast<double>(a.psi_deg));
+    table.set(row, "rlnAnglePsi", -static_cast<double>(a.turn_deg));  // RELION turns from +y towards +x
     table.set(row, "rlnOriginXAngst", a.origin_x_px * pixel);
     table.set(row, "rlnOriginYAngst", a.origin_y_px * pixel);
     table.set(row, "rlnMaxValueProbDistribution", static_cast<double>(a.probability));

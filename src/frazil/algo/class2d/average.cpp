@@ -51,7 +51,7 @@ void add_particle(const ParticleSet& set, std::size_t index, const Assignment& a
   const CtfFunction function(set.ctf[index], set.optics[index]);
   // Turning a particle back turns its CTF back: the axis of astigmatism moves by −psi.
   Ctf turned = set.ctf[index];
-  turned.astigmatism_angle = turned.astigmatism_angle - Degrees(a.psi_deg);
+  turned.astigmatism_angle = turned.astigmatism_angle - Degrees(a.turn_deg);
   const CtfFunction turned_function(turned, set.optics[index]);
   Spectrum spectrum = fft(image.view(), set.pixel_size);
   std::size_t i = 0;
@@ -65,7 +65,7 @@ void add_particle(const ParticleSet& set, std::size_t index, const Assignment& a
       sums.weight[i] += g * g;
     }
   ifft_into(spectrum, image);
-  add_turned_back(image, a.psi_deg * std::numbers::pi / 180, a.origin_x_px * work_scale, a.origin_y_px * work_scale, sums.signal);
+  add_turned_back(image, a.turn_deg * std::numbers::pi / 180, a.origin_x_px * work_scale, a.origin_y_px * work_scale, sums.signal);
   ++sums.count;
 }
 

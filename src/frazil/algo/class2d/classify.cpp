@@ -111,7 +111,7 @@ void assign(Assignment& out, const ClassMatch& match, const Prepared& particle, 
     y += pose.weight * o.y_px;
   }
   out.index = match.index;
-  out.psi_deg = static_cast<float>(std::remainder((best.angle_rad + turn / sum) * 180 / std::numbers::pi, 360.0));
+  out.turn_deg = static_cast<float>(std::remainder((best.angle_rad + turn / sum) * 180 / std::numbers::pi, 360.0));
   out.origin_x_px = static_cast<float>(x / sum) + particle.center_x_px;
   out.origin_y_px = static_cast<float>(y / sum) + particle.center_y_px;
   out.evidence = match.log_evidence;
@@ -332,7 +332,7 @@ void Run::next_batch(std::size_t known, int classes) {
 
 }  // namespace
 
-int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<std::size_t>(particles / 100, std::clamp<std::size_t>(particles / 20, 1, 8), 50)); }
+int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<std::size_t>(particles / 60, std::clamp<std::size_t>(particles / 20, 1, 8), 50)); }
 
 State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params, const Rng& rng,
                int threads, const Hooks& hooks) {

@@ -42,7 +42,7 @@ TEST(Classify2d, RecoversTurnAndShiftUpToThatOfTheClass) {
   // centre is at −origin = −true origin + R(psi) d. Both are removed by least squares.
   double c = 0, s = 0;
   for (std::size_t i = 0; i < data.truth.size(); ++i) {
-    const double d = (state.assignments[i].psi_deg - data.truth[i].psi_deg) * std::numbers::pi / 180;
+    const double d = (state.assignments[i].turn_deg - data.truth[i].psi_deg) * std::numbers::pi / 180;
     c += std::cos(d);
     s += std::sin(d);
   }
@@ -52,8 +52,8 @@ TEST(Classify2d, RecoversTurnAndShiftUpToThatOfTheClass) {
   for (std::size_t i = 0; i < data.truth.size(); ++i) {
     const auto& a = state.assignments[i];
     const auto& t = data.truth[i];
-    angle2 += std::pow(std::remainder(a.psi_deg - t.psi_deg - mean * 180 / std::numbers::pi, 360.0), 2);
-    const double x = a.origin_x_px * pixel - t.origin_x_A, y = a.origin_y_px * pixel - t.origin_y_A, p = a.psi_deg * std::numbers::pi / 180;
+    angle2 += std::pow(std::remainder(a.turn_deg - t.psi_deg - mean * 180 / std::numbers::pi, 360.0), 2);
+    const double x = a.origin_x_px * pixel - t.origin_x_A, y = a.origin_y_px * pixel - t.origin_y_A, p = a.turn_deg * std::numbers::pi / 180;
     residual.push_back({std::cos(p) * x + std::sin(p) * y, -std::sin(p) * x + std::cos(p) * y});
     dx += residual.back()[0] / n;
     dy += residual.back()[1] / n;

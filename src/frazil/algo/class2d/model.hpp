@@ -50,7 +50,7 @@ struct ClassSums {
 /// Where a particle ended up.
 struct Assignment {
   int index = -1;               ///< class, −1: not yet seen
-  float psi_deg = 0;
+  float turn_deg = 0;           ///< the class average is turned by this from +x towards +y; RELION's psi is its negative
   float origin_x_px = 0, origin_y_px = 0;  ///< working pixels (conventions.md, "Orientations")
   float evidence = 0;           ///< log-likelihood ratio of its class to pure noise
   float probability = 0;        ///< of its class

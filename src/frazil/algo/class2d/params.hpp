@@ -21,7 +21,7 @@ struct Params {
   static constexpr auto fields() {
     using P = Params;
     return std::tuple(
-        field(&P::classes, "classes", "Number of classes; 0: one for 100 particles, at most 50").range(0, 500),
+        field(&P::classes, "classes", "Number of classes; 0: one for 60 particles, at most 50").range(0, 500),
         field(&P::diameter, "diameter", "Diameter of the circular mask; 0: the particles' own").range(0_A, 3000_A),
         field(&P::start_resolution, "start_resolution", "Resolution at which the search begins").range(5_A, 200_A),
         field(&P::resolution, "resolution", "Finest resolution used to compare particles and classes").range(2_A, 60_A),
