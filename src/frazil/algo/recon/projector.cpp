@@ -167,6 +167,11 @@ void BackProjector::add(const BackProjector& other) {
   }
 }
 
+void BackProjector::scale(float factor) {
+  for (auto& v : value_) v *= factor;
+  for (auto& w : weight_) w *= factor;
+}
+
 void BackProjector::clear() {
   std::fill(value_.begin(), value_.end(), Complex{});
   std::fill(weight_.begin(), weight_.end(), 0.0F);

@@ -64,6 +64,8 @@ class BackProjector {
   /// origin at the image centre and the particle's origin already shifted there.
   void insert(const Plane& plane, std::size_t count, const Matrix3& a, const std::complex<float>* value, const float* weight);
   void add(const BackProjector& other);
+  /// Multiplies values and weights: forgetting, or a change of units.
+  void scale(float factor);
   void clear();
 
   /// Wiener estimate Σ CTF X/σ² / (Σ CTF²/σ² + 1/τ²), back in real space with the interpolation's fall-off divided out.
