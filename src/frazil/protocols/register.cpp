@@ -8,6 +8,7 @@
 #include "frazil/protocols/filter_ctf.hpp"
 #include "frazil/protocols/filter_motion.hpp"
 #include "frazil/protocols/import.hpp"
+#include "frazil/protocols/initial_volume.hpp"
 #include "frazil/protocols/pick.hpp"
 #include "frazil/protocols/screen_particles.hpp"
 #include "frazil/protocols/select_classes.hpp"
@@ -31,6 +32,7 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<ScreenParticles>());
     r.add(flow::make_protocol<Classify2d>());
     r.add(flow::make_protocol<SelectClasses>());
+    r.add(flow::make_protocol<InitialVolume>());
     return r;
   }();
   return all;
