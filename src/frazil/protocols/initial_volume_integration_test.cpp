@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "frazil/algo/initvol/initial_volume.hpp"
 #include "frazil/algo/recon/align.hpp"
@@ -156,6 +157,71 @@ TEST(ReconInterop, ProjectsAsRelionProjectDoes) {
     const auto ours = ifft(projector.project(recon::rotation({Degrees(rot), Degrees(tilt), Degrees(psi)})));
     EXPECT_GT(correlation(theirs.pixels(), ours.pixels()), 0.99) << rot << " " << tilt << " " << psi;
   }
+  fs::remove_all(folder);
+}
+
+TEST(ReconInterop, PointGroupsAreRelions) {
+  if (std::system("command -v relion_refine > /dev/null 2>&1") != 0) GTEST_SKIP() << "relion_refine is not installed";
+  const auto file = fs::temp_directory_path() / ("frazil_symmetry_" + std::to_string(::getpid()));
+  for (const std::string name : {"C5", "D2", "D3", "T", "O", "I1", "I2"}) {
+    ASSERT_EQ(std::system(fmt::format("relion_refine --sym {} --print_symmetry_ops > {} 2>/dev/null", name, file.string()).c_str()), 0);
+    std::istringstream text(read_text(file));
+    const auto ours = recon::symmetry_operators(name);
+    std::size_t count = 0;
+    for (std::string line; std::getline(text, line);) {
+      if (line.find("R(") == std::string::npos || line.find('=') == std::string::npos) continue;
+      recon::Matrix3 m;
+      for (int i = 0; i < 9; ++i) text >> m(i / 3, i % 3);
+      EXPECT_TRUE(std::any_of(ours.begin(), ours.end(), [&](const recon::Matrix3& g) { return (g - m).norm() < 1e-4; })) << name;
+      ++count;
+    }
+    EXPECT_EQ(count, ours.size()) << name;
+  }
+  fs::remove(file);
+}
+
+TEST(ReconInterop, ReconstructsAsRelionReconstructDoes) {  // angles, origins and the sign of the CTF
+  if (std::system("command -v relion_reconstruct > /dev/null 2>&1") != 0) GTEST_SKIP() << "relion_reconstruct is not installed";
+  const auto folder = fs::temp_directory_path() / ("frazil_reconstruct_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  const auto volume = lumps();
+  const int box = volume.nx();
+  const recon::Projector projector(volume, box / 2 - 1);
+  Rng rng(31);
+  io::StackWriter stack(folder / "p.mrcs", box, box, 3_A);
+  std::string star = "data_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnVoltage #3\n_rlnSphericalAberration #4\n_rlnAmplitudeContrast #5\n"
+                     "_rlnImagePixelSize #6\n_rlnImageSize #7\n_rlnImageDimensionality #8\nopticsGroup1 1 300 2.7 0.1 3 48 2\n\ndata_particles\n\nloop_\n_rlnImageName #1\n"
+                     "_rlnOpticsGroup #2\n_rlnAngleRot #3\n_rlnAngleTilt #4\n_rlnAnglePsi #5\n_rlnOriginXAngst #6\n_rlnOriginYAngst #7\n_rlnDefocusU #8\n_rlnDefocusV #9\n"
+                     "_rlnDefocusAngle #10\n";
+  std::vector<initvol::ParticleImage> particles;
+  std::vector<recon::Matrix3> poses;
+  for (int i = 0; i < 600; ++i) {
+    poses.push_back(recon::random_rotation(rng));
+    const auto angles = recon::orientation(poses.back());
+    const double x_A = rng.uniform(-12, 12), y_A = rng.uniform(-12, 12), defocus_A = rng.uniform(8000, 20000), axis_deg = rng.uniform(0, 180);
+    initvol::ParticleImage p;
+    p.ctf = {Angstrom(defocus_A), Angstrom(defocus_A - 800), Degrees(axis_deg), {}, {}};
+    p.origin_x = Angstrom(x_A);
+    p.origin_y = Angstrom(y_A);
+    auto spectrum = projector.project(poses.back());
+    fourier_shift(spectrum, -x_A / 3, -y_A / 3);
+    const CtfFunction ctf(p.ctf, p.optics);
+    for (int y = 0; y < box; ++y)
+      for (int kx = 0; kx <= box / 2; ++kx) spectrum(kx, y) *= static_cast<float>(ctf(kx / (box * 3.0), spectrum.ky(y) / (box * 3.0)));
+    p.image = ifft(spectrum);
+    p.image.pixel_size = 3_A;
+    stack.append(p.image);
+    star += fmt::format("{:06d}@p.mrcs 1 {} {} {} {} {} {} {} {}\n", i + 1, angles.rot.value(), angles.tilt.value(), angles.psi.value(), x_A, y_A, defocus_A, defocus_A - 800, axis_deg);
+    particles.push_back(std::move(p));
+  }
+  stack.close();
+  write_text(folder / "p.star", star);
+  ASSERT_EQ(std::system(fmt::format("cd {} && relion_reconstruct --i p.star --o r.mrc --ctf --angpix 3 > log 2>&1", folder.string()).c_str()), 0);
+  const auto theirs = io::read_volume(folder / "r.mrc"), ours = back_project(particles, poses, "c1");
+  std::printf("correlation at 9 A: ours with theirs %.4f, ours with the truth %.4f, theirs with the truth %.4f\n",
+              recon::masked_correlation(recon::low_pass(ours, 9_A), recon::low_pass(theirs, 9_A)), recon::masked_correlation(recon::low_pass(ours, 9_A), volume),
+              recon::masked_correlation(recon::low_pass(theirs, 9_A), volume));
+  EXPECT_GT(recon::masked_correlation(recon::low_pass(ours, 9_A), recon::low_pass(theirs, 9_A)), 0.97);
   fs::remove_all(folder);
 }
 
