@@ -13,8 +13,12 @@
 namespace frazil::protocols {
 namespace {
 
-/// Smallest box that still holds the finest detail asked for, with a fifth to spare; the given one if it is no larger.
-int needed_box(int box, Angstrom pixel_size, Angstrom finest) { return std::min(box, good_size(static_cast<int>(2.4 * box * (pixel_size / finest)))); }
+/// Box that holds the finest detail asked for with a fifth to spare; images less than half as large again stay as they
+/// are, so that the map keeps the sampling of its particles.
+int needed_box(int box, Angstrom pixel_size, Angstrom finest) {
+  const int enough = good_size(static_cast<int>(2.4 * box * (pixel_size / finest)));
+  return 2 * box < 3 * enough ? box : enough;
+}
 
 std::vector<initvol::ParticleImage> load(const ParticleFiles& files, Angstrom finest, int threads) {
   const auto& set = files.set;
