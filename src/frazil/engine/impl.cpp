@@ -147,7 +147,10 @@ void Engine::Impl::open() {
   lease_.sign(static_cast<long>(epoch_));
   std::error_code ignored;
   fs::remove_all(options_.project / "tmp", ignored);
-  for (const auto* folder : {"tmp", "logs", "steps", "star", "raw"}) make_folders(options_.project / folder);
+  for (const auto* folder : {"tmp", "logs", "steps", "star", "raw", "report"}) make_folders(options_.project / folder);
+  for (const auto* folder : {".", "star", "report"})
+    for (const auto& entry : fs::directory_iterator(options_.project / folder))  // a kill in the middle of a replacement
+      if (const auto name = entry.path().filename().string(); name.starts_with(".") && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
 
   std::vector<flow::Problem> problems;
   workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);

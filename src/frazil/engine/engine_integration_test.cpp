@@ -1,0 +1,258 @@
+// The engine with real worker processes on workflows of number protocols, whole runs in processes of their own.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "frazil/base/files.hpp"
+#include "frazil/engine/control.hpp"
+#include "frazil/engine/engine.hpp"
+#include "frazil/engine/lease.hpp"
+#include "frazil/engine/numbers.hpp"
+#include "frazil/engine/snapshot.hpp"
+
+extern char** environ;  // NOLINT: POSIX
+
+namespace frazil::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr const char* full_workflow = R"({"name": "numbers",
+  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}, {"name": "idle", "type": "number", "default": 0},
+                 {"name": "order", "default": "acquisition"}, {"name": "sleep", "type": "integer", "default": 0}, {"name": "fail_at", "type": "integer", "default": -1},
+                 {"name": "flaky_at", "type": "integer", "default": -1}, {"name": "crash_at", "type": "integer", "default": -1}, {"name": "by", "type": "integer", "default": 2}],
+  "steps": {
+    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}", "idle": "${idle}", "patience": 0.4}},
+    "add": {"protocol": "add", "params": {"sleep_ms": "${sleep}", "fail_at": "${fail_at}", "flaky_at": "${flaky_at}", "crash_at": "${crash_at}"}, "inputs": {"left": "in.numbers"}},
+    "even": {"protocol": "even", "params": {"by": "${by}"}, "inputs": {"numbers": "add.numbers"}},
+    "join": {"protocol": "add", "params": {"add": 0, "sleep_ms": "${sleep}"}, "inputs": {"left": "add.numbers", "right": "in.numbers"}, "where": ["even.accepted"]},
+    "total": {"protocol": "total", "params": {"sleep_ms": "${sleep}"}, "inputs": {"numbers": "join.numbers"}, "trigger": {"mode": "batches", "count": 4}},
+    "sample": {"protocol": "total", "inputs": {"numbers": "add.numbers"}, "trigger": {"mode": "static", "count": 5}},
+    "size": {"protocol": "report-total", "inputs": {"totals": "sample.totals"}},
+    "shifted": {"protocol": "add", "inputs": {"left": "join.numbers", "right": "size.numbers"}},
+    "last": {"protocol": "report-total", "inputs": {"totals": "total.totals"}, "trigger": {"mode": "closed"}}}})";
+
+/// A folder with input files and projects, and the program that works on them.
+class EngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    static int counter = 0;
+    folder_ = fs::temp_directory_path() / fmt::format("frazil-engine-{}-{}", ::getpid(), counter++);
+    make_folders(folder_ / "in");
+    write_text(folder_ / "workflow.json", full_workflow);
+  }
+  void TearDown() override {
+    if (!HasFailure()) fs::remove_all(folder_);
+  }
+
+  void write_number(int name, const std::string& text) const {
+    const auto hidden = folder_ / "in" / fmt::format(".n_{}", name);
+    std::ofstream(hidden) << text;
+    fs::rename(hidden, folder_ / "in" / fmt::format("n_{}.num", name));
+  }
+  void write_numbers(int first, int last) const {
+    for (int i = first; i <= last; ++i) write_number(i, fmt::format("{}\nend", i));
+  }
+
+  pid_t spawn(const std::string& project, const std::vector<std::string>& settings) const {
+    std::vector<std::string> command = {FRAZIL_NUMBERS, "run", (folder_ / project).string(), (folder_ / "workflow.json").string(), "files=" + (folder_ / "in").string()};
+    command.insert(command.end(), settings.begin(), settings.end());
+    std::vector<char*> arguments;
+    for (auto& argument : command) arguments.push_back(argument.data());
+    arguments.push_back(nullptr);
+    pid_t process = -1;
+    EXPECT_EQ(::posix_spawn(&process, command[0].c_str(), nullptr, nullptr, arguments.data(), environ), 0);
+    return process;
+  }
+  static int wait_for(pid_t process) {
+    int status = 0;
+    ::waitpid(process, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int run(const std::string& project, const std::vector<std::string>& settings) const { return wait_for(spawn(project, settings)); }
+
+  Json ask(const std::string& project, const std::string& command, const std::string& item = {}) const {
+    return engine::ask(folder_ / project, numbers::registry(), {{"command", command}, {"item", item}});
+  }
+  Json snapshot(const std::string& project) const { return read_snapshot(folder_ / project, numbers::registry()); }
+
+  /// What must be the same however a run went: items, decisions and failures of every step, and the STAR files.
+  std::map<std::string, std::string> result_of(const std::string& project) const {
+    std::map<std::string, std::string> result;
+    const auto state = snapshot(project);
+    for (const auto& step : state.at("steps")) {
+      const auto name = step.at("name").get<std::string>();
+      for (const auto& set : step.at("sets")) result[name + "." + set.at("port").get<std::string>()] = set.at("items").dump(1);
+      std::vector<std::string> rest;
+      for (const auto& d : step.at("decisions")) rest.push_back(fmt::format("{} {} {} {}", d.at("item").dump(), d.at("accepted").dump(), d.at("rule").dump(), d.at("value").dump()));
+      for (const auto& f : step.at("failures")) rest.push_back(fmt::format("{} {}", f.at("label").dump(), f.at("message").dump()));
+      for (const auto& t : step.at("tasks")) rest.push_back("task " + t.at("subject").dump());
+      std::sort(rest.begin(), rest.end());
+      for (const auto& line : rest) result[name + " decisions"] += line + "\n";
+    }
+    for (const auto& file : fs::directory_iterator(folder_ / project / "star")) result["star/" + file.path().filename().string()] = read_text(file.path());
+    for (const auto& file : fs::recursive_directory_iterator(folder_ / project / "steps"))
+      if (file.is_regular_file()) result[fs::relative(file.path(), folder_ / project)] = read_text(file.path());
+    return result;
+  }
+  static std::vector<int> values(const Json& snapshot, std::string_view step, std::string_view port) {
+    std::vector<int> list;
+    for (const auto& s : snapshot.at("steps"))
+      if (s.at("name") == step)
+        for (const auto& set : s.at("sets"))
+          if (set.at("port") == port)
+            for (const auto& item : set.at("items")) list.push_back(item.at("record").contains("value") ? item["record"]["value"].get<int>() : item["record"]["count"].get<int>());
+    return list;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(EngineTest, RunsJoinsFiltersTriggersFoldsAndVersionsToTheEnd) {
+  write_numbers(1, 20);
+  ASSERT_EQ(run("p", {"expected=20"}), 0);
+  const auto s = snapshot("p");
+  EXPECT_EQ(values(s, "even", "accepted").size(), 10u);
+  EXPECT_EQ(values(s, "join", "numbers"), (std::vector{3, 7, 11, 15, 19, 23, 27, 31, 35, 39})) << "n + (n + 1) for odd n, in the order people count";
+  EXPECT_EQ(values(s, "total", "totals"), (std::vector{4, 8, 10})) << "batches of four, and the remainder";
+  EXPECT_EQ(values(s, "sample", "totals"), std::vector{5});
+  EXPECT_EQ(values(s, "shifted", "numbers").front(), 3 + 5 + 1) << "joined with the one closed value of another stream";
+  EXPECT_EQ(values(s, "last", "numbers"), std::vector{10}) << "the latest version alone";
+  EXPECT_EQ(s.at("project").at("state"), "finished");
+  const auto before = result_of("p");
+  EXPECT_EQ(run("p", {"expected=20"}), 0) << "running a finished project again changes nothing";
+  EXPECT_EQ(result_of("p"), before);
+}
+
+TEST_F(EngineTest, IsolatesBadItemsRepeatsTransientFaultsAndGivesUpOnPoison) {
+  write_numbers(1, 12);
+  write_number(13, "bad");
+  write_number(14, "5\nend");  // the content of n_5
+  ASSERT_EQ(run("p", {"expected=13", "fail_at=3", "flaky_at=4", "crash_at=6"}), 1);
+  const auto s = snapshot("p");
+  EXPECT_EQ(values(s, "add", "numbers").size(), 10u);
+  EXPECT_EQ(s.at("steps").at(1).at("failures").size(), 2u);
+  for (const auto& failure : s.at("steps").at(1).at("failures")) {
+    const auto message = failure.at("message").get<std::string>();
+    EXPECT_TRUE(message.find("3 is refused") != std::string::npos || message.find("signal 11") != std::string::npos) << message;
+  }
+  EXPECT_NE(ask("p", "why", "n_3").dump().find("3 is refused"), std::string::npos);
+  EXPECT_NE(ask("p", "why", "n_13.num").dump().find("holds no number"), std::string::npos);
+  EXPECT_NE(ask("p", "why", "n_14.num").dump().find("same content as n_5.num"), std::string::npos);
+  EXPECT_NE(ask("p", "why", "n_2").dump().find("set aside at even by the rule remainder"), std::string::npos);
+}
+
+TEST_F(EngineTest, WaitsForIncompleteFilesAndNamesThem) {
+  write_numbers(1, 3);
+  write_number(2, "2\nen");
+  const auto process = spawn("p", {"expected=4"});
+  std::this_thread::sleep_for(300ms);
+  write_number(2, "2\nend");
+  write_number(4, "4\n");  // for ever
+  EXPECT_EQ(wait_for(process), 0);
+  const auto s = snapshot("p");
+  EXPECT_EQ(values(s, "in", "numbers"), (std::vector{1, 2, 3}));
+  EXPECT_NE(s.at("events").dump().find("has no end"), std::string::npos);
+}
+
+TEST_F(EngineTest, PeopleTakeDecisionsBackAndEverythingFollows) {
+  write_numbers(1, 8);
+  ASSERT_EQ(run("p", {"expected=8"}), 0);
+  const auto before = result_of("p");
+  EXPECT_TRUE(ask("p", "restore", "n_2").at("ok").get<bool>());
+  ASSERT_EQ(run("p", {"expected=8"}), 0);
+  EXPECT_EQ(values(snapshot("p"), "join", "numbers"), (std::vector{3, 5, 7, 11, 15}));
+  EXPECT_EQ(values(snapshot("p"), "total", "totals").back(), 5);
+  EXPECT_TRUE(ask("p", "set-aside", "n_2").at("ok").get<bool>());
+  EXPECT_EQ(values(snapshot("p"), "join", "numbers"), (std::vector{3, 7, 11, 15}));
+  EXPECT_EQ(ask("p", "restore", "n_1").at("ok"), false) << "it is not set aside";
+}
+
+TEST_F(EngineTest, ChangedParametersRunAnewAndOldResultsAreReusedWhenTheyReturn) {
+  write_numbers(1, 9);
+  ASSERT_EQ(run("p", {"expected=9"}), 0);
+  const auto before = result_of("p");
+  ASSERT_EQ(run("p", {"expected=9", "by=3"}), 0);
+  EXPECT_EQ(values(snapshot("p"), "even", "accepted").size(), 3u);
+  ASSERT_EQ(run("p", {"expected=9", "by=2"}), 0);
+  const auto after = result_of("p");
+  for (const auto* set : {"even.accepted", "join.numbers", "shifted.numbers"}) EXPECT_EQ(after.at(set), before.at(set)) << set;
+}
+
+TEST_F(EngineTest, ASecondEngineIsRefusedAndStopLeavesAProjectThatGoesOn) {
+  write_numbers(1, 30);
+  const auto process = spawn("p", {"expected=30", "sleep=20"});
+  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_THROW(Lease(folder_ / "p", 0), Error);
+  EXPECT_EQ(ask("p", "stop").at("ok"), true);
+  EXPECT_EQ(wait_for(process), 130);
+  EXPECT_FALSE(fs::exists(folder_ / "p" / "project.frazil-wal")) << "one closed file";
+  EXPECT_EQ(run("p", {"expected=30", "sleep=20"}), 0);
+  EXPECT_EQ(values(snapshot("p"), "add", "numbers").size(), 30u);
+}
+
+/// Process ids of the workers of an engine.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> list;
+  std::ifstream file(fmt::format("/proc/{}/task/{}/children", parent, parent));
+  for (pid_t child = 0; file >> child;) list.push_back(child);
+  return list;
+}
+
+TEST_F(EngineTest, AHundredKillsAtRandomInstantsChangeNothing) {
+  constexpr int movies = 60, kills = 100;
+  const std::vector<std::string> settings = {fmt::format("expected={}", movies), "sleep=20"};
+  write_numbers(1, movies);
+  ASSERT_EQ(run("undisturbed", settings), 0);
+  fs::remove_all(folder_ / "in");
+  make_folders(folder_ / "in");
+
+  // The same files come again one by one, spread over the whole of the disturbed run.
+  Rng rng(20260);
+  pid_t engine = spawn("disturbed", settings);
+  int engines = 0, workers = 0, written = 0;
+  while (engines + workers < kills) {
+    if (written < movies && workers >= written * (kills / 2) / movies) {
+      ++written;
+      write_numbers(written, written);
+    }
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(rng.uniform(45, 120)));  // the longest task takes 20 ms
+    const auto children = children_of(engine);
+    const bool kill_engine = workers >= kills / 2 || (engines < kills / 2 && rng.below(2) == 0);
+    if (kill_engine || (children.empty() && written == movies)) {
+      ::kill(engine, SIGKILL);
+      ASSERT_EQ(wait_for(engine), 128 + SIGKILL);
+      ++engines;
+      engine = spawn("disturbed", settings);
+    } else if (!children.empty()) {
+      ::kill(children[rng.below(children.size())], SIGKILL);
+      ++workers;
+    } else {  // nothing to do any more: the next file brings workers to life
+      ++written;
+      write_numbers(written, written);
+    }
+  }
+  RecordProperty("engines_killed", engines);
+  RecordProperty("workers_killed", workers);
+  for (; written < movies; ++written) write_numbers(written + 1, written + 1);
+  EXPECT_EQ(wait_for(engine), 0);
+  ASSERT_EQ(values(snapshot("undisturbed"), "add", "numbers").size(), 60u);
+  const auto expected = result_of("undisturbed"), found = result_of("disturbed");
+  for (const auto& [what, text] : expected) {
+    ASSERT_TRUE(found.contains(what)) << what;
+    EXPECT_EQ(found.at(what), text) << what;
+  }
+  for (const auto& [what, text] : found) EXPECT_TRUE(expected.contains(what)) << what << " is too much";
+}
+
+}  // namespace
+}  // namespace frazil::engine
