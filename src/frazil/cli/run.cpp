@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/log.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/status_line.hpp"
 #include "frazil/cli/templates.hpp"
@@ -81,8 +82,12 @@ int run_command(Arguments arguments) {
   settings.until_closed = parsed.values.value("until_closed", false);
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
   settings.on_progress = [&](const Json& snapshot, bool) {
-    make_folders(page.parent_path());
-    writer.write(snapshot, page);
+    try {  // a report that cannot be written must not stop the acquisition
+      make_folders(page.parent_path());
+      writer.write(snapshot, page);
+    } catch (const std::exception& error) {
+      log::warning("the report was not written: {}", error.what());
+    }
   };
   if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), protocols::registry());

@@ -164,8 +164,8 @@ Json value_to_json(const T& value) {
 template <class T>
 std::string value_from_json(const Json& json, T& value) {
   if constexpr (is_quantity<T>::value) {
-    if (!json.is_number()) return "must be a number";
-    value = T(json.get<double>());
+    if (!json.is_number() && !json.is_null()) return "must be a number";
+    value = T(json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>());  // JSON has no NaN
   } else if constexpr (is_optional<T>::value) {
     if (json.is_null() || json == "") { value.reset(); return {}; }
     typename T::value_type inner{};
