@@ -114,6 +114,16 @@ TEST(NormaliseBackground, GivesZeroMeanUnitDeviationOutside) {
   EXPECT_NEAR(squares / n, 1, 1e-5);
 }
 
+TEST(Thumbnail, FitsTheSideAndKeepsTheMean) {
+  auto image = noise(1200, 700, 10);
+  for (auto& v : image.pixels()) v += 5;
+  const auto small = thumbnail(image, 256);
+  EXPECT_LE(small.nx(), 256);
+  EXPECT_NEAR(static_cast<double>(small.nx()) / small.ny(), 12.0 / 7, 0.03);
+  EXPECT_NEAR(statistics(small).mean, 5, 0.01);
+  EXPECT_LT(statistics(small).stddev, 0.3);
+}
+
 TEST(BandPass, KeepsWhatLiesInside) {
   Image image(64, 64, 1_A);
   for (int y = 0; y < 64; ++y)

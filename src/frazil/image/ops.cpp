@@ -185,6 +185,16 @@ Image band_pass(const Image& image, Angstrom low_resolution, Angstrom high_resol
   return ifft(spectrum);
 }
 
+Image thumbnail(const Image& image, int side, Angstrom resolution) {
+  const auto excess = [&](int nx, int ny) { return static_cast<double>(std::max(nx, ny)) / side; };
+  auto small = bin(image, std::max(1, static_cast<int>(excess(image.nx(), image.ny()))), image.pixel_size);
+  if (const double rest = excess(small.nx(), small.ny()); rest > 1) {
+    const auto even = [&](int n) { return std::max(2, 2 * static_cast<int>(n / rest / 2)); };
+    small = fourier_resize(small, even(small.nx()), even(small.ny()));
+  }
+  return small.pixel_size * 2 < resolution ? band_pass(small, 0_A, resolution) : std::move(small);
+}
+
 std::vector<double> radial_average(ImageView image) {
   const auto rings = static_cast<std::size_t>(std::hypot(image.nx / 2.0, image.ny / 2.0)) + 2;
   std::vector<double> sum(rings, 0.0), count(rings, 0.0);

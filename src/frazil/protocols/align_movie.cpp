@@ -25,17 +25,7 @@ std::optional<int> whole_number(std::string_view text) {
   return value;
 }
 
-/// The micrograph at most 512 pixels wide, smoothed by the reduction.
-Image thumbnail(const Image& image) {
-  const double factor = std::max(1.0, static_cast<double>(std::max(image.nx(), image.ny())) / thumbnail_px);
-  const Image coarse = bin(image, std::max(1, static_cast<int>(factor)), image.pixel_size);
-  const double rest = static_cast<double>(std::max(coarse.nx(), coarse.ny())) / thumbnail_px;
-  if (rest <= 1) return coarse.clone();
-  const auto side = [&](int n) { return std::max(2, 2 * static_cast<int>(n / rest / 2)); };
-  return fourier_resize(coarse, side(coarse.nx()), side(coarse.ny()));
-}
-
-/// design.md's grid: {"x_px": […], "y_px": […], "shift_px": [frame][y][x][2]}.
+/// The field on a grid: {"x_px": […], "y_px": […], "shift_px": [frame][y][x][2]}.
 Json field_json(const motion::MotionField& field, int nx, int ny) {
   const auto nodes = [](int n) {
     std::vector<double> places;
@@ -148,7 +138,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);
   AlignedMovie out;
   io::write_image(context.output(stem + ".mrc"), sums.plain);
-  io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(sums.plain));
+  io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(sums.plain, thumbnail_px));
   out.micrograph = {context.reference(stem + ".mrc"), movie.name, sums.plain.nx(), sums.plain.ny(), sums.plain.pixel_size, movie.optics, false, context.reference(stem + "_thumb.png")};
   if (sums.weighted) {
     io::write_image(context.output(stem + "_DW.mrc"), *sums.weighted);

@@ -72,21 +72,13 @@ FileRecord micrograph_from(const fs::path& path, const Json& settings) {
   return finish(mic, settings, area_name(mic.path));
 }
 
-/// A file that a STAR table names: as it stands if it is there, else beside the table or one of its parent folders.
-std::string resolve(const fs::path& star, const std::string& named) {
-  if (fs::exists(named) || fs::path(named).is_absolute()) return named;
-  for (auto folder = fs::absolute(star).parent_path(); folder.has_relative_path(); folder = folder.parent_path())
-    if (fs::exists(folder / named)) return (folder / named).string();
-  return named;
-}
-
 std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& settings) {
   const auto file = io::read_star(path);
   const auto& table = file.table_with("rlnMicrographName");
   const auto optics = io::read_optics(file, table);
   std::vector<FileRecord> records;
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    const auto image = resolve(path, std::string(table.text(row, "rlnMicrographName")));
+    const auto image = find_named(path, std::string(table.text(row, "rlnMicrographName")));
     Json with_optics = settings;
     const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
     if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A) with_optics["pixel_size"] = group.pixel_size().value();
@@ -139,7 +131,7 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
   const auto reference = io::split_reference(std::string(table.text(0, "rlnImageName")));
   Particles particles;
   particles.star = path.string();
-  particles.stack = resolve(path, reference.file);
+  particles.stack = find_named(path, reference.file).string();
   particles.count = static_cast<int>(table.rows());
   particles.name = path.stem().string();
   const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(0)));
@@ -242,6 +234,15 @@ std::vector<FileRecord> records_from_file(const std::string& kind, const fs::pat
   if (kind == Coordinates::kind) return {coordinates_from(path, settings)};
   if (kind == Particles::kind) return {particles_from(path, settings)};
   throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(), kind);
+}
+
+fs::path find_named(const fs::path& star, const std::string& named) {
+  if (fs::exists(named) || fs::path(named).is_absolute()) return named;
+  std::error_code ignored;
+  for (const auto& table : {fs::absolute(star), fs::canonical(star, ignored)})
+    for (auto folder = table.parent_path(); folder.has_relative_path(); folder = folder.parent_path())
+      if (fs::exists(folder / named)) return folder / named;
+  return named;
 }
 
 std::string area_name(const std::string& path) {

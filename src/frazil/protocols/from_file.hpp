@@ -27,6 +27,10 @@ struct FileRecord {
 /// True when the file could hold records of that kind, judged by extension and, for STAR, by labels.
 [[nodiscard]] bool may_hold(const std::string& kind, const std::filesystem::path& path);
 
+/// Where the file lies that a STAR table names: as it stands, or below the folder of the table or one above it (the root of
+/// the run that wrote it); links are followed. Unchanged when there is no such file.
+[[nodiscard]] std::filesystem::path find_named(const std::filesystem::path& star, const std::string& named);
+
 /// "x/20170629_0001_DW.mrc" → "20170629_0001".
 [[nodiscard]] std::string area_name(const std::string& path);
 

@@ -6,6 +6,7 @@
 
 #include "frazil/io/image_file.hpp"
 #include "frazil/params/fields.hpp"
+#include "frazil/protocols/from_file.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -31,8 +32,7 @@ class OpenStacks {
 /// the folders above it (the root of a RELION project).
 fs::path find_stack(const fs::path& star, const std::string& named, const flow::Context& context) {
   if (const auto path = context.input(named); fs::exists(path)) return path;
-  for (auto folder = fs::absolute(star).parent_path(); folder.has_relative_path(); folder = folder.parent_path())
-    if (fs::exists(folder / named)) return folder / named;
+  if (const auto path = find_named(star, named); fs::exists(path)) return path;
   throw Error(ErrorCode::not_found, "{}: the image stack {} that it names is not there", star.string(), named);
 }
 

@@ -61,10 +61,11 @@ Json funnel_row(std::string label, double count) { return {{"label", std::move(l
 
 /// "max_step_A" → how people say it.
 std::string rule_in_words(const std::string& rule) {
-  static const std::map<std::string, std::string> words = {{"max_step_A", "steps too large"},       {"total_path_A", "drift too long"},
-                                                           {"net_drift_A", "net drift too long"},    {"fit_resolution_A", "rings end too early"},
-                                                           {"score", "rings and model disagree"},    {"defocus_A", "defocus out of range"},
-                                                           {"astigmatism_A", "astigmatism too high"}, {"iceness", "crystalline ice"}};
+  static const std::map<std::string, std::string> words = {
+      {"max_step_A", "steps too large"},           {"total_path_A", "drift too long"},          {"net_drift_A", "net drift too long"},
+      {"min_defocus_A", "defocus too low"},        {"max_defocus_A", "defocus too high"},       {"max_astigmatism_A", "astigmatism too high"},
+      {"max_fit_resolution_A", "rings end early"}, {"max_sigma_defocus_A", "defocus uncertain"}, {"min_score", "rings and model disagree"},
+      {"max_iceness", "crystalline ice"}};
   const auto found = words.find(rule);
   return found == words.end() ? rule : found->second;
 }
@@ -282,7 +283,15 @@ std::string Writer::picture(const std::string& reference, int side, int quality)
   if (reference.empty()) return {};
   const auto key = fmt::format("{} {}", reference, side);
   if (const auto found = pictures_.find(key); found != pictures_.end()) return found->second;
-  auto uri = jpeg_uri(project_ / reference, side, quality);
+  std::string uri;
+  if (reference.ends_with(".png")) {
+    uri = jpeg_uri(project_ / reference, side, quality);
+  } else {
+    try {
+      uri = jpeg_uri(io::read_image(project_ / reference), side, quality);
+    } catch (const Error&) {  // moved or unreadable since: the numbers are still worth showing
+    }
+  }
   if (!uri.empty()) pictures_[key] = uri;
   return uri;
 }
@@ -348,10 +357,11 @@ Json Writer::micrographs(const Json& snapshot) {
     ++index;
     if (m.contains("image")) {
       const auto& image = m["image"];
-      m["thumb"] = picture(image.value("thumbnail", ""), 84, 70);
+      const auto shown = image.value("thumbnail", "").empty() ? image.value("path", "") : image.value("thumbnail", "");
+      m["thumb"] = picture(shown, 84, 70);
       m["width"] = image.value("nx", 1);
       m["height"] = image.value("ny", 1);
-      if (detailed) m["picture"] = picture(image.value("thumbnail", ""), 512, 80);
+      if (detailed) m["picture"] = picture(shown, 512, 80);
       if (m.contains("coordinates")) {
         m["radius"] = std::max(3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
         if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
