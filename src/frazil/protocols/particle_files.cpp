@@ -28,11 +28,17 @@ class OpenStacks {
   std::map<std::string, std::shared_ptr<const io::StackReader>> open_;
 };
 
-/// Where the stack named in a STAR file lies: where the caller's context says, beside the STAR file, or below one of
-/// the folders above it (the root of a RELION project).
-fs::path find_stack(const fs::path& star, const std::string& named, const flow::Context& context) {
-  if (const auto path = context.input(named); fs::exists(path)) return path;
-  if (const auto path = find_named(star, named); fs::exists(path)) return path;
+/// A stack that a STAR file names: where it lies, and the name under which whoever reads our tables finds it.
+struct Stack {
+  fs::path path;
+  std::string name;
+};
+
+/// Names that mean something to the caller's context (files of the project) stay; others, relative to the run of another
+/// program, become the path that was found.
+Stack find_stack(const fs::path& star, const std::string& named, const flow::Context& context) {
+  if (const auto path = context.input(named); fs::exists(path)) return {path, named};
+  if (const auto path = find_named(star, named); fs::exists(path)) return {path, path.string()};
   throw Error(ErrorCode::not_found, "{}: the image stack {} that it names is not there", star.string(), named);
 }
 
@@ -90,7 +96,6 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
   out.set.box = used.front()->box;
   out.set.pixel_size = used.front()->pixel_size;
   out.set.phase_flipped = used.front()->phase_flipped;
-  std::map<std::string, std::size_t> stack_numbers;
   auto stacks = std::make_shared<std::vector<std::string>>();
   auto places = std::make_shared<std::vector<Place>>();
   for (std::size_t f = 0; f < files.size(); ++f) {
@@ -100,20 +105,23 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
       throw Error(ErrorCode::bad_input, "{}: particles of {} pixels of {:.4f} Å cannot be classified with those of {} pixels of {:.4f} Å", star.string(),
                   used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
     const auto optics = io::read_optics(files[f], table);
+    std::map<std::string, std::pair<std::size_t, std::string>> known_stacks;  // name in this table → number, our name
     for (std::size_t row = 0; row < table.rows(); ++row) {
       const auto reference = io::split_reference(std::string(table.text(row, "rlnImageName")));
-      auto known = stack_numbers.find(reference.file);
-      if (known == stack_numbers.end()) {
-        known = stack_numbers.emplace(reference.file, stacks->size()).first;
-        stacks->push_back(find_stack(star, reference.file, context).string());
+      auto known = known_stacks.find(reference.file);
+      if (known == known_stacks.end()) {
+        const auto stack = find_stack(star, reference.file, context);
+        known = known_stacks.emplace(reference.file, std::pair{stacks->size(), stack.name}).first;
+        stacks->push_back(stack.path.string());
       }
-      places->push_back({known->second, reference.index});
+      places->push_back({known->second.first, reference.index});
       const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
       out.set.ctf.push_back(ctf_of(table, row));
       out.set.optics.push_back(group.optics);
       const auto to = out.table.add_row();
       for (const auto& label : labels)
         if (label != "rlnOpticsGroup") out.table.set(to, label, table.text(row, label));
+      out.table.set(to, "rlnImageName", io::join_reference(reference.index, known->second.second));
       out.table.set(to, "rlnOpticsGroup", merged_group(out.groups, group));
     }
   }
