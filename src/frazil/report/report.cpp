@@ -50,10 +50,10 @@ std::vector<Set> made_sets(const Json& snapshot, std::string_view kind) {
   return list;
 }
 
-/// Members of the first source: the rows of the micrograph table.
+/// Movies or micrographs of the first source: the rows of the micrograph table. Empty when a workflow starts at particles.
 const Json& source_items(const Json& snapshot) {
   for (const auto& set : all_sets(snapshot))
-    if (set.step->at("shape") == "source") return set.items();
+    if (set.step->at("shape") == "source" && (set.set->at("kind") == Movie::kind || set.set->at("kind") == Micrograph::kind)) return set.items();
   return empty_list;
 }
 
@@ -219,13 +219,16 @@ Json summary(const Json& micrographs, const Json& classes, const Json& volumes) 
       rings.push_back(m.at("ctf").value("fit_resolution_A", 0.0));
     }
   }
-  add(amount(static_cast<double>(micrographs.size())), "micrographs seen");
-  add(amount(kept), "kept");
-  add(amount(aside + failed), failed > 0 ? fmt::format("set aside, {} of them failed", failed) : "set aside");
+  if (!micrographs.empty()) {
+    add(amount(static_cast<double>(micrographs.size())), "micrographs seen");
+    add(amount(kept), "kept");
+    add(amount(aside + failed), failed > 0 ? fmt::format("set aside, {} of them failed", failed) : "set aside");
+  }
   if (!drift.empty()) add(fmt::format("{:.1f} Å", median(drift)), "median drift");
   if (!defocus.empty()) add(fmt::format("{:.2f} µm", median(defocus)), "median defocus");
   if (!rings.empty()) add(fmt::format("{:.1f} Å", median(rings)), "Thon rings reach (median)");
   if (particles > 0) add(amount(particles), "particles");
+  else if (!classes.is_null()) add(amount(classes.at("particle_count").get<double>()), "particles");
   if (!classes.is_null()) add(amount(static_cast<double>(classes.at("list").size())), "2D classes");
   for (const auto& volume : volumes)
     if (volume.value("resolution_A", 0.0) > 0) add(fmt::format("{:.1f} Å", volume.at("resolution_A").get<double>()), "initial volume");
@@ -234,7 +237,9 @@ Json summary(const Json& micrographs, const Json& classes, const Json& volumes) 
 
 std::string title(const Json& snapshot) {
   const auto name = snapshot.at("values").value("project_name", "");
-  return name.empty() ? snapshot.at("project").value("name", "frazil project") : name;
+  if (!name.empty()) return name;
+  const auto folder = std::filesystem::path(snapshot.at("project").value("folder", "")).filename().string();
+  return folder.empty() ? "frazil project" : folder;
 }
 
 std::string subtitle(const Json& snapshot) {
