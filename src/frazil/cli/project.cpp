@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 #include <iostream>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/log.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
@@ -49,17 +51,33 @@ int simple_command(Arguments arguments, std::string_view command) {
   return ok;
 }
 
+/// Goes through all items although some are unknown.
+int for_each_item(const Call& call, const std::function<void(const std::string&)>& act) {
+  int result = ok;
+  for (const auto& item : call.items) {
+    try {
+      act(item);
+    } catch (const Error& error) {
+      if (call.items.size() == 1) throw;
+      log::error("{}", error.what());
+      result = some_failed;
+    }
+  }
+  return result;
+}
+
 int change_command(Arguments arguments, std::string_view command) {
   const auto call = parse_call(arguments, command, true);
-  for (const auto& item : call.items)
-    for (const auto& change : ask(call.project, command, item).at("changed"))
-      std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""), change.value("step", ""));
-  return ok;
+  return for_each_item(call, [&](const std::string& item) {
+    const auto answer = ask(call.project, command, item);
+    for (const auto& change : answer.at("changed")) std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""), change.value("step", ""));
+  });
 }
 
 void print_status(const Json& status) {
-  std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} duplicates\n", status.value("project", ""), status.value("state", ""), status.value("found", 0),
-                           status.value("behind", 0), status.value("failed", 0), status.value("broken", 0), status.value("duplicates", 0));
+  std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} incomplete, {} duplicates\n", status.value("project", ""), status.value("state", ""), status.value("found", 0),
+                           status.value("behind", 0), status.value("failed", 0), status.value("broken", 0), status.value("growing", 0), status.value("duplicates", 0));
+  if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
   std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions");
   for (const auto& step : status.at("steps"))
     std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
@@ -95,16 +113,15 @@ int status_command(Arguments arguments) {
 
 int why_command(Arguments arguments) {
   const auto call = parse_call(arguments, "why", true);
-  for (const auto& text : call.items) {
+  return for_each_item(call, [&](const std::string& text) {
     const auto answer = ask(call.project, "why", text);
     if (call.json) {
       std::cout << answer.dump() << "\n";
-      continue;
+      return;
     }
     for (const auto& item : answer.at("items")) print_item(item);
     for (const auto& file : answer.at("files")) std::cout << fmt::format("{}: {} at {}: {}\n", file.value("path", ""), file.value("state", ""), file.value("step", ""), file.value("reason", ""));
-  }
-  return ok;
+  });
 }
 
 int restore_command(Arguments arguments) { return change_command(arguments, "restore"); }

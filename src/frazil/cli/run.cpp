@@ -27,7 +27,7 @@ std::vector<FieldInfo> run_options() {
   return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -79,6 +79,7 @@ int run_command(Arguments arguments) {
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
   settings.threads = parsed.values.value("threads", 0);
   settings.memory_mib = parsed.values.value("memory", 0);
+  settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
   settings.on_progress = [&](const Json& snapshot, bool) {

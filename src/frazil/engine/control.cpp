@@ -105,6 +105,7 @@ std::optional<Json> send_request(const std::filesystem::path& socket, const Json
     for (ssize_t n = 0; !answer.ends_with('\n') && (n = ::recv(file, chunk.data(), chunk.size(), 0)) > 0;) answer.append(chunk.data(), static_cast<std::size_t>(n));
   }
   ::close(file);
+  if (answer.empty()) return std::nullopt;  // it ended before it came to this request
   const auto json = Json::parse(answer, nullptr, false);
   if (!json.is_object()) throw Error(ErrorCode::io, "{}: the engine did not answer", socket.string());
   return json;

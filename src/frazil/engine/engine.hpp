@@ -28,6 +28,7 @@ struct StepStatus {
 
 struct Status {
   std::string project, state;  ///< state: running, paused, stopping, finished, stopped
+  std::string note;            ///< why nothing starts although it could, e.g. a full disk
   std::vector<StepStatus> steps;
   int found = 0;          ///< items of all sources
   int broken = 0, duplicates = 0, growing = 0;
@@ -46,6 +47,7 @@ struct Options {
   int memory_mib = 0;                       ///< 0: four fifths of what is free at the start
   bool until_closed = true;                 ///< end when all sets are closed; else stay and watch for more
   bool handle_signals = true;               ///< SIGINT and SIGTERM stop in order, a second one at once
+  int disk_reserve_mib = 200;               ///< nothing starts while the project's disk has less space than that
   double retry_base_s = 1;                  ///< pause before the first repeat after a transient error; then 4, 16 times as long
   int attempts = 4;
   double poll_s = 1;                        ///< how often folders are listed even if the kernel is silent

@@ -200,6 +200,58 @@ TEST_F(EngineTest, ASecondEngineIsRefusedAndStopLeavesAProjectThatGoesOn) {
   EXPECT_EQ(values(snapshot("p"), "add", "numbers").size(), 30u);
 }
 
+TEST_F(EngineTest, WaitsWhileTheDiskHasLessSpaceThanItMustKeep) {
+  write_numbers(1, 3);
+  std::vector<flow::Problem> problems;
+  const auto workflow = flow::parse_workflow(full_workflow, problems);
+  prepare_project(folder_ / "p", workflow, {{"files", (folder_ / "in").string()}, {"expected", 3}}, numbers::registry());
+  Options options;
+  options.project = folder_ / "p";
+  options.worker_command = {FRAZIL_NUMBERS, "worker"};
+  options.handle_signals = false;
+  options.disk_reserve_mib = 2'000'000'000;
+  Json status;
+  options.on_status = [&](const Status& s) { status = to_json(s); };
+  {
+    Engine engine(std::move(options), numbers::registry());
+    std::jthread people([&] {
+      std::this_thread::sleep_for(900ms);
+      (void)ask("p", "stop");
+    });
+    EXPECT_EQ(engine.run(), End::stopped);
+  }
+  EXPECT_EQ(status.at("found"), 3);
+  EXPECT_EQ(status.at("queued"), 3) << "nothing started";
+  EXPECT_NE(status.at("note").get<std::string>().find("MiB left"), std::string::npos);
+  EXPECT_EQ(run("p", {"expected=3"}), 0);
+}
+
+TEST_F(EngineTest, SweepsWhatAKillHasLeftAndNamesWhatItWaitsFor) {
+  write_numbers(1, 3);
+  ASSERT_EQ(run("p", {"expected=3"}), 0);
+  const auto before = result_of("p");
+  for (const auto* file : {"steps/add/n_9_0123abcd/value.txt", "steps/add/mine/notes.txt", "tmp/1-1/half.txt"}) {
+    make_folders((folder_ / "p" / file).parent_path());
+    write_text(folder_ / "p" / file, "x");
+  }
+  write_number(4, "4\n");
+  const auto process = spawn("p", {"expected=5"});
+  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i) std::this_thread::sleep_for(10ms);
+  Json why = Json::object();
+  for (int i = 0; i < 100 && !why.value("ok", false); ++i) {
+    std::this_thread::sleep_for(20ms);
+    why = ask("p", "why", "n_4.num");
+  }
+  EXPECT_NE(why.dump().find("has no end"), std::string::npos) << why.dump();
+  EXPECT_EQ(ask("p", "stop").at("ok"), true);
+  EXPECT_EQ(wait_for(process), 130);
+  EXPECT_FALSE(fs::exists(folder_ / "p" / "steps/add/n_9_0123abcd"));
+  EXPECT_FALSE(fs::exists(folder_ / "p" / "tmp/1-1"));
+  EXPECT_TRUE(fs::exists(folder_ / "p" / "steps/add/mine/notes.txt")) << "not ours to remove";
+  fs::remove_all(folder_ / "p" / "steps/add/mine");
+  EXPECT_EQ(result_of("p"), before);
+}
+
 /// Process ids of the workers of an engine.
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> list;

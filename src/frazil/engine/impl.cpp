@@ -219,6 +219,16 @@ void Engine::Impl::load() {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
 }
 
+/// Under which conditions a stream ends. When they change, one that had ended goes on.
+std::string Engine::Impl::closing(int index) const {
+  const auto watch = step(index).protocol->source.watch(step(index).params);
+  return fmt::format("{} files, idle for {} s, in {}", watch.expected, watch.idle_s, watch.files);
+}
+
+bool Engine::Impl::is_closed_for_good(int index) {
+  return step(index).protocol->shape == flow::Shape::source && store_.get("closed:" + step(index).name) == closing(index);
+}
+
 void Engine::Impl::start_sources() {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -226,7 +236,7 @@ void Engine::Impl::start_sources() {
     auto& source = sources_[i];
     source.watch = planned.protocol->source.watch(planned.params);
     source.last_new = Clock::now();
-    source.was_closed = store_.get("closed:" + planned.name).has_value();
+    source.was_closed = is_closed_for_good(static_cast<int>(i));
     Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s};
     source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
       const std::lock_guard lock(inbox_mutex_);
@@ -246,12 +256,14 @@ End Engine::Impl::run() {
   control_ = std::make_unique<ControlServer>(control_socket(options_.project), [this](const Json& json) { return request(json); });
   if (options_.on_progress) reporter_ = std::make_unique<Reporter>(options_.on_progress);
   state_ = "running";
+  sweep_outputs();
   store_.add_event("engine", "", "", "started");
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   for (const int file : {pool_->descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
   while (!may_end()) {
+    watch_disk();
     dispatch();
     commit_if_due();
     epoll_event events[8];
@@ -271,7 +283,12 @@ End Engine::Impl::run() {
       begin_stop(End::interrupted);
     }
     check_sources();
-    write_stars(false);
+    try {
+      write_stars(false);
+    } catch (const Error& error) {  // written again later: what is in the store is what counts
+      if (!disk_is_full(error.what())) throw;
+      wait_for_disk(error.what());
+    }
     report_progress();
   }
   ::close(epoll);
@@ -341,7 +358,7 @@ void Engine::Impl::check_sources() {
     const bool idle = source.watch.idle_s > 0 && source.horizon.empty() && Clock::now() - source.last_new >= seconds(source.watch.idle_s);
     if (!expected && !idle && !source.by_hand && !source.was_closed) continue;
     source.was_closed = true;
-    store_.put("closed:" + step(index).name, "1");
+    store_.put("closed:" + step(index).name, closing(index));
     graph_->close_source(index);
   }
   graph_->settle();
@@ -354,7 +371,8 @@ void Engine::Impl::step_closed(int index) {
 void Engine::Impl::write_stars(bool all) {
   const auto now = Clock::now();
   if (!options_.star || changed_.empty() || (!all && now < next_star_)) return;
-  for (const int index : std::exchange(changed_, {})) {
+  while (!changed_.empty()) {
+    const int index = *changed_.begin();
     const auto& outputs = step(index).protocol->outputs;
     for (std::size_t port = 0; port < outputs.size(); ++port) {
       SetView view{step(index).name, step(index).protocol->name, outputs[port].name, outputs[port].kind, options_.project, {}};
@@ -364,6 +382,7 @@ void Engine::Impl::write_stars(bool all) {
       const auto file = options_.project / "star" / (port == 0 ? view.step + ".star" : view.step + "." + view.port + ".star");
       if (!fs::exists(file) || read_text(file) != *text) write_text(file, *text);
     }
+    changed_.erase(index);
   }
   // A large set is written less often, so that writing stays a twentieth of the time.
   next_star_ = Clock::now() + std::max(seconds(options_.star_interval_s), 20 * (Clock::now() - now));
@@ -384,6 +403,7 @@ Status Engine::Impl::status() const {
   Status status;
   status.project = options_.project.string();
   status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
+  status.note = disk_problem_;
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -395,7 +415,7 @@ Status Engine::Impl::status() const {
     status.found += s.is_source ? source.items : 0;
     status.broken += source.broken;
     status.duplicates += source.duplicates;
-    status.growing += static_cast<int>(source.waiting.size());
+    status.growing += static_cast<int>(source.growing.size());
     if (planned.trigger.mode == flow::Trigger::Mode::none) status.behind = std::max(status.behind, counts.open);
     status.queued += s.queued;
     status.running += s.running;
@@ -416,14 +436,20 @@ Json to_json(const Status& status) {
                      {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}});
   return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
           {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
-          {"failed", status.failed}, {"seconds", status.seconds}};
+          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}};
 }
 
 // ---- what others see --------------------------------------------------------------------------------------------
 
 Engine::Engine(Options options, const flow::Registry& registry) : impl_(std::make_unique<Impl>(std::move(options), registry)) {}
 Engine::~Engine() = default;
-End Engine::run() { return impl_->run(); }
+End Engine::run() {
+  try {
+    return impl_->run();
+  } catch (const Error& error) {
+    throw impl_->last_words(error);
+  }
+}
 Json Engine::request(const Json& request) { return impl_->request(request); }
 Status Engine::status() const { return impl_->status(); }
 Json Engine::snapshot() { return impl_->snapshot(); }

@@ -49,6 +49,8 @@ class Engine::Impl final : public Host {
   ~Impl() override;
 
   End run();
+  /// An error that ended the run, in words that say what to do.
+  Error last_words(const Error& error) const;
   Json request(const Json& request);
   Status status() const;
   Json snapshot();
@@ -75,7 +77,8 @@ class Engine::Impl final : public Host {
     Clock::time_point last_new = Clock::now();
     std::map<std::string, KnownFile> known;
     std::unordered_map<std::string, std::string> path_by_hash;
-    std::map<std::string, std::string> waiting;  ///< named incomplete files and what they miss
+    std::map<std::string, std::string> growing;  ///< incomplete files and what they miss
+    std::map<std::string, std::string> waiting;  ///< those named, because they stay as they are
     int items = 0, broken = 0, duplicates = 0;
   };
 
@@ -92,6 +95,8 @@ class Engine::Impl final : public Host {
   void open();
   void load();
   void start_sources();
+  [[nodiscard]] std::string closing(int step) const;
+  [[nodiscard]] bool is_closed_for_good(int step);
   void loop();
   void serve(const std::vector<int>& ready);
   [[nodiscard]] int next_timeout_ms() const;
@@ -100,6 +105,10 @@ class Engine::Impl final : public Host {
   void check_sources();
   void write_stars(bool all);
   void report_progress();
+  void watch_disk();
+  bool disk_is_full(const std::string& message) const;
+  void wait_for_disk(const std::string& message);
+  void sweep_outputs();
   void begin_stop(End how);
   [[nodiscard]] bool may_end() const;
 
@@ -113,7 +122,8 @@ class Engine::Impl final : public Host {
   void finish(const exec::Result& result);
   bool try_again(Running& running, const exec::Result& result);
   void publish(const Running& running, const exec::Result& result);
-  void move_outputs(const Running& running);
+  [[nodiscard]] std::string folder_name(const std::string& label, const std::string& key) const;
+  bool move_outputs(const Running& running, exec::Result& result);
   Outcome store_success(const Running& running, const exec::Result& result);
   Outcome store_failure(const Running& running, const exec::Result& result);
   store::TaskRow task_row(const Running& running, const exec::Result& result) const;
@@ -167,6 +177,8 @@ class Engine::Impl final : public Host {
   std::map<std::string, int> peak_mib_;            ///< measured, by protocol
   std::uint64_t next_number_ = 1;
   bool alone_now_ = false, paused_ = false, stopping_ = false;
+  std::string disk_problem_;                       ///< why nothing starts; empty: there is space
+  Clock::time_point next_disk_{}, disk_until_{};
   End end_ = End::finished;
   Clock::time_point stop_until_{};
   int signals_seen_ = 0;

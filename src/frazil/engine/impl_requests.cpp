@@ -24,7 +24,7 @@ Json Engine::Impl::request(const Json& request) {
       for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
         if (plan_.steps[i].protocol->shape != flow::Shape::source) continue;
         sources_[i].by_hand = true;
-        store_.put("closed:" + plan_.steps[i].name, "1");
+        store_.put("closed:" + plan_.steps[i].name, closing(static_cast<int>(i)));
       }
     } else {
       throw Error(ErrorCode::bad_input, "\"{}\" is not a command of the engine", command);
@@ -39,7 +39,7 @@ Json Engine::Impl::request(const Json& request) {
 /// Nobody watches the folders now: a stream that had ended is shown as ended.
 void Engine::Impl::show_closed() {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (store_.get("closed:" + plan_.steps[i].name)) graph_->close_source(static_cast<int>(i));
+    if (is_closed_for_good(static_cast<int>(i))) graph_->close_source(static_cast<int>(i));
   graph_->settle();
   if (graph_->all_closed()) state_ = "finished";
 }
@@ -101,7 +101,7 @@ Json Engine::Impl::why(const std::string& text) {
     if (file.state != "item" && (file.path == text || std::filesystem::path(file.path).filename() == name))
       files.push_back({{"step", file.step}, {"path", file.path}, {"state", file.state}, {"reason", file.reason}, {"time", file.time}});
   for (std::size_t i = 0; i < sources_.size(); ++i)
-    for (const auto& [path, reason] : sources_[i].waiting)
+    for (const auto& [path, reason] : sources_[i].growing)
       if (path == text || std::filesystem::path(path).filename() == name)
         files.push_back({{"step", plan_.steps[i].name}, {"path", path}, {"state", "growing"}, {"reason", reason}});
   if (items.empty() && files.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);

@@ -17,6 +17,12 @@ std::string label_of_path(const std::string& path) {
   return label;
 }
 
+/// The reason, with the file in front unless it stands there already.
+std::string naming(const Sighting& sighting) {
+  const auto file = sighting.file.string();
+  return sighting.reason.starts_with(file) ? sighting.reason : file + ": " + sighting.reason;
+}
+
 }  // namespace
 
 void Engine::Impl::see(const Sighting& sighting) {
@@ -30,22 +36,31 @@ void Engine::Impl::see(const Sighting& sighting) {
       source.horizon = sighting.order;
       graph_->set_horizon(sighting.step, sighting.order);
       break;
+    case Sighting::Kind::growing:
+      source.growing[sighting.path] = sighting.reason;
+      return;
+    case Sighting::Kind::gone:
+      source.growing.erase(sighting.path);
+      source.waiting.erase(sighting.path);
+      return;
     case Sighting::Kind::waiting:
-      source.waiting[sighting.path] = sighting.reason;
+      source.growing[sighting.path] = source.waiting[sighting.path] = sighting.reason;
       store_.add_event("incomplete", name, sighting.path, sighting.reason);
-      log::warning("{}: still incomplete: {}", sighting.file.string(), sighting.reason);
+      log::warning("still incomplete: {}", naming(sighting));
       break;
     case Sighting::Kind::broken:
       source.waiting.erase(sighting.path);
+      source.growing.erase(sighting.path);
       source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
       source.last_new = Clock::now();
       ++source.broken;
       store_.add_file({0, name, sighting.path, sighting.size, sighting.mtime_ns, "broken", "", "", sighting.reason, 0});
       store_.add_event("broken", name, sighting.path, sighting.reason);
-      log::warning("{}: set aside: {}", sighting.file.string(), sighting.reason);
+      log::warning("set aside: {}", naming(sighting));
       break;
     case Sighting::Kind::complete:
       source.waiting.erase(sighting.path);
+      source.growing.erase(sighting.path);
       source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
       source.last_new = Clock::now();
       import(sighting);

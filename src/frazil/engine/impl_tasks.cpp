@@ -85,6 +85,9 @@ std::string Engine::Impl::label_of(const Execution& execution) const {
   return fmt::format("{}_v{:04}", step(execution.step).name, execution.batch + 1);
 }
 
+/// Name of the folder of a task's outputs.
+std::string Engine::Impl::folder_name(const std::string& label, const std::string& key) const { return safe_name(label) + "_" + key.substr(0, 8); }
+
 std::string Engine::Impl::order_of(const Execution& execution) const {
   return execution.subject >= 0 ? graph_->subject(execution.subject).order : fmt::format("{:08}", execution.batch);
 }
@@ -119,7 +122,7 @@ void Engine::Impl::dispatch() {
     Priority priority{planned.optional, -planned.depth, order_of(work.execution), next_number_++};
     ready_.emplace(std::move(priority), std::move(work));
   }
-  if (paused_ || stopping_ || alone_now_) return;
+  if (paused_ || stopping_ || alone_now_ || !disk_problem_.empty()) return;
   if (!suspects_.empty()) {  // everything else waits until these have run by themselves
     if (pool_->running() > 0) return;
     auto work = std::move(suspects_.front());
@@ -155,7 +158,7 @@ void Engine::Impl::start(Work work, bool alone, int threads) {
   task.seed = work.execution.key;  // holds the project's seed, step and inputs
   const auto label = safe_name(label_of(work.execution));
   task.temporary = fmt::format("tmp/{}-{}", epoch_, number);
-  task.reference = fmt::format("steps/{}/{}_{}", planned.name, label, work.execution.key.substr(0, 8));
+  task.reference = fmt::format("steps/{}/{}", planned.name, folder_name(label_of(work.execution), work.execution.key));
   task.log_name = fmt::format("{}_{}_{}.log", planned.name, label, work.execution.key.substr(0, 8));
   task.threads = threads;
   task.memory_mib = memory_of(work.execution, task.inputs);
@@ -169,7 +172,8 @@ void Engine::Impl::start(Work work, bool alone, int threads) {
 
 // ---- finishing --------------------------------------------------------------------------------------------------
 
-void Engine::Impl::finish(const exec::Result& result) {
+void Engine::Impl::finish(const exec::Result& found_result) {
+  auto result = found_result;
   const auto found = running_.find(result.number);
   if (found == running_.end()) return;
   auto running = std::move(found->second);
@@ -182,6 +186,7 @@ void Engine::Impl::finish(const exec::Result& result) {
     fs::remove_all(options_.project / running.temporary, ignored);
     return;
   }
+  if (!result.failed && result.has_files && !move_outputs(running, result)) log::debug("{}", result.message);
   if (try_again(running, result)) return;
   publish(running, result);
 }
@@ -217,6 +222,11 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
     }
     return true;
   }
+  if (is_transient(result.code) && disk_is_full(result.message) && !stopping_) {  // not the task's fault, however often it happens
+    wait_for_disk(result.message);
+    enqueue(std::move(work.execution));
+    return true;
+  }
   if (!is_transient(result.code) || ++work.attempts >= options_.attempts || stopping_) return stopping_ && is_transient(result.code);
   const double pause_s = options_.retry_base_s * std::pow(4.0, work.attempts - 1);
   store_.add_event("retry", step(work.execution.step).name, label, fmt::format("again in {:g} s: {}", pause_s, result.message));
@@ -230,13 +240,7 @@ void Engine::Impl::publish(const Running& running, const exec::Result& result) {
   const auto& execution = running.work.execution;
   const auto& protocol = *step(execution.step).protocol;
   if (!result.killed) peak_mib_[protocol.name] = std::max(peak_mib_[protocol.name], result.peak_mib);
-  Outcome outcome;
-  if (result.failed) {
-    outcome = store_failure(running, result);
-  } else {
-    if (result.has_files) move_outputs(running);
-    outcome = store_success(running, result);
-  }
+  const Outcome outcome = result.failed ? store_failure(running, result) : store_success(running, result);
   if (execution.step == first_step_) {
     through_.push_back(Clock::now());
     while (through_.size() > 100000) through_.pop_front();
@@ -246,20 +250,31 @@ void Engine::Impl::publish(const Running& running, const exec::Result& result) {
 }
 
 /// Renames the temporary folder to its final name. Something there already is left over from before a crash.
-void Engine::Impl::move_outputs(const Running& running) {
+/// @return false when that failed; the result then says so
+bool Engine::Impl::move_outputs(const Running& running, exec::Result& result) {
   const auto from = options_.project / running.temporary;
   const auto to = options_.project / running.reference;
-  make_folders(to.parent_path());
-  if (fs::exists(to)) {
-    const fs::path old = from.string() + ".old";
-    fs::rename(to, old);
-    fs::rename(from, to);
-    fs::remove_all(old);
-  } else {
-    fs::rename(from, to);
+  try {
+    make_folders(to.parent_path());
+    if (fs::exists(to)) {
+      const fs::path old = from.string() + ".old";
+      fs::rename(to, old);
+      fs::rename(from, to);
+      fs::remove_all(old);
+    } else {
+      fs::rename(from, to);
+    }
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove_all(from, ignored);
+    result.failed = true;
+    result.code = ErrorCode::io;
+    result.message = fmt::format("{}: the results cannot be moved there: {}", to.string(), error.what());
+    return false;
   }
   unsynced_.insert(to.parent_path().string());
   unsynced_.insert((options_.project / "steps").string());
+  return true;
 }
 
 store::TaskRow Engine::Impl::task_row(const Running& running, const exec::Result& result) const {

@@ -97,7 +97,7 @@ Json Engine::Impl::snapshot() {
   for (const auto& file : store_.files())
     files.push_back({{"step", file.step}, {"path", file.path}, {"state", file.state}, {"subject", file.subject}, {"reason", file.reason}, {"time", file.time}});
   for (std::size_t i = 0; i < sources_.size(); ++i)
-    for (const auto& [path, reason] : sources_[i].waiting)
+    for (const auto& [path, reason] : sources_[i].growing)
       files.push_back({{"step", plan_.steps[i].name}, {"path", path}, {"state", "growing"}, {"subject", ""}, {"reason", reason}, {"time", store::now()}});
   Json events = Json::array();
   for (const auto& event : store_.events(500)) events.push_back({{"time", event.time}, {"kind", event.kind}, {"step", event.step}, {"label", event.label}, {"text", event.text}});

@@ -131,6 +131,12 @@ void Watcher::look(const std::stop_token& stop) {
       horizon_ = horizon;
     }
   }
+  std::erase_if(pending_, [&](const auto& entry) {  // removed again before it was complete
+    KnownFile state;
+    if (find_state(base_ / entry.first, state)) return false;
+    report_({Sighting::Kind::gone, settings_.step, entry.first, base_ / entry.first, {}, {}, {}, 0, 0, {}});
+    return true;
+  });
   if (horizon != horizon_) {
     horizon_ = horizon;
     report_({Sighting::Kind::horizon, settings_.step, {}, {}, horizon, {}, {}, 0, 0, {}});
@@ -142,8 +148,8 @@ void Watcher::look(const std::stop_token& stop) {
 /// @return true when the file is dealt with, false when it must be looked at again
 bool Watcher::examine(const Seen& seen) {
   const double now = steady_now();
-  auto& pending = pending_.try_emplace(seen.path, Pending{seen.state, now, false}).first->second;
-  if (!same(pending.state, seen.state)) pending = {seen.state, now, false};
+  auto& pending = pending_.try_emplace(seen.path, Pending{seen.state, now}).first->second;
+  if (!same(pending.state, seen.state)) pending = {seen.state, now, false, pending.reason};
   Sighting sighting{Sighting::Kind::complete, settings_.step, seen.path, seen.file, seen.order, {}, {}, seen.state.size, seen.state.mtime_ns, {}};
   const auto finish = [&](Sighting::Kind kind, std::string reason) {
     sighting.kind = kind;
@@ -155,26 +161,28 @@ bool Watcher::examine(const Seen& seen) {
   };
   const auto& source = settings_.protocol->source;
   const double unchanged_s = now - pending.since;
+  const auto keep_waiting = [&](const std::string& reason, bool may_name) {
+    const bool name = may_name && !pending.named && unchanged_s >= settings_.watch.patience_s;
+    if (!name && reason == pending.reason) return false;
+    pending.named = pending.named || name;
+    pending.reason = reason;
+    sighting.kind = name ? Sighting::Kind::waiting : Sighting::Kind::growing;
+    sighting.reason = reason;
+    report_(std::move(sighting));
+    return false;
+  };
   try {
     const auto check = source.check(seen.file);
     if (check.state == flow::FileCheck::State::broken && unchanged_s >= settings_.watch.settle_s) return finish(Sighting::Kind::broken, check.reason);
-    if (check.state != flow::FileCheck::State::complete) {
-      if (!pending.named && check.state == flow::FileCheck::State::growing && unchanged_s >= settings_.watch.patience_s) {
-        pending.named = true;
-        sighting.kind = Sighting::Kind::waiting;
-        sighting.reason = check.reason;
-        report_(std::move(sighting));
-      }
-      return false;
-    }
+    if (check.state != flow::FileCheck::State::complete) return keep_waiting(check.reason, check.state == flow::FileCheck::State::growing);
     sighting.hash = hash_file(seen.file);
     sighting.record = source.record(seen.file, settings_.link_folder + "/" + seen.path, settings_.params);
     KnownFile after;
     if (!find_state(seen.file, after) || !same(after, seen.state)) return false;  // changed meanwhile
     return finish(Sighting::Kind::complete, {});
   } catch (const Error& error) {
-    if (is_transient(error.code())) return false;
-    if (unchanged_s < settings_.watch.settle_s) return false;
+    if (is_transient(error.code())) return keep_waiting(error.what(), true);
+    if (unchanged_s < settings_.watch.settle_s) return keep_waiting(error.what(), false);
     return finish(Sighting::Kind::broken, error.what());
   } catch (const std::exception& error) {
     return finish(Sighting::Kind::broken, error.what());

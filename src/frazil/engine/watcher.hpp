@@ -17,7 +17,9 @@ struct Sighting {
   enum class Kind {
     complete,  ///< whole: has hash and record
     broken,    ///< will not become whole, or cannot be read: `reason`
+    growing,   ///< not complete yet: `reason`; reported when it changes
     waiting,   ///< incomplete for longer than the patience: `reason`; reported once
+    gone,      ///< removed before it was complete
     horizon,   ///< `order` is the first file still growing, empty: none
     scanned    ///< one look at the folder is over
   } kind = Kind::scanned;
@@ -57,6 +59,7 @@ class Watcher {
     KnownFile state;
     double since = 0;  ///< unchanged since
     bool named = false;
+    std::string reason = {};  ///< as reported last
   };
   struct Seen {
     std::string path, order;

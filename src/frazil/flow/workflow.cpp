@@ -273,14 +273,37 @@ void switch_off(std::vector<Draft>& drafts) {
   std::erase_if(drafts, [](const Draft& d) { return !d.enabled; });
 }
 
-Json fill_values(const Workflow& workflow, const Json& given, std::vector<Problem>& problems, bool check_only) {
+/// Something that a parameter without default might be: legal for every step that takes it.
+Json placeholder(const Workflow& workflow, const Registry& registry, const Parameter& parameter) {
+  if (parameter.type == "boolean") return false;
+  if (parameter.type != "integer" && parameter.type != "number") return parameter.choices.empty() ? "?" : parameter.choices.front();
+  double value = 1, low = -std::numeric_limits<double>::infinity(), high = -low;
+  for (const auto& [name, step] : workflow.steps) {
+    const auto protocol = step.value("protocol", Json());
+    const auto params = step.find("params");
+    if (!protocol.is_string() || params == step.end() || !params->is_object()) continue;
+    for (const auto& p : registry.all()) {
+      if (p.name != protocol.get<std::string>()) continue;
+      for (const auto& field : p.params) {
+        if (params->value(field.name, Json()) != "${" + parameter.name + "}") continue;
+        if (field.default_value.is_number()) value = field.default_value.get<double>();
+        low = std::max(low, field.low.value_or(low));
+        high = std::min(high, field.high.value_or(high));
+      }
+    }
+  }
+  value = std::max(low, std::min(value, high));
+  return parameter.type == "integer" ? Json(static_cast<std::int64_t>(std::ceil(value))) : Json(value);
+}
+
+Json fill_values(const Workflow& workflow, const Registry& registry, const Json& given, std::vector<Problem>& problems, bool check_only) {
   Json values = Json::object();
   for (const auto& parameter : workflow.parameters) {
     const std::string place = "parameters." + parameter.name;
     Json value = given.contains(parameter.name) ? given.at(parameter.name) : parameter.default_value;
     if (value.is_null() || value == "") {
       if (parameter.required && !check_only) problems.push_back({place, "is required: " + parameter.title});
-      if (parameter.required && check_only) value = parameter.type == "integer" || parameter.type == "number" ? Json(1) : parameter.type == "boolean" ? Json(false) : Json("?");
+      if (parameter.required && check_only) value = placeholder(workflow, registry, parameter);
     } else if (!fits(value, parameter.type)) {
       problems.push_back({place, "must be of type " + parameter.type + ", not " + value.dump()});
     } else if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(), value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {
@@ -381,6 +404,10 @@ class Planner {
     step.versioned = !step.roots.empty() && std::all_of(step.roots.begin(), step.roots.end(), [&](int root) {
       return plan_.steps[static_cast<std::size_t>(root)].protocol->shape == Shape::fold;
     });
+    // The members of a batch are told apart by their place in each port's list: a list with holes would mix them up.
+    if (shape == Shape::fold)
+      for (const auto& input : step.inputs)
+        if (input.optional || input.many) problems_.push_back({place + ".inputs." + input.port, fmt::format("{} gathers batches, whose inputs must all be there, one each; connect it in a step before", step.protocol->name)});
     if (shape == Shape::map)
       for (const auto& port : step.protocol->outputs)
         if (port.many) problems_.push_back({place, fmt::format("output {} of {} is a list of items; a workflow step gives at most one item a port", port.name, step.protocol->name)});
@@ -480,7 +507,7 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   Plan plan;
   plan.name = workflow.name;
   plan.title = workflow.title;
-  plan.values = fill_values(workflow, values, problems, check_only);
+  plan.values = fill_values(workflow, registry, values, problems, check_only);
   const Substitution substitute(plan.values, problems);
   std::vector<Draft> drafts;
   for (const auto& [name, json] : workflow.steps) drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));

@@ -27,6 +27,19 @@ Registry registry() {
   r.add(fake("add", Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
   r.add(fake("even", Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
   r.add(fake("total", Shape::fold, {{"numbers", "Number"}}, {{"totals", "Total"}}));
+  r.add(fake("total-of-pairs", Shape::fold, {{"numbers", "Number"}, {"others", "Number", true}}, {{"totals", "Total"}}));
+  auto limited = fake("limited", Shape::map, {{"numbers", "Number"}}, {{"numbers", "Number"}});
+  FieldInfo by;
+  by.name = "by";
+  by.type = "number";
+  by.default_value = 0.0;
+  by.low = 20;
+  by.high = 5000;
+  limited.params = {by};
+  limited.check = [](const Json& params) {
+    return params.value("by", 20.0) < 20 ? std::vector<std::string>{"by: must lie in 20 to 5000"} : std::vector<std::string>{};
+  };
+  r.add(std::move(limited));
   return r;
 }
 
@@ -86,6 +99,23 @@ TEST(Workflow, ASwitchedOffStepTakesItsDependentsAlongButNotOptionalPorts) {
              "a":{"protocol":"add","inputs":{"left":"r.numbers","right":"e.accepted"}},"t":{"protocol":"total","inputs":{"numbers":"e.accepted"}}}})");
   ASSERT_EQ(plan.steps.size(), 2u);
   EXPECT_EQ(plan.steps[1].inputs.size(), 1u);
+}
+
+TEST(Workflow, RefusesOptionalPortsOfFolds) {
+  const std::string steps = R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total-of-pairs","inputs":{"numbers":"r.numbers")";
+  EXPECT_EQ(problems_of(steps + "}}}}"), "");
+  EXPECT_NE(problems_of(steps + R"(,"others":"r.numbers"}}}})").find("steps.t.inputs.others: total-of-pairs gathers batches"), std::string::npos);
+}
+
+TEST(Workflow, ChecksWithoutValuesWithLegalPlaceholders) {
+  std::vector<Problem> problems;
+  const auto workflow = parse_workflow(R"({"parameters":[{"name":"diameter","type":"number","required":true}],
+    "steps":{"r":{"protocol":"read"},"l":{"protocol":"limited","params":{"by":"${diameter}"},"inputs":{"numbers":"r.numbers"}}}})", problems);
+  const auto plan = make_plan(workflow, registry(), Json::object(), problems, true);
+  EXPECT_EQ(describe(problems), "");
+  EXPECT_EQ(plan.values.at("diameter"), 20);
+  (void)make_plan(workflow, registry(), Json::object(), problems);
+  EXPECT_EQ(describe(problems).find("parameters.diameter: is required"), 0u) << describe(problems);
 }
 
 TEST(Workflow, ParsesSettingsByDeclaredType) {
