@@ -125,8 +125,12 @@ std::string particles(const std::vector<Json>& records, const std::filesystem::p
   io::StarTable merged("particles");
   std::vector<io::StarFile> files;
   std::vector<std::string> labels;
-  for (const auto& json : records) {
-    files.push_back(io::read_star(project / record_from_json<Particles>(json).star));
+  // A selection (without a stack of its own) replaces the one before it; particles of micrographs add up.
+  const bool versions = !records.empty() && record_from_json<Particles>(records.back()).stack.empty() && record_from_json<Particles>(records.back()).count > 0;
+  for (const auto& json : std::vector<Json>(versions ? records.end() - 1 : records.begin(), records.end())) {
+    const auto record = record_from_json<Particles>(json);
+    if (record.count == 0) continue;
+    files.push_back(io::read_star(project / record.star));
     for (const auto& label : files.back().table_with("rlnImageName").labels())
       if (std::find(labels.begin(), labels.end(), label) == labels.end()) labels.push_back(label);
   }
