@@ -201,6 +201,7 @@ struct Classes {
   std::string star, averages, particles;  ///< classes.star, averages.mrcs, particles.star
   std::string state;                      ///< what the next version starts from
   int version = 0, classes = 0, particle_count = 0, box = 0;
+  int background = 0;                     ///< so many classes, the first ones, gather images that no average explains
   Angstrom pixel_size = 1_A;
   Angstrom diameter{};
   std::vector<int> counts;                  ///< particles in each class
@@ -214,6 +215,7 @@ struct Classes {
     using P = Classes;
     return std::tuple(field(&P::star, "star", "classes.star"), field(&P::averages, "averages", "averages.mrcs"), field(&P::particles, "particles", "particles.star with class, angle and shift"),
                       field(&P::state, "state", "State of the classification"), field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
+                      field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
                       field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"), field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
                       field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"), field(&P::resolution, "resolution", "Resolution of each class"),
                       field(&P::selected, "selected", "Kept (1) or set aside (0)"), field(&P::reasons, "reasons", "Why a class is set aside"),

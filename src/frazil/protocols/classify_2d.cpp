@@ -97,6 +97,7 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   out.state = context.reference("state.bin");
   out.version = state.version;
   out.classes = state.classes();
+  out.background = state.background;
   out.particle_count = static_cast<int>(files.set.count());
   out.box = files.set.box;
   out.pixel_size = files.set.pixel_size;

@@ -7,10 +7,10 @@
 namespace frazil::protocols {
 
 struct Classify2d {
-  static constexpr flow::Info info{.name = "classify-2d", .title = "2D classification", .version = 1, .cites = "10.1016/j.jmb.2011.11.010",
+  static constexpr flow::Info info{.name = "classify-2d", .title = "2D classification", .version = 2, .cites = "10.1016/j.jmb.2011.11.010",
                                    .help = "Sort particles into classes of equal views by mini-batch expectation-maximisation that grows with the stream.",
                                    .state = flow::State::first_version,
-                                   .thin = "Mirrored views are not merged, and per-particle intensity is not fitted."};
+                                   .thin = "Mirrored views are not merged, and intensity is judged, not fitted."};
   using Params = class2d::Params;
   using Input = Particles;
   using Output = Classes;

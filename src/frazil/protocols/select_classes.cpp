@@ -16,6 +16,7 @@ SelectClasses::Output SelectClasses::process(const Classes& classes, flow::Conte
     auto image = averages.read(static_cast<int>(k));
     image.pixel_size = classes.pixel_size;
     features.push_back(class2d::measure_average(image, classes.counts[k], classes.resolution[k], classes.diameter));
+    features.back().background = static_cast<int>(k) < classes.background;
   }
   const auto verdicts = class2d::select_classes(features, params);
 

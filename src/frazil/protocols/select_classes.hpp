@@ -7,7 +7,7 @@
 namespace frazil::protocols {
 
 struct SelectClasses {
-  static constexpr flow::Info info{.name = "select-classes", .title = "Choice of classes", .version = 1,
+  static constexpr flow::Info info{.name = "select-classes", .title = "Choice of classes", .version = 2,
                                    .help = "Keep the 2D classes that show particles, by resolution, contrast, centring and size.",
                                    .state = flow::State::first_version,
                                    .thin = "Features and limits; no trained ranker yet."};

@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t cache_bytes = std::size_t{1} << 30;
 constexpr std::size_t pass_batch = 1000;  // particles whose posteriors are held at once in a whole pass
 constexpr double never = 1e9;
+constexpr float no_signal_prior = 2;  // log odds over an average that shows nothing: such averages shall run empty and be made anew
+constexpr double heap_strength = 4;  // an image of more than about twice the typical power is no single particle
 
 /// Prepared particles, kept while they fit into memory. Different particles may be asked for by different threads.
 class Pool {
@@ -56,17 +58,18 @@ struct Plan {
   double heat = 1;
   double crowding = never;  ///< no class may take more than this multiple of its even share
   bool local = false;       ///< search shifts around the last one only
+  double heap = never;      ///< images are set against heaps of this multiple of the classes' power
 };
 
 /// Shares of the classes in each particle, with crowded classes held back: a bias per class, lowered until none exceeds
 /// its limit (Sinkhorn scaling with an inequality). Against the attraction of classes that became sharp first.
-std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMatch>>& matches, int classes, double crowding) {
+std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMatch>>& matches, int background, int classes, double crowding) {
   std::vector<std::vector<float>> shares(matches.size());
   std::vector<double> bias(static_cast<std::size_t>(classes)), load(static_cast<std::size_t>(classes));
   double gap = 0;
   for (const auto& list : matches) gap += list.size() > 1 ? list[0].log_evidence - list[1].log_evidence : 0;
   const double stride = std::max(0.5, gap / static_cast<double>(std::max<std::size_t>(1, matches.size())));
-  const double limit = crowding * static_cast<double>(matches.size()) / classes;
+  const double limit = crowding * static_cast<double>(matches.size()) / (classes - background);
   for (int round = 0; round < 60; ++round) {
     std::fill(load.begin(), load.end(), 0);
     for (std::size_t i = 0; i < matches.size(); ++i) {
@@ -85,7 +88,7 @@ std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMat
       }
     }
     bool crowded = false;
-    for (std::size_t k = 0; k < load.size(); ++k)
+    for (std::size_t k = static_cast<std::size_t>(background); k < load.size(); ++k)
       if (load[k] > 1.05 * limit) {
         crowded = true;
         bias[k] -= stride * std::log(load[k] / limit);
@@ -93,6 +96,17 @@ std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMat
     if (!crowded) break;
   }
   return shares;
+}
+
+/// Sets the background classes' say: no signal has the evidence of its prior, a heap what its power tells.
+void judge_background(std::vector<ClassMatch>& matches, float heap, float margin) {
+  std::erase_if(matches, [](const ClassMatch& m) { return m.index < background_count; });
+  const Pose still{0, 0.f, 1.f};
+  matches.push_back({no_signal, no_signal_prior, {still}});
+  matches.push_back({too_strong, heap, {still}});
+  std::stable_sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
+  const float least = matches.front().log_evidence - margin;
+  std::erase_if(matches, [&](const ClassMatch& m) { return m.log_evidence < least; });
 }
 
 /// One point for a posterior: the best pose, refined by the mean of those around it.
@@ -150,14 +164,18 @@ class Run {
   double noise_count_ = 0;
 };
 
-/// First guess of the noise: the mean power of the particles, their signal included.
+/// First guess of the noise: the median power of the particles, their signal included.
 void Run::measure_noise() {
   const std::size_t count = std::min<std::size_t>(set_.count(), 2000);
   std::vector<std::shared_ptr<Prepared>> all(count);
   parallel_for(threads_, count, [&](std::size_t i) { all[i] = pool_.get(i); });
   state_.noise.setZero(state_.geometry.grid.rings);
-  for (const auto& particle : all) state_.noise += particle->power;
-  state_.noise /= static_cast<float>(count);
+  std::vector<float> values(count);
+  for (Eigen::Index j = 0; j < state_.noise.size(); ++j) {
+    for (std::size_t i = 0; i < count; ++i) values[i] = all[i]->power(j);
+    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count / 2), values.end());
+    state_.noise(j) = values[count / 2];
+  }
   state_.noise = state_.noise.cwiseMax(1e-6f * state_.noise.maxCoeff());
 }
 
@@ -174,6 +192,7 @@ void Run::start_from_random_subsets(int classes) {
   const auto& grid = state_.geometry.grid;
   const Matcher matcher(grid, {}, state_.noise, 1, grid.rings, {{0, 0}}, 1, 1);
   parallel_for(threads_, static_cast<std::size_t>(classes), [&](std::size_t k) {
+    if (static_cast<int>(k) < state_.background) return;
     for (std::size_t i = 0; i < each; ++i) {
       const ClassMatch here{static_cast<int>(k), 0, {{0, 0.f, 1.f}}};
       accumulate(grid, matcher, *pool_.get(order[k * each + i]), {here}, {1.f}, static_cast<int>(i % 2), state_.sums);
@@ -191,6 +210,7 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
   const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, disc_offsets(2 * fine, fine), range, plan.heat);
   const float margin = plan.crowding < never ? 1e6f : 12.f;
 
+  const Eigen::VectorXf typical = typical_power(state_);
   std::vector<std::vector<ClassMatch>> matches(members.size());
   std::vector<char> is_near(members.size());
   parallel_for(threads_, members.size(), [&](std::size_t i) {
@@ -200,12 +220,16 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
     particle->center_x_px = is_near[i] ? last.origin_x_px : 0;
     particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
     matches[i] = (is_near[i] ? near : whole).match(*particle, margin);
+    if (state_.background == 0 || plan.heap >= never) return;
+    const float heap = heap_evidence(geometry, *particle, state_.noise, typical, plan.rings, plan.heap);
+    judge_background(matches[i], heap, margin);
   });
-  const auto shares = share_out(matches, state_.classes(), plan.crowding);
+  const auto shares = share_out(matches, state_.background, state_.classes(), plan.crowding);
 
   // A fixed number of partial sums, added in order: the same result on any number of threads.
   const std::size_t chunks = std::clamp<std::size_t>(members.size() / 16, 1, 12);
   std::vector<std::vector<ClassSums>> partial(chunks);
+  std::vector<int> used(chunks);
   std::vector<Eigen::VectorXf> left(chunks, Eigen::VectorXf::Zero(geometry.grid.rings));
   parallel_for(threads_, chunks, [&](std::size_t c) {
     partial[c].assign(sums.size(), ClassSums(geometry.grid));
@@ -216,18 +240,20 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
       particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
       const auto& matcher = is_near[i] ? near : whole;
       accumulate(geometry.grid, matcher, *particle, matches[i], shares[i], static_cast<int>(members[i] % 2), partial[c]);
-      left[c] += particle->power;
       const auto best = static_cast<std::size_t>(std::max_element(shares[i].begin(), shares[i].end()) - shares[i].begin());
       const auto& model = state_.references.harmonics[static_cast<std::size_t>(matches[i][best].index)];
-      left[c] -= particle->ctf2.cwiseProduct(ring_power(model));
+      if (state_.background == 0 || matches[i][best].index != too_strong) {
+        left[c] += particle->power - particle->ctf2.cwiseProduct(ring_power(model)) / static_cast<float>(geometry.open);
+        ++used[c];
+      }
       assign(state_.assignments[members[i]], matches[i][best], *particle, matcher.offsets(), shares[i][best]);
     }
   });
   for (std::size_t c = 0; c < chunks; ++c) {
     for (std::size_t k = 0; k < sums.size(); ++k) sums[k].add(partial[c][k]);
     noise_sum_ += left[c];
+    noise_count_ += used[c];
   }
-  noise_count_ += static_cast<double>(members.size());
 }
 
 void Run::mini_batch(const std::vector<std::size_t>& members, const Plan& plan, double window) {
@@ -240,7 +266,7 @@ void Run::mini_batch(const std::vector<std::size_t>& members, const Plan& plan, 
     state_.sums[k].scale(keep);
     state_.sums[k].add(fresh[k]);
   }
-  const Eigen::VectorXf noise = (noise_sum_ / static_cast<float>(noise_count_)).cwiseMax(0.3f * state_.noise);
+  const Eigen::VectorXf noise = (noise_sum_ / static_cast<float>(std::max(1.0, noise_count_))).cwiseMax(0.3f * state_.noise);
   state_.noise = keep * state_.noise + (1 - keep) * noise;
   ++state_.step;
 }
@@ -254,7 +280,7 @@ void Run::whole_pass(const Plan& plan) {
   for (std::size_t first = 0; first < all.size(); first += pass_batch)
     expect_and_sum(std::span(all).subspan(first, std::min(pass_batch, all.size() - first)), plan, fresh);
   state_.sums = std::move(fresh);
-  state_.noise = (noise_sum_ / static_cast<float>(noise_count_)).cwiseMax(0.3f * state_.noise);
+  state_.noise = (noise_sum_ / static_cast<float>(std::max(1.0, noise_count_))).cwiseMax(0.3f * state_.noise);
   ++state_.step;
 }
 
@@ -269,7 +295,7 @@ int Run::ring_limit(double progress) const {
 void Run::finish(int rings) {
   for (int pass = 0; pass < params_.final_passes; ++pass) {
     report(0.9 + 0.1 * pass / params_.final_passes, "whole pass");
-    whole_pass({.rings = rings, .local = true});
+    whole_pass({.rings = rings, .local = true, .heap = heap_strength});
     update_references(state_, pass + 1 < params_.final_passes, threads_);
     rings = std::clamp(supported_rings(state_) + 1, 3, state_.geometry.rings_to(state_.geometry.resolution));
   }
@@ -295,6 +321,7 @@ void Run::first_batch(int classes) {
     const std::vector<std::size_t> members(first, first + static_cast<std::ptrdiff_t>(size));
     Plan plan{.rings = ring_limit(progress), .local = progress > 0.4};
     if (progress < 0.7) plan.crowding = 1.5 + 2.5 * progress / 0.7;
+    if (progress > 0.2) plan.heap = heap_strength * std::max(1.0, 2 - 2.5 * (progress - 0.2));  // early averages are blurred and weak
     mini_batch(members, plan, static_cast<double>(count) * std::min(1.0, 0.3 + progress));
     if (progress < 0.85) reseed(state_, classes, 0.15);
     update_references(state_, true, threads_);
@@ -323,7 +350,7 @@ void Run::next_batch(std::size_t known, int classes) {
     const double progress = static_cast<double>(first) / static_cast<double>(order.size());
     report(0.8 * progress, "mini-batches");
     const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first);
-    mini_batch({begin, begin + static_cast<std::ptrdiff_t>(size)}, {.rings = ring_limit(1), .crowding = 4, .local = true}, static_cast<double>(count));
+    mini_batch({begin, begin + static_cast<std::ptrdiff_t>(size)}, {.rings = ring_limit(1), .crowding = 4, .local = true, .heap = heap_strength}, static_cast<double>(count));
     if (progress < 0.7) reseed(state_, classes, 0.15);
     update_references(state_, true, threads_);
   }
@@ -337,13 +364,15 @@ int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<
 State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params, const Rng& rng,
                int threads, const Hooks& hooks) {
   const std::size_t count = particles.count(), known = previous == nullptr ? 0 : previous->assignments.size();
-  const int classes = std::max(params.classes > 0 ? params.classes : default_classes(count), previous == nullptr ? 0 : previous->classes());
+  const int background = previous != nullptr ? previous->background : params.background_classes ? background_count : 0;
+  const int classes = std::max(background + (params.classes > 0 ? params.classes : default_classes(count)), previous == nullptr ? 0 : previous->classes());
   if (count < 2 * static_cast<std::size_t>(classes))
     throw Error(ErrorCode::bad_input, "2D classification into {} classes needs at least {} particles, found {}", classes, 2 * classes, count);
   expect(known <= count && particles.optics.size() == count, "the particles begin with those of the previous version");
   State state;
   if (previous != nullptr) state = *previous;
   else state.geometry = make_geometry(particles.box, particles.pixel_size, params.diameter > 0_A ? params.diameter : diameter, params);
+  state.background = background;
   state.assignments.resize(count);
   ++state.version;
   Run run(state, particles, params, rng, threads, hooks);

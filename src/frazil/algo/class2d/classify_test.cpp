@@ -13,6 +13,7 @@ Params quick() {
   params.classes = 4;
   params.epochs = 8;
   params.resolution = 14_A;
+  params.background_classes = false;
   return params;
 }
 

@@ -12,7 +12,7 @@ namespace frazil::class2d {
 struct Prepared {
   PolarSamples samples;    ///< CTF · F, rings × half_angles
   Eigen::VectorXf ctf2;    ///< mean CTF² of each ring
-  Eigen::VectorXf power;   ///< mean |F|² of each ring
+  Eigen::VectorXf power;   ///< mean |F|² of each ring, over the share of the image that the mask leaves open
   float center_x_px = 0, center_y_px = 0;  ///< shifts are searched around this one (conventions.md, "Orientations": origin)
 };
 

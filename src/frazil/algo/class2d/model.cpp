@@ -69,6 +69,7 @@ Geometry make_geometry(int box, Angstrom pixel_size, Angstrom diameter, const Pa
   const double side_A = box * pixel_size.value();
   geometry.work_box = std::min(good_size(static_cast<int>(std::ceil(2.3 * side_A / geometry.resolution.value()))), box - box % 2);
   const double radius = std::min(side_A / geometry.resolution.value(), geometry.work_box / 2 - 1.0);
+  geometry.open = std::pow((particle_radius_px(geometry) + mask_edge_px(geometry) / 2) / geometry.work_box, 2) * pi;
   geometry.grid = make_grid(geometry.work_box, particle_radius_px(geometry) + mask_edge_px(geometry), radius);
   return geometry;
 }
@@ -81,7 +82,6 @@ Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, c
   for (std::size_t i = 0; i < small.size(); ++i) small.pixels()[i] *= mask.pixels()[i];
   Prepared out;
   out.samples = sample_rings(grid, small);
-  const double open = std::pow((radius + edge / 2) / geometry.work_box, 2) * pi;  // share of the box's noise let through
   out.power.setZero(grid.rings);
   out.ctf2.setZero(grid.rings);
   const CtfFunction function(ctf, optics);
@@ -99,7 +99,7 @@ Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, c
       im *= gain;
     }
   }
-  out.power /= static_cast<float>(grid.half_angles * open);
+  out.power /= static_cast<float>(grid.half_angles * geometry.open);
   out.ctf2 /= static_cast<float>(grid.half_angles);
   return out;
 }
@@ -132,6 +132,43 @@ std::vector<int> State::counts() const {
   for (const auto& a : assignments)
     if (a.index >= 0) ++out[static_cast<std::size_t>(a.index)];
   return out;
+}
+
+Eigen::VectorXf typical_power(const State& state) {
+  const auto rings = state.geometry.grid.rings;
+  std::vector<std::pair<Eigen::VectorXf, double>> classes;
+  double mass = 0;
+  for (int k = state.background; k < state.classes(); ++k) {
+    const auto index = static_cast<std::size_t>(k);
+    classes.emplace_back(ring_power(state.references.harmonics[index]), state.sums[index].total());
+    mass += classes.back().second;
+  }
+  Eigen::VectorXf out = Eigen::VectorXf::Zero(rings);
+  for (Eigen::Index j = 0; j < rings; ++j) {
+    std::sort(classes.begin(), classes.end(), [&](const auto& a, const auto& b) { return a.first(j) < b.first(j); });
+    double below = 0;
+    for (const auto& [power, weight] : classes) {
+      below += weight;
+      out(j) = power(j);
+      if (below >= 0.5 * mass) break;
+    }
+  }
+  return out;
+}
+
+float heap_evidence(const Geometry& geometry, const Prepared& particle, const Eigen::VectorXf& noise, const Eigen::VectorXf& typical, int rings,
+                    double strength) {
+  float best = -1e30f;
+  for (const double factor : {1.0, 4.0, 16.0}) {
+    double sum = 0;
+    for (int j = 1; j < rings; ++j) {
+      const double components = 0.5 * geometry.grid.area(j) * geometry.open, s2 = noise(j), p = particle.power(j);
+      const double v = s2 + particle.ctf2(j) * typical(j) * strength * factor / geometry.open;
+      sum += components * (p / s2 - p / v - std::log(v / s2));
+    }
+    best = std::max(best, static_cast<float>(sum));
+  }
+  return best;
 }
 
 void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle, const std::vector<ClassMatch>& matches,
@@ -186,6 +223,11 @@ void update_references(State& state, bool centre, int threads) {
   const auto transform = make_transform(grid, grid.harmonics);
   const Image mask = soft_disc(state.geometry.work_box, mask_radius_px(state.geometry), mask_edge_px(state.geometry));
   parallel_for(threads, static_cast<std::size_t>(count), [&](std::size_t k) {
+    if (static_cast<int>(k) < state.background) {
+      state.references.harmonics[k] = Harmonics::Zero(grid.rings, 2 * grid.harmonics);
+      state.frc[k] = Eigen::VectorXf::Zero(grid.rings);
+      return;
+    }
     const auto& sum = state.sums[k];
     const Eigen::VectorXf total = sum.weight[0] + sum.weight[1];
     const float tiny = 1e-6f * (total.maxCoeff() + 1e-20f);
@@ -220,7 +262,7 @@ int supported_rings(const State& state) {
   const int rings = state.geometry.grid.rings;
   Eigen::VectorXf mean = Eigen::VectorXf::Zero(rings);
   double mass = 0;
-  for (int k = 0; k < state.classes(); ++k) {
+  for (int k = state.background; k < state.classes(); ++k) {
     const auto w = state.sums[static_cast<std::size_t>(k)].total();
     mean += static_cast<float>(w) * state.frc[static_cast<std::size_t>(k)];
     mass += w;
@@ -233,10 +275,10 @@ int supported_rings(const State& state) {
 
 int reseed(State& state, int classes, double least) {
   double total = 0;
-  for (const auto& sum : state.sums) total += sum.total();
-  const double mean = total / classes;
+  for (int k = state.background; k < state.classes(); ++k) total += state.sums[static_cast<std::size_t>(k)].total();
+  const double mean = total / (classes - state.background);
   std::vector<int> free_slots;
-  for (int k = 0; k < state.classes(); ++k)
+  for (int k = state.background; k < state.classes(); ++k)
     if (state.sums[static_cast<std::size_t>(k)].total() < least * mean) free_slots.push_back(k);
   while (state.classes() < classes) {
     free_slots.push_back(state.classes());
@@ -245,7 +287,7 @@ int reseed(State& state, int classes, double least) {
   }
   int made = 0;
   for (const int k : free_slots) {
-    const auto largest = std::max_element(state.sums.begin(), state.sums.end(),
+    const auto largest = std::max_element(state.sums.begin() + state.background, state.sums.end(),
                                           [](const auto& a, const auto& b) { return a.total() < b.total(); });
     if (largest->total() < 1.2 * mean) break;
     ClassSums child = *largest;

@@ -21,6 +21,7 @@ struct Geometry {
   Angstrom shift_range{};
   Angstrom resolution{};
   PolarGrid grid;                 ///< follows from the others
+  double open = 1;                ///< share of an image that the particle mask leaves open; follows from the others
 
   [[nodiscard]] Angstrom work_pixel() const { return pixel_size * (static_cast<double>(box) / work_box); }
   /// Resolution of a ring.
@@ -34,6 +35,9 @@ struct Geometry {
 
 /// Downsamples, masks, transforms and multiplies by the CTF.
 [[nodiscard]] Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, const Optics& optics, bool phase_flipped);
+
+/// Classes that have no average: images without signal, and images stronger than any class (heaps, ice, carbon).
+enum Background : int { no_signal = 0, too_strong = 1, background_count = 2 };
 
 /// Weighted sums behind one class average, kept apart for even and odd particles.
 struct ClassSums {
@@ -59,6 +63,7 @@ struct Assignment {
 struct State {
   Geometry geometry;
   int version = 0;
+  int background = 0;           ///< so many classes, the first ones, gather what is no particle: 0 or background_count
   int step = 0;                 ///< mini-batches done
   int rings = 0;                ///< used for matching now
   Eigen::VectorXf noise;        ///< variance on each ring
@@ -70,6 +75,16 @@ struct State {
   [[nodiscard]] int classes() const { return static_cast<int>(sums.size()); }
   [[nodiscard]] std::vector<int> counts() const;
 };
+
+/// Power of the class averages on each ring: the median over the classes, weighted by their particles.
+[[nodiscard]] Eigen::VectorXf typical_power(const State& state);
+
+/// How well a heap of matter without a fixed shape explains a particle: log-likelihood ratio to pure noise of a Gaussian
+/// random image whose power is `strength` times the typical one, the best of `strength`, 4 `strength`, 16 `strength`. With
+/// the ring power p, noise σ² and v = σ² + CTF²·S it is Σ n (p/σ² − p/v − log(v/σ²)) over n independent components; rings
+/// that see nothing but the outline of the mask are left out.
+[[nodiscard]] float heap_evidence(const Geometry& geometry, const Prepared& particle, const Eigen::VectorXf& noise, const Eigen::VectorXf& typical,
+                                  int rings, double strength);
 
 /// Adds one particle with its posterior: `class_weights[i]` belongs to `matches[i]`.
 void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle, const std::vector<ClassMatch>& matches,

@@ -17,6 +17,7 @@ struct Params {
   int epochs = 12;
   int final_passes = 2;
   int revisit = 2;
+  bool background_classes = true;
 
   static constexpr auto fields() {
     using P = Params;
@@ -28,7 +29,8 @@ struct Params {
         field(&P::shift_range, "shift_range", "Largest shift tried; 0: an eighth of the diameter").range(0_A, 500_A),
         field(&P::epochs, "epochs", "How often the first batch is gone through in mini-batches").range(1, 200).advanced(),
         field(&P::final_passes, "final_passes", "Passes over all particles that end each batch").range(1, 20).advanced(),
-        field(&P::revisit, "revisit", "Earlier particles gone through again for each new one").range(0, 100).advanced());
+        field(&P::revisit, "revisit", "Earlier particles gone through again for each new one").range(0, 100).advanced(),
+        field(&P::background_classes, "background_classes", "Two more classes, the first ones, gather images without signal and images much stronger than the averages").advanced());
   }
 };
 

@@ -20,6 +20,7 @@ double best_quarter(std::vector<double> values) {
 
 std::string refusal(const ClassFeatures& f, const SelectParams& params, double mean_count, double score, const std::string& weakest) {
   if (f.count == 0) return "no particles";
+  if (f.background) return "images that no average explains";
   if (f.count < params.min_share * mean_count) return fmt::format("only {} particles", f.count);
   if (f.resolution > params.max_resolution) return fmt::format("resolution only {:.0f} Å", f.resolution.value());
   return fmt::format("{} (score {:.2f})", weakest, score);
@@ -66,14 +67,16 @@ ClassFeatures measure_average(const Image& average, int count, Angstrom resoluti
 
 std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& features, const SelectParams& params) {
   std::vector<double> contrasts, frequencies;
-  double total = 0;
+  double total = 0, classes = 0;
   for (const auto& f : features) {
+    if (f.background) continue;
     total += f.count;
+    ++classes;
     if (f.count == 0) continue;
     contrasts.push_back(std::log(std::max(f.contrast, 1e-3)));
     frequencies.push_back(1 / std::max(1.0, f.resolution.value()));
   }
-  const double mean = total / std::max<double>(1, static_cast<double>(features.size()));
+  const double mean = total / std::max<double>(1, classes);
   const double contrast = best_quarter(contrasts), frequency = best_quarter(frequencies);
   std::vector<ClassVerdict> out;
   for (const auto& f : features) {
@@ -87,14 +90,15 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
     verdict.features = f;
     verdict.score = 1;
     for (const auto& part : parts) verdict.score *= part.first;
+    if (f.background) verdict.score = 0;
     const auto weakest = std::min_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    verdict.selected = f.count > 0 && f.count >= params.min_share * mean && f.resolution <= params.max_resolution && verdict.score >= params.min_score;
+    verdict.selected = f.count > 0 && !f.background && f.count >= params.min_share * mean && f.resolution <= params.max_resolution && verdict.score >= params.min_score;
     if (!verdict.selected) verdict.reason = refusal(f, params, mean, verdict.score, weakest->second);
     out.push_back(std::move(verdict));
   }
   if (!out.empty() && std::none_of(out.begin(), out.end(), [](const auto& v) { return v.selected; })) {
     const auto best = std::max_element(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
-    if (best->features.count > 0) best->selected = true, best->reason.clear();
+    if (best->features.count > 0 && !best->features.background) best->selected = true, best->reason.clear();
   }
   return out;
 }

@@ -30,6 +30,7 @@ struct ClassFeatures {
   double offset = 0;      ///< distance of the centre of mass of the bright part from the middle, in particle radii
   double bright = 0;      ///< mean inside the disc minus mean outside, in standard deviations of the outside
   double overflow = 0;    ///< share of the bright mass that lies outside the disc
+  bool background = false;  ///< gathers images that no average explains: never chosen
 };
 
 struct ClassVerdict {

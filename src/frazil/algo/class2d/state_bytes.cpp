@@ -6,7 +6,7 @@
 namespace frazil::class2d {
 namespace {
 
-constexpr std::string_view magic = "frazil class2d 1\n";
+constexpr std::string_view magic = "frazil class2d 2\n";
 
 /// Plain values one after another, little-endian as every CPU we run on.
 class Writer {
@@ -83,6 +83,7 @@ std::string to_bytes(const State& state) {
   writer.put(g.resolution.value());
   writer.put(state.version);
   writer.put(state.step);
+  writer.put(state.background);
   writer.put(state.rings);
   writer.put(Matrix(state.noise));
   writer.put(static_cast<std::int64_t>(state.sums.size()));
@@ -121,10 +122,13 @@ State state_from_bytes(std::string_view bytes) {
   state.geometry = make_geometry(box, Angstrom(pixel), Angstrom(diameter), params);
   reader.get(state.version);
   reader.get(state.step);
+  reader.get(state.background);
   reader.get(state.rings);
   const auto& grid = state.geometry.grid;
   reader.get(state.noise, grid.rings);
   const auto classes = reader.count(sizeof(float) * static_cast<std::size_t>(grid.rings * grid.harmonics));
+  if (state.background < 0 || state.background > static_cast<int>(classes))
+    throw Error(ErrorCode::corrupt, "state of the 2D classification: {} background classes among {}", state.background, classes);
   for (std::size_t k = 0; k < classes; ++k) {
     ClassSums sum(grid);
     for (std::size_t h = 0; h < 2; ++h) {
