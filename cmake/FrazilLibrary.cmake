@@ -14,7 +14,9 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
+  # With precompiled headers ccache looks at what they were made from, not at macros and times.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
 endif()
 
 # x86-64-v3 is the floor (docs/decisions/0002-cpu-floor.md); AES and PCLMUL make Highway accept it as AVX2.
@@ -42,22 +44,26 @@ if(FRAZIL_TESTS)
 endif()
 
 # frazil_library(NAME [LINKS target...]) builds frazil_NAME from the .cpp files of the current folder.
-# Beside them, *_test.cpp become the unit tests of that folder and *_integration_test.cpp its integration tests.
+# Beside them, *_test.cpp become the unit tests of that folder, *_integration_test.cpp its integration tests and
+# *_interop_test.cpp its tests against other programs; the labels of ctest are unit, integration and interop.
 function(frazil_library NAME)
   cmake_parse_arguments(ARG "" "" "LINKS;TEST_LINKS" ${ARGN})
   file(GLOB SOURCES CONFIGURE_DEPENDS *.cpp)
   set(UNIT ${SOURCES})
   set(INTEGRATION ${SOURCES})
+  set(INTEROP ${SOURCES})
   list(FILTER SOURCES EXCLUDE REGEX "_test\\.cpp$")
   list(FILTER SOURCES EXCLUDE REGEX "_main\\.cpp$")
   list(FILTER UNIT INCLUDE REGEX "_test\\.cpp$")
-  list(FILTER UNIT EXCLUDE REGEX "_integration_test\\.cpp$")
+  list(FILTER UNIT EXCLUDE REGEX "_(integration|interop)_test\\.cpp$")
   list(FILTER INTEGRATION INCLUDE REGEX "_integration_test\\.cpp$")
+  list(FILTER INTEROP INCLUDE REGEX "_interop_test\\.cpp$")
   set(TARGET frazil_${NAME})
   if(SOURCES)
     add_library(${TARGET} STATIC ${SOURCES})
     target_include_directories(${TARGET} PUBLIC ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(${TARGET} PUBLIC ${ARG_LINKS} PRIVATE frazil_warnings)
+    frazil_precompile(${TARGET} frazil_headers)
   else()
     add_library(${TARGET} INTERFACE)
     target_include_directories(${TARGET} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -66,10 +72,16 @@ function(frazil_library NAME)
   if(FRAZIL_TESTS)
     frazil_tests(${NAME}_test unit "${UNIT}" ${TARGET} ${ARG_TEST_LINKS})
     frazil_tests(${NAME}_integration_test integration "${INTEGRATION}" ${TARGET} ${ARG_TEST_LINKS})
+    frazil_tests(${NAME}_interop_test interop "${INTEROP}" ${TARGET} ${ARG_TEST_LINKS})
   endif()
 endfunction()
 
-# frazil_tests(NAME LABEL "sources" links...) one gtest executable whose cases carry the label.
+if(FRAZIL_TESTS)
+  add_custom_target(unit_tests)
+endif()
+
+# frazil_tests(NAME LABEL "sources" links...) one gtest executable whose cases carry the label; suites named *Interop* carry
+# the label interop wherever they stand. The target unit_tests builds the executables of all unit tests.
 function(frazil_tests NAME LABEL SOURCES)
   if(NOT SOURCES)
     return()
@@ -77,6 +89,15 @@ function(frazil_tests NAME LABEL SOURCES)
   string(REPLACE "/" "_" TARGET ${NAME})
   add_executable(${TARGET} ${SOURCES})
   target_link_libraries(${TARGET} PRIVATE ${ARGN} GTest::gtest_main frazil_warnings)
-  gtest_discover_tests(${TARGET} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-                       PROPERTIES LABELS ${LABEL} TIMEOUT 900)
+  frazil_precompile(${TARGET} frazil_test_headers)
+  set(HOW DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if(LABEL STREQUAL integration)
+    gtest_discover_tests(${TARGET} ${HOW} TEST_FILTER "-*Interop*" PROPERTIES LABELS integration TIMEOUT 900)
+    gtest_discover_tests(${TARGET} ${HOW} TEST_FILTER "*Interop*" PROPERTIES LABELS interop TIMEOUT 900)
+  else()
+    gtest_discover_tests(${TARGET} ${HOW} PROPERTIES LABELS ${LABEL} TIMEOUT 900)
+  endif()
+  if(LABEL STREQUAL unit)
+    add_dependencies(unit_tests ${TARGET})
+  endif()
 endfunction()
