@@ -179,6 +179,7 @@ class Engine::Impl final : public Host {
   bool alone_now_ = false, paused_ = false, stopping_ = false;
   std::string disk_problem_;                       ///< why nothing starts; empty: there is space
   Clock::time_point next_disk_{}, disk_until_{};
+  int disk_pause_s_ = 5;                           ///< longer with every failure in a row: quotas do not say what is left
   End end_ = End::finished;
   Clock::time_point stop_until_{};
   int signals_seen_ = 0;

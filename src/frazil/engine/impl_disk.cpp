@@ -1,6 +1,7 @@
 // A disk that fills up stops the work, not the acquisition; and what kills have left on it goes.
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <unordered_set>
@@ -45,8 +46,9 @@ Error Engine::Impl::last_words(const Error& error) const {
 
 /// Nothing starts for a while, and then only if there is space.
 void Engine::Impl::wait_for_disk(const std::string& message) {
-  disk_until_ = Clock::now() + std::chrono::seconds(5);
   if (!disk_problem_.empty()) return;
+  disk_until_ = Clock::now() + std::chrono::seconds(disk_pause_s_);
+  disk_pause_s_ = std::min(2 * disk_pause_s_, 300);
   disk_problem_ = fmt::format("the disk of {} is full, the work goes on when there is space again ({})", options_.project.string(), message);
   log::warning("{}", disk_problem_);
 }

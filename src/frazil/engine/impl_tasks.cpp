@@ -239,6 +239,7 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
 void Engine::Impl::publish(const Running& running, const exec::Result& result) {
   const auto& execution = running.work.execution;
   const auto& protocol = *step(execution.step).protocol;
+  if (!result.failed) disk_pause_s_ = 5;
   if (!result.killed) peak_mib_[protocol.name] = std::max(peak_mib_[protocol.name], result.peak_mib);
   const Outcome outcome = result.failed ? store_failure(running, result) : store_success(running, result);
   if (execution.step == first_step_) {

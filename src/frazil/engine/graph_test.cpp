@@ -1,0 +1,203 @@
+// The bookkeeping alone: a host that runs whatever is asked of it, in an order of its choice.
+#include "frazil/engine/graph.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "frazil/base/random.hpp"
+
+namespace frazil::engine {
+namespace {
+
+flow::Protocol fake(std::string name, flow::Shape shape, std::vector<flow::PortInfo> inputs, std::vector<flow::PortInfo> outputs) {
+  flow::Protocol protocol;
+  protocol.name = std::move(name);
+  protocol.shape = shape;
+  protocol.inputs = std::move(inputs);
+  protocol.outputs = std::move(outputs);
+  protocol.check = [](const Json&) { return std::vector<std::string>{}; };
+  protocol.key = [](const Json& params) { return params.dump(); };
+  return protocol;
+}
+
+const flow::Registry& registry() {
+  static const auto made = [] {
+    flow::Registry r;
+    r.add(fake("read", flow::Shape::source, {}, {{"numbers", "Number"}}));
+    r.add(fake("add", flow::Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
+    r.add(fake("even", flow::Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
+    r.add(fake("total", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}}));
+    return r;
+  }();
+  return made;
+}
+
+/// Ends executions when told to; remembers member lists and closings.
+class TestHost final : public Host {
+ public:
+  TestHost(const std::string& steps, Order order) {
+    std::vector<flow::Problem> problems;
+    plan = flow::make_plan(flow::parse_workflow("{\"steps\":" + steps + "}", problems), registry(), Json::object(), problems);
+    EXPECT_EQ(flow::describe(problems), "");
+    graph.emplace(plan, "seed", order, *this);
+  }
+
+  std::optional<Outcome> known(const std::string& key) override {
+    const auto found = results.find(key);
+    return found == results.end() ? std::nullopt : std::optional(found->second);
+  }
+  void enqueue(Execution execution) override { waiting.push_back(std::move(execution)); }
+  void commit_batch(int step, int, const std::vector<std::string>& members) override { batches[step].push_back(members); }
+  double weight(std::int64_t item, const std::string&) override { return static_cast<double>(item % 10); }
+  std::optional<bool> person(int step, const std::string& item) override {
+    const auto found = people.find({step, item});
+    return found == people.end() ? std::nullopt : std::optional(found->second);
+  }
+  void set_changed(int) override {}
+  void step_closed(int step) override { closed.push_back(plan.steps[static_cast<std::size_t>(step)].name); }
+
+  void arrive(int number) {
+    const auto name = fmt::format("{:03}", number);
+    graph->add_source_item(plan.find("in"), {name, name, name, 0}, {number, "item " + name});
+    graph->settle();
+  }
+  /// Ends the execution that waits at this place.
+  void end(std::size_t place, bool failed = false) {
+    const auto execution = waiting.at(place);
+    waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(place));
+    const auto& planned = plan.steps[static_cast<std::size_t>(execution.step)];
+    Outcome outcome;
+    outcome.task = ++tasks;
+    outcome.failed = failed;
+    if (planned.protocol->shape == flow::Shape::filter) outcome.accepted = graph->item(execution.inputs[0][0]).n % 2 == 0;
+    else if (!failed) outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, "of " + execution.key}}};
+    if (!failed) results[execution.key] = outcome;
+    graph->finish(execution, outcome);
+    graph->settle();
+  }
+  void end_all() {
+    while (!waiting.empty()) end(0);
+  }
+  void close() {
+    graph->close_source(plan.find("in"));
+    graph->settle();
+  }
+  [[nodiscard]] std::vector<std::string> members(const std::string& step, int port = 0) const {
+    std::vector<std::string> labels;
+    for (const auto& [subject, item] : graph->members(plan.find(step), port)) labels.push_back(graph->subject(subject).label);
+    return labels;
+  }
+
+  flow::Plan plan;
+  std::optional<Graph> graph;
+  std::vector<Execution> waiting;
+  std::map<std::string, Outcome> results;
+  std::map<int, std::vector<std::vector<std::string>>> batches;
+  std::map<std::pair<int, std::string>, bool> people;
+  std::vector<std::string> closed;
+  std::int64_t tasks = 0;
+};
+
+using Labels = std::vector<std::string>;
+
+constexpr const char* chain = R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},"even":{"protocol":"even","inputs":{"numbers":"in.numbers"}},
+  "join":{"protocol":"add","inputs":{"left":"add.sums","right":"in.numbers"},"where":["even.accepted"]},
+  "total":{"protocol":"total","inputs":{"numbers":"join.sums"},"trigger":{"mode":"batches","count":2}}})";
+
+TEST(Graph, JoinsWaitForAllTheirPartsAndClosingFollowsTheStream) {
+  TestHost host(chain, Order::arrival);
+  host.arrive(2);
+  ASSERT_EQ(host.waiting.size(), 2u) << "add and even";
+  host.end(0);
+  EXPECT_EQ(host.graph->cell_name(host.plan.find("join"), 0), "waiting");
+  host.end(0);
+  ASSERT_EQ(host.waiting.size(), 1u);
+  EXPECT_EQ(host.waiting[0].inputs.size(), 2u);
+  host.arrive(3);
+  host.close();
+  EXPECT_EQ(host.closed, Labels{"in"}) << "work is open";
+  host.end_all();
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.members("join"), Labels{"002"}) << "3 is odd";
+  EXPECT_EQ(host.members("even", 1), Labels{"003"});
+  EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{Labels{"002"}})) << "the remainder";
+}
+
+TEST(Graph, ListsByAcquisitionDoNotDependOnTheOrderOfEvents) {
+  std::vector<Labels> first;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    TestHost host(chain, Order::acquisition);
+    Rng rng(seed);
+    int next = 1;
+    while (next <= 12 || !host.waiting.empty()) {
+      if (next <= 12 && (host.waiting.empty() || rng.below(3) == 0)) host.arrive(next++);
+      else host.end(rng.below(host.waiting.size()));
+    }
+    host.close();
+    host.end_all();
+    const auto& lists = host.batches.at(host.plan.find("total"));
+    if (first.empty()) first = lists;
+    EXPECT_EQ(lists, first) << "seed " << seed;
+    EXPECT_EQ(host.members("total").size(), 3u);
+  }
+  EXPECT_EQ(first, (std::vector<Labels>{{"002", "004"}, {"006", "008"}, {"010", "012"}}));
+}
+
+TEST(Graph, AHorizonKeepsLaterFilesOutOfListsUntilItIsGone) {
+  TestHost host(R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})", Order::acquisition);
+  host.graph->set_horizon(0, "002");
+  for (const int number : {1, 3, 4}) host.arrive(number);
+  EXPECT_TRUE(host.batches.empty()) << "2 is still growing";
+  host.arrive(2);
+  host.graph->set_horizon(0, "");
+  host.graph->settle();
+  EXPECT_EQ(host.batches.at(1), (std::vector<Labels>{{"001", "002"}, {"003", "004"}}));
+}
+
+TEST(Graph, AStaticListClosesItsStepAndFailuresLeaveNothingBehind) {
+  TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},
+    "total":{"protocol":"total","inputs":{"numbers":"add.sums"},"trigger":{"mode":"static","count":2}}})", Order::arrival);
+  for (int number = 1; number <= 4; ++number) host.arrive(number);
+  host.end(0, true);
+  host.end_all();
+  EXPECT_EQ(host.graph->counts(host.plan.find("add")).failed, 1);
+  EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{Labels{"002", "003"}}));
+  EXPECT_EQ(host.closed, Labels{"total"}) << "before its input has closed";
+  host.close();
+  EXPECT_TRUE(host.graph->all_closed());
+}
+
+TEST(Graph, FoldsRunOneVersionAfterAnotherAndAReplayAsksForNothingAgain) {
+  const std::string steps = R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})";
+  TestHost host(steps, Order::arrival);
+  for (int number = 1; number <= 6; ++number) host.arrive(number);
+  EXPECT_EQ(host.waiting.size(), 1u) << "each version builds on the last";
+  EXPECT_TRUE(host.waiting[0].previous.empty());
+  host.end(0);
+  EXPECT_EQ(host.waiting.at(0).previous.size(), 1u);
+  host.end_all();
+  EXPECT_EQ(host.members("total").size(), 3u);
+
+  TestHost again(steps, Order::arrival);
+  again.results = host.results;
+  int number = 0;
+  for (const auto& members : host.batches.at(1)) again.graph->add_committed(1, number++, members);
+  for (const int late : {6, 2, 4, 1, 3, 5}) again.arrive(late);
+  EXPECT_TRUE(again.waiting.empty());
+  EXPECT_TRUE(again.batches.empty());
+  EXPECT_EQ(again.members("total"), host.members("total"));
+}
+
+TEST(Graph, APersonsDecisionOutweighsTheRule) {
+  TestHost host(chain, Order::arrival);
+  host.people[{host.plan.find("even"), "item 003"}] = true;
+  host.people[{host.plan.find("even"), "item 002"}] = false;
+  for (const int number : {2, 3}) host.arrive(number);
+  host.end_all();
+  EXPECT_EQ(host.members("even"), Labels{"003"});
+  EXPECT_EQ(host.members("join"), Labels{"003"});
+}
+
+}  // namespace
+}  // namespace frazil::engine
