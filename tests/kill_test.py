@@ -102,25 +102,32 @@ def is_busy(pid):
 def disturb(runs, kills, gap_s, chain_s, rng):
     """Runs with kills. @return the last engine, how many engines and workers were killed, and how many of the kills met work"""
     engine, delivered, killed, busy = runs.start("disturbed"), 0, {"engine": 0, "worker": 0}, 0
-    idle = 0  # rounds that found nobody to kill: the next movies bring workers to life
+    early = 0  # a movie is wanted ahead of its time
+    victims = ["engine"] * (kills - kills // 2) + ["worker"] * (kills // 2)
+    rng.shuffle(victims)
     while sum(killed.values()) < kills:
         time.sleep(gap_s)
         # The last movie comes with the last kill, lest the run ends before.
         most = len(runs.movies) - (sum(killed.values()) + 1 < kills)
-        while delivered < most and delivered * kills < (sum(killed.values()) + idle + 1) * len(runs.movies):
+        while delivered < most and delivered * kills < (sum(killed.values()) + 1) * len(runs.movies) or (early and delivered < most):
             runs.deliver(runs.movies[delivered])
             delivered += 1
+            early = 0
         time.sleep(rng.uniform(0, chain_s))
         if engine.poll() is not None:
             raise SystemExit(f"the engine ended by itself with {engine.returncode} after {killed}")
         workers = children_of(engine)
         works = any(is_busy(worker) for worker in workers)
-        left = {"engine": kills - kills // 2 - killed["engine"], "worker": kills // 2 - killed["worker"]}
-        if workers and rng.random() * (left["engine"] + left["worker"]) < left["worker"]:
+        if victims[-1] == "worker" and not workers and "engine" in victims and delivered == most:
+            victims.remove("engine")  # nobody will come to life before an engine's turn
+            victims.append("engine")
+        if victims[-1] == "worker" and workers:
+            victims.pop()
             os.kill(rng.choice(workers), signal.SIGKILL)
             killed["worker"] += 1
             busy += works
-        elif left["engine"] > 0:
+        elif victims[-1] == "engine":
+            victims.pop()
             engine.kill()
             engine.wait()
             killed["engine"] += 1
@@ -129,7 +136,7 @@ def disturb(runs, kills, gap_s, chain_s, rng):
         elif delivered == most:
             break
         else:
-            idle += 1
+            early = 1  # the next movie brings workers to life
     for movie in runs.movies[delivered:]:
         runs.deliver(movie)
     return engine, killed, busy
@@ -174,7 +181,7 @@ def main():
         print("these steps never ran:", missing)
         return 1
     gap_s = 2 * max(longest for _, _, longest, _ in tasks)
-    chain_s = sum(longest for step, _, longest, _ in tasks if step not in ("classify", "volume"))
+    chain_s = sum(total / count for step, count, _, total in tasks if step not in ("classify", "volume"))
 
     shutil.rmtree(folder / "incoming")
     (folder / "incoming").mkdir()
