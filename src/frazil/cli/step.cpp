@@ -7,6 +7,7 @@
 #include <csignal>
 #include <iostream>
 #include <map>
+#include <set>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
@@ -71,6 +72,7 @@ class FolderContext final : public flow::Context {
 struct Job {
   std::string area;
   flow::Records inputs;
+  std::string missing;  ///< input port without a record for this area; the item fails
 };
 
 std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
@@ -111,15 +113,21 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
   };
   for (std::size_t p = 0; p < ports.size(); ++p)
     if (parsed.values.contains(protocol.inputs[p].name)) take(p, parsed.text(protocol.inputs[p].name));
+  // A table of CTF fits or positions also names its micrographs: it stands for them only where nothing else does.
+  std::vector<std::pair<std::size_t, std::string>> also;
   for (const auto& path : parsed.positional) {
-    bool used = false;
+    std::vector<std::size_t> fitting;
     for (std::size_t p = 0; p < ports.size(); ++p)
-      if (protocol.inputs.size() == 1 || protocols::may_hold(protocol.inputs[p].kind, path)) {
-        take(p, path);
-        used = true;
-      }
-    if (!used) throw Error(ErrorCode::bad_input, "{}: holds nothing that {} reads", path, protocol.name);
+      if (protocol.inputs.size() == 1 || protocols::may_hold(protocol.inputs[p].kind, path)) fitting.push_back(p);
+    if (fitting.empty()) throw Error(ErrorCode::bad_input, "{}: holds nothing that {} reads", path, protocol.name);
+    for (const auto p : fitting)
+      if (fitting.size() > 1 && protocol.inputs[p].kind == Micrograph::kind) also.emplace_back(p, path);
+      else take(p, path);
   }
+  std::vector<bool> given;
+  for (const auto& port : ports) given.push_back(!port.empty());
+  for (const auto& [p, path] : also)
+    if (!given[p]) take(p, path);
   for (std::size_t p = 0; p < ports.size(); ++p)
     if (ports[p].empty() && !protocol.inputs[p].optional)
       throw Error(ErrorCode::bad_input, "no input file gives {} ({}); give one, or --{} FILE", protocol.inputs[p].name, protocol.inputs[p].kind, protocol.inputs[p].name);
@@ -129,7 +137,7 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
 std::vector<Job> make_jobs(const flow::Protocol& protocol, const std::vector<std::vector<protocols::FileRecord>>& ports) {
   std::vector<Job> jobs;
   if (protocol.shape == flow::Shape::fold) {
-    Job job{"all", {}};
+    Job job{"all", {}, {}};
     for (std::size_t p = 0; p < ports.size(); ++p) {
       std::vector<Json> list;
       for (const auto& record : ports[p]) list.push_back(record.record);
@@ -138,14 +146,16 @@ std::vector<Job> make_jobs(const flow::Protocol& protocol, const std::vector<std
     jobs.push_back(std::move(job));
     return jobs;
   }
+  std::set<std::string> areas;
   for (const auto& first : ports.front()) {
-    Job job{first.area, {{protocol.inputs.front().name, {first.record}}}};
+    if (!areas.insert(first.area).second)
+      throw Error(ErrorCode::bad_input, "{}: two of the {} have this name, and their results would overwrite each other; run them into folders of their own", first.area, protocol.inputs.front().name);
+    Job job{first.area, {{protocol.inputs.front().name, {first.record}}}, {}};
     for (std::size_t p = 1; p < ports.size(); ++p) {
       std::vector<Json> matching;
       for (const auto& other : ports[p])
         if (other.area == first.area || (ports[p].size() == 1 && ports.front().size() == 1)) matching.push_back(other.record);
-      if (matching.empty() && !protocol.inputs[p].optional)
-        throw Error(ErrorCode::bad_input, "{}: no {} belong to it", first.area, protocol.inputs[p].name);
+      if (matching.empty() && !protocol.inputs[p].optional) job.missing = protocol.inputs[p].name;
       job.inputs.emplace_back(protocol.inputs[p].name, std::move(matching));
     }
     jobs.push_back(std::move(job));
@@ -173,6 +183,7 @@ int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, 
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3; };
   try {
+    if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
     FolderContext context(folder, threads, seeded(protocol, seed, job.area));
     const auto outputs = protocol.run(params, job.inputs, nullptr, context);
     context.commit();
@@ -202,7 +213,11 @@ int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, 
 }  // namespace
 
 std::vector<Json> json_lines(const std::string& kind, const Json& record) {
-  if (kind != Classes::kind) return {record};
+  if (kind != Classes::kind) {
+    Json line = record;
+    line["kind"] = kind;
+    return {line};
+  }
   const auto classes = record_from_json<Classes>(record);
   std::vector<Json> lines;
   for (std::size_t c = 0; c < classes.counts.size(); ++c) {

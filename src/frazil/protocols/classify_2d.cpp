@@ -49,7 +49,18 @@ void add_assignments(io::StarTable& table, const class2d::State& state) {
   }
 }
 
-void write_classes(flow::Context& context, const std::vector<class2d::ClassAverage>& averages, double particles) {
+/// What RELION's table of classes has no label for, so that the file alone tells the next step all it needs.
+io::StarTable details(const flow::Context& context, const class2d::State& state, bool phase_flipped) {
+  io::StarTable table("frazil_classification", {"frazilParticlesStar", "frazilParticleDiameter", "frazilBackgroundClasses", "frazilPhaseFlipped"}, false);
+  table.add_row();
+  table.set(0, 0, context.reference("particles.star"));
+  table.set(0, 1, state.geometry.diameter.value());
+  table.set(0, 2, state.background);
+  table.set(0, 3, phase_flipped ? 1 : 0);
+  return table;
+}
+
+void write_classes(flow::Context& context, const std::vector<class2d::ClassAverage>& averages, double particles, io::StarTable&& details) {
   io::StarTable table("model_classes", {"rlnReferenceImage", "rlnClassNumber", "rlnClassDistribution", "rlnEstimatedResolution"});
   const auto& first = averages.front().image;
   io::StackWriter stack(context.output("averages.mrcs"), first.nx(), first.ny(), first.pixel_size);
@@ -63,6 +74,7 @@ void write_classes(flow::Context& context, const std::vector<class2d::ClassAvera
   }
   stack.close();
   io::StarFile file;
+  file.add(std::move(details));
   file.add(std::move(table));
   io::write_star(context.output("classes.star"), file);
 }
@@ -84,7 +96,7 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   const auto state = class2d::classify(previous != nullptr ? &saved.state : nullptr, files.set, diameter, params, context.rng(), context.threads(), hooks);
   const auto averages = class2d::average_classes(state, files.set, most_averaged, context.threads());
 
-  write_classes(context, averages, static_cast<double>(files.set.count()));
+  write_classes(context, averages, static_cast<double>(files.set.count()), details(context, state, files.set.phase_flipped));
   auto table = std::move(files.table);
   add_assignments(table, state);
   write_particles(context.output("particles.star"), files, std::move(table));

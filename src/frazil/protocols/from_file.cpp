@@ -142,6 +142,49 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
   return finish(particles, settings, area_name(path.string()));
 }
 
+/// The table of particles that belongs to a table of classes: the one it names, RELION's run_it025_data.star beside
+/// run_it025_model.star, or particles.star beside it.
+fs::path particles_of_classes(const fs::path& path, const io::StarTable* details) {
+  if (details != nullptr) return find_named(path, std::string(details->text(0, "frazilParticlesStar")));
+  auto name = path.filename().string();
+  if (const auto at = name.rfind("_model.star"); at != std::string::npos) return path.parent_path() / name.replace(at, std::string::npos, "_data.star");
+  return path.parent_path() / "particles.star";
+}
+
+FileRecord classes_from(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& table = file.table_with("rlnReferenceImage");
+  const auto* details = file.find_table("frazil_classification");
+  if (table.rows() == 0) throw Error(ErrorCode::bad_input, "{}: the table of classes has no rows", path.string());
+  Classes classes;
+  classes.star = path.string();
+  classes.averages = find_named(path, io::split_reference(std::string(table.text(0, "rlnReferenceImage"))).file).string();
+  classes.particles = particles_of_classes(path, details).string();
+  if (!fs::exists(classes.particles)) throw Error(ErrorCode::not_found, "{}: the particles of these classes are not there", classes.particles);
+  const auto info = io::read_info(classes.averages);
+  classes.box = info.nx;
+  classes.pixel_size = known_pixel_size(info.pixel_size, settings, classes.averages);
+  classes.classes = static_cast<int>(table.rows());
+  classes.counts.assign(table.rows(), 0);
+  const auto star = io::read_star(classes.particles);
+  const auto& particles = star.table_with("rlnClassNumber");
+  for (const long k : particles.integers("rlnClassNumber")) {
+    if (k < 1 || k > classes.classes) throw Error(ErrorCode::corrupt, "{}: expected classes 1 to {}, found {}", classes.particles, classes.classes, k);
+    ++classes.counts[static_cast<std::size_t>(k - 1)];
+  }
+  classes.particle_count = static_cast<int>(particles.rows());
+  for (std::size_t row = 0; row < table.rows(); ++row) classes.resolution.emplace_back(table.number_or(row, "rlnEstimatedResolution", 0));
+  if (details != nullptr) {
+    classes.diameter = Angstrom(details->number(0, "frazilParticleDiameter"));
+    classes.background = static_cast<int>(details->integer(0, "frazilBackgroundClasses"));
+    classes.phase_flipped = details->integer(0, "frazilPhaseFlipped") != 0;
+  }
+  auto record = finish(classes, settings, area_name(path.string()));
+  if (!(record_from_json<Classes>(record.record).diameter > 0_A))
+    throw Error(ErrorCode::bad_input, "{}: the particle diameter is not known; give --diameter in Å", path.string());
+  return record;
+}
+
 FileRecord volume_from(const fs::path& path, const Json& settings) {
   const auto info = io::read_info(path);
   VolumeMap volume;
@@ -172,7 +215,8 @@ std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& 
   std::vector<FileRecord> records;
   for (auto& object : objects) {
     if (!object.is_object()) throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
-    if (object.contains("error")) continue;
+    if (object.contains("error") || (object.contains("kind") && object["kind"] != kind)) continue;
+    object.erase("kind");
     std::string name;
     for (const auto* key : {"name", "movie", "micrograph", "path", "star", "volume"})
       if (object.contains(key) && object[key].is_string()) {
@@ -204,6 +248,7 @@ std::vector<FieldInfo> settable_fields(const std::string& kind) {
   if (kind == CtfFit::kind) collect<CtfFit>(list, {"pixel_size"});
   if (kind == Coordinates::kind) collect<Coordinates>(list, {"diameter", "pixel_size"});
   if (kind == Particles::kind) collect<Particles>(list, {"pixel_size", "diameter"});
+  if (kind == Classes::kind) collect<Classes>(list, {"pixel_size", "diameter"});
   if (kind == VolumeMap::kind) collect<VolumeMap>(list, {"pixel_size", "symmetry"});
   for (auto& field : list)
     if (field.star_label != "optics") field.star_label.clear();
@@ -211,11 +256,12 @@ std::vector<FieldInfo> settable_fields(const std::string& kind) {
 }
 
 bool may_hold(const std::string& kind, const fs::path& path) {
-  if (is_json(path)) return true;
+  if (is_json(path)) return !from_json_file(kind, path).empty();
   if (!is_star(path)) return kind == Movie::kind || kind == Micrograph::kind || kind == VolumeMap::kind;
   const auto file = io::read_star(path);
   const auto has = [&](std::string_view label) { return std::any_of(file.tables.begin(), file.tables.end(), [&](const io::StarTable& t) { return t.has(label); }); };
   if (kind == Particles::kind) return has("rlnImageName");
+  if (kind == Classes::kind) return has("rlnReferenceImage");
   if (has("rlnImageName")) return false;
   if (kind == Coordinates::kind) return has("rlnCoordinateX");
   if (kind == CtfFit::kind) return has("rlnDefocusU");
@@ -233,6 +279,7 @@ std::vector<FileRecord> records_from_file(const std::string& kind, const fs::pat
   if (kind == CtfFit::kind) return ctf_fits_from_star(path, settings);
   if (kind == Coordinates::kind) return {coordinates_from(path, settings)};
   if (kind == Particles::kind) return {particles_from(path, settings)};
+  if (kind == Classes::kind) return {classes_from(path, settings)};
   throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(), kind);
 }
 

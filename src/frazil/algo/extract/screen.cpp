@@ -152,7 +152,7 @@ std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::si
   if (count == 0) return verdicts;
   const Image first = read(0);
   const double diameter_px = to_px(diameter, first.pixel_size);
-  if (!(diameter_px > 0)) throw Error(ErrorCode::bad_input, "screening needs the particle diameter, and none is known");
+  if (!(diameter_px > 0)) throw Error(ErrorCode::bad_input, "the particle diameter is not known; give --diameter in Å");
   if (first.nx() != first.ny() || diameter_px > 0.95 * first.nx())
     throw Error(ErrorCode::bad_input, "a particle of {:.0f} px fills its image of {} x {} px: no background is left", diameter_px, first.nx(), first.ny());
   const auto sizes = sizes_for(first.nx(), diameter_px);
