@@ -53,14 +53,9 @@ int main(int argc, char** argv) {
                error_of(found.track, area.at("shifts_px")), found.sigma_px * std::sqrt(2.0), found.iterations, detector.defects().size(), std::sqrt(found.fixed_pattern),
                found.path.total_path.value(), found.acceleration_A, found.step_A, found.burst, seconds_since(start));
     if (argc <= 3 || std::string(argv[3]) != "0") {
-      auto corrected = raw;
-      corrected.read = [&](int t, Image& out) {
-        raw.read(t, out);
-        detector.correct(out, t);
-      };
       start = std::chrono::steady_clock::now();
       const auto basis = motion::dose_basis(exposure, raw.count, std::sqrt(0.5) / pixel.value());
-      const auto sums = motion::sum_frames(corrected, motion::MotionField(found.track), basis, 1, threads);
+      const auto sums = motion::sum_frames(raw, detector, motion::MotionField(found.track), basis, {.threads = threads});
       fmt::print(", {:.1f} s to sum with {} rows", seconds_since(start), basis.rank());
     }
     fmt::print("\n");

@@ -5,15 +5,21 @@
 
 namespace frazil {
 
-/// F(k) = Σ f(x) exp(−2πi k·x/n). Single-threaded and re-entrant; plans are cached by length inside the library.
+/// F(k) = Σ f(x) exp(−2πi k·x/n). Re-entrant; plans are cached by length inside the library. Rows, then blocks of columns, are
+/// shared among `threads`; the result is the same for any number.
 /// Only lengths with prime factors up to 11 are fast: see good_size.
-[[nodiscard]] Spectrum fft(ImageView image, Angstrom pixel_size = 1_A);
-[[nodiscard]] inline Spectrum fft(const Image& image) { return fft(image.view(), image.pixel_size); }
+[[nodiscard]] Spectrum fft(ImageView image, Angstrom pixel_size = 1_A, int threads = 1);
+[[nodiscard]] inline Spectrum fft(const Image& image, int threads = 1) { return fft(image.view(), image.pixel_size, threads); }
+/// The frequencies of an nx × ny image out of the transform of a larger one, unscaled; what is left out is not computed. nx and ny
+/// are even, or the sides of the image. @param pixel_size  of the result
+[[nodiscard]] Spectrum fft_cropped(ImageView image, int nx, int ny, Angstrom pixel_size, int threads = 1);
 /// Inverse of fft; the imaginary part of what is self-conjugate is ignored.
-[[nodiscard]] Image ifft(const Spectrum& spectrum);
+[[nodiscard]] Image ifft(const Spectrum& spectrum, int threads = 1);
+/// The same, and uses the spectrum as its scratch.
+[[nodiscard]] Image ifft(Spectrum&& spectrum, int threads = 1);
 /// Into memory that the caller keeps; `out` must have the right size.
-void fft_into(ImageView image, Spectrum& out);
-void ifft_into(const Spectrum& spectrum, Image& out);
+void fft_into(ImageView image, Spectrum& out, int threads = 1);
+void ifft_into(const Spectrum& spectrum, Image& out, int threads = 1);
 
 [[nodiscard]] VolumeSpectrum fft(const Volume& volume);
 [[nodiscard]] Volume ifft(const VolumeSpectrum& spectrum);

@@ -12,15 +12,19 @@
 
 namespace frazil {
 
-/// 64-byte aligned storage, left uninitialised by `resize`-free construction with a count.
+/// 64-byte aligned memory; large pieces ask for large pages, which a fresh image then costs a hundredth of the page faults.
+[[nodiscard]] void* allocate_aligned(std::size_t bytes);
+void free_aligned(void* memory);
+
+/// Storage for the allocator-aware containers below.
 template <class T>
 struct AlignedAllocator {
   using value_type = T;
   AlignedAllocator() = default;
   template <class U>
   AlignedAllocator(const AlignedAllocator<U>&) {}
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{64})); }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t{64}); }
+  T* allocate(std::size_t n) { return static_cast<T*>(allocate_aligned(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t) { free_aligned(p); }
   template <class U>
   bool operator==(const AlignedAllocator<U>&) const { return true; }
 };

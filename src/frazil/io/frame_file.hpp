@@ -23,6 +23,8 @@ class FrameFile {
   void read(int index, ImageSpan out, int threads = 1) const;
   /// `out` is resized when its size differs; its pixel_size becomes the file's, or 1 Å when unknown.
   void read(int index, Image& out, int threads = 1) const;
+  /// `out` is made anew when its size or type differs from the file's.
+  void read(int index, Counts& out, int threads = 1) const;
 
  private:
   ByteSource source_;

@@ -61,6 +61,7 @@ MovieReader::MovieReader(MovieReader&&) noexcept = default;
 MovieReader& MovieReader::operator=(MovieReader&&) noexcept = default;
 const ImageInfo& MovieReader::info() const { return state_->file.info(); }
 void MovieReader::read_frame(int index, Image& out, int threads) const { state_->file.read(index, out, threads); }
+void MovieReader::read_counts(int index, Counts& out, int threads) const { state_->file.read(index, out, threads); }
 Image MovieReader::read_frame(int index, int threads) const {
   Image image;
   read_frame(index, image, threads);

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "frazil/image/image.hpp"
+#include "frazil/image/counts.hpp"
 #include "frazil/io/gain.hpp"
 #include "frazil/io/image_file.hpp"
 
@@ -27,6 +27,8 @@ class MovieReader {
   /// @param threads TIFF strips are decoded in parallel; the result is the same for any number
   void read_frame(int index, Image& out, int threads = 1) const;
   [[nodiscard]] Image read_frame(int index, int threads = 1) const;
+  /// The same in the type of the file, CountType; `out` is made anew when its size or type differs.
+  void read_counts(int index, Counts& out, int threads = 1) const;
 
  private:
   struct State;

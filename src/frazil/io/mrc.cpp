@@ -108,6 +108,26 @@ bool bytes_are_signed(const ByteSource& source, const MrcHeader& h) {
   return histogram_is_signed(sample);
 }
 
+/// Reads section `index` in bands and hands each row to `put(bytes, y)`.
+template <class Put>
+void read_rows(const ByteSource& source, const MrcHeader& header, int index, Put put) {
+  const auto row = row_bytes(header.type, header.nx);
+  const auto rows_in_band = static_cast<int>(std::clamp<std::uint64_t>((1U << 20U) / row, 1, static_cast<std::uint64_t>(header.ny)));
+  std::vector<std::byte> band(static_cast<std::size_t>(row) * static_cast<std::size_t>(rows_in_band));
+  const auto start = header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index);
+  for (int y0 = 0; y0 < header.ny; y0 += rows_in_band) {
+    const int rows = std::min(rows_in_band, header.ny - y0);
+    const std::span<std::byte> bytes(band.data(), static_cast<std::size_t>(row) * static_cast<std::size_t>(rows));
+    source.read(start + row * static_cast<std::uint64_t>(y0), bytes);
+    for (int y = 0; y < rows; ++y) put(bytes.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(y), y0 + y);
+  }
+}
+
+void expect_section(const ByteSource& source, const MrcHeader& header, int index) {
+  if (index < 0 || index >= header.nz)
+    throw Error(ErrorCode::bad_input, "{}: section {} is asked for, the file has {}", source.name(), index + 1, header.nz);
+}
+
 }  // namespace
 
 std::uint64_t MrcHeader::section_bytes() const { return row_bytes(type, nx) * static_cast<std::uint64_t>(ny); }
@@ -148,20 +168,22 @@ MrcHeader open_mrc(const ByteSource& source) {
 
 void read_mrc_section(const ByteSource& source, const MrcHeader& header, int index, ImageSpan out) {
   expect(out.nx == header.nx && out.ny == header.ny, "the image has the size of the section");
-  if (index < 0 || index >= header.nz)
-    throw Error(ErrorCode::bad_input, "{}: section {} is asked for, the file has {}", source.name(), index + 1, header.nz);
-  const auto row = row_bytes(header.type, header.nx);
-  const auto rows_in_band = static_cast<int>(std::clamp<std::uint64_t>((1U << 20U) / row, 1, static_cast<std::uint64_t>(header.ny)));
-  std::vector<std::byte> band(static_cast<std::size_t>(row) * static_cast<std::size_t>(rows_in_band));
-  const auto start = header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index);
-  for (int y0 = 0; y0 < header.ny; y0 += rows_in_band) {
-    const int rows = std::min(rows_in_band, header.ny - y0);
-    const std::span<std::byte> bytes(band.data(), static_cast<std::size_t>(row) * static_cast<std::size_t>(rows));
-    source.read(start + row * static_cast<std::uint64_t>(y0), bytes);
-    for (int y = 0; y < rows; ++y)
-      decode_row(bytes.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(y), header.type, header.swapped,
-                 {out.row(y0 + y), static_cast<std::size_t>(out.nx)});
+  expect_section(source, header, index);
+  read_rows(source, header, index, [&](const std::byte* bytes, int y) {
+    decode_row(bytes, header.type, header.swapped, {out.row(y), static_cast<std::size_t>(out.nx)});
+  });
+}
+
+void read_mrc_section(const ByteSource& source, const MrcHeader& header, int index, Counts& out) {
+  expect(out.nx() == header.nx && out.ny() == header.ny && out.type() == count_type_of(header.type), "the counts have size and type of the section");
+  expect_section(source, header, index);
+  if (is_count_as_stored(header.type, header.swapped)) {
+    source.read(header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index), {out.row(0), static_cast<std::size_t>(header.section_bytes())});
+    return;
   }
+  read_rows(source, header, index, [&](const std::byte* bytes, int y) {
+    decode_row(bytes, header.type, header.swapped, out.row(y), static_cast<std::size_t>(header.nx));
+  });
 }
 
 }  // namespace frazil::io

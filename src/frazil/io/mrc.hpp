@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "frazil/image/image.hpp"
+#include "frazil/image/counts.hpp"
 #include "frazil/io/byte_source.hpp"
 #include "frazil/io/image_file.hpp"
 
@@ -47,5 +47,7 @@ struct MrcHeader {
 
 /// Reads section `index` in bands of about 1 MB; `out` has nx × ny pixels.
 void read_mrc_section(const ByteSource& source, const MrcHeader& header, int index, ImageSpan out);
+/// The same as counts of count_type_of(header.type); what the file holds as counts is read in place.
+void read_mrc_section(const ByteSource& source, const MrcHeader& header, int index, Counts& out);
 
 }  // namespace frazil::io

@@ -21,18 +21,18 @@ T byte_swapped(T value) {
   if constexpr (sizeof(T) == 8) return std::bit_cast<T>(__builtin_bswap64(std::bit_cast<std::uint64_t>(value)));
 }
 
-template <class T, bool swapped>
-void decode(const std::byte* bytes, std::span<float> out) {
+template <class T, bool swapped, class To>
+void decode(const std::byte* bytes, std::span<To> out) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     T value;
     std::memcpy(&value, bytes + i * sizeof(T), sizeof(T));
     if constexpr (swapped) value = byte_swapped(value);
-    out[i] = static_cast<float>(value);
+    out[i] = static_cast<To>(value);
   }
 }
 
-template <class T>
-void decode(const std::byte* bytes, bool swapped, std::span<float> out) {
+template <class T, class To>
+void decode(const std::byte* bytes, bool swapped, std::span<To> out) {
   swapped ? decode<T, true>(bytes, out) : decode<T, false>(bytes, out);
 }
 
@@ -44,10 +44,11 @@ void decode_half(const std::byte* bytes, bool swapped, std::span<float> out) {
   }
 }
 
-void decode_nibbles(const std::byte* bytes, std::span<float> out) {
+template <class To>
+void decode_nibbles(const std::byte* bytes, std::span<To> out) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     const auto pair = std::to_integer<unsigned>(bytes[i / 2]);
-    out[i] = static_cast<float>(i % 2 == 0 ? pair & 15U : pair >> 4U);
+    out[i] = static_cast<To>(i % 2 == 0 ? pair & 15U : pair >> 4U);
   }
 }
 
@@ -130,8 +131,8 @@ std::uint16_t float_to_half(float value) { return static_cast<std::uint16_t>(_mm
 void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<float> out) {
   switch (type) {
     case PixelType::u4: return decode_nibbles(bytes, out);
-    case PixelType::u8: return decode<std::uint8_t, false>(bytes, out);
-    case PixelType::i8: return decode<std::int8_t, false>(bytes, out);
+    case PixelType::u8: return decode<std::uint8_t>(bytes, false, out);
+    case PixelType::i8: return decode<std::int8_t>(bytes, false, out);
     case PixelType::u16: return decode<std::uint16_t>(bytes, swapped, out);
     case PixelType::i16: return decode<std::int16_t>(bytes, swapped, out);
     case PixelType::u32: return decode<std::uint32_t>(bytes, swapped, out);
@@ -139,6 +140,36 @@ void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<
     case PixelType::f16: return decode_half(bytes, swapped, out);
     case PixelType::f32: return decode<float>(bytes, swapped, out);
     case PixelType::f64: return decode<double>(bytes, swapped, out);
+  }
+}
+
+CountType count_type_of(PixelType type) {
+  switch (type) {
+    case PixelType::u4:
+    case PixelType::u8: return CountType::u8;
+    case PixelType::u16: return CountType::u16;
+    case PixelType::i8:
+    case PixelType::i16: return CountType::i16;
+    default: return CountType::f32;
+  }
+}
+
+bool is_count_as_stored(PixelType type, bool swapped) {
+  return type == PixelType::u8 || (!swapped && (type == PixelType::u16 || type == PixelType::i16 || type == PixelType::f32));
+}
+
+void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::byte* out, std::size_t count) {
+  if (is_count_as_stored(type, swapped)) {
+    std::memcpy(out, bytes, static_cast<std::size_t>(row_bytes(type, static_cast<int>(count))));
+    return;
+  }
+  const auto as = [&]<class T>(T*) { return std::span<T>(reinterpret_cast<T*>(out), count); };  // NOLINT: rows of Counts are aligned for their type
+  switch (type) {
+    case PixelType::u4: return decode_nibbles(bytes, as(static_cast<std::uint8_t*>(nullptr)));
+    case PixelType::i8: return decode<std::int8_t>(bytes, false, as(static_cast<std::int16_t*>(nullptr)));
+    case PixelType::u16: return decode<std::uint16_t>(bytes, swapped, as(static_cast<std::uint16_t*>(nullptr)));
+    case PixelType::i16: return decode<std::int16_t>(bytes, swapped, as(static_cast<std::int16_t*>(nullptr)));
+    default: return decode_row(bytes, type, swapped, as(static_cast<float*>(nullptr)));
   }
 }
 

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "frazil/image/counts.hpp"
+
 namespace frazil::io {
 
 /// u4: two pixels a byte, low nibble first, rows padded to whole bytes.
@@ -20,6 +22,13 @@ enum class PixelType { u4, u8, i8, u16, i16, u32, i32, f16, f32, f64 };
 /// Decodes out.size() pixels. `swapped`: stored in the other byte order than this machine's.
 /// @param bytes at least row_bytes(type, out.size())
 void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<float> out);
+
+/// Type that holds all values of `type` in memory.
+[[nodiscard]] CountType count_type_of(PixelType type);
+/// True when bytes of the file are counts in memory as they stand.
+[[nodiscard]] bool is_count_as_stored(PixelType type, bool swapped);
+/// As decode_row, to `count` pixels of count_type_of(type).
+void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::byte* out, std::size_t count);
 
 /// What went wrong in encode_row.
 struct EncodeResult {

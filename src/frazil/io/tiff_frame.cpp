@@ -115,10 +115,12 @@ std::vector<Group> group_strips(const TiffIndex& index, const TiffFrame& frame) 
   return groups;
 }
 
+/// Decodes groups of strips and hands each row to `put(bytes, swapped, y)`, y counted from the file's last row.
+template <class Put>
 class GroupDecoder {
  public:
-  GroupDecoder(const ByteSource& source, const TiffIndex& index, int frame, ImageSpan out)
-      : source_(source), index_(index), number_(frame), frame_(index.frames[static_cast<std::size_t>(frame)]), out_(out) {}
+  GroupDecoder(const ByteSource& source, const TiffIndex& index, int frame, Put put)
+      : source_(source), index_(index), number_(frame), frame_(index.frames[static_cast<std::size_t>(frame)]), put_(put) {}
 
   void decode(const Group& group, std::vector<std::byte>& stored, std::vector<std::byte>& decoded) const {
     stored.resize(static_cast<std::size_t>(group.bytes));
@@ -143,7 +145,7 @@ class GroupDecoder {
     for (int y = 0; y < rows; ++y) {
       auto* at = bytes + row * static_cast<std::size_t>(y);
       if (frame_.predictor) undo_predictor(at, index_.nx, index_.type, index_.swapped);
-      decode_row(at, index_.type, index_.swapped && !frame_.predictor, {out_.row(index_.ny - 1 - (y0 + y)), static_cast<std::size_t>(out_.nx)});
+      put_(at, index_.swapped && !frame_.predictor, index_.ny - 1 - (y0 + y));
     }
   }
 
@@ -151,16 +153,14 @@ class GroupDecoder {
   const TiffIndex& index_;
   int number_;
   const TiffFrame& frame_;
-  ImageSpan out_;
+  Put put_;
 };
 
-}  // namespace
-
-void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame, ImageSpan out, int threads) {
-  expect(out.nx == index.nx && out.ny == index.ny, "the image has the size of the frame");
+template <class Put>
+void read_rows(const ByteSource& source, const TiffIndex& index, int frame, int threads, Put put) {
   expect(frame >= 0 && frame < static_cast<int>(index.frames.size()), "the frame is in the file");
   const auto groups = group_strips(index, index.frames[static_cast<std::size_t>(frame)]);
-  const GroupDecoder decoder(source, index, frame, out);
+  const GroupDecoder decoder(source, index, frame, put);
   struct Scratch {
     std::vector<std::byte> stored, decoded;
   };
@@ -168,6 +168,22 @@ void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame
   parallel_for_slots(std::max(1, threads), groups.size(), [&](std::size_t i, int slot) {
     auto& mine = scratch[static_cast<std::size_t>(slot)];
     decoder.decode(groups[i], mine.stored, mine.decoded);
+  });
+}
+
+}  // namespace
+
+void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame, ImageSpan out, int threads) {
+  expect(out.nx == index.nx && out.ny == index.ny, "the image has the size of the frame");
+  read_rows(source, index, frame, threads, [&](const std::byte* bytes, bool swapped, int y) {
+    decode_row(bytes, index.type, swapped, {out.row(y), static_cast<std::size_t>(out.nx)});
+  });
+}
+
+void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame, Counts& out, int threads) {
+  expect(out.nx() == index.nx && out.ny() == index.ny && out.type() == count_type_of(index.type), "the counts have size and type of the frame");
+  read_rows(source, index, frame, threads, [&](const std::byte* bytes, bool swapped, int y) {
+    decode_row(bytes, index.type, swapped, out.row(y), static_cast<std::size_t>(index.nx));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/image/ops.hpp"
@@ -17,6 +18,7 @@ namespace frazil::protocols {
 namespace {
 
 constexpr int thumbnail_px = 512, field_nodes = 5;
+constexpr std::size_t kept_bytes = std::size_t{1} << 30U;  ///< of decoded frames
 
 std::optional<int> whole_number(std::string_view text) {
   int value = 0;
@@ -88,11 +90,13 @@ motion::Detector detector_of(const Movie& movie, const AlignMovieParams& params,
   return {movie.nx, movie.ny, std::move(gain), context.rng()()};
 }
 
-motion::FrameSource raw_frames(const io::MovieReader& reader, const Movie& movie, const FrameRange& range, const flow::Context& context) {
-  return {movie.nx, movie.ny, range.last - range.first + 1, movie.pixel_size, [&reader, &context, first = range.first - 1](int i, Image& out) {
-            context.check_cancelled();
-            reader.read_frame(first + i, out);
-          }};
+/// Frames of the range, decoded once where they fit.
+motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, const FrameRange& range, const flow::Context& context) {
+  const auto read = [&reader, &context, first = range.first - 1](int i, Counts& out) {
+    context.check_cancelled();
+    reader.read_counts(first + i, out);
+  };
+  return {movie.nx, movie.ny, range.last - range.first + 1, io::count_type_of(reader.info().type), movie.pixel_size, read, kept_bytes};
 }
 
 }  // namespace
@@ -119,20 +123,15 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
   auto detector = detector_of(movie, params, context);
-  const auto raw = raw_frames(reader, movie, range, context);
+  const auto raw = frames_of(reader, movie, range, context).source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
   const auto alignment = motion::align_frames(raw, detector, exposure, {params.min_resolution, params.max_resolution, params.find_defects, context.threads()});
   context.progress(0.5, "aligned");
 
-  auto corrected = raw;
-  corrected.read = [&](int i, Image& out) {
-    raw.read(i, out);
-    detector.correct(out, i);
-  };
   const motion::MotionField field(alignment.track);
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = motion::sum_frames(corrected, field, basis, params.binning, context.threads());
+  const auto sums = motion::sum_frames(raw, detector, field, basis, {params.binning, false, context.threads()});
   context.progress(0.9, "summed");
 
   const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);

@@ -54,36 +54,76 @@ void Detector::correct(Image& frame, int index) const {
     float* pixels = frame.data();
     for (std::size_t i = 0; i < frame.size(); ++i) pixels[i] *= gain[i];
   }
-  for (const auto pixel : defects_) {
-    const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(nx_)), y = static_cast<int>(pixel / static_cast<std::uint64_t>(nx_));
-    std::array<float, 17 * 17> good{};
-    std::size_t count = 0;
-    for (int reach = 2; reach <= 8 && count == 0; reach += 2)
-      for (int j = std::max(0, y - reach); j <= std::min(ny_ - 1, y + reach); ++j)
-        for (int i = std::max(0, x - reach); i <= std::min(nx_ - 1, x + reach); ++i)
-          if (!is_defect(i, j)) good[count++] = frame(i, j);
-    frame(x, y) = count == 0 ? 0.0F : good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % count];
-  }
+  const auto corrected = [&](int x, int y) { return frame(x, y); };
+  for (const auto pixel : defects_) frame.pixels()[pixel] = replacement(pixel, index, corrected);
+}
+
+std::vector<float> Detector::replacements(const Counts& frame, int index) const {
+  expect(frame.nx() == nx_ && frame.ny() == ny_, "the frame has the size of the detector");
+  std::vector<float> values;
+  values.reserve(defects_.size());
+  frame.visit([&](const auto& raw) {
+    const auto corrected = [&](int x, int y) {
+      const auto value = static_cast<float>(raw(x, y));
+      return gain_.size() == 0 ? value : value * gain_(x, y);
+    };
+    for (const auto pixel : defects_) values.push_back(replacement(pixel, index, corrected));
+  });
+  return values;
+}
+
+/// @param value  corrected value of a good pixel
+template <class Value>
+float Detector::replacement(std::uint64_t pixel, int index, const Value& value) const {
+  const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(nx_)), y = static_cast<int>(pixel / static_cast<std::uint64_t>(nx_));
+  std::array<float, 17 * 17> good{};
+  std::size_t count = 0;
+  for (int reach = 2; reach <= 8 && count == 0; reach += 2)
+    for (int j = std::max(0, y - reach); j <= std::min(ny_ - 1, y + reach); ++j)
+      for (int i = std::max(0, x - reach); i <= std::min(nx_ - 1, x + reach); ++i)
+        if (!is_defect(i, j)) good[count++] = value(i, j);
+  return count == 0 ? 0.0F : good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % count];
 }
 
 std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count, double limit, int threads) {
-  const auto rows = static_cast<std::size_t>(sum.ny);
+  const auto rows = static_cast<std::size_t>(sum.ny), width = static_cast<std::size_t>(sum.nx);
   std::vector<std::vector<std::uint64_t>> found(rows);
   const double scale = 1 / std::max(variance_per_count, 1e-30);
-  parallel_for(threads, rows, [&](std::size_t row) {
-    const int y = static_cast<int>(row);
-    for (int x = 0; x < sum.nx; ++x) {
-      std::array<float, 9> around{};
-      for (int j = -1, n = 0; j <= 1; ++j)
-        for (int i = -1; i <= 1; ++i, ++n)
-          around[static_cast<std::size_t>(n)] = sum(std::clamp(x + i, 0, sum.nx - 1), std::clamp(y + j, 0, sum.ny - 1));
-      const double value = std::max(0.0, sum(x, y) * scale);
-      // Far from the limit for nearly all pixels: the neighbours' range bounds the median.
-      const auto [low, high] = std::minmax_element(around.begin(), around.end());
-      const auto z = [&](double median) { return 2 * (std::sqrt(value + 0.375) - std::sqrt(std::max(0.0, median * scale) + 0.375)); };
-      if (std::abs(z(*low)) <= limit && std::abs(z(*high)) <= limit) continue;
-      if (std::abs(z(median_of_nine(around))) > limit)
-        found[row].push_back(static_cast<std::uint64_t>(y) * static_cast<std::uint64_t>(sum.nx) + static_cast<std::uint64_t>(x));
+  const auto z = [&](double value, double median) { return 2 * (std::sqrt(std::max(0.0, value * scale) + 0.375) - std::sqrt(std::max(0.0, median * scale) + 0.375)); };
+  constexpr std::size_t band = 32;
+  parallel_for(threads, (rows + band - 1) / band, [&](std::size_t b) {
+    // The neighbours' range bounds their median, and far from the limit for nearly all pixels: roots of three rows, range by column.
+    std::array<std::vector<float>, 3> roots;
+    for (auto& list : roots) list.resize(width);
+    std::vector<float> low(width), high(width);
+    const auto take_roots = [&](std::size_t y) {
+      const float* __restrict in = sum.row(static_cast<int>(y));
+      float* __restrict out = roots[y % 3].data();
+      const auto factor = static_cast<float>(scale);
+      for (std::size_t x = 0; x < width; ++x) out[x] = 2 * std::sqrt(std::max(0.0F, in[x] * factor) + 0.375F);
+    };
+    const auto near_limit = static_cast<float>(limit * 0.999);
+    const std::size_t from = b * band, to = std::min(rows, from + band);
+    if (from > 0) take_roots(from - 1);
+    take_roots(from);
+    for (std::size_t y = from; y < to; ++y) {
+      const std::size_t above = y > 0 ? y - 1 : y, below = y + 1 < rows ? y + 1 : y;
+      if (below > y) take_roots(below);
+      const float *__restrict p = roots[above % 3].data(), *__restrict q = roots[y % 3].data(), *__restrict r = roots[below % 3].data();
+      for (std::size_t x = 0; x < width; ++x) {
+        low[x] = std::min(std::min(p[x], q[x]), r[x]);
+        high[x] = std::max(std::max(p[x], q[x]), r[x]);
+      }
+      for (std::size_t x = 0; x < width; ++x) {
+        const std::size_t left = x > 0 ? x - 1 : 0, right = std::min(x + 1, width - 1);
+        const float least = std::min(std::min(low[left], low[x]), low[right]), most = std::max(std::max(high[left], high[x]), high[right]);
+        if (q[x] - least <= near_limit && most - q[x] <= near_limit) continue;
+        std::array<float, 9> around{};
+        std::size_t n = 0;
+        for (const std::size_t j : {above, y, below})
+          for (const std::size_t i : {left, x, right}) around[n++] = sum(static_cast<int>(i), static_cast<int>(j));
+        if (std::abs(z(static_cast<double>(sum(static_cast<int>(x), static_cast<int>(y))), static_cast<double>(median_of_nine(around)))) > limit) found[y].push_back(y * width + x);
+      }
     }
   });
   std::vector<std::uint64_t> all;
@@ -91,26 +131,74 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
   return all;
 }
 
-double noise_variance(ImageView image) {
-  double total = 0, count = 0;
-  std::vector<float> d(static_cast<std::size_t>(std::max(0, image.nx - 1)));
-  for (int y = 0; y + 1 < image.ny; y += 4) {
-    const float *a = image.row(y), *b = image.row(y + 1);
-    for (std::size_t x = 0; x < d.size(); ++x) {
+namespace {
+
+/// Sum and number of the squared second differences of one pair of rows, outliers left out.
+class RowNoise {
+ public:
+  void add(const float* __restrict a, const float* __restrict b, int nx) {
+    if (nx < 2) return;
+    const auto n = static_cast<std::size_t>(nx - 1), padded = (n + lanes - 1) / lanes * lanes;
+    squares_.resize(padded);
+    float* __restrict d = squares_.data();
+    for (std::size_t x = 0; x < n; ++x) {
       const float difference = a[x] - a[x + 1] - b[x] + b[x + 1];
       d[x] = difference * difference;
     }
-    double limit = std::numeric_limits<double>::infinity(), sum = 0, kept = 0;
+    std::fill(d + n, d + padded, std::numeric_limits<float>::infinity());
+    float limit = std::numeric_limits<float>::max();
+    double sum = 0, kept = 0;
     for (int pass = 0; pass < 4; ++pass) {
+      float sums[lanes] = {}, counts[lanes] = {};
+      for (std::size_t x = 0; x < padded; x += lanes)
+        for (std::size_t i = 0; i < lanes; ++i) {
+          const bool inside = d[x + i] <= limit;
+          sums[i] += inside ? d[x + i] : 0.0F;
+          counts[i] += inside ? 1.0F : 0.0F;
+        }
       sum = kept = 0;
-      for (const float v : d)
-        if (v <= limit) { sum += v; kept += 1; }
-      limit = kept > 0 ? 64 * sum / kept : 0;
+      for (std::size_t i = 0; i < lanes; ++i) sum += static_cast<double>(sums[i]), kept += static_cast<double>(counts[i]);
+      limit = kept > 0 ? static_cast<float>(64 * sum / kept) : 0;
     }
-    total += sum;
-    count += kept;
+    total_ += sum;
+    count_ += kept;
   }
-  return count > 0 ? total / count / 4 : 0;
+  /// A second difference of four pixels holds four times the variance of one.
+  [[nodiscard]] double variance() const { return count_ > 0 ? total_ / count_ / 4 : 0; }
+
+ private:
+  static constexpr std::size_t lanes = 16;
+  std::vector<float> squares_;
+  double total_ = 0, count_ = 0;
+};
+
+}  // namespace
+
+double noise_variance(ImageView image) {
+  RowNoise noise;
+  for (int y = 0; y + 1 < image.ny; y += 4) noise.add(image.row(y), image.row(y + 1), image.nx);
+  return noise.variance();
+}
+
+double noise_variance(const Counts& frame, const Detector& detector, int first_row, int step) {
+  RowNoise noise;
+  std::array<std::vector<float>, 2> rows;
+  for (auto& row : rows) row.resize(static_cast<std::size_t>(frame.nx()));
+  frame.visit([&](const auto& raw) {
+    for (int y = first_row; y + 1 < raw.ny; y += step) {
+      for (int i = 0; i < 2; ++i) {
+        const auto* __restrict in = raw.row(y + i);
+        const float* __restrict gain = detector.gain_row(y + i);
+        float* __restrict out = rows[static_cast<std::size_t>(i)].data();
+        if (gain == nullptr)
+          for (int x = 0; x < raw.nx; ++x) out[x] = static_cast<float>(in[x]);
+        else
+          for (int x = 0; x < raw.nx; ++x) out[x] = static_cast<float>(in[x]) * gain[x];
+      }
+      noise.add(rows[0].data(), rows[1].data(), raw.nx);
+    }
+  });
+  return noise.variance();
 }
 
 }  // namespace frazil::motion

@@ -22,8 +22,15 @@ class Detector {
   /// Gain and replacement, in place. A defective pixel takes the value of a good one of the same frame, at most two
   /// (where none is left, up to eight) pixels away, picked by a hash of seed, frame and pixel: this keeps the counting statistics.
   void correct(Image& frame, int index) const;
+  /// What `correct` would put into the defective pixels, in the order of defects().
+  [[nodiscard]] std::vector<float> replacements(const Counts& frame, int index) const;
+  /// Factors of one row, or nullptr when there is no gain.
+  [[nodiscard]] const float* gain_row(int y) const { return gain_.size() == 0 ? nullptr : gain_.row(y); }
 
  private:
+  template <class Value>
+  [[nodiscard]] float replacement(std::uint64_t pixel, int index, const Value& value) const;
+
   int nx_, ny_;
   Image gain_;
   std::uint64_t seed_;
@@ -39,5 +46,7 @@ class Detector {
 /// Variance of the pixel noise, from second differences along both axes (power only near the corner of the Fourier plane,
 /// where the specimen has none); outliers beyond 8 standard deviations of their row are left out. Every fourth row.
 [[nodiscard]] double noise_variance(ImageView image);
+/// The same from rows first_row, first_row + step, …, each with the one after it, of a frame multiplied by its gain.
+[[nodiscard]] double noise_variance(const Counts& frame, const Detector& detector, int first_row, int step);
 
 }  // namespace frazil::motion

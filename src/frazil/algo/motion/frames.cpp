@@ -22,6 +22,22 @@ Place locate(const std::vector<double>& nodes, double position) {
 
 }  // namespace
 
+std::shared_ptr<const Counts> counts_of(const FrameSource& frames, int index) {
+  if (frames.counts) {
+    auto counts = frames.counts(index);
+    expect(counts && counts->nx() == frames.nx && counts->ny() == frames.ny, "the frame has the size of the movie");
+    return counts;
+  }
+  Image image;
+  frames.read(index, image);
+  expect(image.nx() == frames.nx && image.ny() == frames.ny, "the frame has the size of the movie");
+  const auto counts = std::make_shared<Counts>(frames.nx, frames.ny, CountType::f32);
+  std::memcpy(counts->row(0), image.data(), image.size() * sizeof(float));
+  return counts;
+}
+
+int batch_of(const FrameSource& frames, int threads) { return std::min(frames.count, std::max({1, threads, frames.batch})); }
+
 MotionField::MotionField(const std::vector<Shift>& track)
     : x_px_{0.0}, y_px_{0.0}, shifts_(track), frames_(static_cast<int>(track.size())) {}
 

@@ -2,19 +2,31 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
-#include "frazil/image/image.hpp"
+#include "frazil/image/counts.hpp"
 
 namespace frazil::motion {
 
-/// Frames that are read when they are needed; a full-size movie is never held in memory.
+/// Frames that are read when they are needed, never held in memory as floats.
 struct FrameSource {
   int nx = 0, ny = 0, count = 0;
   Angstrom pixel_size = 1_A;
   /// Fills `out` (nx × ny) with frame `index`, from 0. Called from several threads with different `out`.
   std::function<void(int index, Image& out)> read;
+  /// The same as the file holds it; optional. Called from several threads with different indices.
+  std::function<std::shared_ptr<const Counts>(int index)> counts = {};
+  /// Says that no frame will be asked for again; optional.
+  std::function<void()> done = {};
+  /// Frames that are best asked for at a time; 0: one a thread.
+  int batch = 0;
 };
+
+/// A frame through `counts`, or through `read` where that is all there is.
+[[nodiscard]] std::shared_ptr<const Counts> counts_of(const FrameSource& frames, int index);
+/// Frames that are asked for at a time by `threads` threads: batch, at least one a thread, at most all.
+[[nodiscard]] int batch_of(const FrameSource& frames, int threads);
 
 /// Displacement in pixels of the frames (unbinned), conventions.md "Shifts": aligned(x) = frame(x − s).
 struct Shift {

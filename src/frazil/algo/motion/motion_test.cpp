@@ -76,6 +76,13 @@ double error_of(const std::vector<Shift>& found, const std::vector<Shift>& motio
   return std::sqrt(sum / 2 / n);
 }
 
+Detector perfect(const FrameSource& frames) { return {frames.nx, frames.ny, {}, 1}; }
+
+Sums sum(const std::vector<Image>& frames, const MotionField& field, const DoseBasis& basis, const SumParams& params = {}) {
+  const auto input = source(frames);
+  return sum_frames(input, perfect(input), field, basis, params);
+}
+
 Alignment align(const std::vector<Image>& frames, int threads = 1) {
   const auto input = source(frames);
   Detector detector(input.nx, input.ny, {}, 1);
@@ -227,8 +234,8 @@ TEST(Sum, EqualsExactShiftsAndWeights) {
     track.push_back({rng.normal(0, 3), rng.normal(0, 3)});
   }
   const Exposure exposure{2_e_per_A2, 0_e_per_A2, 300_kV};
-  const auto fast = sum_frames(source(frames), MotionField(track), dose_basis(exposure, 16, 0.71), 1, 2);
-  const auto exact = sum_frames_reference(source(frames), MotionField(track), exposure);
+  const auto fast = sum(frames, MotionField(track), dose_basis(exposure, 16, 0.71), {.threads = 2});
+  const auto exact = sum_frames_reference(source(frames), perfect(source(frames)), MotionField(track), exposure);
   // Edges differ: mirrored here, periodic there.
   const auto inside = [](const Image& image) { return crop(image, 20, 20, 88, 56, 0, 1_A); };
   EXPECT_GT(correlation(inside(fast.plain).pixels(), inside(exact.plain).pixels()), 0.9995);
@@ -245,11 +252,11 @@ TEST(Sum, OfAStillMovieIsThePlainSum) {
     for (auto& v : frame.pixels()) v = static_cast<float>(rng.poisson(2));
     frames.push_back(std::move(frame));
   }
-  const auto sum = sum_frames(source(frames), MotionField(std::vector<Shift>(4)), dose_basis({}, 4, 0.71));
+  const auto still = sum(frames, MotionField(std::vector<Shift>(4)), dose_basis({}, 4, 0.71));
   for (int y = 8; y < 56; ++y)
     for (int x = 8; x < 56; ++x)
-      EXPECT_NEAR(sum.plain(x, y), frames[0](x, y) + frames[1](x, y) + frames[2](x, y) + frames[3](x, y), 0.3) << x << " " << y;
-  EXPECT_FALSE(sum.weighted);
+      EXPECT_NEAR(still.plain(x, y), frames[0](x, y) + frames[1](x, y) + frames[2](x, y) + frames[3](x, y), 0.3) << x << " " << y;
+  EXPECT_FALSE(still.weighted);
 }
 
 TEST(Sum, OfALocalFieldThatIsConstantIsThatOfTheGlobalOne) {
@@ -259,7 +266,7 @@ TEST(Sum, OfALocalFieldThatIsConstantIsThatOfTheGlobalOne) {
   std::vector<Shift> nodes;
   for (const auto& s : track) nodes.insert(nodes.end(), 4, s);
   const auto basis = dose_basis({}, 3, 0.71);
-  const auto global = sum_frames(source(frames), MotionField(track), basis), local = sum_frames(source(frames), MotionField({0, 127}, {0, 127}, nodes), basis, 1, 2);
+  const auto global = sum(frames, MotionField(track), basis), local = sum(frames, MotionField({0, 127}, {0, 127}, nodes), basis, {.threads = 2});
   for (std::size_t i = 0; i < global.plain.size(); ++i) ASSERT_NEAR(global.plain.pixels()[i], local.plain.pixels()[i], 1e-3);
 }
 

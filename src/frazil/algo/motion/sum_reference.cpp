@@ -4,12 +4,13 @@
 
 namespace frazil::motion {
 
-Sums sum_frames_reference(const FrameSource& frames, const MotionField& field, const Exposure& exposure) {
+Sums sum_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field, const Exposure& exposure) {
   expect(field.is_global() && field.frames() == frames.count, "the reference sums whole frames");
   Spectrum plain(frames.nx, frames.ny, frames.pixel_size), weighted(frames.nx, frames.ny, frames.pixel_size);
   for (int t = 0; t < frames.count; ++t) {
     Image frame;
     frames.read(t, frame);
+    detector.correct(frame, t);
     Spectrum spectrum = fft(frame.view(), frames.pixel_size);
     const Shift s = field.at(t, 0, 0);
     fourier_shift(spectrum, s.x, s.y);

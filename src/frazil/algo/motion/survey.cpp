@@ -2,62 +2,175 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
-#include "frazil/image/ops.hpp"
 
 namespace frazil::motion {
 namespace {
 
-constexpr int band_rows = 64;
+constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
+/// Unaligned sum without gain: whole numbers stay exact.
+template <class T>
+using Total = std::conditional_t<std::is_floating_point_v<T>, float, std::conditional_t<std::is_signed_v<T>, std::int32_t, std::uint32_t>>;
 
-bool all_finite(const Image& image) {
-  float sum = 0;
-  for (const float v : image.pixels()) sum += v * 0.0F;
-  return sum == 0;
+template <class T>
+void add_row(const T* __restrict in, Total<T>* __restrict total, std::size_t n) {
+  for (std::size_t x = 0; x < n; ++x) total[x] += static_cast<Total<T>>(in[x]);
 }
+
+template <class T>
+void correct_row(const T* __restrict in, const float* __restrict gain, float* __restrict out, std::size_t n, bool first) {
+  if (gain == nullptr) {
+    if (first)
+      for (std::size_t x = 0; x < n; ++x) out[x] = static_cast<float>(in[x]);
+    else
+      for (std::size_t x = 0; x < n; ++x) out[x] += static_cast<float>(in[x]);
+  } else if (first) {
+    for (std::size_t x = 0; x < n; ++x) out[x] = static_cast<float>(in[x]) * gain[x];
+  } else {
+    for (std::size_t x = 0; x < n; ++x) out[x] += static_cast<float>(in[x]) * gain[x];
+  }
+}
+
+template <int factor>
+void add_columns(const float* __restrict in, float* __restrict out, std::size_t n, float scale) {
+  for (std::size_t x = 0; x < n; ++x) {
+    float sum = 0;
+    for (std::size_t i = 0; i < factor; ++i) sum += in[x * factor + i];
+    out[x] += sum * scale;
+  }
+}
+
+void add_columns(const float* in, float* out, std::size_t n, int factor, float scale) {
+  switch (factor) {
+    case 1: return add_columns<1>(in, out, n, scale);
+    case 2: return add_columns<2>(in, out, n, scale);
+    case 3: return add_columns<3>(in, out, n, scale);
+    case 4: return add_columns<4>(in, out, n, scale);
+    default: break;
+  }
+  for (std::size_t x = 0; x < n; ++x) {
+    float sum = 0;
+    for (int i = 0; i < factor; ++i) sum += in[x * z(factor) + z(i)];
+    out[x] += sum * scale;
+  }
+}
+
+/// What one band of rows, as high as a binned pixel, adds to its binned row and to the sum.
+template <class T>
+void take_band(const View2<const T>& raw, const Detector& detector, int band, int factor, float* binned, Total<T>* total, std::vector<float>& scratch) {
+  const auto nx = z(raw.nx);
+  scratch.resize(nx);
+  const int from = band * factor, to = std::min(raw.ny, from + factor);
+  for (int y = from; y < to; ++y) {
+    add_row(raw.row(y), total + z(y) * nx, nx);
+    correct_row(raw.row(y), detector.gain_row(y), scratch.data(), nx, y == from);
+  }
+  if (to - from == factor && binned != nullptr)
+    add_columns(scratch.data(), binned, nx / z(factor), factor, 1.0F / static_cast<float>(factor * factor));
+}
+
+template <class T>
+bool all_finite(const View2<const T>& raw) {
+  if constexpr (std::is_floating_point_v<T>) {
+    float sum = 0;
+    for (int y = 0; y < raw.ny; ++y)
+      for (int x = 0; x < raw.nx; ++x) sum += raw.row(y)[x] * 0.0F;
+    return sum == 0;
+  }
+  return true;
+}
+
+/// Passes over the frames, a batch in memory at a time.
+class Surveyor {
+ public:
+  Surveyor(const FrameSource& frames, const Detector& detector, int factor, int group, int threads)
+      : frames_(frames), detector_(detector), factor_(factor), group_(group), threads_(threads) {}
+
+  Survey run() {
+    const int width = frames_.nx / factor_, height = frames_.ny / factor_;
+    survey_.bin = factor_;
+    survey_.group = group_;
+    for (int t = 0; t < frames_.count; t += group_) survey_.binned.emplace_back(width, height, frames_.pixel_size * factor_);
+    variance_.assign(z(frames_.count), 0.0);
+    const int batch = batch_of(frames_, threads_);
+    std::vector<std::shared_ptr<const Counts>> held(z(batch));
+    for (int first = 0; first < frames_.count; first += batch) {
+      const int n = std::min(batch, frames_.count - first);
+      held.resize(z(n));
+      parallel_for(threads_, z(n), [&](std::size_t i) { held[i] = read(first + static_cast<int>(i)); });
+      held.front()->visit([&]<class T>(const View2<T>&) { take_batch<std::remove_const_t<T>>(held, first); });
+      std::fill(held.begin(), held.end(), nullptr);
+    }
+    for (const double v : variance_) survey_.noise_variance += v;
+    return std::move(survey_);
+  }
+
+ private:
+  [[nodiscard]] std::shared_ptr<const Counts> read(int t) {
+    // The rows differ from frame to frame: all are seen in sixteen frames.
+    constexpr int step = 16;
+    auto counts = counts_of(frames_, t);
+    if (!counts->visit([](const auto& raw) { return all_finite(raw); })) throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite", t + 1);
+    variance_[z(t)] = noise_variance(*counts, detector_, frames_.ny > 2 * step ? t % step : 0, frames_.ny > 2 * step ? step : 2);
+    return counts;
+  }
+
+  template <class T>
+  void take_batch(const std::vector<std::shared_ptr<const Counts>>& held, int first) {
+    auto& total = totals<T>();
+    total.resize(z(frames_.nx) * z(frames_.ny));
+    const int bands = (frames_.ny + factor_ - 1) / factor_;
+    constexpr int bands_a_turn = 8;
+    std::vector<std::vector<float>> scratch(z(std::max(1, threads_)));
+    parallel_for_slots(threads_, z((bands + bands_a_turn - 1) / bands_a_turn), [&](std::size_t turn, int slot) {
+      for (std::size_t i = 0; i < held.size(); ++i) {
+        const int t = first + static_cast<int>(i);
+        Image& binned = survey_.binned[z(t / group_)];
+        held[i]->visit([&]<class U>(const View2<U>& raw) {
+          if constexpr (std::is_same_v<std::remove_const_t<U>, T>)
+            for (int band = static_cast<int>(turn) * bands_a_turn; band < std::min(bands, static_cast<int>(turn + 1) * bands_a_turn); ++band)
+              take_band<T>(raw, detector_, band, factor_, band < binned.ny() ? binned.row(band) : nullptr, total.data(), scratch[z(slot)]);
+        });
+      }
+    });
+    if (first + static_cast<int>(held.size()) == frames_.count) finish_sum(total);
+  }
+
+  template <class Value>
+  void finish_sum(AlignedVector<Value>& total) {
+    survey_.sum = Image(frames_.nx, frames_.ny, frames_.pixel_size);
+    parallel_for(threads_, z(frames_.ny), [&](std::size_t y) {
+      correct_row(total.data() + y * z(frames_.nx), detector_.gain_row(static_cast<int>(y)), survey_.sum.row(static_cast<int>(y)), z(frames_.nx), true);
+    });
+    total = {};
+  }
+
+  template <class T>
+  auto& totals() {
+    if constexpr (std::is_floating_point_v<T>) return float_total_;
+    else if constexpr (std::is_signed_v<T>) return signed_total_;
+    else return unsigned_total_;
+  }
+
+  const FrameSource& frames_;
+  const Detector& detector_;
+  int factor_, group_, threads_;
+  Survey survey_;
+  std::vector<double> variance_;
+  AlignedVector<float> float_total_;
+  AlignedVector<std::int32_t> signed_total_;
+  AlignedVector<std::uint32_t> unsigned_total_;
+};
 
 }  // namespace
 
 Survey survey(const FrameSource& frames, const Detector& detector, int bin_factor, int group, int threads) {
-  expect(frames.count > 0 && group > 0, "a movie has frames");
-  Survey result;
-  result.bin = bin_factor;
-  result.group = group;
-  result.sum = Image(frames.nx, frames.ny, frames.pixel_size);
-  const int batch = std::max(1, threads);
-  std::vector<Image> held(z(batch)), small(z(batch));
-  std::vector<double> variance(z(batch));
-  for (int first = 0; first < frames.count; first += batch) {
-    const int n = std::min(batch, frames.count - first);
-    parallel_for(threads, z(n), [&](std::size_t i) {
-      const int t = first + static_cast<int>(i);
-      frames.read(t, held[i]);
-      detector.correct(held[i], t);
-      if (!all_finite(held[i])) throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite", t + 1);
-      variance[i] = noise_variance(held[i]);
-      small[i] = bin(held[i], bin_factor, frames.pixel_size);
-    });
-    parallel_for(threads, z((frames.ny + band_rows - 1) / band_rows), [&](std::size_t b) {
-      const std::size_t from = b * band_rows * z(frames.nx), to = std::min(result.sum.size(), from + band_rows * z(frames.nx));
-      for (int i = 0; i < n; ++i) {
-        const float* __restrict source = held[z(i)].data();
-        float* __restrict target = result.sum.data();
-        for (std::size_t p = from; p < to; ++p) target[p] += source[p];
-      }
-    });
-    for (int i = 0; i < n; ++i) {
-      result.noise_variance += variance[z(i)];
-      if ((first + i) % group == 0) result.binned.push_back(std::move(small[z(i)]));
-      else
-        std::transform(small[z(i)].pixels().begin(), small[z(i)].pixels().end(), result.binned.back().pixels().begin(),
-                       result.binned.back().pixels().begin(), [](float a, float b) { return a + b; });
-    }
-  }
-  return result;
+  expect(frames.count > 0 && group > 0 && bin_factor > 0, "a movie has frames");
+  return Surveyor(frames, detector, bin_factor, group, threads).run();
 }
 
 void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed) {

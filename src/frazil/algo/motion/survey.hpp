@@ -8,12 +8,13 @@ namespace frazil::motion {
 
 struct Survey {
   std::vector<Image> binned;    ///< one a group of frames
-  Image sum;                    ///< unaligned, gain-corrected
+  Image sum;                    ///< unaligned, gain-corrected; defective pixels as they are
   double noise_variance = 0;    ///< of one pixel, summed over frames
   int bin = 1, group = 1;       ///< pixels a side and frames that one binned image holds
 };
 
-/// Reads every frame once, corrects it and bins it. @throws Error(corrupt) when a frame is not finite
+/// Reads every frame once, multiplies it by the gain and bins it; whole counts are summed exactly. Pixels that the detector
+/// declares defective count as they are: see repair. @throws Error(corrupt) when a frame is not finite
 [[nodiscard]] Survey survey(const FrameSource& frames, const Detector& detector, int bin, int group, int threads);
 
 /// Binned pixels that hold a defective pixel take the value of a sound neighbour in the same image, picked by hash.
