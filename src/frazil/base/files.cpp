@@ -10,10 +10,13 @@
 #include <sstream>
 #include <system_error>
 
+#include "frazil/base/durability.hpp"
 #include "frazil/base/error.hpp"
 
 namespace frazil {
 namespace {
+
+std::atomic<bool> durable{true};
 
 [[noreturn]] void fail(const std::filesystem::path& path, std::string_view doing, int error) {
   const auto code = error == ENOSPC || error == EDQUOT || error == EMFILE ? ErrorCode::resource : ErrorCode::io;
@@ -35,12 +38,15 @@ AtomicFile::~AtomicFile() {
   if (!committed_) std::filesystem::remove(temporary_, ignored);
 }
 
+void set_durable(bool on) { durable = on; }
+bool is_durable() { return durable; }
+
 void AtomicFile::commit() {
-  sync_path(temporary_);
+  if (is_durable()) sync_path(temporary_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "renaming the finished file", errno);
   committed_ = true;
   const auto folder = path_.parent_path();
-  sync_path(folder.empty() ? "." : folder);
+  if (is_durable()) sync_path(folder.empty() ? "." : folder);
 }
 
 void write_text(const std::filesystem::path& path, std::string_view text) {

@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "frazil/algo/motion/isa.hpp"
+#include "frazil/base/durability.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
@@ -78,7 +80,7 @@ struct Job {
 std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
   std::vector<FieldInfo> flags = {option("output", "string", "Folder for the results (-o)"), option("json", "boolean", "One JSON line an item on standard output"),
                                   option("threads", "integer", "Threads (default: all CPUs of this process)"), option("seed", "integer", "Seed of all random numbers (default 0)"),
-                                  option("isa", "string", "CPU target; avx2 is the one there is"), option("help", "boolean", "This text")};
+                                  option("isa", "string", "Instruction set of the kernels: avx2, avx512 or best (default); the results are the same"), option("help", "boolean", "This text")};
   const auto add = [&](const FieldInfo& field) {
     if (std::none_of(flags.begin(), flags.end(), [&](const FieldInfo& f) { return f.name == field.name; })) flags.push_back(field);
   };
@@ -238,7 +240,8 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
     print_help(protocol, flags);
     return ok;
   }
-  if (parsed.text("isa", "avx2") != "avx2") throw Error(ErrorCode::unsupported, "--isa {}: this program has the target avx2 only", parsed.text("isa"));
+  motion::pin_isa(parsed.text("isa", "best"));
+  set_durable(false);
   if (!parsed.has("output")) throw Error(ErrorCode::bad_input, "say where the results go: -o DIR");
   Json params = Json::object(), settings = Json::object();
   for (const auto& [name, value] : parsed.values.items()) {

@@ -1,12 +1,14 @@
 #include "frazil/cli/version.hpp"
 
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <nlohmann/json.hpp>
 #include <png.h>
 #include <sqlite3.h>
 #include <tiffvers.h>
 #include <zlib.h>
 
+#include "frazil/algo/motion/isa.hpp"
 #include "frazil/base/error.hpp"
 
 namespace frazil::cli {
@@ -14,8 +16,8 @@ namespace frazil::cli {
 std::string version() { return fmt::format("{} ({})", FRAZIL_VERSION, FRAZIL_COMMIT); }
 
 std::string version_text() {
-  return fmt::format("frazil {}\ncompiler {} {}\nCPU target x86-64-v3 (AVX2, FMA)\nSQLite {}, libtiff {}, libpng {}, zlib {}, fmt {}, nlohmann-json {}.{}.{}, pocketfft\n", version(),
-                     FRAZIL_COMPILER, __VERSION__, sqlite3_libversion(), TIFFLIB_VERSION, PNG_LIBPNG_VER_STRING, zlibVersion(), FMT_VERSION,
+  return fmt::format("frazil {}\ncompiler {} {}\nCPU target x86-64-v3 (AVX2, FMA), kernels {}\nSQLite {}, libtiff {}, libpng {}, zlib {}, libdeflate {}, fmt {}, nlohmann-json {}.{}.{}, pocketfft\n", version(),
+                     FRAZIL_COMPILER, __VERSION__, motion::isa(), sqlite3_libversion(), TIFFLIB_VERSION, PNG_LIBPNG_VER_STRING, zlibVersion(), LIBDEFLATE_VERSION_STRING, FMT_VERSION,
                      NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }
 

@@ -20,19 +20,17 @@ std::variant<MrcHeader, TiffIndex> open_container(const ByteSource& source) {
 ImageInfo info_of(const MrcHeader& h) { return {h.nx, h.ny, h.nz, h.pixel_size(), h.type, h.ispg >= 1 && h.ispg <= 230}; }
 ImageInfo info_of(const TiffIndex& t) { return {t.nx, t.ny, static_cast<int>(t.frames.size()), t.pixel_size, t.type, false}; }
 
-template <class Out>
-void read_section(const ByteSource& source, const std::variant<MrcHeader, TiffIndex>& container, int count, int index, Out& out, int threads) {
-  if (index < 0 || index >= count) throw Error(ErrorCode::bad_input, "{}: image {} is asked for, the file has {}", source.name(), index + 1, count);
-  if (const auto* mrc = std::get_if<MrcHeader>(&container)) return read_mrc_section(source, *mrc, index, out);
-  read_tiff_frame(source, std::get<TiffIndex>(container), index, out, threads);
-}
-
 }  // namespace
 
 FrameFile::FrameFile(ByteSource source)
     : source_(std::move(source)), container_(open_container(source_)), info_(std::visit([](const auto& c) { return info_of(c); }, container_)) {}
 
-void FrameFile::read(int index, ImageSpan out, int threads) const { read_section(source_, container_, info_.nz, index, out, threads); }
+void FrameFile::read(int index, ImageSpan out, int threads) const {
+  if (index < 0 || index >= info_.nz)
+    throw Error(ErrorCode::bad_input, "{}: image {} is asked for, the file has {}", source_.name(), index + 1, info_.nz);
+  if (const auto* mrc = std::get_if<MrcHeader>(&container_)) return read_mrc_section(source_, *mrc, index, out);
+  read_tiff_frame(source_, std::get<TiffIndex>(container_), index, out, threads);
+}
 
 void FrameFile::read(int index, Image& out, int threads) const {
   if (out.nx() != info_.nx || out.ny() != info_.ny) out = Image(info_.nx, info_.ny);
@@ -41,9 +39,12 @@ void FrameFile::read(int index, Image& out, int threads) const {
 }
 
 void FrameFile::read(int index, Counts& out, int threads) const {
+  if (index < 0 || index >= info_.nz)
+    throw Error(ErrorCode::bad_input, "{}: image {} is asked for, the file has {}", source_.name(), index + 1, info_.nz);
   const CountType type = count_type_of(info_.type);
   if (out.nx() != info_.nx || out.ny() != info_.ny || out.type() != type) out = Counts(info_.nx, info_.ny, type);
-  read_section(source_, container_, info_.nz, index, out, threads);
+  if (const auto* mrc = std::get_if<MrcHeader>(&container_)) return read_mrc_section(source_, *mrc, index, out);
+  read_tiff_frame(source_, std::get<TiffIndex>(container_), index, out, threads);
 }
 
 }  // namespace frazil::io

@@ -1,9 +1,11 @@
 #include "frazil/io/tiff_frame.hpp"
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "frazil/base/parallel.hpp"
 #include "frazil/io/lzw.hpp"
@@ -21,7 +23,18 @@ struct Place {
   }
 };
 
-std::size_t inflate_strip(std::span<const std::byte> in, std::byte* out, std::size_t wanted, const Place& place) {
+/// One a thread, made when it first decodes.
+libdeflate_decompressor& decompressor() {
+  struct Free {
+    void operator()(libdeflate_decompressor* d) const { libdeflate_free_decompressor(d); }
+  };
+  thread_local const std::unique_ptr<libdeflate_decompressor, Free> mine(libdeflate_alloc_decompressor());
+  if (!mine) throw Error(ErrorCode::resource, "no memory to decode deflate");
+  return *mine;
+}
+
+/// The first bytes of a stream that holds more: writers may fill up the last strip.
+std::size_t inflate_beginning(std::span<const std::byte> in, std::byte* out, std::size_t wanted, const Place& place) {
   z_stream stream{};
   if (::inflateInit(&stream) != Z_OK) throw Error(ErrorCode::resource, "{}: no memory to decode deflate", place.name);
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(in.data()));  // NOLINT: zlib reads only
@@ -29,10 +42,18 @@ std::size_t inflate_strip(std::span<const std::byte> in, std::byte* out, std::si
   stream.next_out = reinterpret_cast<Bytef*>(out);
   stream.avail_out = static_cast<uInt>(wanted);
   const int result = ::inflate(&stream, Z_FINISH);
-  const auto done = wanted - stream.avail_out;
   ::inflateEnd(&stream);
-  if (result == Z_DATA_ERROR || result == Z_NEED_DICT || result == Z_MEM_ERROR || result == Z_STREAM_ERROR) throw place.error("is not valid deflate data");
-  return done;
+  if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END) throw place.error("is not valid deflate data");
+  return wanted - stream.avail_out;
+}
+
+std::size_t inflate_strip(std::span<const std::byte> in, std::byte* out, std::size_t wanted, const Place& place) {
+  std::size_t done = 0;
+  switch (libdeflate_zlib_decompress(&decompressor(), in.data(), in.size(), out, wanted, &done)) {
+    case LIBDEFLATE_SUCCESS: return done;
+    case LIBDEFLATE_INSUFFICIENT_SPACE: return inflate_beginning(in, out, wanted, place);
+    default: throw place.error("is not valid deflate data");
+  }
 }
 
 std::size_t unpack_bits(std::span<const std::byte> in, std::byte* out, std::size_t wanted) {

@@ -47,6 +47,17 @@ bool Detector::is_defect(int x, int y) const {
   return std::binary_search(defects_.begin(), defects_.end(), static_cast<std::uint64_t>(y) * static_cast<std::uint64_t>(nx_) + static_cast<std::uint64_t>(x));
 }
 
+std::vector<std::uint64_t> Detector::substitutes(std::uint64_t pixel) const {
+  const auto columns = static_cast<std::uint64_t>(nx_);
+  const int x = static_cast<int>(pixel % columns), y = static_cast<int>(pixel / columns);
+  std::vector<std::uint64_t> good;
+  for (int reach = 2; reach <= 8 && good.empty(); reach += 2)
+    for (int j = std::max(0, y - reach); j <= std::min(ny_ - 1, y + reach); ++j)
+      for (int i = std::max(0, x - reach); i <= std::min(nx_ - 1, x + reach); ++i)
+        if (!is_defect(i, j)) good.push_back(static_cast<std::uint64_t>(j) * columns + static_cast<std::uint64_t>(i));
+  return good;
+}
+
 void Detector::correct(Image& frame, int index) const {
   expect(frame.nx() == nx_ && frame.ny() == ny_, "the frame has the size of the detector");
   if (gain_.size() != 0) {
@@ -54,8 +65,10 @@ void Detector::correct(Image& frame, int index) const {
     float* pixels = frame.data();
     for (std::size_t i = 0; i < frame.size(); ++i) pixels[i] *= gain[i];
   }
-  const auto corrected = [&](int x, int y) { return frame(x, y); };
-  for (const auto pixel : defects_) frame.pixels()[pixel] = replacement(pixel, index, corrected);
+  for (const auto pixel : defects_) {
+    const auto good = substitutes(pixel);
+    frame.pixels()[pixel] = good.empty() ? 0.0F : frame.pixels()[good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % good.size()]];
+  }
 }
 
 std::vector<float> Detector::replacements(const Counts& frame, int index) const {
@@ -63,26 +76,18 @@ std::vector<float> Detector::replacements(const Counts& frame, int index) const 
   std::vector<float> values;
   values.reserve(defects_.size());
   frame.visit([&](const auto& raw) {
-    const auto corrected = [&](int x, int y) {
-      const auto value = static_cast<float>(raw(x, y));
-      return gain_.size() == 0 ? value : value * gain_(x, y);
-    };
-    for (const auto pixel : defects_) values.push_back(replacement(pixel, index, corrected));
+    for (const auto pixel : defects_) {
+      const auto good = substitutes(pixel);
+      if (good.empty()) {
+        values.push_back(0);
+        continue;
+      }
+      const auto chosen = good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % good.size()];
+      const auto value = static_cast<float>(raw.data[chosen]);
+      values.push_back(gain_.size() == 0 ? value : value * gain_.pixels()[chosen]);
+    }
   });
   return values;
-}
-
-/// @param value  corrected value of a good pixel
-template <class Value>
-float Detector::replacement(std::uint64_t pixel, int index, const Value& value) const {
-  const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(nx_)), y = static_cast<int>(pixel / static_cast<std::uint64_t>(nx_));
-  std::array<float, 17 * 17> good{};
-  std::size_t count = 0;
-  for (int reach = 2; reach <= 8 && count == 0; reach += 2)
-    for (int j = std::max(0, y - reach); j <= std::min(ny_ - 1, y + reach); ++j)
-      for (int i = std::max(0, x - reach); i <= std::min(nx_ - 1, x + reach); ++i)
-        if (!is_defect(i, j)) good[count++] = value(i, j);
-  return count == 0 ? 0.0F : good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % count];
 }
 
 std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count, double limit, int threads) {

@@ -19,6 +19,12 @@ class Detector {
   void add_defects(const std::vector<std::uint64_t>& pixels);
   [[nodiscard]] const std::vector<std::uint64_t>& defects() const { return defects_; }
   [[nodiscard]] bool is_defect(int x, int y) const;
+  [[nodiscard]] int nx() const { return nx_; }
+  [[nodiscard]] int ny() const { return ny_; }
+  /// Factors; empty for none.
+  [[nodiscard]] const Image& gain() const { return gain_; }
+  /// Good pixels (y · nx + x) that may stand in for a defective one, in the order of rows; empty where none is near.
+  [[nodiscard]] std::vector<std::uint64_t> substitutes(std::uint64_t pixel) const;
   /// Gain and replacement, in place. A defective pixel takes the value of a good one of the same frame, at most two
   /// (where none is left, up to eight) pixels away, picked by a hash of seed, frame and pixel: this keeps the counting statistics.
   void correct(Image& frame, int index) const;
@@ -28,8 +34,6 @@ class Detector {
   [[nodiscard]] const float* gain_row(int y) const { return gain_.size() == 0 ? nullptr : gain_.row(y); }
 
  private:
-  template <class Value>
-  [[nodiscard]] float replacement(std::uint64_t pixel, int index, const Value& value) const;
 
   int nx_, ny_;
   Image gain_;
