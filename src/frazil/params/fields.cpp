@@ -1,6 +1,7 @@
 #include "frazil/params/fields.hpp"
 
 #include <charconv>
+#include <sstream>
 
 namespace frazil {
 
@@ -39,6 +40,21 @@ std::string flag_of(std::string_view name) {
   return flag;
 }
 
+namespace {
+
+/// "5a1a,1oel" or "2,3.5": a list as people type it; what is no number is text.
+Json comma_list(const std::string& text) {
+  Json list = Json::array();
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    auto value = Json::parse(part, nullptr, false);
+    list.push_back(value.is_number() ? value : Json(part));
+  }
+  return list;
+}
+
+}  // namespace
+
 Json parse_value(const FieldInfo& field, const std::string& text) {
   const auto refuse = [&](std::string_view wanted) {
     return Error(ErrorCode::bad_input, "{} must be {}, not '{}'", flag_of(field.name), wanted, text);
@@ -63,6 +79,7 @@ Json parse_value(const FieldInfo& field, const std::string& text) {
     return value;
   }
   auto json = Json::parse(text, nullptr, false);
+  if (field.type == "array" && !json.is_array()) return comma_list(text);
   if (json.is_discarded()) throw refuse("JSON of type " + field.type);
   return json;
 }

@@ -66,6 +66,10 @@ TEST(Fields, DescribeThemselves) {
   EXPECT_EQ(flag_of("fit_phase_shift"), "--fit-phase-shift");
   EXPECT_EQ(parse_value(list[0], "640"), 640);
   EXPECT_THROW((void)parse_value(list[0], "6.5x"), Error);
+  FieldInfo names;
+  names.type = "array";
+  EXPECT_EQ(parse_value(names, "5a1a,1oel"), Json({"5a1a", "1oel"}));
+  EXPECT_EQ(parse_value(names, "[1, 2.5]"), parse_value(names, "1,2.5"));
 }
 
 }  // namespace
