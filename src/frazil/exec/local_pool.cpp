@@ -10,14 +10,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
+
+#include "frazil/params/json.hpp"
 
 extern char** environ;  // NOLINT: POSIX
 
 namespace frazil::exec {
 namespace {
-
-using Json = nlohmann::json;
 
 void append_ports(std::string& text, const RecordTexts& ports) {
   text += '[';

@@ -259,4 +259,26 @@ struct Decision {
   }
 };
 
+// Compiled once, in records.cpp: these are the templates that cost most time in every file that names a record.
+extern template Json record_to_json<Movie>(const Movie&);
+extern template Movie record_from_json<Movie>(const Json&);
+extern template Json record_to_json<Micrograph>(const Micrograph&);
+extern template Micrograph record_from_json<Micrograph>(const Json&);
+extern template Json record_to_json<Motion>(const Motion&);
+extern template Motion record_from_json<Motion>(const Json&);
+extern template Json record_to_json<CtfFit>(const CtfFit&);
+extern template CtfFit record_from_json<CtfFit>(const Json&);
+extern template Json record_to_json<CtfAssessment>(const CtfAssessment&);
+extern template CtfAssessment record_from_json<CtfAssessment>(const Json&);
+extern template Json record_to_json<Coordinates>(const Coordinates&);
+extern template Coordinates record_from_json<Coordinates>(const Json&);
+extern template Json record_to_json<Particles>(const Particles&);
+extern template Particles record_from_json<Particles>(const Json&);
+extern template Json record_to_json<Classes>(const Classes&);
+extern template Classes record_from_json<Classes>(const Json&);
+extern template Json record_to_json<VolumeMap>(const VolumeMap&);
+extern template VolumeMap record_from_json<VolumeMap>(const Json&);
+extern template Json record_to_json<Decision>(const Decision&);
+extern template Decision record_from_json<Decision>(const Json&);
+
 }  // namespace frazil

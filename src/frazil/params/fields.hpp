@@ -14,7 +14,6 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,10 +23,9 @@
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/units.hpp"
+#include "frazil/params/json.hpp"
 
 namespace frazil {
-
-using Json = nlohmann::json;
 
 template <class T>
 struct is_quantity : std::false_type {};

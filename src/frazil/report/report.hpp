@@ -3,8 +3,9 @@
 
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include "frazil/params/json.hpp"
 
 namespace frazil::report {
 
