@@ -78,6 +78,7 @@ void print_status(const Json& status) {
   std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} incomplete, {} duplicates\n", status.value("project", ""), status.value("state", ""), status.value("found", 0),
                            status.value("behind", 0), status.value("failed", 0), status.value("broken", 0), status.value("growing", 0), status.value("duplicates", 0));
   if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
+  for (const auto& alarm : status.value("alarms", Json::array())) std::cout << "ALARM " << alarm.get<std::string>() << "\n";
   std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions");
   for (const auto& step : status.at("steps"))
     std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),

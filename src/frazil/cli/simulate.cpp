@@ -90,6 +90,18 @@ sim::AreaTruth write_movie(const sim::Scene& scene, const std::vector<sim::Speci
   return movie.truth();
 }
 
+/// The covered share of blocks of pixels, beside the other truth. @return the file's name, empty where nothing is covered
+std::string write_junk_map(const sim::Scene& scene, const sim::AreaTruth& area, const fs::path& folder) {
+  const auto& map = area.junk_map;
+  if (std::all_of(map.share.begin(), map.share.end(), [](std::uint8_t s) { return s == 0; })) return {};
+  Image image(map.nx, map.ny, scene.pixel_size * sim::JunkMap::bin);
+  std::transform(map.share.begin(), map.share.end(), image.data(), [](std::uint8_t s) { return static_cast<float>(s) / 255; });
+  make_folders(folder / "truth");
+  const auto name = "truth/" + area.name + "_junk.mrc";
+  io::write_image(folder / name, image);
+  return name;
+}
+
 void write_areas(const sim::Scene& scene, const std::vector<sim::Specimen>& specimens, const fs::path& folder, bool json) {
   const bool movies = scene.kind == sim::SceneKind::movies;
   auto truth = scene_to_json(scene, specimens);
@@ -116,6 +128,7 @@ void write_areas(const sim::Scene& scene, const std::vector<sim::Specimen>& spec
     }
     files.push_back(file);
     truth["areas"].push_back(area_to_json(scene, areas.back(), file));
+    if (const auto map = write_junk_map(scene, areas.back(), folder); !map.empty()) truth["areas"].back()["junk_map"] = map;
     say(json, {{movies ? "movie" : "micrograph", (folder / file).string()}, {"particles", areas.back().particles.size()}, {"seconds", watch.seconds()}});
     if (!json) log::info("{} of {}: {}", i + 1, scene.count, file);
   }

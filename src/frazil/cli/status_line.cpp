@@ -55,6 +55,7 @@ std::string status_line(const engine::Status& status, int width) {
   if (status.failed > 0) head += fmt::format(", {} failed", status.failed);
   if (status.broken > 0) head += fmt::format(", {} broken", status.broken);
   if (status.growing > 0) head += fmt::format(", {} incomplete", status.growing);
+  if (!status.alarms.empty()) head += fmt::format(", ALARM {}", status.alarms.front());
   const auto line = head + " | " + steps;
   return width > 0 ? cut(line, static_cast<std::size_t>(width)) : line;
 }

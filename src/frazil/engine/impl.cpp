@@ -399,11 +399,12 @@ void Engine::Impl::report_progress() {
   next_progress_ = Clock::now() + std::max(seconds(options_.progress_interval_s), 20 * (Clock::now() - now));
 }
 
-Status Engine::Impl::status() const {
+Status Engine::Impl::status() {
   Status status;
   status.project = options_.project.string();
   status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
   status.note = disk_problem_;
+  status.alarms = alarms();
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -436,7 +437,7 @@ Json to_json(const Status& status) {
                      {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}});
   return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
           {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
-          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}};
+          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}, {"alarms", status.alarms}};
 }
 
 // ---- what others see --------------------------------------------------------------------------------------------

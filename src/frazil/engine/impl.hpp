@@ -52,7 +52,8 @@ class Engine::Impl final : public Host {
   /// An error that ended the run, in words that say what to do.
   Error last_words(const Error& error) const;
   Json request(const Json& request);
-  Status status() const;
+  Status status();
+  std::vector<std::string> alarms();
   Json snapshot();
 
  private:
@@ -189,6 +190,8 @@ class Engine::Impl final : public Host {
   std::set<int> changed_;
   Clock::time_point next_star_{}, next_status_{}, next_progress_{};
   std::deque<Clock::time_point> through_;  ///< when items left the first step, lately
+  /// Of each fold: the task of its last version and what alarm that raised.
+  std::map<int, std::pair<std::int64_t, std::string>> alarms_;
   int first_step_ = -1;
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ControlServer> control_;

@@ -228,6 +228,21 @@ void normalise_background(Image& image, double radius_px) {
   for (auto& v : image.pixels()) v = static_cast<float>((v - mean) * scale);
 }
 
+void remove_plane(Image& image) {
+  const double cx = 0.5 * (image.nx() - 1), cy = 0.5 * (image.ny() - 1), nx = image.nx(), ny = image.ny(), n = nx * ny;
+  double sum = 0, sum_x = 0, sum_y = 0;
+  for (int y = 0; y < image.ny(); ++y)
+    for (int x = 0; x < image.nx(); ++x) {
+      const double v = image(x, y);
+      sum += v;
+      sum_x += v * (x - cx);
+      sum_y += v * (y - cy);
+    }
+  const double slope_x = nx > 1 ? sum_x / (n * (nx * nx - 1) / 12) : 0, slope_y = ny > 1 ? sum_y / (n * (ny * ny - 1) / 12) : 0;
+  for (int y = 0; y < image.ny(); ++y)
+    for (int x = 0; x < image.nx(); ++x) image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
+}
+
 Image soft_disc(int n, double radius_px, double edge_px, Angstrom pixel_size) {
   Image mask(n, n, pixel_size);
   for (int y = 0; y < n; ++y)

@@ -42,6 +42,8 @@ void filter(Spectrum& spectrum, const std::function<double(double k_per_A)>& gai
 [[nodiscard]] std::vector<double> radial_average(ImageView image);
 /// Subtracts the mean and divides by the standard deviation of the pixels outside `radius_px` of the centre.
 void normalise_background(Image& image, double radius_px);
+/// Subtracts the least-squares plane.
+void remove_plane(Image& image);
 /// 1 inside radius, 0 outside radius + edge, cosine between.
 [[nodiscard]] Image soft_disc(int n, double radius_px, double edge_px, Angstrom pixel_size = 1_A);
 [[nodiscard]] Volume soft_ball(int n, double radius_px, double edge_px, Angstrom pixel_size = 1_A);

@@ -1,6 +1,5 @@
 #include "frazil/io/gain.hpp"
 
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -9,39 +8,6 @@
 
 namespace frazil::io {
 namespace {
-
-/// new(x, y) = old(a x + b y + …): rows of the matrix that takes a new place to the old one, about the centre.
-struct Turn {
-  int xx, xy, yx, yy;
-  friend bool operator==(const Turn&, const Turn&) = default;
-};
-
-constexpr std::array<Turn, gain_orientation_count> turns{{
-    {1, 0, 0, 1},    // identity
-    {0, 1, -1, 0},   // rotate_90: what was at +x comes to +y
-    {-1, 0, 0, -1},  // rotate_180
-    {0, -1, 1, 0},   // rotate_270
-    {-1, 0, 0, 1},   // flip_x
-    {1, 0, 0, -1},   // flip_y
-    {0, 1, 1, 0},    // transpose
-    {0, -1, -1, 0},  // transverse
-}};
-constexpr std::array<std::string_view, gain_orientation_count> names{"identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
-
-Turn turn_of(GainOrientation o) { return turns[static_cast<std::size_t>(o)]; }
-
-Turn product(const Turn& a, const Turn& b) {
-  return {a.xx * b.xx + a.xy * b.yx, a.xx * b.xy + a.xy * b.yy, a.yx * b.xx + a.yy * b.yx, a.yx * b.xy + a.yy * b.yy};
-}
-
-GainOrientation orientation_of(const Turn& turn) {
-  for (std::size_t i = 0; i < turns.size(); ++i)
-    if (turns[i] == turn) return static_cast<GainOrientation>(i);
-  throw Error(ErrorCode::bug, "not one of the eight orientations");
-}
-
-/// Where the new coordinate 0 starts in the old axis, for a coefficient pair of which one is ±1.
-int start(int along_x, int along_y, int old_side) { return along_x + along_y < 0 ? old_side - 1 : 0; }
 
 void check_factors(const Image& gain, const std::string& name) {
   std::size_t positive = 0;
@@ -55,31 +21,6 @@ void check_factors(const Image& gain, const std::string& name) {
 }
 
 }  // namespace
-
-std::string_view to_string(GainOrientation orientation) { return names[static_cast<std::size_t>(orientation)]; }
-
-GainOrientation gain_orientation_from(std::string_view name) {
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (names[i] == name) return static_cast<GainOrientation>(i);
-  throw Error(ErrorCode::bad_input, "\"{}\" is not an orientation: one of {} is expected", name, fmt::join(names, ", "));
-}
-
-GainOrientation inverse(GainOrientation orientation) {
-  const auto t = turn_of(orientation);
-  return orientation_of({t.xx, t.yx, t.xy, t.yy});  // orthogonal: the transpose
-}
-
-GainOrientation combine(GainOrientation first, GainOrientation second) { return orientation_of(product(turn_of(first), turn_of(second))); }
-
-Image orient(const Image& image, GainOrientation orientation) {
-  const auto t = turn_of(orientation);
-  const bool swaps = t.xx == 0;
-  Image out(swaps ? image.ny() : image.nx(), swaps ? image.nx() : image.ny(), image.pixel_size);
-  const int x0 = start(t.xx, t.xy, image.nx()), y0 = start(t.yx, t.yy, image.ny());
-  for (int y = 0; y < out.ny(); ++y)
-    for (int x = 0; x < out.nx(); ++x) out(x, y) = image(x0 + t.xx * x + t.xy * y, y0 + t.yx * x + t.yy * y);
-  return out;
-}
 
 Image read_gain(const std::filesystem::path& path, int nx, int ny, GainOrientation orientation, GainKind kind) {
   return read_gain(ByteSource::open(path), nx, ny, orientation, kind);

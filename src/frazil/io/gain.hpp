@@ -1,31 +1,18 @@
-// Gain references: reading, the eight orientations of a square, inversion.
+// Gain references: reading, orientation, inversion.
 #pragma once
 
 #include <filesystem>
-#include <string_view>
 
-#include "frazil/image/image.hpp"
+#include "frazil/image/orientation.hpp"
 #include "frazil/io/byte_source.hpp"
 
 namespace frazil::io {
 
-/// The eight symmetries of a rectangle with its transposes, as acting on the array: rotations are counter-clockwise with
-/// x to the right and y upwards (row 0 at the bottom), flip_x mirrors left–right (x → −x), flip_y upside down
-/// (y → −y), transpose swaps x and y, transverse swaps x and −y.
-enum class GainOrientation { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
-inline constexpr int gain_orientation_count = 8;
-
-/// Names as written in parameters: "identity", "rotate-90", …
-[[nodiscard]] std::string_view to_string(GainOrientation orientation);
-/// @throws Error(bad_input) listing the eight names
-[[nodiscard]] GainOrientation gain_orientation_from(std::string_view name);
-/// The orientation that undoes `orientation`.
-[[nodiscard]] GainOrientation inverse(GainOrientation orientation);
-/// One orientation that equals `first`, then `second`.
-[[nodiscard]] GainOrientation combine(GainOrientation first, GainOrientation second);
-
-/// Copy in the other orientation; sides are swapped by rotate_90, rotate_270, transpose and transverse.
-[[nodiscard]] Image orient(const Image& image, GainOrientation orientation);
+using frazil::GainOrientation;
+using frazil::gain_orientation_count;
+using frazil::gain_orientation_from;
+using frazil::orient;
+using frazil::to_string;
 
 /// What the numbers of a gain file do to raw counts. A divisor of 0 marks a defect and becomes a factor of 0.
 enum class GainKind { multiply, divide };

@@ -55,6 +55,23 @@ struct Micrograph {
   }
 };
 
+/// Regions of a micrograph where nothing is to be picked.
+struct MicrographMask {
+  static constexpr std::string_view kind = "MicrographMask";
+  std::string micrograph, name;
+  std::string mask;              ///< MRC of the micrograph's size: 0 usable, 1 carbon, 2 crystal, 3 aggregate
+  double masked_fraction = 0, carbon_fraction = 0, crystal_fraction = 0, aggregate_fraction = 0;
+  std::string picture;
+
+  static constexpr auto fields() {
+    using P = MicrographMask;
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"), field(&P::mask, "mask", "Mask file"),
+                      field(&P::masked_fraction, "masked_fraction", "Masked part of the image"), field(&P::carbon_fraction, "carbon_fraction", "Part taken for carbon"),
+                      field(&P::crystal_fraction, "crystal_fraction", "Part taken for ice crystals"), field(&P::aggregate_fraction, "aggregate_fraction", "Part taken for aggregates"),
+                      field(&P::picture, "picture", "Image with the mask drawn over it"));
+  }
+};
+
 /// How the specimen moved during a movie.
 struct Motion {
   static constexpr std::string_view kind = "Motion";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
@@ -12,6 +13,7 @@
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
+#include "frazil/protocols/detector_record.hpp"
 #include "frazil/protocols/from_file.hpp"
 
 namespace frazil::protocols {
@@ -82,12 +84,46 @@ io::StarFile motion_star(const Movie& movie, const FrameRange& range, double bin
   return file;
 }
 
-motion::Detector detector_of(const Movie& movie, const AlignMovieParams& params, const flow::Context& context) {
+/// How the gain file is turned and used.
+struct GainState {
+  io::GainOrientation orientation = io::GainOrientation::identity;
+  bool divided = false;
+};
+
+/// As the parameters say; where that does not fit the size and may be corrected, the first orientation that does.
+GainState configured_gain(const Movie& movie, const AlignMovieParams& params, const flow::Context& context) {
+  GainState state{static_cast<io::GainOrientation>(params.gain_orientation), params.gain_use == GainUse::divide};
+  if (movie.gain.empty() || params.gain_correction == GainCorrection::ask) return state;
+  const auto info = io::read_info(context.input(movie.gain));
+  const auto map = orientation_map(state.orientation, info.nx, info.ny);
+  const bool fits = (map.swaps_sides() ? info.ny : info.nx) == movie.nx && (map.swaps_sides() ? info.nx : info.ny) == movie.ny;
+  if (!fits) state.orientation = map.swaps_sides() ? io::GainOrientation::identity : io::GainOrientation::rotate_90;
+  return state;
+}
+
+motion::Detector detector_of(const Movie& movie, const GainState& state, const flow::Context& context) {
   Image gain;
-  if (!movie.gain.empty())
-    gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, static_cast<io::GainOrientation>(params.gain_orientation),
-                         params.gain_use == GainUse::divide ? io::GainKind::divide : io::GainKind::multiply);
+  if (!movie.gain.empty()) gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.divided ? io::GainKind::divide : io::GainKind::multiply);
   return {movie.nx, movie.ny, std::move(gain), context.rng()()};
+}
+
+/// What the pass over the frames tells of the camera; `before`: defects known without it.
+CameraView camera_view(const motion::Alignment& alignment, const motion::Detector& detector, const GainState& state, int frames, const std::vector<std::uint64_t>& before) {
+  CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided, frames, {}, {}};
+  const auto& all = detector.defects();
+  std::set_difference(all.begin(), all.end(), before.begin(), before.end(), std::back_inserter(view.found));
+  const double mean = statistics(alignment.sum).mean / frames, pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
+  view.residual = gain::residual_of_sum(motion::noise_variance(alignment.sum), alignment.noise_variance, frames, mean, pixels);
+  return view;
+}
+
+/// The record, and the file that lists the pixels found.
+Detector describe_camera(const Movie& movie, const CameraView& view, const gain::Check& check, const std::string& stem, flow::Context& context) {
+  auto record = detector_record(movie, view, check);
+  if (view.found.empty()) return record;
+  write_defects(context.output(stem + "_defects.txt"), view.found, movie.nx);
+  record.defects = context.reference(stem + "_defects.txt");
+  return record;
 }
 
 /// Frames of the range, decoded once where they fit.
@@ -122,10 +158,24 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
     throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path, movie.nx, movie.ny, movie.frames,
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
-  auto detector = detector_of(movie, params, context);
+  auto gain_state = configured_gain(movie, params, context);
+  auto detector = detector_of(movie, gain_state, context);
   const auto raw = frames_of(reader, movie, range, context).source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
-  const auto alignment = motion::align_frames(raw, detector, exposure, {params.min_resolution, params.max_resolution, params.find_defects, context.threads()});
+  const motion::AlignParams align_params{params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
+  auto known = detector.defects();
+  auto alignment = motion::align_frames(raw, detector, exposure, align_params);
+  auto check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
+  if (params.gain_correction == GainCorrection::apply && check.found() && (check.orientation != gain_state.orientation || check.inverted != gain_state.divided)) {
+    gain_state = {check.orientation, check.inverted};
+    detector = detector_of(movie, gain_state, context);
+    known = detector.defects();
+    alignment = motion::align_frames(raw, detector, exposure, align_params);
+    check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
+  }
+  const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);
+  auto camera = describe_camera(movie, camera_view(alignment, detector, gain_state, raw.count, known), check, stem, context);
+  alignment.sum = Image();
   context.progress(0.5, "aligned");
 
   const motion::MotionField field(alignment.track);
@@ -134,8 +184,8 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const auto sums = motion::sum_frames(raw, detector, field, basis, {params.binning, false, context.threads()});
   context.progress(0.9, "summed");
 
-  const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);
   AlignedMovie out;
+  out.detector = std::move(camera);
   io::write_image(context.output(stem + ".mrc"), sums.plain);
   io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(sums.plain, thumbnail_px));
   out.micrograph = {context.reference(stem + ".mrc"), movie.name, sums.plain.nx(), sums.plain.ny(), sums.plain.pixel_size, movie.optics, false, context.reference(stem + "_thumb.png")};
@@ -171,7 +221,7 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   const double frame = 4.0 * movie.nx * movie.ny / (1024.0 * 1024.0);
   const double side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
   // Alignment: sum, gain, a frame and its copy a thread, binned stack and band. Sum: gain, frames, up to 7 accumulators, spectra.
-  const double aligning = 6 * frame + 2.5 * movie.frames * frame / (side * side);
+  const double aligning = 7 * frame + 2.5 * movie.frames * frame / (side * side);
   const double summing = (movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 12 : 6) * frame;
   return 64 + static_cast<int>(std::max(aligning, summing));
 }

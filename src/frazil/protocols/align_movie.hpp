@@ -3,11 +3,14 @@
 
 #include "frazil/algo/motion/align.hpp"
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/camera.hpp"
 
 namespace frazil::protocols {
 
 enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
 enum class GainUse { multiply, divide };
+/// What to do when the movie shows that the gain reference lies the other way round.
+enum class GainCorrection { ask, apply };
 
 struct AlignMovieParams {
   std::string frames;
@@ -15,6 +18,7 @@ struct AlignMovieParams {
   bool dose_weighting = true;
   GainTurn gain_orientation = GainTurn::identity;
   GainUse gain_use = GainUse::multiply;
+  GainCorrection gain_correction = GainCorrection::ask;
   bool find_defects = true;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
@@ -26,6 +30,7 @@ struct AlignMovieParams {
                       field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
                       field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
                       field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
+                      field(&P::gain_correction, "gain_correction", "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) or apply (use it as it fits)"),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
                       field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
                       field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
@@ -43,10 +48,12 @@ struct AlignedMovie {
   Motion motion;  ///< first: its keys are those of the `--json` line
   Micrograph micrograph;
   std::optional<Micrograph> weighted;
+  Detector detector;
 
   static constexpr auto ports() {
     using P = AlignedMovie;
-    return std::tuple(flow::port(&P::motion, "motion"), flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"));
+    return std::tuple(flow::port(&P::motion, "motion"), flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"),
+                      flow::port(&P::detector, "detector"));
   }
 };
 
@@ -69,6 +76,10 @@ namespace frazil {
 template <>
 struct EnumNames<protocols::GainTurn> {
   static constexpr std::array names{"identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
+};
+template <>
+struct EnumNames<protocols::GainCorrection> {
+  static constexpr std::array names{"ask", "apply"};
 };
 template <>
 struct EnumNames<protocols::GainUse> {

@@ -72,6 +72,28 @@ FileRecord micrograph_from(const fs::path& path, const Json& settings) {
   return finish(mic, settings, area_name(mic.path));
 }
 
+FileRecord mask_from(const fs::path& path, const Json& settings) {
+  (void)io::read_info(path);
+  MicrographMask mask;
+  mask.mask = path.string();
+  mask.name = path.filename().string();
+  return finish(mask, settings, area_name(mask.mask));
+}
+
+/// Global shifts of a RELION motion STAR (one movie a file).
+FileRecord motion_from(const fs::path& path, const Json& settings) {
+  const auto file = io::read_star(path);
+  const auto& shifts = file.table_with("rlnMicrographShiftX");
+  const auto& general = file.table_with("rlnMicrographMovieName");
+  Motion motion;
+  motion.star = path.string();
+  motion.movie = std::string(general.text(0, "rlnMicrographMovieName"));
+  motion.pixel_size = Angstrom(general.number_or(0, "rlnMicrographOriginalPixelSize", 1));
+  for (std::size_t row = 0; row < shifts.rows(); ++row) motion.shifts_px.push_back({shifts.number(row, "rlnMicrographShiftX"), shifts.number(row, "rlnMicrographShiftY")});
+  motion.frames = static_cast<int>(shifts.rows());
+  return finish(motion, settings, area_name(motion.movie));
+}
+
 std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& settings) {
   const auto file = io::read_star(path);
   const auto& table = file.table_with("rlnMicrographName");
@@ -265,6 +287,7 @@ bool may_hold(const std::string& kind, const fs::path& path) {
   if (has("rlnImageName")) return false;
   if (kind == Coordinates::kind) return has("rlnCoordinateX");
   if (kind == CtfFit::kind) return has("rlnDefocusU");
+  if (kind == Motion::kind) return has("rlnMicrographShiftX");
   if (kind == Micrograph::kind) return has("rlnMicrographName") && !has("rlnCoordinateX");
   return false;
 }
@@ -275,11 +298,13 @@ std::vector<FileRecord> records_from_file(const std::string& kind, const fs::pat
   if (kind == Movie::kind) return {movie_from(path, settings)};
   if (kind == Micrograph::kind) return is_star(path) ? micrographs_from_star(path, settings) : std::vector{micrograph_from(path, settings)};
   if (kind == VolumeMap::kind) return {volume_from(path, settings)};
+  if (kind == MicrographMask::kind && !is_star(path)) return {mask_from(path, settings)};
   if (!is_star(path)) throw Error(ErrorCode::bad_input, "{}: {} are read from STAR or JSON files", path.string(), kind);
   if (kind == CtfFit::kind) return ctf_fits_from_star(path, settings);
   if (kind == Coordinates::kind) return {coordinates_from(path, settings)};
   if (kind == Particles::kind) return {particles_from(path, settings)};
   if (kind == Classes::kind) return {classes_from(path, settings)};
+  if (kind == Motion::kind) return {motion_from(path, settings)};
   throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(), kind);
 }
 
@@ -299,7 +324,7 @@ std::string area_name(const std::string& path) {
       name.resize(name.size() - extension.size());
       break;
     }
-  for (const std::string_view suffix : {"_DW", "_picks", "_autopick", "_manualpick", "_ctf", "_motion", "_particles", "_extract", "_PS", "_flat", "_preprocessed"})
+  for (const std::string_view suffix : {"_DW", "_picks", "_autopick", "_manualpick", "_ctf", "_motion", "_particles", "_extract", "_PS", "_flat", "_mask", "_preprocessed"})
     if (name.size() > suffix.size() && name.ends_with(suffix)) {
       name.resize(name.size() - suffix.size());
       break;

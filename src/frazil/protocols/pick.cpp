@@ -28,12 +28,15 @@ void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick
 
 }  // namespace
 
-Coordinates Pick::process(const Micrograph& micrograph, flow::Context& context) const {
+Coordinates Pick::process(const PickInput& input, flow::Context& context) const {
+  const auto& micrograph = input.micrograph;
   auto image = io::read_image(context.input(micrograph.path));
   image.pixel_size = micrograph.pixel_size;
+  Image excluded;
+  if (input.mask) excluded = io::read_image(context.input(input.mask->mask));
   const auto found = [&] {
     try {
-      return pick::pick(image, params);
+      return pick::pick(image, params, input.mask ? &excluded : nullptr);
     } catch (const Error& error) {
       throw Error(error.code(), "{}: {}", micrograph.path, error.what());
     }
@@ -52,9 +55,9 @@ Coordinates Pick::process(const Micrograph& micrograph, flow::Context& context) 
   return out;
 }
 
-int Pick::memory_mib(const Micrograph& micrograph) const {
-  const double megapixels = 1e-6 * micrograph.nx * micrograph.ny;
-  return 64 + static_cast<int>(16 * megapixels);  // the image, its blocks, one transform
+int Pick::memory_mib(const PickInput& input) const {
+  const double megapixels = 1e-6 * input.micrograph.nx * input.micrograph.ny;
+  return 64 + static_cast<int>((input.mask ? 20 : 16) * megapixels);  // the image, its mask and blocks, one transform
 }
 
 }  // namespace frazil::protocols

@@ -19,29 +19,13 @@
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/pick.hpp"
 #include "frazil/protocols/screen_particles.hpp"
+#include "frazil/protocols/test_context.hpp"
 #include "frazil/sim/simulator.hpp"
 
 namespace frazil::protocols {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Outputs go to a folder of their own; references are paths.
-class PickingContext final : public flow::Context {
- public:
-  explicit PickingContext(fs::path folder) : folder_(std::move(folder)) {}
-  fs::path output(std::string_view name) override { return folder_ / name; }
-  [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
-  [[nodiscard]] fs::path input(const std::string& reference) const override { return reference; }
-  fs::path scratch() override { return folder_; }
-  [[nodiscard]] int threads() const override { return 1; }
-  [[nodiscard]] Rng rng() const override { return Rng(1); }
-  void check_cancelled() const override {}
-  void progress(double, std::string_view) override {}
-
- private:
-  fs::path folder_;
-};
 
 struct Place { double x, y; };
 
@@ -137,13 +121,13 @@ Pick picker(Angstrom diameter) {
 
 TEST(Picking, FindsGalactosidaseInSimulatedMicrographs) {
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   Tally tally;
   const auto scene = scene_of(7101);
   const auto specimens = sim::load_specimens(scene);
   for (int i = 0; i < 4; ++i) {
     const auto area = simulate(scene, specimens, i, folder.path());
-    const auto found = picker(180_A).process(area.micrograph, context);
+    const auto found = picker(180_A).process({area.micrograph, {}}, context);
     EXPECT_EQ(found.count, static_cast<int>(places_of(found.coordinates).size()));
     count(places_of(found.coordinates), area.truth, 30, 60, area.micrograph.nx, area.micrograph.ny, tally);
   }
@@ -152,19 +136,40 @@ TEST(Picking, FindsGalactosidaseInSimulatedMicrographs) {
   EXPECT_GT(tally.f1(), 0.9);
 }
 
+TEST(Picking, LeavesMaskedRegionsAlone) {
+  const io::TestFolder folder;
+  TestContext context(folder.path());
+  const auto scene = scene_of(7101);
+  const auto area = simulate(scene, sim::load_specimens(scene), 0, folder.path());
+  Image covered(256, 256);  // coarser than the micrograph: its right half
+  for (int y = 0; y < 256; ++y)
+    for (int x = 128; x < 256; ++x) covered(x, y) = 1;
+  MicrographMask mask;
+  mask.mask = (folder / "half.mrc").string();
+  io::write_image(mask.mask, covered, io::MrcMode::i8);
+  const auto everywhere = places_of(picker(180_A).process({area.micrograph, {}}, context).coordinates);
+  const auto left = places_of(picker(180_A).process({area.micrograph, mask}, context).coordinates);
+  EXPECT_GT(std::count_if(everywhere.begin(), everywhere.end(), [](const Place& p) { return p.x > 560; }), 8);
+  EXPECT_EQ(std::count_if(left.begin(), left.end(), [](const Place& p) { return p.x > 512; }), 0);
+  EXPECT_GT(left.size(), 10U);
+  for (float& v : covered.pixels()) v = 1;
+  io::write_image(mask.mask, covered, io::MrcMode::i8);
+  EXPECT_EQ(picker(180_A).process({area.micrograph, mask}, context).count, 0);
+}
+
 TEST(Picking, AgreesWithPeopleOnRealApoferritin) {
   const auto data = io::shared_data();
   if (!data || !fs::is_directory(*data / "apoferritin-10146-micrographs")) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
   const auto set = *data / "apoferritin-10146-micrographs";
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   Tally tally;
   for (const std::string name : {"May08_05.57.01", "May08_07.08.55", "May08_07.13.35"}) {  // kept for reporting; constants come from the other six
     Micrograph micrograph;
     micrograph.path = (set / "sums" / (name + "_sum.mrc")).string();
     micrograph.name = name + "_sum.mrc";
     micrograph.pixel_size = 1.5_A;
-    const auto found = picker(125_A).process(micrograph, context);
+    const auto found = picker(125_A).process({micrograph, {}}, context);
     std::vector<Place> people;
     std::istringstream lines(read_text(set / "picks" / (name + ".csv")));
     for (std::string line; std::getline(lines, line);) {
@@ -180,7 +185,7 @@ TEST(Picking, AgreesWithPeopleOnRealApoferritin) {
 
 TEST(Picking, ExtractedParticlesAreWhiteAndScreeningTellsThemFromEmptyPlaces) {
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   const auto scene = scene_of(7102);
   const auto specimens = sim::load_specimens(scene);
   int kept = 0, particles = 0, caught = 0, empties = 0;
@@ -242,10 +247,10 @@ TEST(Picking, ExtractedParticlesAreWhiteAndScreeningTellsThemFromEmptyPlaces) {
 
 TEST(Picking, ExtractionsOfOnePlaceShareTheirNumberWhateverTheBox) {
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   const auto scene = scene_of(7103);
   const auto area = simulate(scene, sim::load_specimens(scene), 0, folder.path());
-  const auto found = picker(180_A).process(area.micrograph, context);
+  const auto found = picker(180_A).process({area.micrograph, {}}, context);
   Extract small, large;
   small.params.box = 128;
   small.params.normalise = false;
@@ -270,7 +275,7 @@ TEST(Picking, ExtractionsOfOnePlaceShareTheirNumberWhateverTheBox) {
 
 TEST(Picking, WithoutParticlesTheStarFilesAreEmptyAndValid) {
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   Rng rng(3);
   Image image(512, 512, 3_A);
   for (float& v : image.pixels()) v = static_cast<float>(20 + rng.normal());
@@ -281,7 +286,7 @@ TEST(Picking, WithoutParticlesTheStarFilesAreEmptyAndValid) {
   io::write_image(micrograph.path, image);
   auto protocol = picker(180_A);
   protocol.params.threshold_shift = 20;
-  const auto found = protocol.process(micrograph, context);
+  const auto found = protocol.process({micrograph, {}}, context);
   EXPECT_EQ(found.count, 0);
   EXPECT_TRUE(places_of(found.coordinates).empty());
   const auto cut = Extract{}.process({micrograph, found, std::nullopt}, context);
@@ -294,10 +299,10 @@ TEST(Picking, WithoutParticlesTheStarFilesAreEmptyAndValid) {
 
 TEST(Picking, ABoxLargerThanTheMicrographIsNamedWithItsFile) {
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   const auto scene = scene_of(7104);
   const auto area = simulate(scene, sim::load_specimens(scene), 0, folder.path());
-  const auto found = picker(180_A).process(area.micrograph, context);
+  const auto found = picker(180_A).process({area.micrograph, {}}, context);
   Extract protocol;
   protocol.params.box = 2048;
   EXPECT_ERROR((void)protocol.process({area.micrograph, found, std::nullopt}, context), bad_input, "area0.mrc");
@@ -306,10 +311,10 @@ TEST(Picking, ABoxLargerThanTheMicrographIsNamedWithItsFile) {
 TEST(PickingInterop, RelionReadsParticlesAndStacks) {
   if (std::system("command -v relion_refine > /dev/null 2>&1") != 0) GTEST_SKIP() << "RELION is not installed";
   const io::TestFolder folder;
-  PickingContext context(folder.path());
+  TestContext context(folder.path());
   const auto scene = scene_of(7105);
   const auto area = simulate(scene, sim::load_specimens(scene), 0, folder.path());
-  const auto found = picker(180_A).process(area.micrograph, context);
+  const auto found = picker(180_A).process({area.micrograph, {}}, context);
   Extract extract;
   extract.params.downsampled_box = 48;
   const auto cut = extract.process({area.micrograph, found, area.ctf}, context);

@@ -11,6 +11,7 @@
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
+#include "frazil/model/camera.hpp"
 #include "frazil/model/records.hpp"
 #include "frazil/report/page.hpp"
 #include "frazil/report/pictures.hpp"
@@ -63,6 +64,7 @@ Json funnel_row(std::string label, double count) { return {{"label", std::move(l
 std::string rule_in_words(const std::string& rule) {
   static const std::map<std::string, std::string> words = {
       {"max_step_A", "steps too large"},           {"total_path_A", "drift too long"},          {"net_drift_A", "net drift too long"},
+      {"dose_deviation", "dose off"},              {"motion_agreement", "two alignments disagree"},
       {"min_defocus_A", "defocus too low"},        {"max_defocus_A", "defocus too high"},       {"max_astigmatism_A", "astigmatism too high"},
       {"max_fit_resolution_A", "rings end early"}, {"max_sigma_defocus_A", "defocus uncertain"}, {"min_score", "rings and model disagree"},
       {"max_iceness", "crystalline ice"}};
@@ -251,7 +253,7 @@ std::string subtitle(const Json& snapshot) {
 }
 
 Json warnings(const Json& snapshot) {
-  Json list = Json::array();
+  Json list = snapshot.contains("status") ? snapshot.at("status").value("alarms", Json::array()) : Json::array();
   for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
     if (file.at("state") == "growing" && !file.value("reason", "").empty()) list.push_back(file.at("reason"));
   return list;
@@ -320,6 +322,8 @@ Json Writer::micrographs(const Json& snapshot) {
   };
   attach(Motion::kind, "motion");
   attach(CtfFit::kind, "ctf");
+  attach(Detector::kind, "camera");
+  attach(MicrographMask::kind, "mask");
   attach(Micrograph::kind, "image");
   attach(Coordinates::kind, "coordinates");
   for (auto& [subject, r] : rows)
@@ -367,6 +371,7 @@ Json Writer::micrographs(const Json& snapshot) {
       m["width"] = image.value("nx", 1);
       m["height"] = image.value("ny", 1);
       if (detailed) m["picture"] = picture(shown, 512, 80);
+      if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0) m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
       if (m.contains("coordinates")) {
         m["radius"] = std::max(3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
         if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));

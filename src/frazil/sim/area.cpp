@@ -101,6 +101,28 @@ void add_carbon(const Area& area, Image& phase) {
         phase(x, y) += static_cast<float>(covered * (step_rad + film(x, y)));
 }
 
+/// Share of four places in each block that lie on carbon, in a crystal (more than a sixth of the highest one's height) or within a copy of an aggregate.
+JunkMap draw_junk_map(const Area& area, const std::vector<Copy>& aggregated, double radius_px, const Image& crystals) {
+  constexpr int b = JunkMap::bin;
+  const Scene& scene = area.scene;
+  JunkMap map{scene.nx / b, scene.ny / b, {}};
+  map.share.resize(static_cast<std::size_t>(map.nx) * static_cast<std::size_t>(map.ny));
+  float highest = 0;
+  for (const float v : crystals.pixels()) highest = std::max(highest, v);
+  for (int y = 0; y < map.ny; ++y)
+    for (int x = 0; x < map.nx; ++x) {
+      int covered = 0;
+      for (int j = y * b + 1; j < (y + 1) * b; j += 2)
+        for (int i = x * b + 1; i < (x + 1) * b; i += 2) {
+          bool is_junk = carbon_at(area.truth, i, j, scene.pixel_size.value()) > 0.5 || (highest > 0 && crystals(i + area.margin, j + area.margin) > highest / 6);
+          for (const auto& c : aggregated) is_junk = is_junk || std::hypot(i - c.x_px, j - c.y_px) < radius_px;
+          covered += is_junk ? 1 : 0;
+        }
+      map.share[static_cast<std::size_t>(y) * static_cast<std::size_t>(map.nx) + static_cast<std::size_t>(x)] = static_cast<std::uint8_t>(255 * covered / 4);
+    }
+  return map;
+}
+
 /// Uneven illumination of a few per cent, and what carbon and crystals absorb.
 Image draw_transparency(const Area& area, const Image& crystals, Rng& rng) {
   const Scene& scene = area.scene;
@@ -150,10 +172,12 @@ Area draw_area(const Scene& scene, const std::vector<Specimen>& specimens, int i
     copies.push_back({p.x_px, p.y_px, p.pose, static_cast<std::size_t>(p.specimen)});
     if (p.x_px >= 0 && p.y_px >= 0 && p.x_px < scene.nx && p.y_px < scene.ny) truth.particles.push_back(p);
   }
+  std::vector<Copy> aggregated;
   for (const auto& j : truth.junk)
     if (j.content == Content::aggregate)
       for (const auto& [dx, dy] : draw_aggregate(j.radius_px, diameter_px, of_junk).offsets_px)
-        copies.push_back({j.x_px + dx, j.y_px + dy, random_pose(of_junk), draw_share(scene.shares, of_junk)});
+        aggregated.push_back({j.x_px + dx, j.y_px + dy, random_pose(of_junk), draw_share(scene.shares, of_junk)});
+  copies.insert(copies.end(), aggregated.begin(), aggregated.end());
   Image phase(area.grid_x, area.grid_y, scene.pixel_size);
   render_copies(scene, specimens, copies, margin, phase);
   area.protein = fft(phase);
@@ -170,6 +194,7 @@ Area draw_area(const Scene& scene, const std::vector<Specimen>& specimens, int i
     if (truth.hole[2] > 0) add_carbon(area, still);
     area.still = fft(still);
   }
+  truth.junk_map = draw_junk_map(area, aggregated, diameter_px / 2, crystals);
   Rng of_light = area.rng.stream("light");
   area.transparency = draw_transparency(area, crystals, of_light);
   truth.motion = Motion(scene, area.rng);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -90,12 +91,21 @@ class Motion {
   std::array<Wave, modes> waves_{};
 };
 
+/// Where carbon, crystals and aggregates are: the covered share of blocks of 4 × 4 pixels, 0 to 255; the remainder at the far edges is left out.
+struct JunkMap {
+  static constexpr int bin = 4;
+  int nx = 0, ny = 0;
+  std::vector<std::uint8_t> share;
+  [[nodiscard]] bool at(int x, int y) const { return share[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx) + static_cast<std::size_t>(x)] >= 128; }
+};
+
 struct AreaTruth {
   std::string name;
   Ctf ctf;                        ///< at the centre of the area
   Degrees tilt{}, tilt_axis{};
   std::vector<PlacedParticle> particles;
   std::vector<JunkRegion> junk;
+  JunkMap junk_map;
   double carbon_fraction = 0;     ///< part of the area covered by carbon
   std::array<double, 3> hole{0, 0, 0};  ///< carbon lies outside this circle (x, y, radius in pixels); radius 0: no carbon
   bool crystalline_ice = false;

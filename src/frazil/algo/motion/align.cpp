@@ -72,12 +72,13 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   repair(first, detector.defects(), frames.nx, repair_seed);
   Alignment result;
   result.fixed_pattern = fixed_pattern(first, frames.count);
+  result.noise_variance = first.noise_variance;
+  result.sum = std::move(first.sum);
   if (first.binned.size() < 2) {
     result.track.assign(z(frames.count), Shift{});
     result.amplitude.assign(z(frames.count), 1.0);
     return result;
   }
-  first.sum = Image();
   const Exposure grouped{exposure.per_frame * group, exposure.before, exposure.voltage};
   const Band band = make_band(first.binned, {params.min_resolution, params.max_resolution}, grouped, params.threads);
   first.binned.clear();

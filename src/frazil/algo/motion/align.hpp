@@ -39,6 +39,8 @@ struct Alignment {
   double sigma_px = 0;               ///< standard error of a shift component, mean offset removed, RMS over frames
   PathStatistics path;
   double fixed_pattern = 0;          ///< power of a residual fixed pattern over noise power in one frame
+  Image sum;                         ///< unaligned, gain applied
+  double noise_variance = 0;         ///< of one pixel's noise, summed over frames
   double acceleration_A = 0, step_A = 0, burst = 0;  ///< smoothness learned from the movie
   int iterations = 0;
 };

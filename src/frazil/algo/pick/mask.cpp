@@ -6,51 +6,18 @@
 
 #include "frazil/algo/pick/working_image.hpp"
 #include "frazil/image/fft.hpp"
+#include "frazil/image/regions.hpp"
 
 namespace frazil::pick {
 namespace {
 
 constexpr double strength = 6;      // robust standard deviations
 constexpr double smallest_region = 4;  // in squares of the local mean's width
-constexpr double largest_area = 1.5, largest_extent = 2;  // of a particle, in its area and diameter
 
 Image as_image(const Mask& mask) {
   Image out(mask.nx, mask.ny);
   for (std::size_t i = 0; i < out.size(); ++i) out.data()[i] = static_cast<float>(mask.set[i]);
   return out;
-}
-
-/// The pixels connected to `seed` by sides, taken out of `open`.
-std::vector<int> take_region(std::vector<char>& open, int seed, int nx, int ny) {
-  std::vector<int> region{seed};
-  open[static_cast<std::size_t>(seed)] = 0;
-  for (std::size_t next = 0; next < region.size(); ++next) {
-    const int x = region[next] % nx, y = region[next] / nx;
-    const auto visit = [&](int i, int j) {
-      if (i < 0 || j < 0 || i >= nx || j >= ny) return;
-      const int place = j * nx + i;
-      if (open[static_cast<std::size_t>(place)] == 0) return;
-      open[static_cast<std::size_t>(place)] = 0;
-      region.push_back(place);
-    };
-    visit(x - 1, y);
-    visit(x + 1, y);
-    visit(x, y - 1);
-    visit(x, y + 1);
-  }
-  return region;
-}
-
-bool is_larger_than_a_particle(const std::vector<int>& region, int nx, double diameter_px) {
-  if (static_cast<double>(region.size()) > largest_area * 0.25 * std::numbers::pi * diameter_px * diameter_px) return true;
-  int x0 = nx, x1 = 0, y0 = region.front() / nx, y1 = y0;
-  for (const int place : region) {
-    x0 = std::min(x0, place % nx);
-    x1 = std::max(x1, place % nx);
-    y0 = std::min(y0, place / nx);
-    y1 = std::max(y1, place / nx);
-  }
-  return std::max(x1 - x0, y1 - y0) > largest_extent * diameter_px;
 }
 
 }  // namespace
@@ -97,7 +64,7 @@ Mask gross_features(const Image& flattened, double diameter_px) {
   for (std::size_t seed = 0; seed < open.size(); ++seed) {
     if (open[seed] == 0) continue;
     const auto region = take_region(open, static_cast<int>(seed), nx, ny);
-    if (!is_larger_than_a_particle(region, nx, diameter_px)) continue;
+    if (!is_larger_than_disc(region, nx, diameter_px)) continue;
     for (const int place : region) large.set[static_cast<std::size_t>(place)] = 1;
     any = true;
   }

@@ -37,7 +37,7 @@ Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angs
   const auto covered = masked_share(working.masked, 0.5 * working.diameter_px);
   Mask allowed(working.image.nx(), working.image.ny(), false);
   for (int y = inset; y < y1; ++y)
-    for (int x = inset; x < x1; ++x) allowed(x, y) = covered(x, y) < 0.25F ? 1 : 0;
+    for (int x = inset; x < x1; ++x) allowed(x, y) = working.masked(x, y) == 0 && covered(x, y) < 0.25F ? 1 : 0;
   return allowed;
 }
 
@@ -80,8 +80,9 @@ std::size_t seeds(const Detection& first) {
 
 }  // namespace
 
-PickResult pick(const Image& micrograph, const PickParams& params) {
-  const auto working = working_image(micrograph, params.diameter, params.contrast == Contrast::dark);
+PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded) {
+  const auto working = working_image(micrograph, params.diameter, params.contrast == Contrast::dark, excluded);
+  if (working.masked.fraction() * static_cast<double>(working.image.size()) > static_cast<double>(working.image.size()) - 4 * working.diameter_px * working.diameter_px) return {};  // no room left
   const auto spectrum = fft(working.image);
   const auto allowed = allowed_centres(working, params, micrograph.pixel_size);
   const double distance_px = params.min_distance.value() > 0 ? to_px(params.min_distance, micrograph.pixel_size) / working.scale_x : 0.6 * working.diameter_px;

@@ -58,6 +58,7 @@ struct PickResult {
 /// Finds the particles of one micrograph.
 ///
 /// @param micrograph  any scale and offset; pixels that are not finite are filled in
+/// @param excluded    not 0 where nothing is to be picked (see algo/mask), of any sampling over the same field; null: none
 /// @return            picks in order of falling score; none is a result, not an error
 /// @throws Error(bad_input) when the micrograph is smaller than two diameters, has no contrast, or is mostly not finite
 ///
@@ -68,7 +69,7 @@ struct PickResult {
 /// threshold is the height above which a Gaussian field with the smoothness measured on the response itself has
 /// `noise_picks` maxima (Adler 1981; Longuet-Higgins 1957), with the field's scatter taken from its lower half,
 /// which particles hardly touch. Cost: one FFT of the micrograph and about 20 of the working image.
-[[nodiscard]] PickResult pick(const Image& micrograph, const PickParams& params);
+[[nodiscard]] PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded = nullptr);
 
 }  // namespace frazil::pick
 

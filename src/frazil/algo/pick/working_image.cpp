@@ -55,21 +55,14 @@ Image block_means(const Image& in, int factor) {
   return out;
 }
 
-/// Least-squares plane off, so that the periodic transform sees no step between opposite edges.
-void remove_plane(Image& image) {
-  const double cx = 0.5 * (image.nx() - 1), cy = 0.5 * (image.ny() - 1);
-  double sum = 0, sum_x = 0, sum_y = 0;
-  for (int y = 0; y < image.ny(); ++y)
-    for (int x = 0; x < image.nx(); ++x) {
-      const double v = image(x, y);
-      sum += v;
-      sum_x += v * (x - cx);
-      sum_y += v * (y - cy);
+/// Masks where `excluded`, which covers the same field as the inner part of the working image, is not 0.
+void exclude(const Image& excluded, WorkingImage& working) {
+  for (int y = 0; y < working.masked.ny; ++y)
+    for (int x = 0; x < working.masked.nx; ++x) {
+      const int i = mirrored(x - working.margin, working.inner_nx), j = mirrored(y - working.margin, working.inner_ny);
+      const int ex = std::min(excluded.nx() - 1, static_cast<int>((i + 0.5) * excluded.nx() / working.inner_nx)), ey = std::min(excluded.ny() - 1, static_cast<int>((j + 0.5) * excluded.ny() / working.inner_ny));
+      if (excluded(ex, ey) != 0) working.masked(x, y) = 1;
     }
-  const double n = static_cast<double>(image.size()), nx = image.nx(), ny = image.ny();
-  const double slope_x = nx > 1 ? sum_x / (n * (nx * nx - 1) / 12) : 0, slope_y = ny > 1 ? sum_y / (n * (ny * ny - 1) / 12) : 0;
-  for (int y = 0; y < image.ny(); ++y)
-    for (int x = 0; x < image.nx(); ++x) image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
 }
 
 /// Unit variance over what is not masked.
@@ -77,6 +70,7 @@ void scale_to_unit(WorkingImage& working, Angstrom diameter) {
   std::vector<float> open;
   for (std::size_t i = 0; i < working.image.size(); ++i)
     if (working.masked.set[i] == 0) open.push_back(working.image.data()[i]);
+  if (open.empty()) return;  // nothing to pick
   const double sigma = statistics(open).stddev;
   if (!(sigma > 0)) throw Error(ErrorCode::bad_input, "micrograph has no contrast at the scale of {:.0f} A", diameter.value());
   for (float& v : working.image.pixels()) v = static_cast<float>(v / sigma);
@@ -95,14 +89,14 @@ RobustSpread robust_spread(std::vector<float> values) {
   return {median, median - low, 0.5 * (high - low)};
 }
 
-WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles) {
+WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles, const Image* excluded) {
   const double diameter_px = to_px(diameter, micrograph.pixel_size);
   if (std::min(micrograph.nx(), micrograph.ny()) < 2 * diameter_px)
     throw Error(ErrorCode::bad_input, "micrograph of {} x {} px is smaller than two particle diameters ({:.0f} px each)", micrograph.nx(), micrograph.ny(), diameter_px);
   const int factor = std::max(1, static_cast<int>(diameter_px / (2 * pixels_a_diameter)));  // leaves twice the final sampling
   Image small = block_means(micrograph, factor);
   repair(small);
-  remove_plane(small);
+  remove_plane(small);  // so that the periodic transform sees no step between opposite edges
   const double shrink = std::min(1.0, pixels_a_diameter * factor / diameter_px);
   const int nx = even(small.nx() * shrink), ny = even(small.ny() * shrink);
   WorkingImage out;
@@ -120,6 +114,7 @@ WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark
     for (int x = 0; x < out.image.nx(); ++x) out.image(x, y) = sign * flat(mirrored(x - out.margin, nx), mirrored(y - out.margin, ny));
   const auto flattened = std::move(out.image);
   out.masked = Mask(flattened.nx(), flattened.ny(), false);
+  if (excluded != nullptr) exclude(*excluded, out);
   // Each pass sees the surroundings of what the one before has masked: the local mean beside an edge is drawn to its far side.
   bool grew = true;
   for (int pass = 0; grew && pass < mask_passes; ++pass) {

@@ -24,8 +24,9 @@ struct WorkingImage {
 
 /// Resamples by block means and a Fourier crop, clips outliers at 8 robust standard deviations, masks gross features,
 /// removes a Gaussian local mean one diameter wide of what is left, and makes particles bright.
+/// @param excluded  regions that are masked from the start (not 0), of any sampling over the same field; null: none
 /// @throws Error(bad_input) when the image is smaller than two diameters, constant, or mostly not finite
-[[nodiscard]] WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles);
+[[nodiscard]] WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles, const Image* excluded = nullptr);
 
 /// Median and half the distance between the 15.87 % and 84.13 % quantiles, or the distance of the lower one from the
 /// median (`lower`): standard deviations that outliers, or particles, do not touch.

@@ -1,0 +1,115 @@
+#include "frazil/algo/mask/features.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace frazil::mask {
+namespace {
+
+constexpr double clip_sigmas = 8;
+
+std::size_t z(int n) { return static_cast<std::size_t>(n); }
+
+/// Gaussian mean along one axis, cut at the borders.
+Image blur_axis(const Image& in, const std::vector<float>& weights, bool along_x) {
+  const int half = static_cast<int>(weights.size()) - 1, n = along_x ? in.nx() : in.ny();
+  Image out(in.nx(), in.ny(), in.pixel_size);
+  for (int y = 0; y < in.ny(); ++y)
+    for (int x = 0; x < in.nx(); ++x) {
+      const int at = along_x ? x : y;
+      float sum = 0;
+      for (int k = std::max(-half, -at); k <= std::min(half, n - 1 - at); ++k) sum += weights[z(std::abs(k))] * (along_x ? in(x + k, y) : in(x, y + k));
+      out(x, y) = sum;
+    }
+  return out;
+}
+
+Image blur(const Image& image, double sigma) {
+  std::vector<float> weights;
+  for (int k = 0; k <= static_cast<int>(std::ceil(3 * sigma)); ++k) weights.push_back(static_cast<float>(std::exp(-k * k / (2 * sigma * sigma))));
+  return blur_axis(blur_axis(image, weights, true), weights, false);
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<float> values) {
+  if (values.empty()) return {};
+  const auto at = [&](double fraction) {
+    const auto rank = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
+    std::nth_element(values.begin(), values.begin() + rank, values.end());
+    return static_cast<double>(values[static_cast<std::size_t>(rank)]);
+  };
+  const double low = at(0.1587), median = at(0.5), high = at(0.8413);
+  return {median, (high - low) / 2, median - low};
+}
+
+Image cells_of(const Image& image, double block) {
+  const int nx = std::max(1, static_cast<int>(image.nx() / block)), ny = std::max(1, static_cast<int>(image.ny() / block));
+  Image cells(nx, ny, image.pixel_size * block);
+  std::vector<float> finite;
+  for (int y = 0; y < ny; ++y)
+    for (int x = 0; x < nx; ++x) {
+      double sum = 0;
+      int count = 0;
+      for (int j = static_cast<int>(y * block); j < static_cast<int>((y + 1) * block); ++j)
+        for (int i = static_cast<int>(x * block); i < static_cast<int>((x + 1) * block); ++i)
+          if (const float v = image(i, j); std::isfinite(v)) {
+            sum += v;
+            ++count;
+          }
+      cells(x, y) = count > 0 ? static_cast<float>(sum / count) : std::nanf("");
+      if (count > 0) finite.push_back(cells(x, y));
+    }
+  if (finite.size() * 2 < cells.size()) throw Error(ErrorCode::bad_input, "more than half of the micrograph is not finite");
+  const auto spread = spread_of(std::move(finite));
+  const auto low = static_cast<float>(spread.median - clip_sigmas * spread.sigma), high = static_cast<float>(spread.median + clip_sigmas * spread.sigma);
+  for (float& v : cells.pixels()) v = std::isfinite(v) ? (spread.sigma > 0 ? std::clamp(v, low, high) : v) : static_cast<float>(spread.median);
+  return cells;
+}
+
+Image local_mean(const Image& image, const std::vector<char>& open, double sigma) {
+  Image values(image.nx(), image.ny(), image.pixel_size), weights(image.nx(), image.ny(), image.pixel_size);
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    values.pixels()[i] = open[i] != 0 ? image.pixels()[i] : 0;
+    weights.pixels()[i] = open[i] != 0 ? 1.0F : 0.0F;
+  }
+  auto sum = blur(values, sigma);
+  const auto weight = blur(weights, sigma);
+  for (std::size_t i = 0; i < sum.size(); ++i) sum.pixels()[i] = weight.pixels()[i] > 1e-6F ? sum.pixels()[i] / weight.pixels()[i] : 0;
+  return sum;
+}
+
+Image minus(const Image& a, const Image& b) {
+  auto out = a.clone();
+  for (std::size_t i = 0; i < out.size(); ++i) out.pixels()[i] -= b.pixels()[i];
+  return out;
+}
+
+Image log_energy(const Image& image, const std::vector<char>& open, double sigma) {
+  auto squares = image.clone();
+  for (float& v : squares.pixels()) v *= v;
+  auto energy = local_mean(squares, open, sigma);
+  for (float& v : energy.pixels()) v = std::log(std::max(v, 1e-30F));
+  return energy;
+}
+
+std::vector<float> robust_scores(const Image& image, const std::vector<char>& open, Tail tail) {
+  std::vector<float> values;
+  for (std::size_t i = 0; i < image.size(); ++i)
+    if (open[i] != 0) values.push_back(image.pixels()[i]);
+  const auto spread = spread_of(values);
+  const double sigma = tail == Tail::lower ? spread.lower : spread.sigma;
+  std::vector<float> scores(image.size(), 0);
+  if (!(sigma > 0)) return scores;
+  for (std::size_t i = 0; i < image.size(); ++i)
+    if (open[i] != 0) scores[i] = static_cast<float>((image.pixels()[i] - spread.median) / sigma);
+  return scores;
+}
+
+AggregateSigns aggregate_signs(const Image& cells, const std::vector<char>& open, double diameter) {
+  const auto particles = local_mean(minus(cells, local_mean(cells, open, diameter)), open, diameter / 12);
+  auto dark = minus(local_mean(cells, open, 2.5 * diameter), local_mean(cells, open, 0.5 * diameter));
+  return {robust_scores(log_energy(particles, open, 0.6 * diameter), open, Tail::lower), robust_scores(dark, open, Tail::lower)};
+}
+
+}  // namespace frazil::mask

@@ -1,0 +1,35 @@
+// What a mask is made from: the micrograph on a coarse grid, local means, energies and robust scores; internal to the folder.
+#pragma once
+
+#include <vector>
+
+#include "frazil/image/image.hpp"
+
+namespace frazil::mask {
+
+/// Median, half the distance of the 15.87 % and 84.13 % quantiles, and the distance of the lower one from the median.
+struct Spread {
+  double median = 0, sigma = 0, lower = 0;
+};
+[[nodiscard]] Spread spread_of(std::vector<float> values);
+
+/// Means of blocks; blocks without a finite pixel take the median. Clipped at 8 robust standard deviations.
+/// @throws Error(bad_input) when more than half of the blocks hold no finite pixel
+[[nodiscard]] Image cells_of(const Image& image, double block);
+/// Gaussian mean over the cells that are open; 0 far from any.
+[[nodiscard]] Image local_mean(const Image& image, const std::vector<char>& open, double sigma);
+[[nodiscard]] Image minus(const Image& a, const Image& b);
+/// Log of the local mean square.
+[[nodiscard]] Image log_energy(const Image& image, const std::vector<char>& open, double sigma);
+/// Whose width sets the scale: both sides', or that of the values below the median, which what stands out upwards does not touch.
+enum class Tail { both, lower };
+/// Distance of each open cell from their median, in robust standard deviations; 0 where not open.
+[[nodiscard]] std::vector<float> robust_scores(const Image& image, const std::vector<char>& open, Tail tail = Tail::both);
+
+/// How much an aggregate would stand out: more contrast on the scale of particles than particles have, and darker than the surroundings.
+struct AggregateSigns {
+  std::vector<float> energy, darkness;
+};
+[[nodiscard]] AggregateSigns aggregate_signs(const Image& cells, const std::vector<char>& open, double diameter);
+
+}  // namespace frazil::mask

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""What the shipped monitoring does about the camera: a gain reference that lies upside down raises the alarm, is used as it fits only
+when told so, and a movie with another dose is set aside with a reason and can be taken back."""
+import argparse
+import array
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SCENE = dict(count=6, nx=288, ny=288, pixel_size=3, frames=6, dose_per_frame=5, particles=6, ice_thickness=300, contrast=1, defocus_min=12000, seed=11)
+HEADER = 1024
+
+
+def rewrite(source, target, kind, change):
+    """Copies an MRC file with its numbers changed."""
+    data = source.read_bytes()
+    numbers = array.array(kind, data[HEADER:])
+    target.write_bytes(data[:HEADER] + change(numbers).tobytes())
+
+
+class Project:
+    def __init__(self, frazil, folder, name, movies, **values):
+        self.frazil, self.folder = frazil, folder / name
+        settings = [text for key, value in dict(movies=movies, pixel_size=3, dose_per_frame=5, order="acquisition", expected=SCENE["count"], fit_resolution_limit=30, **values).items()
+                    for text in ("--set", f"{key}={value}")]
+        subprocess.run([frazil, "run", "monitoring", "--project", self.folder, "--until-closed", "--quiet", *settings], check=True, stdout=subprocess.DEVNULL)
+
+    def ask(self, *words):
+        return subprocess.run([self.frazil, *words, "--project", self.folder, *(["--json"] if words[0] in ("status", "why") else [])], check=True, capture_output=True, text=True).stdout
+
+    def alarms(self):
+        return json.loads(self.ask("status"))["alarms"]
+
+    def step(self, name):
+        return next(step for step in json.loads(self.ask("status"))["steps"] if step["name"] == name)
+
+
+def check(condition, what):
+    print("ok  " if condition else "FAIL", what)
+    return condition
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frazil", required=True)
+    options = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="frazil-camera-"))
+    flags = [text for key, value in SCENE.items() for text in (f"--{key.replace('_', '-')}", str(value))]
+    subprocess.run([options.frazil, "simulate", "-o", folder / "microscope", *flags], check=True, stderr=subprocess.DEVNULL)
+    movies = sorted((folder / "microscope").glob("*.mrc"))
+    weak = movies[4]
+    rewrite(weak, weak, "h", lambda counts: array.array("h", (7 * n // 10 for n in counts)))
+    gain = folder / "microscope" / "references" / "gain.mrc"
+    turned = folder / "turned.mrc"
+    rewrite(gain, turned, "f", lambda factors: array.array("f", reversed(factors)))
+
+    good = True
+    right = Project(options.frazil, folder, "right", folder / "microscope", gain=gain)
+    good &= check(right.alarms() == [], f"no alarm with the right gain reference: {right.alarms()}")
+    aside = right.step("filter-dose")
+    good &= check(aside["set_aside"] == 1, f"one movie is set aside for its dose: {aside}")
+    why = right.ask("why", weak.name)
+    good &= check("dose_deviation" in why and "off the median" in why, "and the reason is told")
+    right.ask("restore", weak.name)
+    good &= check(right.step("filter-dose")["set_aside"] == 0, "a person takes it back")
+
+    asked = Project(options.frazil, folder, "asked", folder / "microscope", gain=turned)
+    good &= check(any("orientation rotate-180" in alarm for alarm in asked.alarms()), f"a turned reference raises the alarm: {asked.alarms()}")
+    report = (asked.folder / "report" / "report.html").read_text()
+    good &= check("fits the movies only in orientation rotate-180" in report, "which the report shows")
+    applied = Project(options.frazil, folder, "applied", folder / "microscope", gain=turned, gain_correction="apply")
+    good &= check(applied.alarms() == [], "with consent it is turned")
+    same = (right.folder / "star" / "align.micrographs.star").exists() and all(
+        (applied.folder / path.relative_to(right.folder)).exists() for path in right.folder.glob("steps/align/**/*.mrc"))
+    good &= check(same, "and gives the same files")
+    none = Project(options.frazil, folder, "none", folder / "microscope")
+    good &= check(any("no gain reference was given" in alarm for alarm in none.alarms()), f"no reference at all raises the alarm: {none.alarms()}")
+    if good:
+        shutil.rmtree(folder)
+    else:
+        print("left in", folder)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
