@@ -14,7 +14,7 @@
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/exec/worker.hpp"
-#include "frazil/protocols/register.hpp"
+#include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
 #include "frazil/report/report.hpp"
 
@@ -55,7 +55,7 @@ void prepare(const Parsed& parsed, const fs::path& project) {
   const auto workflow = flow::parse_workflow(text, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
-  engine::prepare_project(project, workflow, values_of(workflow, settings), protocols::registry());
+  engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry());
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ int run_command(Arguments arguments) {
     }
   };
   if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
-  engine::Engine engine(std::move(settings), protocols::registry());
+  engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
   switch (end) {
@@ -102,7 +102,7 @@ int run_command(Arguments arguments) {
 }
 
 int worker_command(Arguments arguments) {
-  return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), protocols::registry());
+  return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), plugin::registry());
 }
 
 }  // namespace frazil::cli
