@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -23,6 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kept_bytes = 65536;
+std::atomic<int> programs_peak_mib = 0;
 
 /// What the guardian tells of the program's end.
 struct Ending {
@@ -180,6 +183,8 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
   }
 }
 
+int take_programs_peak_mib() { return programs_peak_mib.exchange(0); }
+
 Finished run_program(const Command& command) {
   expect(!command.arguments.empty(), "a command has a program");
   const auto program = find_program(command.arguments.front());
@@ -221,6 +226,7 @@ Finished run_program(const Command& command) {
     throw Error(ErrorCode::not_found, "{}: cannot be run{}: {}", program->string(), command.folder.empty() ? "" : " in " + command.folder.string(), std::strerror(ending.error));
   finished.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   finished.peak_mib = static_cast<int>(ending.peak_kib / 1024);
+  for (int seen = programs_peak_mib; finished.peak_mib > seen && !programs_peak_mib.compare_exchange_weak(seen, finished.peak_mib);) {}
   if (finished.timed_out) return finished;
   if (WIFEXITED(ending.status)) finished.code = WEXITSTATUS(ending.status);
   if (WIFSIGNALED(ending.status)) finished.signal = WTERMSIG(ending.status);

@@ -38,6 +38,9 @@ struct Finished {
 /// @throws Error(not_found) when there is no such program, Error(resource) when no process can be made
 [[nodiscard]] Finished run_program(const Command& command);
 
+/// Largest memory of any program run by this process since the last call, MiB.
+[[nodiscard]] int take_programs_peak_mib();
+
 /// The program with this name on PATH, or the path itself if it can be run.
 [[nodiscard]] std::optional<std::filesystem::path> find_program(const std::string& name);
 

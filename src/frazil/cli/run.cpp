@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
@@ -13,6 +14,7 @@
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/engine.hpp"
+#include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
 #include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
@@ -27,7 +29,7 @@ std::vector<FieldInfo> run_options() {
   return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -77,8 +79,14 @@ int run_command(Arguments arguments) {
   engine::Options settings;
   settings.project = project;
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
-  settings.threads = parsed.values.value("threads", 0);
-  settings.memory_mib = parsed.values.value("memory", 0);
+  std::optional<exec::Hub> hub;
+  if (parsed.has("cluster")) {
+    const auto text = parsed.text("cluster");
+    hub.emplace(exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false)), project, settings.worker_command);
+    settings.worker_command.insert(settings.worker_command.end(), {"--hub", hub->file().string()});
+  }
+  settings.threads = parsed.values.value("threads", hub ? hub->workers() : 0);
+  settings.memory_mib = parsed.values.value("memory", hub ? 1 << 24 : 0);  // on a cluster the queue sees to memory
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
