@@ -17,11 +17,13 @@ MAY_USE = {
     "algo": ["image", "model", "params"],
     "flow": ["params", "model"],  # model: the records that protocols exchange
     "protocols": ["algo", "io", "flow"],
+    "plugin": ["protocols"],
     "store": ["flow"],
     "exec": ["flow"],
     "engine": ["flow", "store", "exec"],
     "monitor": ["model", "store"],
     "report": ["engine", "io", "model"],
+    "bundle": ["engine", "plugin", "io"],
     "cli": ["*"],
     "check": ["io", "image", "model"],  # the truth checker stands outside the pipeline
 }

@@ -1,6 +1,8 @@
+#include "frazil/cli/bundles.hpp"
 #include "frazil/cli/command.hpp"
 #include "frazil/cli/demo.hpp"
 #include "frazil/cli/info.hpp"
+#include "frazil/cli/plugins.hpp"
 #include "frazil/cli/project.hpp"
 #include "frazil/cli/run.hpp"
 #include "frazil/cli/simulate.hpp"
@@ -20,8 +22,12 @@ const std::vector<Command>& commands() {
       {"close", "tell a project that no more files will come", close_command},
       {"stop", "end the engine of a project in order", stop_command},
       {"report", "write the report of a project", report_command},
+      {"export", "pack a project for another place, with hashes and tables for other programs", export_command},
+      {"verify", "compute a sample of a project again, or compare a bundle with its hashes", verify_command},
+      {"repoint", "tell a project where its movies lie now", repoint_command},
       {"workflow", "check or show a workflow", workflow_command},
       {"protocols", "list the protocols, or describe one", protocols_command},
+      {"plugin", "external programs as protocols: list, check, install, update, remove", plugin_command},
       {"template", "list and show workflow templates", template_command},
       {"simulate", "movies, micrographs or particles with known truth; replay of a session", simulate_command},
       {"demo", "simulated microscope and the full workflow, end to end", demo_command},

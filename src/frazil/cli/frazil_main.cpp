@@ -7,7 +7,7 @@
 #include "frazil/base/log.hpp"
 #include "frazil/cli/command.hpp"
 #include "frazil/cli/step.hpp"
-#include "frazil/protocols/register.hpp"
+#include "frazil/plugin/installed.hpp"
 
 namespace {
 
@@ -18,7 +18,7 @@ void print_help() {
                "  frazil <command> [options]\n  frazil <protocol> INPUT… -o DIR [options]      one step on files\n\nCommands\n";
   for (const auto& command : cli::commands()) std::cout << fmt::format("  {:14} {}\n", command.name, command.summary);
   std::cout << "\nProtocols\n";
-  for (const auto& protocol : protocols::registry().all()) std::cout << fmt::format("  {:20} {}\n", protocol.name, protocol.title);
+  for (const auto& protocol : plugin::registry().all()) std::cout << fmt::format("  {:20} {}\n", protocol.name, protocol.title);
   std::cout << "\n`frazil <protocol> --help` lists its parameters with units and defaults.\n";
 }
 
@@ -31,7 +31,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   const auto rest = cli::Arguments(arguments).subspan(1);
   for (const auto& command : cli::commands())
     if (command.name == name) return command.run(rest);
-  return cli::run_step(protocols::registry().at(name), rest);
+  return cli::run_step(plugin::registry().at(name), rest);
 }
 
 }  // namespace

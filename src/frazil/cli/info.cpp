@@ -17,7 +17,7 @@
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/tiff_writer.hpp"
-#include "frazil/protocols/register.hpp"
+#include "frazil/plugin/installed.hpp"
 
 namespace frazil::cli {
 namespace {
@@ -120,7 +120,7 @@ int protocols_command(Arguments arguments) {
     std::cout << "frazil protocols [NAME] [--json]\n";
     return ok;
   }
-  const auto& registry = protocols::registry();
+  const auto& registry = plugin::registry();
   if (!parsed.positional.empty()) {
     const auto description = flow::describe(registry.at(parsed.positional[0]));
     if (parsed.has("json")) std::cout << description.dump(2) << "\n";

@@ -14,7 +14,7 @@
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/snapshot.hpp"
-#include "frazil/protocols/register.hpp"
+#include "frazil/plugin/installed.hpp"
 #include "frazil/report/report.hpp"
 
 namespace frazil::cli {
@@ -39,7 +39,7 @@ Call parse_call(Arguments arguments, std::string_view command, bool takes_items)
 
 /// @throws Error as the engine answers
 Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) {
-  const auto answer = engine::ask(project, protocols::registry(), {{"command", command}, {"item", item}});
+  const auto answer = engine::ask(project, plugin::registry(), {{"command", command}, {"item", item}});
   if (!answer.value("ok", false)) throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
   return answer;
 }
@@ -143,7 +143,7 @@ int report_command(Arguments arguments) {
   const auto parsed = parse(arguments, options);
   if (!parsed.has("project")) throw Error(ErrorCode::bad_input, "frazil report --project DIR -o report.html: which project?");
   const fs::path project = fs::absolute(parsed.text("project"));
-  const auto snapshot = engine::read_snapshot(project, protocols::registry());
+  const auto snapshot = engine::read_snapshot(project, plugin::registry());
   const fs::path page = parsed.text("output", (project / "report" / "report.html").string());
   if (page.has_parent_path()) make_folders(page.parent_path());
   report::Writer(project, version()).write(snapshot, page);
@@ -164,7 +164,7 @@ int workflow_command(Arguments arguments) {
       settings.emplace_back(text.substr(0, equals), equals == std::string::npos ? "" : text.substr(equals + 1));
     }
   const auto values = flow::parse_values(workflow, settings, problems);
-  const auto plan = flow::make_plan(workflow, protocols::registry(), values, problems, settings.empty());
+  const auto plan = flow::make_plan(workflow, plugin::registry(), values, problems, settings.empty());
   for (const auto& problem : problems) std::cerr << problem.place << ": " << problem.text << "\n";
   if (!problems.empty()) return bad_usage;
   if (parsed.positional[0] == "check") {

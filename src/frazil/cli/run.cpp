@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
@@ -13,8 +14,9 @@
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/engine.hpp"
+#include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
-#include "frazil/protocols/register.hpp"
+#include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
 #include "frazil/report/report.hpp"
 
@@ -27,7 +29,7 @@ std::vector<FieldInfo> run_options() {
   return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -55,7 +57,7 @@ void prepare(const Parsed& parsed, const fs::path& project) {
   const auto workflow = flow::parse_workflow(text, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
-  engine::prepare_project(project, workflow, values_of(workflow, settings), protocols::registry());
+  engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry());
 }
 
 }  // namespace
@@ -77,8 +79,14 @@ int run_command(Arguments arguments) {
   engine::Options settings;
   settings.project = project;
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
-  settings.threads = parsed.values.value("threads", 0);
-  settings.memory_mib = parsed.values.value("memory", 0);
+  std::optional<exec::Hub> hub;
+  if (parsed.has("cluster")) {
+    const auto text = parsed.text("cluster");
+    hub.emplace(exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false)), project, settings.worker_command);
+    settings.worker_command.insert(settings.worker_command.end(), {"--hub", hub->file().string()});
+  }
+  settings.threads = parsed.values.value("threads", hub ? hub->workers() : 0);
+  settings.memory_mib = parsed.values.value("memory", hub ? 1 << 24 : 0);  // on a cluster the queue sees to memory
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
@@ -91,7 +99,7 @@ int run_command(Arguments arguments) {
     }
   };
   if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
-  engine::Engine engine(std::move(settings), protocols::registry());
+  engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
   switch (end) {
@@ -102,7 +110,7 @@ int run_command(Arguments arguments) {
 }
 
 int worker_command(Arguments arguments) {
-  return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), protocols::registry());
+  return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), plugin::registry());
 }
 
 }  // namespace frazil::cli

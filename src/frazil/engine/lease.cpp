@@ -50,7 +50,7 @@ Lease::Lease(const std::filesystem::path& project, double wait_s) : path_(projec
 Lease::~Lease() { ::close(file_); }
 
 void Lease::sign(long epoch) const {
-  const auto text = Json({{"host", host_name()}, {"pid", ::getpid()}, {"epoch", epoch}}).dump() + "\n";
+  const auto text = Json({{"host", host_name()}, {"pid", ::getpid()}, {"epoch", epoch}, {"socket", control_socket(path_.parent_path()).string()}}).dump() + "\n";
   if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     throw Error(ErrorCode::io, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
 }

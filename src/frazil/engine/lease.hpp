@@ -14,7 +14,7 @@ class Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  /// Writes host, process and epoch into the lock file, for people and for fencing.
+  /// Writes host, process, epoch and control socket into the lock file, for people, for fencing, and for programs that speak to the engine.
   void sign(long epoch) const;
 
  private:

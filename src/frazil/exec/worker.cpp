@@ -13,7 +13,10 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/process.hpp"
+#include "frazil/exec/cluster.hpp"
 #include "frazil/exec/frame.hpp"
+#include "frazil/exec/proxy.hpp"
 
 namespace frazil::exec {
 namespace {
@@ -40,7 +43,7 @@ class WorkerContext final : public flow::Context {
         reference_(task.at("reference").get<std::string>()),
         seed_(task.at("seed").get<std::string>()),
         number_(task.at("task").get<std::uint64_t>()),
-        threads_(task.at("threads").get<int>()) {}
+        threads_(settings.threads > 0 ? settings.threads : task.at("threads").get<int>()) {}
   ~WorkerContext() override {
     std::error_code ignored;
     if (has_scratch_) std::filesystem::remove_all(scratch_folder(), ignored);
@@ -139,7 +142,7 @@ Json run_task(const Json& task, const WorkerSettings& settings, const flow::Regi
     fail(ErrorCode::bug, error.what());
   }
   result["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
-  result["peak_mib"] = peak_memory_mib();
+  result["peak_mib"] = peak_memory_mib() + take_programs_peak_mib();
   return result;
 }
 
@@ -159,8 +162,13 @@ void keep_log(const WorkerSettings& settings, const Json& task) {
 
 }  // namespace
 
-int run_worker(const WorkerSettings& settings, const flow::Registry& registry) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
+  auto settings = given;
+  if (!settings.connect.empty()) settings.socket = connect_to_hub(settings.connect, "worker");
+  std::optional<Proxy> proxy;
+  if (!settings.hub.empty()) proxy.emplace(settings.hub, settings.socket);
+  // A worker that a cluster started ends with its connection: what started it there may end a thread at any time.
+  if (settings.parent != 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (settings.parent != 0 && ::getppid() != settings.parent) return 0;  // the engine died before the line above
   if (!settings.log.empty()) redirect_errors(settings.log);
   FrameReader reader;
@@ -172,6 +180,10 @@ int run_worker(const WorkerSettings& settings, const flow::Registry& registry) {
     }
     const auto task = Json::parse(*text);
     if (!task.contains("protocol")) continue;  // a cancellation that came too late
+    if (proxy && proxy->takes(task)) {
+      if (!proxy->pass_on(*text, reader)) return 0;
+      continue;
+    }
     if (!settings.log.empty() && ::ftruncate(STDERR_FILENO, 0) != 0) log::debug("the log keeps older lines");
     const auto result = run_task(task, settings, registry);
     if (result.contains("error")) {
@@ -191,6 +203,9 @@ WorkerSettings parse_worker_arguments(const std::vector<std::string>& arguments)
     else if (flag == "--parent") settings.parent = std::stoi(value);
     else if (flag == "--project") settings.project = value;
     else if (flag == "--log") settings.log = value;
+    else if (flag == "--connect") settings.connect = value;
+    else if (flag == "--hub") settings.hub = value;
+    else if (flag == "--threads") settings.threads = std::stoi(value);
     else throw Error(ErrorCode::bad_input, "worker: unknown option {}; workers are started by the engine, not by people", flag);
   }
   if (settings.project.empty()) throw Error(ErrorCode::bad_input, "worker: --project is missing; workers are started by the engine, not by people");

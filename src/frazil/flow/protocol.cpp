@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "frazil/params/values.hpp"
+
 namespace frazil::flow {
 namespace {
 
@@ -64,15 +66,7 @@ std::string default_port(std::string_view kind) {
 
 Json describe(const Protocol& protocol) {
   Json params = Json::array();
-  for (const auto& field : protocol.params) {
-    Json entry = {{"name", field.name}, {"flag", flag_of(field.name)}, {"type", field.type}, {"default", field.default_value}, {"unit", field.unit}, {"help", field.help}};
-    if (field.low) entry["range"] = {*field.low, *field.high};
-    if (!field.choices.empty()) entry["choices"] = field.choices;
-    entry["required"] = field.required;
-    entry["advanced"] = field.advanced;
-    entry["runtime"] = field.runtime;
-    params.push_back(std::move(entry));
-  }
+  for (const auto& field : protocol.params) params.push_back(field_to_json(field));
   return {{"name", protocol.name},
           {"title", protocol.title},
           {"version", protocol.version},

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "frazil/model/kinds.hpp"
 #include "frazil/model/records.hpp"
 
 namespace frazil {
@@ -41,6 +42,29 @@ TEST(Records, RoundTripThroughJson) {
   Movie movie;
   movie.optics.voltage = 200_kV;
   EXPECT_EQ(record_from_json<Movie>(record_to_json(movie)).optics.voltage, 200_kV);
+}
+
+TEST(Kinds, KnowTheFilesOfARecordAndRenameThem) {
+  Micrograph mic;
+  mic.path = "a/b.mrc";
+  mic.thumbnail = "a/b.png";
+  auto record = record_to_json(mic);
+  EXPECT_EQ(files_of("Micrograph", record), (std::vector<std::string>{"a/b.mrc", "a/b.png"}));
+  rename_files("Micrograph", record, [](const std::string& name) { return "/x/" + name; });
+  EXPECT_EQ(record["path"], "/x/a/b.mrc");
+  EXPECT_TRUE(files_of("something else", record).empty());
+}
+
+TEST(Kinds, RefuseARecordWithAFieldOfAnotherType) {
+  ASSERT_NE(find_kind("Coordinates"), nullptr);
+  EXPECT_EQ(find_kind("Coordinates")->complete({{"count", 3}})["count"], 3);
+  EXPECT_THROW((void)find_kind("Coordinates")->complete({{"count", "three"}}), Error);
+}
+
+TEST(Kinds, NameOnlyFieldsThatExistAsFiles) {
+  for (const auto& kind : kinds())
+    for (const auto file : kind.files)
+      EXPECT_TRUE(std::any_of(kind.fields.begin(), kind.fields.end(), [&](const FieldInfo& f) { return f.name == file && f.type == "string"; })) << kind.name << " " << file;
 }
 
 }  // namespace

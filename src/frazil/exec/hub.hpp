@@ -1,0 +1,40 @@
+// Where proxies (proxy.hpp) and the workers that a cluster runs meet: keeps as many jobs in the queue as there are tasks for,
+// gives each task to a free worker, and tells the engine when one is lost with its job. Runs in a thread of its own.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "frazil/exec/cluster.hpp"
+
+namespace frazil::exec {
+
+/// Frame that ends the answers to one message.
+inline constexpr std::string_view all_sent = "{\"last\":true}";
+
+class Hub {
+ public:
+  /// Listens, and removes jobs that an earlier run left in the queue. `worker_command` leads to exec::run_worker on the nodes,
+  /// where the project has the same path. @throws Error(resource) when it cannot listen
+  Hub(ClusterSettings settings, std::filesystem::path project, std::vector<std::string> worker_command);
+  /// Hangs up and cancels all jobs.
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  /// File that proxies are started with: where this hub listens, and the token of this run. Readable by its user alone.
+  [[nodiscard]] const std::filesystem::path& file() const;
+  /// Workers that may run at once, over all kinds.
+  [[nodiscard]] int workers() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// State of each job in a queue listing: one job a line, its id and state as the first two words; other lines are passed over.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_listing(const std::string& text);
+
+}  // namespace frazil::exec
