@@ -39,7 +39,7 @@ struct EstimateCtfParams : ctf::FitParams {
 };
 
 struct EstimateCtf {
-  static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 1, .cites = "10.1016/j.jsb.2015.08.008",
+  static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 2, .cites = "10.1016/j.jsb.2015.08.008",
                                    .help = "Fit defocus, astigmatism and, if asked, phase shift to the Thon rings of each micrograph.",
                                    .thin = "no specimen tilt, no thickness, and no movies or frame groups as input yet"};
   using Params = EstimateCtfParams;

@@ -157,12 +157,41 @@ struct SpectrumSpec {
   Ice ice{};
   double protein = 1;           ///< amount of protein in the tile: 1 as in a crowded micrograph
   double detector = 1;
+  double carbon = 0;            ///< part of the area covered by 150 Å of amorphous carbon
+  double noise_slope = 0.2;     ///< shot noise falls by this share from zero to Nyquist
+  double halo = 2;              ///< inelastic scattering near the centre
+  std::array<double, 2> drift_A{0, 0};  ///< steady drift during the exposure: rings × sinc²(k·drift)
+  double depth_A = 0;           ///< scatterers lie at heights spread evenly over this: contrast of the rings × sinc(λ k² depth)
+  double defocus_range_A = 0;   ///< defocus spread evenly over this across the area (tilt) or during the exposure (charging)
+  double spots = 0;             ///< a crystalline ring is broken into spots: 0 even, 1 only spots
 };
+
+/// A spectrum's specification drawn as sessions have them: kV, defocus, astigmatism, ice, dose, carbon, tiles.
+struct SpectrumScene {
+  Ctf ctf;
+  Optics optics;
+  SpectrumSpec spec;
+};
+/// Good areas: defocus 0.3–4 µm, astigmatism 0–0.3 µm, 100, 200 or 300 kV, ice of 200–1000 Å, a fifth of them with some carbon, 10–60 e⁻/Å²;
+/// every tenth shows hardly any rings.
+[[nodiscard]] SpectrumScene random_spectrum_scene(Rng& rng);
+
+enum class Spoilt { empty, drifted, crystalline, carbon, charging };
+[[nodiscard]] std::string_view to_string(Spoilt kind);
+/// The same scene, spoilt: nothing but vacuum; drift of 12–40 Å; crystalline ice; carbon film alone; defocus and place run away by charging.
+[[nodiscard]] SpectrumScene spoil(SpectrumScene scene, Spoilt kind, Rng& rng);
 
 /// Averaged |F|² of a micrograph in ice, box × box with zero frequency at (box/2, box/2), Friedel-symmetric; in units of the shot noise
 /// (1 where there is nothing else). Background: shot noise, detector, inelastic halo at low k. Rings: ice and protein times CTF².
 [[nodiscard]] Image power_spectrum(const Ctf& ctf, const Optics& optics, const SpectrumSpec& spec, Rng& rng);
 /// Expectation of the same (no speckle).
 [[nodiscard]] Image expected_power_spectrum(const Ctf& ctf, const Optics& optics, const SpectrumSpec& spec);
+
+/// Cramér–Rao bounds (Å) of the mean defocus and of one astigmatism component from spectra of this specification between 30 Å and
+/// `finest`, all three fitted together, background and envelope known.
+struct DefocusBound {
+  double defocus_A = 0, astigmatism_A = 0;
+};
+[[nodiscard]] DefocusBound defocus_bound(const Ctf& ctf, const Optics& optics, const SpectrumSpec& spec, Angstrom finest = 3_A);
 
 }  // namespace frazil::sim

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "frazil/algo/ctf/fit.hpp"
+#include "frazil/algo/ctf/tilt.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/sim/simulator.hpp"
 
@@ -95,6 +96,57 @@ TEST(CtfAccuracy, SpectraWithoutRingsAreNotTakenForGoodOnes) {
     if (assess(spectrum, optics, claimed).accepted) ++accepted;
   }
   EXPECT_EQ(accepted, 0);  // one in a thousand by chance
+}
+
+/// Radial means of a spectrum between 25 and 3.3 Å in eight bands of k.
+std::vector<double> bands(const Image& power) {
+  std::vector<double> sum(8, 0.0), count(8, 0.0);
+  const int n = power.nx(), h = n / 2;
+  for (int y = 1; y < n; ++y)
+    for (int x = h + 1; x < n; ++x) {
+      const double k = std::hypot(x - h, y - h) / (n * power.pixel_size.value());
+      const auto band = static_cast<int>(std::floor((k - 1 / 25.0) / (1 / 3.3 - 1 / 25.0) * 8));
+      if (y == h || band < 0 || band >= 8) continue;
+      sum[static_cast<std::size_t>(band)] += double{power(x, y)};
+      count[static_cast<std::size_t>(band)] += 1;
+    }
+  for (std::size_t i = 0; i < 8; ++i) sum[i] /= count[i];
+  return sum;
+}
+
+TEST(SimulatedSpectra, HaveTheSizeAndShapeOfThoseOfSimulatedMicrographs) {
+  auto scene = scene_of(77);
+  scene.nx = scene.ny = 1024;
+  scene.pixel_size = 1.5_A;
+  scene.particles = 0;
+  const auto made = sim::micrograph(scene, 0);
+  auto measured = power_spectrum(made.image, scene.pixel_size);
+  // Counts of mean m scatter by m: that is the unit of the simulated spectra. The window keeps (3/8)² of the power.
+  const double unit = scene.electrons_per_frame() * scene.frames * 9 / 64;
+  for (float& v : measured.power.pixels()) v = static_cast<float>(double{v} / unit);
+  measured.power.pixel_size = scene.pixel_size;
+  sim::SpectrumSpec spec{.pixel_size = scene.pixel_size, .dose = scene.total_dose(), .envelope = scene.envelope(), .ice = scene.ice(), .protein = 0, .noise_slope = 0, .halo = 0};
+  const auto expected = bands(sim::expected_power_spectrum(made.truth.ctf, scene.optics(), spec)), found = bands(measured.power);
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(found[i] / expected[i], 1, 0.08) << "band " << i;  // speckle of 8 tiles, uneven light of 3 %
+}
+
+TEST(CtfTilt, IsFoundWithItsAxisAndErrorFromTheDefocusOfParts) {
+  auto scene = scene_of(78);
+  scene.nx = scene.ny = 2048;
+  scene.particles = 120;
+  scene.defocus_min = scene.defocus_max = 15000_A;
+  scene.tilt = 25_deg;
+  scene.tilt_axis = 35_deg;
+  const auto made = sim::micrograph(scene, 0);
+  std::vector<RegionSpectrum> regions;
+  const auto power = power_spectrum(made.image, scene.pixel_size, {}, &regions);
+  EXPECT_EQ(regions.size(), 16U);
+  const auto tilt = find_tilt(regions, power, scene.optics(), fit(power, scene.optics()), {});
+  ASSERT_TRUE(tilt);
+  fmt::print("tilt {:.1f} +- {:.1f} degrees (truth 25), axis {:.1f} (truth 35)\n", tilt->tilt.value(), tilt->sigma.value(), tilt->axis.value());
+  EXPECT_NEAR(tilt->tilt.value(), 25, 3);  // what CTFFIND 5 claims: eLife 97227
+  EXPECT_NEAR(std::remainder(tilt->axis.value() - 35, 360), 0, 10);
+  EXPECT_GT(tilt->z2, 14);
 }
 
 }  // namespace

@@ -70,6 +70,42 @@ TEST(CtfFit, RecoversDefocusAndAstigmatism) {
   }
 }
 
+TEST(CtfModelFit, FindsWhatTheOtherEstimatorFindsAndFollowsAPrior) {
+  const auto scene = strong_scene();
+  const auto spectrum = spectrum_of(scene, 21);
+  const auto a = fit(spectrum, Optics{}), b = fit_model(spectrum, Optics{}), led = fit_model(spectrum, Optics{}, {}, a.ctf);
+  for (const auto* found : {&a, &b, &led}) {
+    EXPECT_NEAR(found->ctf.mean_defocus().value(), mean_defocus(scene), 60);
+    EXPECT_NEAR(found->ctf.astigmatism().value(), scene.defocus_1_A - scene.defocus_2_A, 150);
+    EXPECT_GT(found->quality.confidence, 0.99);
+  }
+  EXPECT_NEAR(b.sigma_defocus.value(), a.sigma_defocus.value(), 0.6 * a.sigma_defocus.value());
+}
+
+TEST(CtfModelFit, SaysThatItKnowsNothingWhenThereAreNoRings) {
+  auto scene = strong_scene();
+  scene.contrast = 0;
+  EXPECT_GT(fit_model(spectrum_of(scene, 22), Optics{}).sigma_defocus.value(), 1000);
+}
+
+TEST(CtfFit, ShowsHowFarAPriorPullsTheAstigmatism) {
+  const auto spectrum = spectrum_of(strong_scene(), 23);
+  const auto free = fit(spectrum, Optics{});
+  FitParams params;
+  params.prior_astigmatism = 1200_A;
+  params.prior_angle = 120_deg;
+  params.expected_astigmatism = 100_A;
+  const auto pulled = fit(spectrum, Optics{}, params);
+  const auto vector = [](const Ctf& ctf) {
+    const double a = ctf.astigmatism().value(), angle = 2 * to_rad(ctf.astigmatism_angle);
+    return std::pair(a * std::cos(angle), a * std::sin(angle));
+  };
+  const auto [c, s] = vector(free.ctf);
+  const auto [pc, ps] = vector(pulled.ctf);
+  EXPECT_LT(free.quality.astigmatism_pull.value(), 5);
+  EXPECT_NEAR(pulled.quality.astigmatism_pull.value(), std::hypot(pc - c, ps - s), 0.25 * pulled.quality.astigmatism_pull.value());
+}
+
 TEST(CtfFit, TurnsItsAngleWithTheImage) {
   auto scene = strong_scene();
   scene.defocus_1_A = 15600;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/criteria.hpp"
+#include "frazil/algo/ctf/model_fit.hpp"
 #include "frazil/algo/ctf/quality.hpp"
 #include "frazil/algo/ctf/refine.hpp"
 #include "frazil/algo/ctf/search.hpp"
@@ -36,11 +38,16 @@ std::vector<Candidate> plausible(std::vector<Candidate> all, double unit) {
   return all;
 }
 
+RefineOptions options_of(const FitParams& params, double unit) {
+  const double expected = params.expected_astigmatism.value();
+  const auto [c, s] = prior_vector(params);
+  return {params.fit_phase_shift, expected > 0 ? unit / (expected * expected) : 0, c, s};
+}
+
 /// Every plausible candidate refined, best first, the same peak once.
 std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const FitParams& params, double unit) {
   const SearchRange range{params.min_defocus.value(), params.max_defocus.value(), params.max_astigmatism.value(), params.fit_phase_shift};
-  const double expected = params.expected_astigmatism.value();
-  const RefineOptions options{params.fit_phase_shift, expected > 0 ? unit / (expected * expected) : 0};
+  const auto options = options_of(params, unit);
   std::vector<Solution> all;
   const auto candidates = plausible(search(rings, waves, range, candidate_count), unit);
   for (const auto& candidate : candidates) {
@@ -67,10 +74,14 @@ double log_evidence(const Solution& solution, double unit, const FitParams& para
   return -0.5 * solution.cost / unit - 0.5 * coefficients + log_volume;
 }
 
-/// Probabilities of the solutions and, from them, the error of the mean defocus. That there are no rings at all is one
-/// more alternative, as probable beforehand as that there are; it leaves the defocus anywhere in the range.
-void fill_errors(const std::vector<Solution>& all, double cost_without, double unit, const FitParams& params, Fit& fit) {
-  const auto& best = all.front();
+/// Mean square distance of a defocus somewhere in the range from `centre`.
+double spread_of_range(double centre, const FitParams& params) {
+  const double low = params.min_defocus.value() - centre, high = params.max_defocus.value() - centre;
+  return (high * high + high * low + low * low) / 3;
+}
+
+/// Probabilities of the solutions. That there are no rings at all is one more alternative, as probable beforehand as that there are.
+std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, double cost_without, double unit, const FitParams& params) {
   const double log_none = -0.5 * cost_without / unit;
   double top = log_none;
   std::vector<double> logs;
@@ -79,21 +90,58 @@ void fill_errors(const std::vector<Solution>& all, double cost_without, double u
     top = std::max(top, logs.back());
   }
   double total = std::exp(log_none - top);
-  const double from_low = params.min_defocus.value() - best.shape.defocus, from_high = params.max_defocus.value() - best.shape.defocus;
-  double spread = total * (from_high * from_high + from_high * from_low + from_low * from_low) / 3;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const double p = std::exp(logs[i] - top), gap = all[i].shape.defocus - best.shape.defocus;
-    total += p;
-    spread += p * (all[i].covariance(0, 0) * unit + gap * gap);
-    fit.alternatives.push_back({Angstrom(all[i].shape.defocus), p});
+  for (const double l : logs) total += std::exp(l - top);
+  std::vector<Alternative> list;
+  for (std::size_t i = 0; i < all.size(); ++i) list.push_back({Angstrom(all[i].shape.defocus), std::exp(logs[i] - top) / total});
+  return list;
+}
+
+/// Standard errors: of the chosen solution, and for the defocus how far the alternatives lie and how likely they are. Without rings the
+/// defocus may be anywhere in the range.
+void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitParams& params, Fit& fit) {
+  double none = 1, spread = 0;
+  for (const auto& a : fit.alternatives) {
+    const bool is_chosen = &a == &fit.alternatives.front();
+    none -= a.probability;
+    spread += a.probability * (covariance(0, 0) + (is_chosen ? 0 : std::pow(a.defocus.value() - chosen, 2)));
   }
-  for (auto& a : fit.alternatives) a.probability /= total;
-  fit.sigma_defocus = Angstrom(std::sqrt(spread / total));
-  fit.sigma_astigmatism = Angstrom(std::sqrt(0.5 * (best.covariance(1, 1) + best.covariance(2, 2)) * unit));
-  if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(best.covariance(3, 3) * unit));
+  spread += std::max(0.0, none) * spread_of_range(chosen, params);
+  fit.sigma_defocus = Angstrom(std::sqrt(spread));
+  fit.sigma_astigmatism = Angstrom(std::sqrt(std::max(0.0, 0.5 * (covariance(1, 1) + covariance(2, 2)))));
+  if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(std::max(0.0, covariance(3, 3))));
+}
+
+/// Where the radial profile misses the model by more than noise, errors grow in proportion (Birge 1932, doi:10.1103/PhysRev.40.207).
+Eigen::Matrix4d widened(const Eigen::Matrix4d& covariance, const Fit& fit) { return std::pow(std::max(1.0, fit.quality.background_misfit), 2) * covariance; }
+
+/// How far the prior's weight moved (C, S): the data alone, whose curvature is that of the fit less the prior's, would rest so far away.
+Angstrom pull_of(const Eigen::Matrix4d& covariance, const Shape& shape, const FitParams& params) {
+  if (!(params.expected_astigmatism > 0_A) || !(covariance(0, 0) > 0)) return 0_A;
+  const double weight = 1 / std::pow(params.expected_astigmatism.value(), 2);
+  const Eigen::Vector3d prior(0, weight, weight);
+  const Eigen::Matrix3d data = covariance.topLeftCorner<3, 3>().inverse() - Eigen::Matrix3d(prior.asDiagonal());
+  const auto [c, s] = prior_vector(params);
+  const Eigen::Vector3d move = data.ldlt().solve(weight * Eigen::Vector3d(0, c - shape.c, s - shape.s));
+  return Angstrom(move.allFinite() ? std::hypot(move(1), move(2)) : 0);
+}
+
+/// All that says how good a solution is.
+void describe(const Rings& rings, const Waves& waves, const Solution& best, const FitParams& params, Fit& out) {
+  out.ctf = ctf_of(best.shape);
+  out.profile = equi_phase_profile(rings, waves, best);
+  out.fit_resolution = fit_resolution(out.profile, params.min_resolution);
+  out.iceness = iceness(rings, waves, best);
+  out.b_factor = ring_decay(rings, best);
+  out.quality = criteria(rings, waves, best);
+  out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
 }
 
 }  // namespace
+
+std::pair<double, double> prior_vector(const FitParams& params) {
+  const double a = params.prior_astigmatism.value(), angle = 2 * to_rad(params.prior_angle);
+  return {a * std::cos(angle), a * std::sin(angle)};
+}
 
 std::vector<std::string> problems_of(const FitParams& p) {
   std::vector<std::string> list;
@@ -107,19 +155,43 @@ std::vector<std::string> problems_of(const FitParams& p) {
 
 Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& params) {
   check(params);
-  const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
+  auto rings = make_rings(power, params.min_resolution, params.max_resolution);
   const Waves waves(optics);
   const auto none = solve_without_rings(rings);
-  const auto all = refine_all(rings, waves, params, noise_unit(rings, waves, none));
-  const auto& best = all.front();
+  weigh(rings, waves, none);
+  const auto flat = solve_without_rings(rings);
+  auto all = refine_all(rings, waves, params, noise_unit(rings, waves, flat));
+  const double unit = noise_unit(rings, waves, all.front());
   Fit out;
-  out.ctf = ctf_of(best.shape);
-  fill_errors(all, none.cost, noise_unit(rings, waves, best), params, out);
-  out.profile = equi_phase_profile(rings, waves, best);
-  out.fit_resolution = fit_resolution(out.profile, params.min_resolution);
-  out.score = score(best.cost, none.cost);
-  out.iceness = iceness(rings, waves, best);
-  out.b_factor = ring_decay(rings, best);
+  out.score = score(all.front().cost, flat.cost);
+  out.alternatives = alternatives_of(all, flat.cost, unit, params);
+  auto best = all.front();
+  if (best.has_rings) {  // once more with the weights that the rings themselves ask for
+    weigh(rings, waves, best);
+    best = refine(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, solve_at(rings, waves, best.shape))));
+  }
+  describe(rings, waves, best, params, out);
+  const Eigen::Matrix4d covariance = noise_unit(rings, waves, best) * best.covariance;
+  out.quality.astigmatism_pull = pull_of(covariance, best.shape, params);
+  fill_errors(widened(covariance, out), best.shape.defocus, params, out);
+  return out;
+}
+
+Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams& params, const std::optional<Ctf>& prior) {
+  check(params);
+  const Waves waves(optics);
+  const auto found = fit_spectrum_model(power, waves, params, prior ? std::optional(shape_of(*prior)) : std::nullopt);
+  const auto& model = found.models.front();
+  Fit out;
+  for (std::size_t i = 0; i < found.models.size(); ++i) out.alternatives.push_back({Angstrom(found.models[i].shape.defocus), found.probability[i]});
+  auto rings = make_rings(power, params.min_resolution, params.max_resolution);
+  weigh(rings, waves, solve_without_rings(rings));
+  const auto solution = solve_at(rings, waves, model.shape);
+  out.score = score(solution.cost, solve_without_rings(rings).cost);
+  weigh(rings, waves, solution);
+  describe(rings, waves, solve_at(rings, waves, model.shape), params, out);
+  out.quality.astigmatism_pull = pull_of(model.covariance, model.shape, params);
+  fill_errors(widened(model.covariance, out), model.shape.defocus, params, out);
   return out;
 }
 

@@ -1,9 +1,12 @@
 // CTF fit: defocus, astigmatism and phase shift from the Thon rings of one power spectrum, with their standard errors.
 #pragma once
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "frazil/algo/ctf/power_spectrum.hpp"
+#include "frazil/model/ctf_quality.hpp"
 #include "frazil/model/optics.hpp"
 #include "frazil/params/fields.hpp"
 
@@ -17,6 +20,8 @@ struct FitParams {
   Angstrom max_defocus = 60000_A;
   Angstrom max_astigmatism = 4000_A;
   Angstrom expected_astigmatism = 1500_A;
+  Angstrom prior_astigmatism{};
+  Degrees prior_angle{};
   bool fit_phase_shift = false;
 
   static constexpr auto fields() {
@@ -28,10 +33,15 @@ struct FitParams {
         field(&P::min_defocus, "min_defocus", "Lowest mean defocus looked for").range(500_A, 200000_A),
         field(&P::max_defocus, "max_defocus", "Highest mean defocus looked for").range(1000_A, 200000_A),
         field(&P::max_astigmatism, "max_astigmatism", "Largest astigmatism looked for").range(0_A, 20000_A).advanced(),
-        field(&P::expected_astigmatism, "expected_astigmatism", "Standard deviation of the prior of each astigmatism component; 0: no prior").range(0_A, 20000_A).advanced(),
+        field(&P::expected_astigmatism, "expected_astigmatism", "Standard deviation of the prior of each astigmatism component about prior_astigmatism; 0: no prior").range(0_A, 20000_A).advanced(),
+        field(&P::prior_astigmatism, "prior_astigmatism", "Astigmatism that the session's other micrographs show (monitor-ctf)").range(0_A, 20000_A).advanced(),
+        field(&P::prior_angle, "prior_angle", "Its angle").range(-360_deg, 360_deg).advanced(),
         field(&P::fit_phase_shift, "fit_phase_shift", "Also fit a phase plate's shift").advanced());
   }
 };
+
+/// C and S of the prior's centre, in Å.
+[[nodiscard]] std::pair<double, double> prior_vector(const FitParams& params);
 
 /// Every contradiction between the parameters, one sentence each; empty when there is none.
 [[nodiscard]] std::vector<std::string> problems_of(const FitParams& params);
@@ -59,6 +69,7 @@ struct Fit {
   double score = 0;              ///< correlation of rings and model over all pixels of the fit band, 0 to 1
   double iceness = 0;            ///< peak at 3.5–4 Å over its surroundings, relative to the background; NaN beyond Nyquist
   Angstrom2 b_factor{};          ///< decay of the rings
+  CtfQuality quality;
   Profile profile;
   std::vector<Alternative> alternatives;  ///< the chosen one first; what is missing to 1 is the chance of no rings
 };
@@ -74,6 +85,11 @@ struct Fit {
 /// and envelope eliminated (refine.hpp); equi-phase average and fit resolution after Rohou & Grigorieff 2015,
 /// doi:10.1016/j.jsb.2015.08.008. Conventions: "CTF sign" and "Astigmatism".
 [[nodiscard]] Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& params = {});
+
+/// The second estimator: maximum likelihood of a full model of the spectrum, started from its sectors one by one (model_fit.hpp). It shares
+/// no search with `fit`; what a result is worth is measured in the same way. With `prior` only the neighbourhood of that CTF is looked at.
+/// @throws Error(bad_input) as fit
+[[nodiscard]] Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams& params = {}, const std::optional<Ctf>& prior = std::nullopt);
 
 struct Assessment {
   double score = 0;              ///< as Fit::score, at the given CTF

@@ -11,6 +11,7 @@ namespace frazil::ctf {
 namespace {
 
 constexpr int smallest_side = 64;
+constexpr std::size_t regions_per_side = 4;
 
 struct Tiling {
   int tile = 0;              ///< pixels of the image
@@ -105,35 +106,64 @@ double variance_of_mean(std::size_t used, const Tiling& tiling) {
   return inflate(tiling.x.size()) * inflate(tiling.y.size()) / static_cast<double>(used);
 }
 
+/// Rows of tiles joined to regions, sums turned into means; parts without a tile are left out.
+std::vector<RegionSpectrum> joined_regions(const std::vector<std::vector<RegionSpectrum>>& sums, std::size_t rows, std::size_t columns, double area) {
+  std::vector<RegionSpectrum> all(rows * columns);
+  for (std::size_t row = 0; row < sums.size(); ++row)
+    for (std::size_t c = 0; c < columns; ++c) {
+      auto& region = all[row * rows / sums.size() * columns + c];
+      const auto& part = sums[row][c];
+      region.half.resize(part.half.size(), 0.0F);
+      for (std::size_t i = 0; i < part.half.size(); ++i) region.half[i] += part.half[i];
+      region.tiles += part.tiles;
+      region.x_A += part.x_A;
+      region.y_A += part.y_A;
+    }
+  std::erase_if(all, [](const RegionSpectrum& r) { return r.tiles == 0; });
+  for (auto& region : all) {
+    const auto scale = static_cast<float>(1 / (region.tiles * area));
+    for (float& value : region.half) value *= scale;
+    region.x_A /= region.tiles;
+    region.y_A /= region.tiles;
+  }
+  return all;
+}
+
 }  // namespace
 
-PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params) {
+PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params, std::vector<RegionSpectrum>* regions) {
   expect(params.box >= 2 && params.box % 2 == 0, "the side of a spectrum is even");
   const auto tiling = make_tiling(image.nx, image.ny, pixel_size, params);
   const auto window = hann(tiling.tile);
+  const std::size_t columns = std::min<std::size_t>(regions_per_side, tiling.x.size()), rows = std::min<std::size_t>(regions_per_side, tiling.y.size());
+  // One sum for each row of tiles and column of regions: added up in an order that threads cannot change.
+  std::vector<std::vector<RegionSpectrum>> sums(tiling.y.size(), std::vector<RegionSpectrum>(columns));
   const auto half_size = static_cast<std::size_t>(tiling.box) * static_cast<std::size_t>(tiling.box / 2 + 1);
-  std::vector<std::vector<float>> row_sums(tiling.y.size());
-  std::vector<int> row_counts(tiling.y.size(), 0);
   parallel_for(params.threads, tiling.y.size(), [&](std::size_t row) {
     Image tile(tiling.tile, tiling.tile);
     Spectrum spectrum(tiling.tile, tiling.tile);
-    row_sums[row].assign(half_size, 0.0F);
-    for (const int x0 : tiling.x) {
-      if (!cut_tile(image, x0, tiling.y[row], window, tile)) continue;
+    for (auto& region : sums[row]) region.half.assign(half_size, 0.0F);
+    for (std::size_t i = 0; i < tiling.x.size(); ++i) {
+      if (!cut_tile(image, tiling.x[i], tiling.y[row], window, tile)) continue;
       fft_into(tile, spectrum);
-      add_power(spectrum, tiling.box, row_sums[row]);
-      ++row_counts[row];
+      auto& region = sums[row][i * columns / tiling.x.size()];
+      add_power(spectrum, tiling.box, region.half);
+      ++region.tiles;
+      region.x_A += (tiling.x[i] + 0.5 * (tiling.tile - image.nx)) * pixel_size.value();
+      region.y_A += (tiling.y[row] + 0.5 * (tiling.tile - image.ny)) * pixel_size.value();
     }
   });
   std::vector<double> sum(half_size, 0.0);
   std::size_t used = 0;
-  for (std::size_t row = 0; row < row_sums.size(); ++row) {
-    used += static_cast<std::size_t>(row_counts[row]);
-    for (std::size_t i = 0; i < half_size; ++i) sum[i] += double{row_sums[row][i]};
-  }
+  for (const auto& row : sums)
+    for (const auto& region : row) {
+      used += static_cast<std::size_t>(region.tiles);
+      for (std::size_t i = 0; i < half_size; ++i) sum[i] += double{region.half[i]};
+    }
   if (used == 0) throw Error(ErrorCode::bad_input, "no part of the {} x {} image can be used: all tiles are constant or hold values that are not finite", image.nx, image.ny);
   const double area = double{1} * tiling.tile * tiling.tile;
   for (double& value : sum) value /= static_cast<double>(used) * area;
+  if (regions != nullptr) *regions = joined_regions(sums, rows, columns, area);
   const Angstrom sampling = pixel_size * (double{1} * tiling.tile / tiling.box);
   return {full_plane(sum, tiling.box, sampling), sampling, variance_of_mean(used, tiling)};
 }

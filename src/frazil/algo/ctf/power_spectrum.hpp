@@ -1,6 +1,8 @@
 // Power spectrum of a micrograph by averaged tiles, and from saved amplitude spectra.
 #pragma once
 
+#include <vector>
+
 #include "frazil/image/image.hpp"
 
 namespace frazil::ctf {
@@ -10,6 +12,13 @@ struct PowerSpectrum {
   Image power;
   Angstrom pixel_size = 1_A;
   double relative_variance = 0;  ///< variance over squared mean of one pixel, as the tiles make expect; 0: unknown
+};
+
+/// Power spectrum of a part of a micrograph.
+struct RegionSpectrum {
+  std::vector<float> half;   ///< rows −n/2 … n/2 − 1 of columns 0 … n/2, mean of the tiles that were used
+  double x_A = 0, y_A = 0;   ///< mean centre of its tiles from the middle of the image
+  int tiles = 0;
 };
 
 struct TileParams {
@@ -24,7 +33,8 @@ struct TileParams {
 ///
 /// @throws Error(bad_input) if the image is narrower than 64 pixels or no tile is usable
 /// Method: Welch 1967, doi:10.1109/TAU.1967.1161901.
-[[nodiscard]] PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params = {});
+/// @param regions  gets the spectra of up to 4 × 4 parts of the image, when given
+[[nodiscard]] PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params = {}, std::vector<RegionSpectrum>* regions = nullptr);
 
 /// From an amplitude spectrum as RELION's motion correction saves it (`*_PS.mrc`): square, even, zero frequency in the
 /// middle, Nyquist at 1 / (2 pixel_size). @throws Error(bad_input) if it is not square, odd or not finite

@@ -131,7 +131,7 @@ double noise_correlation(const Rings& rings, const Waves& waves, const Solution&
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
     const double chi = waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s});
-    const double r = double{p.y} - level[b].background + level[b].envelope * std::cos(2 * chi);
+    const double r = std::sqrt(double{p.w}) * (double{p.y} - level[b].background + level[b].envelope * std::cos(2 * chi));
     at(p.ix, p.iy) = static_cast<float>(r);
     variance += r * r;
   }

@@ -8,8 +8,8 @@ namespace {
 
 constexpr int max_steps = 40;
 
-// Columns of the model in one bin: 1, q = −cos 2χ, dq/dΔf, dq/dC, dq/dS, dq/dφ; then the data.
-constexpr int columns = 6;
+// Columns of the model in one bin: 1, q = −cos 2χ, dq/dΔf, dq/dC, dq/dS, dq/dφ, dq/dCs; then the data.
+constexpr int columns = 7;
 struct Moments {
   std::array<double, columns*(columns + 1) / 2> product{};  ///< upper triangle, row by row
   std::array<double, columns> data{};
@@ -36,20 +36,20 @@ std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
-    const double u = double{p.u}, uc = double{p.c}, us = double{p.s}, y = double{p.y};
+    const double u = double{p.u}, uc = double{p.c}, us = double{p.s}, y = double{p.y}, w = double{p.w};
     const double two_chi = 2 * waves.chi(shape, u, uc, us);
     double sine = 0, cosine = 0;
     sine_cosine(two_chi, sine, cosine);
     const double q = -cosine, slope = 2 * sine;
-    const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope};
+    const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope, -slope * waves.per_mm * u * u};
     Moments& m = all[b];
     for (int i = 0; i < used_columns; ++i) {
-      const double vi = v[static_cast<std::size_t>(i)];
+      const double vi = w * v[static_cast<std::size_t>(i)];
       m.data[static_cast<std::size_t>(i)] += vi * y;
       double* row = m.product.data() + i * columns - i * (i - 1) / 2 - i;
       for (int j = i; j < used_columns; ++j) row[j] += vi * v[static_cast<std::size_t>(j)];
     }
-    m.data2 += y * y;
+    m.data2 += w * y * y;
     m.count += 1;
   }
   return all;
@@ -135,9 +135,9 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
     if (m.count == 0) continue;
     const auto &back = rings.background_at[b], &env = rings.envelope_at[b];
     const auto level = level_at(rings, solution, b);
-    // Every parameter's column is factor × one of the six columns of the bin.
-    std::array<int, 12> index{}, column{};
-    std::array<double, 12> factor{};
+    // Every parameter's column is factor × one of the seven columns of the bin.
+    std::array<int, 13> index{}, column{};
+    std::array<double, 13> factor{};
     std::size_t n = 0;
     for (int i = 0; i < 4; ++i, ++n) { index[n] = back.first + i; column[n] = 0; factor[n] = back.weight[static_cast<std::size_t>(i)]; }
     for (int i = 0; i < 4; ++i, ++n) { index[n] = nb + env.first + i; column[n] = 1; factor[n] = env.weight[static_cast<std::size_t>(i)]; }
@@ -189,6 +189,31 @@ Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
   return level;
 }
 
+CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double phase_rad = 0.1;  // what amplitude contrast may be off by
+  constexpr int shapes = 5;          // defocus, C, S, phase, Cs
+  if (!solution.has_rings) return {};
+  auto reduced = eliminate_linear(assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes));
+  reduced.normal(3, 3) += unit / (phase_rad * phase_rad);
+  const auto factor = reduced.normal.ldlt();
+  const Eigen::VectorXd step = factor.solve(reduced.right);
+  const Eigen::MatrixXd inverse = factor.solve(Eigen::MatrixXd::Identity(shapes, shapes));
+  const double variance = unit * inverse(shapes - 1, shapes - 1);
+  return step.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance)} : CsDeviation{};
+}
+
+void weigh(Rings& rings, const Waves& waves, const Solution& solution) {
+  constexpr double least = 0.15;  // of the background: zeros of strong rings shall not outweigh everything
+  std::vector<Level> level;
+  for (std::size_t b = 0; b < rings.bins(); ++b) level.push_back(level_at(rings, solution, b));
+  for (auto& p : rings.pixels) {
+    const auto& here = level[static_cast<std::size_t>(p.bin)];
+    const double back = std::max(1e-3, here.background);
+    const double expected = std::max(least * back, back - here.envelope * std::cos(2 * waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s})));
+    p.w = static_cast<float>(1 / (expected * expected));
+  }
+}
+
 Solution solve_at(const Rings& rings, const Waves& waves, const Shape& shape) {
   Solution solution;
   solution.shape = shape;
@@ -202,9 +227,10 @@ Solution solve_without_rings(const Rings& rings) {
   for (const auto& p : rings.pixels) {
     Moments& m = all[static_cast<std::size_t>(p.bin)];
     if (rings.in_fit[static_cast<std::size_t>(p.bin)] == 0) continue;
-    m.product[0] += 1;
-    m.data[0] += double{p.y};
-    m.data2 += double{p.y} * double{p.y};
+    const double y = double{p.y}, w = double{p.w};
+    m.product[0] += w;
+    m.data[0] += w * y;
+    m.data2 += w * y * y;
     m.count += 1;
   }
   solve_linear(rings, all, solution, 0);
@@ -217,7 +243,7 @@ Solution refine(const Rings& rings, const Waves& waves, const Shape& start, cons
     Solution solution;
     solution.shape = shape;
     solve_linear(rings, sums, solution, rings.envelope.size());
-    solution.cost += options.astigmatism_weight * (shape.c * shape.c + shape.s * shape.s);
+    solution.cost += options.astigmatism_weight * (std::pow(shape.c - options.prior_c, 2) + std::pow(shape.s - options.prior_s, 2));
     return solution;
   };
   const auto normal_equations = [&](const Solution& solution, const std::vector<Moments>& sums) {
@@ -225,8 +251,8 @@ Solution refine(const Rings& rings, const Waves& waves, const Shape& start, cons
     const double w = options.astigmatism_weight;
     reduced.normal(1, 1) += w;
     reduced.normal(2, 2) += w;
-    reduced.right(1) -= w * solution.shape.c;
-    reduced.right(2) -= w * solution.shape.s;
+    reduced.right(1) -= w * (solution.shape.c - options.prior_c);
+    reduced.right(2) -= w * (solution.shape.s - options.prior_s);
     return reduced;
   };
   auto sums = moments(rings, waves, start, used);

@@ -11,7 +11,7 @@ namespace frazil::ctf {
 struct Solution {
   Shape shape;
   Eigen::VectorXd background, envelope;  ///< spline coefficients
-  double cost = 0;                       ///< Σ (y − model)² over the fit band, plus the prior's share
+  double cost = 0;                       ///< Σ w (y − model)² over the fit band, plus the prior's share
   double pixels = 0;                     ///< terms of that sum
   Eigen::Matrix4d covariance = Eigen::Matrix4d::Zero();  ///< of (defocus, C, S, phase) for noise of variance 1 per pixel; see fit.cpp
   bool has_rings = false;                ///< some envelope coefficient is positive
@@ -22,7 +22,8 @@ struct Solution {
 
 struct RefineOptions {
   bool fit_phase = false;
-  double astigmatism_weight = 0;  ///< prior: adds this × (C² + S²) to the cost
+  double astigmatism_weight = 0;  ///< prior: adds this × ((C − prior_c)² + (S − prior_s)²) to the cost
+  double prior_c = 0, prior_s = 0;
 };
 
 /// Background alone: no rings.
@@ -31,6 +32,16 @@ struct RefineOptions {
 /// Levenberg–Marquardt with exact derivatives from `start`. Linear parameters are eliminated at each step (variable
 /// projection, Golub & Pereyra 1973, doi:10.1137/0710036). Fills `covariance`.
 [[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options);
+
+/// How much the spherical aberration that the rings show differs from the one given (mm): one Gauss–Newton step with Cs and a constant phase
+/// free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other powers of k than the defocus.
+struct CsDeviation {
+  double mm = 0, sigma_mm = 0;
+};
+[[nodiscard]] CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
+
+/// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its expectation.
+void weigh(Rings& rings, const Waves& waves, const Solution& solution);
 
 /// Value of b and e of a solution in one bin.
 struct Level {

@@ -32,7 +32,7 @@ std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_m
       if (bin < 0 || bin >= static_cast<int>(bins)) continue;
       const double scale = dk * dk;
       pixels.push_back({power.power(kx + h, iy), static_cast<float>(r * r * scale), static_cast<float>((double{1} * kx * kx - double{1} * ky * ky) * scale),
-                        static_cast<float>(2.0 * kx * ky * scale), kx, iy, bin});
+                        static_cast<float>(2.0 * kx * ky * scale), 1, kx, iy, bin});
     }
   return pixels;
 }
@@ -48,13 +48,21 @@ void limit_outliers(Rings& rings) {
   std::vector<std::vector<float>> values(rings.bins());
   for (const auto& p : rings.pixels) values[static_cast<std::size_t>(p.bin)].push_back(p.y);
   std::vector<float> cap(rings.bins(), 0);
+  rings.highest.assign(rings.bins(), 0.0);
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (values[b].empty()) continue;
-    const double centre = median(values[b]);
+    const double top = double{*std::max_element(values[b].begin(), values[b].end())}, centre = median(values[b]);
     for (float& v : values[b]) v = std::abs(v - static_cast<float>(centre));
-    cap[b] = static_cast<float>(centre + outlier_sigmas * 1.4826 * median(values[b]));
+    const double sigma = 1.4826 * median(values[b]);
+    cap[b] = static_cast<float>(centre + outlier_sigmas * sigma);
+    rings.highest[b] = sigma > 0 ? (top - centre) / sigma : 0;
   }
-  for (auto& p : rings.pixels) p.y = std::min(p.y, cap[static_cast<std::size_t>(p.bin)]);
+  for (auto& p : rings.pixels) {
+    const float limit = cap[static_cast<std::size_t>(p.bin)];
+    if (p.y <= limit) continue;
+    p.y = limit;
+    ++rings.limited;
+  }
 }
 
 std::vector<double> radial_means(const Rings& rings) {
@@ -64,32 +72,27 @@ std::vector<double> radial_means(const Rings& rings) {
   return mean;
 }
 
-/// exp of a weighted least-squares spline through the logarithm of the radial mean. Rings that it should follow do no
-/// harm: background and envelope are fitted again, over it, together with the rings.
+/// exp of a weighted least-squares cubic in √k through the logarithm of the radial mean: too stiff to follow rings, which it would imprint on the
+/// background and the envelope that are fitted over it.
 void divide_by_baseline(Rings& rings) {
   const auto mean = radial_means(rings);
-  const SplineBasis basis(std::sqrt(rings.k.front()), std::sqrt(rings.k.back()), background_spacing);
-  Eigen::MatrixXd normal = Eigen::MatrixXd::Zero(basis.size(), basis.size());
-  Eigen::VectorXd right = Eigen::VectorXd::Zero(basis.size());
+  const double low = std::sqrt(rings.k.front()), width = std::sqrt(rings.k.back()) - low;
+  const auto powers = [&](std::size_t b) {
+    const double t = 2 * (std::sqrt(rings.k[b]) - low) / width - 1;
+    return Eigen::Vector4d(1, t, t * t, t * t * t);
+  };
+  Eigen::Matrix4d normal = Eigen::Matrix4d::Zero();
+  Eigen::Vector4d right = Eigen::Vector4d::Zero();
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (rings.count[b] == 0) continue;
     if (!(mean[b] > 0)) throw Error(ErrorCode::bad_input, "the power spectrum is {} at {:.1f} A, expected a positive number", mean[b], 1 / rings.k[b]);
-    const auto at = basis.at(std::sqrt(rings.k[b]));
-    for (int i = 0; i < 4; ++i) {
-      right(at.first + i) += rings.count[b] * at.weight[static_cast<std::size_t>(i)] * std::log(mean[b]);
-      for (int j = 0; j < 4; ++j)
-        normal(at.first + i, at.first + j) += rings.count[b] * at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)];
-    }
+    const auto v = powers(b);
+    normal += v * v.transpose();
+    right += v * std::log(mean[b]);
   }
-  normal.diagonal().array() += 1e-9 * normal.trace();
-  const Eigen::VectorXd log_baseline = normal.ldlt().solve(right);
+  const Eigen::Vector4d cubic = normal.ldlt().solve(right);
   rings.baseline.resize(rings.bins());
-  for (std::size_t b = 0; b < rings.bins(); ++b) {
-    const auto at = basis.at(std::sqrt(rings.k[b]));
-    double value = 0;
-    for (int i = 0; i < 4; ++i) value += at.weight[static_cast<std::size_t>(i)] * log_baseline(at.first + i);
-    rings.baseline[b] = std::exp(value);
-  }
+  for (std::size_t b = 0; b < rings.bins(); ++b) rings.baseline[b] = std::exp(powers(b).dot(cubic));
   for (auto& p : rings.pixels) p.y = static_cast<float>(double{p.y} / rings.baseline[static_cast<std::size_t>(p.bin)]);
 }
 
@@ -155,7 +158,8 @@ Ctf ctf_of(const Shape& p) {
 Waves::Waves(const Optics& optics) {
   const double lambda = wavelength(optics.voltage).value();
   pi_lambda = pi * lambda;
-  cs_term = 0.5 * pi * optics.cs.value() * 1e7 * lambda * lambda * lambda;
+  per_mm = 0.5 * pi * 1e7 * lambda * lambda * lambda;
+  cs_term = optics.cs.value() * per_mm;
   offset = std::asin(optics.amplitude_contrast);
 }
 

@@ -35,6 +35,7 @@ struct RingPixel {
   float y = 0;
   float u = 0;       ///< k², 1/Å²
   float c = 0, s = 0;///< k² cos 2α, k² sin 2α
+  float w = 1;       ///< weight in least squares: 1 over the squared expectation, once that is known
   int ix = 0, iy = 0, bin = 0;
 };
 
@@ -49,6 +50,8 @@ struct Rings {
   std::vector<double> count;       ///< pixels in each bin
   std::vector<char> in_fit;        ///< bin is in the band and not in the ice ring
   std::vector<double> baseline;    ///< power that y = 1 means
+  std::vector<double> highest;     ///< brightest pixel of each bin over its median, robust standard deviations
+  std::size_t limited = 0;         ///< pixels that were outliers
   std::vector<SplineAt> background_at, envelope_at;
   SplineBasis background, envelope;
 
@@ -58,7 +61,7 @@ struct Rings {
 /// Resolution range of crystalline and vitreous ice's strongest rings, kept out of the fit.
 inline constexpr double ice_low_k = 1 / 3.98, ice_high_k = 1 / 3.50;
 
-/// Flattens the spectrum: divides by exp(smooth spline of the log radial mean), limits outliers of each bin.
+/// Flattens the spectrum: divides by exp(cubic in √k of the log radial mean), limits outliers of each bin.
 /// @throws Error(bad_input) if the band holds fewer than 8 bins or the spectrum is not positive
 [[nodiscard]] Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom max_resolution);
 
@@ -74,6 +77,7 @@ struct Shape {
 struct Waves {
   explicit Waves(const Optics& optics);
   double pi_lambda, cs_term, offset;
+  double per_mm = 0;  ///< −∂χ/∂Cs over k⁴, per millimetre
   [[nodiscard]] double chi(const Shape& p, double u, double u_c, double u_s) const {
     return pi_lambda * (p.defocus * u + 0.5 * (p.c * u_c + p.s * u_s)) - cs_term * u * u + p.phase + offset;
   }

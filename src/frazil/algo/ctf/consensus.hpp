@@ -1,0 +1,36 @@
+// Two or more estimates of one CTF: how far they agree, which belong together, and their weighted mean with an error bar.
+#pragma once
+
+#include <vector>
+
+#include "frazil/model/optics.hpp"
+
+namespace frazil::ctf {
+
+/// Finest resolution at which the phases χ of two CTFs differ by at most 90 degrees in every direction. Phases count modulo 180 degrees,
+/// as in a power spectrum. Per azimuth |πλ ΔΔf(α) k² + Δφ| = π/2 is solved for k; the worst azimuths are those of the largest and the
+/// smallest defocus difference.
+[[nodiscard]] Angstrom agreement(const Ctf& a, const Ctf& b, const Optics& optics);
+
+struct Estimate {
+  Ctf ctf;
+  Angstrom sigma_defocus{};      ///< 0: the estimator gives none; then 2 % of the defocus is taken
+  Angstrom sigma_astigmatism{};  ///< of one component
+};
+
+struct Consensus {
+  Ctf ctf;
+  Angstrom sigma_defocus{}, sigma_astigmatism{};
+  Angstrom agreement{};                ///< worst of the pairs used
+  Angstrom difference{};               ///< mean defocus of the first minus that of the second estimate used
+  double difference_z = 0;             ///< the same over the error bars together
+  std::vector<std::size_t> members;    ///< estimates used, in the order given; the others disagree with them
+};
+
+/// Joins estimates of the same image. Of three and more the pair that agrees to the finest resolution is taken first, then every other
+/// that agrees with all members to `tolerance`. Weights are 1/σ²; the estimates see the same noise, so their errors add in full and what
+/// they differ by is added on top: σ² = (Σ w σ)² + Σ w (x − x̄)².
+/// @param estimates  at least two
+[[nodiscard]] Consensus join(const std::vector<Estimate>& estimates, const Optics& optics, Angstrom tolerance);
+
+}  // namespace frazil::ctf

@@ -1,0 +1,62 @@
+// Criteria of a micrograph's power spectrum and its CTF fit, each a number that can be a limit.
+#pragma once
+
+#include "frazil/params/fields.hpp"
+
+namespace frazil {
+
+/// How sharp rings of frozen water show.
+enum class IcePhase { vitreous, cubic, hexagonal };
+
+template <>
+struct EnumNames<IcePhase> {
+  static constexpr std::array names{"vitreous", "cubic", "hexagonal"};
+};
+
+/// Definitions and sources in docs/guide/ctf.md. NaN: cannot be told from this spectrum.
+struct CtfQuality {
+  double visibility = 0;            ///< Michelson contrast of the rings, e/b, mean from the band's start to 8 Å
+  double strength = 0;              ///< rings' power over the background between 12 and 7 Å
+  double astigmatism_ratio = 0;     ///< (U − V) over the mean defocus
+  Angstrom first_zero{};            ///< mean over azimuth
+  double first_zero_ratio = 1;      ///< largest over smallest
+  Angstrom aliasing{};              ///< rings finer than this lie closer than two pixels of the spectrum from maximum to minimum
+  Angstrom envelope_end{};          ///< rings' amplitude falls below a tenth of its largest value
+  double directional_damping = 0;   ///< two-fold anisotropy of the rings' strength, 0 to 1
+  double sigma_directional = 0;     ///< its standard error
+  IcePhase ice_phase = IcePhase::vitreous;
+  double ice_spots = 0;             ///< brightest pixel of the ice rings, in robust standard deviations of its shell
+  Angstrom ice_position{};          ///< of the diffuse or sharp ring near 3.7 Å; 0: none seen
+  Angstrom sigma_ice_position{};    ///< its standard error
+  double background_misfit = 0;     ///< RMS of the radial residual over its standard error
+  double outliers = 0;              ///< share of pixels beyond six robust standard deviations of their shell
+  Millimetre cs_deviation{};        ///< spherical aberration that the rings show minus the one given
+  Millimetre sigma_cs{};            ///< its standard error; 0: not measured
+  Angstrom astigmatism_pull{};      ///< how far the prior moved the astigmatism's vector
+  double confidence = 0;            ///< probability of the chosen solution beside the others and beside "no rings"
+
+  static constexpr auto fields() {
+    using P = CtfQuality;
+    return std::tuple(field(&P::visibility, "visibility", "Michelson contrast of the rings").star("frazilCtfVisibility"),
+                      field(&P::strength, "strength", "Rings' power over the background, 12 to 7 A").star("frazilCtfRingStrength"),
+                      field(&P::astigmatism_ratio, "astigmatism_ratio", "Astigmatism over mean defocus").star("frazilCtfAstigmatismRatio"),
+                      field(&P::first_zero, "first_zero", "First zero, mean over azimuth").star("frazilCtfFirstZero"),
+                      field(&P::first_zero_ratio, "first_zero_ratio", "First zero, largest over smallest").star("frazilCtfFirstZeroRatio"),
+                      field(&P::aliasing, "aliasing", "Finer rings cannot be told apart in this spectrum").star("frazilCtfAliasing"),
+                      field(&P::envelope_end, "envelope_end", "Rings fall below a tenth").star("frazilCtfEnvelopeEnd"),
+                      field(&P::directional_damping, "directional_damping", "Two-fold anisotropy of the rings' strength").star("frazilCtfDirectionalDamping"),
+                      field(&P::sigma_directional, "sigma_directional", "Its standard error"),
+                      field(&P::ice_phase, "ice_phase", "Sharp rings of ice").star("frazilCtfIcePhase"),
+                      field(&P::ice_spots, "ice_spots", "Brightest pixel of the ice rings, standard deviations above its shell").star("frazilCtfIceSpots"),
+                      field(&P::ice_position, "ice_position", "Place of the ice ring; 0: none seen").star("frazilCtfIcePosition"),
+                      field(&P::sigma_ice_position, "sigma_ice_position", "Its standard error"),
+                      field(&P::background_misfit, "background_misfit", "RMS radial residual over its error").star("frazilCtfBackgroundMisfit"),
+                      field(&P::outliers, "outliers", "Share of pixels far above their shell").star("frazilCtfOutliers"),
+                      field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given").star("frazilCtfCsDeviation"),
+                      field(&P::sigma_cs, "sigma_cs", "Its standard error").star("frazilCtfSigmaCs"),
+                      field(&P::astigmatism_pull, "astigmatism_pull", "How far the prior moved the astigmatism").star("frazilCtfAstigmatismPull"),
+                      field(&P::confidence, "confidence", "Probability of the chosen solution").star("frazilCtfConfidence"));
+  }
+};
+
+}  // namespace frazil
