@@ -1,6 +1,7 @@
 // Watches the files of one source in a thread of its own: finds, checks, hashes and reads them, and reports in order.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -29,6 +30,7 @@ struct Sighting {
   std::string order, hash, reason;
   std::int64_t size = 0, mtime_ns = 0;
   Json record;
+  std::chrono::steady_clock::time_point seen = std::chrono::steady_clock::now();
 };
 
 /// Size and time under which a file has been dealt with.
