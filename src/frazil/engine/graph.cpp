@@ -235,6 +235,7 @@ void Graph::stop(int index) {
   for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
     if (s.cells[subject] == Cell::waiting || s.cells[subject] == Cell::ready) resolve_absent(index, static_cast<int>(subject), Cell::absent);
   for (const int subject : host_.withdraw(index)) resolve_absent(index, subject, Cell::absent);
+  s.enough = true;
   work_.push_back({Work::Kind::close, index, 0});
 }
 
@@ -392,6 +393,10 @@ void Graph::replay_committed(int index, bool force) {
     for (const auto& id : batch.members)
       if (const auto found = subject_by_id_.find(id); found != subject_by_id_.end() && cell(index, found->second) == Cell::ready) members.push_back(found->second);
     if (step(index).trigger.mode == Trigger::Mode::first) drop_rest(index);
+    for (const int stopped : step(index).trigger.stops) {
+      state(stopped).enough = true;
+      work_.push_back({Work::Kind::close, stopped, 0});
+    }
     consume(index, batch.number, std::move(members));
   }
   if (s.committed.empty()) advance(index);
@@ -635,7 +640,7 @@ void Graph::check_closed(int index) {
       if (!s.pending.empty() || (mode == Trigger::Mode::first && !s.cut)) cut(index, true);
     }
   }
-  const bool complete = last || (mode == Trigger::Mode::first && s.cut) || s.stopped;
+  const bool complete = last || (mode == Trigger::Mode::first && s.cut) || s.enough;
   if (!complete || s.open > 0 || s.running || !s.queue.empty() || !s.pending.empty()) return;
   if (mode != Trigger::Mode::first && s.waiting > 0) return;
   s.closed = true;

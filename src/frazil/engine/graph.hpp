@@ -168,6 +168,7 @@ class Graph {
     bool closed = false, cut = false;       ///< cut: the one list of a static trigger exists
     bool flowing = false;                   ///< a dynamic trigger has fired
     bool held = false, stopped = false;     ///< waits for a person; takes nothing new
+    bool enough = false;                    ///< stopped, and the list that stopped it has been formed (or replayed): may close
     int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
     // Triggers:
     std::vector<int> pending;               ///< ready members of the next list, in order

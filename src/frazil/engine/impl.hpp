@@ -114,7 +114,7 @@ class Engine::Impl final : public Host {
     bool scanned = false, by_hand = false, was_closed = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
-    std::map<std::string, KnownFile> known;
+    std::unordered_map<std::string, KnownFile> known;
     std::unordered_map<std::string, std::string> path_by_hash;
     std::map<std::string, std::string> growing;  ///< incomplete files and what they miss
     std::map<std::string, std::string> waiting;  ///< those named, because they stay as they are

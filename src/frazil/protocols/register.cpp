@@ -12,6 +12,7 @@
 #include "frazil/protocols/pick.hpp"
 #include "frazil/protocols/screen_particles.hpp"
 #include "frazil/protocols/select_classes.hpp"
+#include "frazil/protocols/set_tools.hpp"
 
 namespace frazil::protocols {
 
@@ -28,8 +29,14 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<AssessCtf>());
     r.add(flow::make_protocol<FilterCtf>());
     r.add(flow::make_protocol<Pick>());
+    r.add(flow::make_protocol<ExportCoordinates>());
     r.add(flow::make_protocol<Extract>());
     r.add(flow::make_protocol<ScreenParticles>());
+    r.add(flow::make_protocol<Union>());
+    r.add(flow::make_protocol<Intersect>());
+    r.add(flow::make_protocol<Split>());
+    r.add(flow::make_protocol<Sample>());
+    r.add(flow::make_protocol<FilterItems>());
     r.add(flow::make_protocol<Classify2d>());
     r.add(flow::make_protocol<SelectClasses>());
     r.add(flow::make_protocol<InitialVolume>());
