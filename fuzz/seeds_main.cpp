@@ -38,6 +38,9 @@ void write_seeds(const std::filesystem::path& folder) {
   write_text(folder / "x.star", "data_optics\nloop_\n_rlnOpticsGroup #1\n_rlnVoltage #2\n_rlnImagePixelSize #3\n1 300 1.5\n\n"
                                 "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n000001@a.mrcs 1\n'b c' 1 # note\n\ndata_x\n_rlnA \"q\"\n");
   write_text(folder / "old.star", "data_\nloop_\n_rlnVoltage\n_rlnMagnification\n_rlnDetectorPixelSize\n300 50000 5\n");
+  write_text(folder / "exposure.xml", "<MicroscopeImage xmlns=\"a\"><microscopeData><stage><Position><X>-0.0008</X></Position></stage></microscopeData></MicroscopeImage>");
+  write_text(folder / "x.expression", "rlnA < 2 && !(rlnB == 3) || -rlnA * 2 >= 1e3");
+  write_text(folder / "x.mdoc", "T = SerialEM\n[FrameSet = 0]\nStagePosition = 792.8 -213.6\nMultishotHoleAndPosition = 1-1\n");
   io::write_png(folder / "x.png", io::to_picture_auto(image));
   io::write_png(folder / "rgb.png", io::Picture(9, 5, 3));
   io::write_jpeg(folder / "x.jpg", io::to_picture_auto(image));

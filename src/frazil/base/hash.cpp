@@ -37,9 +37,28 @@ Hasher& Hasher::add_bytes(std::span<const std::byte> bytes) {
   return *this;
 }
 
-std::string Hasher::hex() const {
+Digest Hasher::digest() const {
   const XXH128_hash_t digest = XXH3_128bits_digest(state_->xxh);
-  return fmt::format("{:016x}{:016x}", digest.high64, digest.low64);
+  return {digest.high64, digest.low64};
+}
+
+std::string Digest::hex() const {
+  std::string text(32, '0');
+  for (std::size_t i = 0; i < 32; ++i) text[i] = "0123456789abcdef"[(i < 16 ? high >> (60 - 4 * i) : low >> (124 - 4 * i)) & 15];
+  return text;
+}
+
+Digest Digest::parse(std::string_view hex) {
+  Digest digest;
+  bool good = hex.size() == 32;
+  for (std::size_t i = 0; good && i < 32; ++i) {
+    const char c = hex[i];
+    good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    auto& half = i < 16 ? digest.high : digest.low;
+    half = half << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  if (!good) throw Error(ErrorCode::bad_input, "\"{}\" is no hash: expected 32 hex digits", hex);
+  return digest;
 }
 
 std::string hash_of(std::initializer_list<std::string_view> parts) {

@@ -14,6 +14,7 @@
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/snapshot.hpp"
+#include "frazil/flow/draw.hpp"
 #include "frazil/plugin/installed.hpp"
 #include "frazil/report/report.hpp"
 
@@ -38,11 +39,13 @@ Call parse_call(Arguments arguments, std::string_view command, bool takes_items)
 }
 
 /// @throws Error as the engine answers
-Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) {
-  const auto answer = engine::ask(project, plugin::registry(), {{"command", command}, {"item", item}});
+Json ask(const fs::path& project, const Json& request) {
+  const auto answer = engine::ask(project, plugin::registry(), request);
   if (!answer.value("ok", false)) throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
   return answer;
 }
+
+Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) { return ask(project, Json({{"command", command}, {"item", item}})); }
 
 int simple_command(Arguments arguments, std::string_view command) {
   const auto call = parse_call(arguments, command, false);
@@ -82,7 +85,11 @@ void print_status(const Json& status) {
   std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions");
   for (const auto& step : status.at("steps"))
     std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
-                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0), step.value("closed", false) ? "  closed" : "");
+                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0),
+                             step.value("needs_approval", false) ? "  waits for a person: frazil approve" : step.value("stopped", false) ? "  has enough" : step.value("closed", false) ? "  closed" : "");
+  if (const auto latency = status.value("latency", Json::object()); latency.value("items", 0) > 0)
+    std::cout << fmt::format("half of the items were through within {:.1f} s of their arrival, 95 % within {:.1f} s; steps start {:.0f} ms after their inputs (99 %)\n", latency.value("p50_s", 0.0),
+                             latency.value("p95_s", 0.0), latency.value("start_p99_ms", 0.0));
 }
 
 double number(const Json& json, const char* key) { return json.contains(key) && json[key].is_number() ? json[key].get<double>() : 0; }
@@ -127,6 +134,47 @@ int why_command(Arguments arguments) {
 
 int restore_command(Arguments arguments) { return change_command(arguments, "restore"); }
 int set_aside_command(Arguments arguments) { return change_command(arguments, "set-aside"); }
+int approve_command(Arguments arguments) { return change_command(arguments, "approve"); }
+
+namespace {
+
+/// key=value… as {"key": "value"}.
+Json settings_of(const Call& call, std::string_view command) {
+  Json settings = Json::object();
+  for (const auto& text : call.items) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) throw Error(ErrorCode::bad_input, "frazil {} KEY=VALUE… --project DIR: \"{}\" is not key=value", command, text);
+    settings[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return settings;
+}
+
+}  // namespace
+
+int what_if_command(Arguments arguments) {
+  const auto call = parse_call(arguments, "what-if", true);
+  const auto answer = ask(call.project, {{"command", "what-if"}, {"values", settings_of(call, "what-if")}});
+  if (call.json) {
+    std::cout << answer.dump() << "\n";
+    return ok;
+  }
+  for (const auto& step : answer.at("steps"))
+    std::cout << fmt::format("{:18} would keep {} of {} (now {}): {} more, {} fewer\n", step.value("step", ""), step.value("kept_then", 0), step.value("of", 0), step.value("kept_now", 0),
+                             step.value("newly_kept", 0), step.value("newly_set_aside", 0));
+  const auto& items = answer.at("items");
+  std::cout << fmt::format("{:18} would keep {} of {} (now {}){}\n", "all together", items.value("kept_then", 0), items.value("of", 0), items.value("kept_now", 0),
+                           items.value("to_compute", 0) > 0 ? fmt::format("; {} would go further than ever before, what later steps say of them is not known yet", items.value("to_compute", 0)) : "");
+  for (const auto& step : answer.at("computed_again")) std::cout << fmt::format("{:18} would be computed again\n", step.get<std::string>());
+  return ok;
+}
+
+int set_command(Arguments arguments) {
+  const auto call = parse_call(arguments, "set", true);
+  const auto answer = ask(call.project, {{"command", "set"}, {"values", settings_of(call, "set")}});
+  for (const auto& change : answer.at("changed")) std::cout << fmt::format("{}: changed\n", change.value("step", ""));
+  return ok;
+}
+
 int pause_command(Arguments arguments) { return simple_command(arguments, "pause"); }
 int resume_command(Arguments arguments) { return simple_command(arguments, "resume"); }
 int close_command(Arguments arguments) { return simple_command(arguments, "close"); }
@@ -152,9 +200,10 @@ int report_command(Arguments arguments) {
 }
 
 int workflow_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("set", "string", "key=value: a parameter of the workflow; may be repeated")};
+  const std::vector<FieldInfo> options = {option("set", "string", "key=value: a parameter of the workflow; may be repeated"), option("output", "string", "graph: SVG file to write; default: standard output")};
   const auto parsed = parse(arguments, options, {"set"});
-  if (parsed.positional.size() != 2 || (parsed.positional[0] != "check" && parsed.positional[0] != "show")) throw Error(ErrorCode::bad_input, "frazil workflow check|show FILE [--set key=value]…");
+  const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];
+  if (parsed.positional.size() != 2 || (verb != "check" && verb != "show" && verb != "graph")) throw Error(ErrorCode::bad_input, "frazil workflow check|show|graph FILE [--set key=value]… [-o graph.svg]");
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(template_text(parsed.positional[1]), problems);
   std::vector<std::pair<std::string, std::string>> settings;
@@ -167,7 +216,12 @@ int workflow_command(Arguments arguments) {
   const auto plan = flow::make_plan(workflow, plugin::registry(), values, problems, settings.empty());
   for (const auto& problem : problems) std::cerr << problem.place << ": " << problem.text << "\n";
   if (!problems.empty()) return bad_usage;
-  if (parsed.positional[0] == "check") {
+  if (verb == "graph") {
+    if (parsed.has("output")) write_text(parsed.text("output"), flow::draw(plan));
+    else std::cout << flow::draw(plan);
+    return ok;
+  }
+  if (verb == "check") {
     std::cout << fmt::format("{}: {} steps, in order\n", workflow.name, plan.steps.size());
     return ok;
   }

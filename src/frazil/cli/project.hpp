@@ -11,10 +11,13 @@ int why_command(Arguments arguments);        ///< frazil why ITEM --project DIR 
 int restore_command(Arguments arguments);    ///< frazil restore ITEM… --project DIR
 int set_aside_command(Arguments arguments);  ///< frazil set-aside ITEM… --project DIR
 int stop_command(Arguments arguments);       ///< frazil stop --project DIR: returns when the engine has ended
+int what_if_command(Arguments arguments);    ///< frazil what-if KEY=VALUE… --project DIR [--json]
+int set_command(Arguments arguments);        ///< frazil set KEY=VALUE… --project DIR
+int approve_command(Arguments arguments);    ///< frazil approve STEP… --project DIR
 int pause_command(Arguments arguments);      ///< frazil pause --project DIR: running tasks end, none starts
 int resume_command(Arguments arguments);     ///< frazil resume --project DIR
 int close_command(Arguments arguments);      ///< frazil close --project DIR: no more files will come
 int report_command(Arguments arguments);     ///< frazil report --project DIR -o report.html
-int workflow_command(Arguments arguments);   ///< frazil workflow check|show FILE [--set key=value]…
+int workflow_command(Arguments arguments);   ///< frazil workflow check|show|graph FILE [--set key=value]…
 
 }  // namespace frazil::cli

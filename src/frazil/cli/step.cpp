@@ -122,6 +122,13 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
     for (std::size_t p = 0; p < ports.size(); ++p)
       if (protocol.inputs.size() == 1 || protocols::may_hold(protocol.inputs[p].kind, path)) fitting.push_back(p);
     if (fitting.empty()) throw Error(ErrorCode::bad_input, "{}: holds nothing that {} reads", path, protocol.name);
+    // Two sets of one kind are given in the order of their ports.
+    const auto twin = std::find_if(fitting.begin(), fitting.end(), [&](std::size_t p) { return p > fitting.front() && protocol.inputs[p].kind == protocol.inputs[fitting.front()].kind; });
+    if (twin != fitting.end()) {
+      const auto empty = std::find_if(fitting.begin(), fitting.end(), [&](std::size_t p) { return ports[p].empty(); });
+      take(empty == fitting.end() ? fitting.back() : *empty, path);
+      continue;
+    }
     for (const auto p : fitting)
       if (fitting.size() > 1 && protocol.inputs[p].kind == Micrograph::kind) also.emplace_back(p, path);
       else take(p, path);

@@ -24,6 +24,7 @@ struct StepStatus {
   std::string name, title, protocol;
   int waiting = 0, queued = 0, running = 0, done = 0, failed = 0, accepted = 0, set_aside = 0, versions = 0;
   bool is_source = false, is_filter = false, is_fold = false, closed = false;
+  bool needs_approval = false, stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
 };
 
 struct Status {
@@ -37,6 +38,9 @@ struct Status {
   int running = 0, queued = 0;
   double per_hour = 0;    ///< items through the first step, over the last minutes
   double seconds = 0;     ///< since the engine started
+  int items_through = 0;  ///< since then
+  double item_p50_s = 0, item_p95_s = 0;      ///< from a file's being whole to the end of all steps that take it by itself, lately
+  double start_p50_ms = 0, start_p99_ms = 0;  ///< from a task's being ready to its start, lately
   int failed = 0;
 };
 [[nodiscard]] Json to_json(const Status& status);
@@ -81,7 +85,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   [[nodiscard]] End run();
-  /// Serves one request of the control socket: {"command": "status|snapshot|why|restore|set-aside|stop|pause|resume|close", "item": …}.
+  /// Serves one request of the control socket: {"command": "status|snapshot|why|what-if|set|restore|set-aside|approve|stop|pause|resume|close", "item": …, "values": {…}}.
   /// @return {"ok": true, …} or {"ok": false, "error": …}
   [[nodiscard]] Json request(const Json& request);
   [[nodiscard]] Status status() const;

@@ -32,6 +32,9 @@ Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host) 
     for (const auto& input : planned.inputs)
       for (const auto& from : input.from) connect(from, input.broadcast);
     for (const auto& from : planned.where) connect(from, false);
+    const bool waits = std::any_of(planned.inputs.begin(), planned.inputs.end(), [](const flow::PlannedInput& input) { return input.broadcast; });
+    const auto shape = planned.protocol->shape;
+    is_followed_.push_back((shape == Shape::map || shape == Shape::filter) && planned.trigger.mode == Trigger::Mode::none && !waits && !planned.optional && !planned.versioned);
   }
 }
 
@@ -50,6 +53,7 @@ int Graph::add_item(ItemHandle item) {
 int Graph::add_subject(Subject subject) {
   const int index = static_cast<int>(subjects_.size());
   ++state(subject.root).introduced;
+  open_of_subject_.push_back(0);
   subject_by_id_[subject.id] = index;
   subjects_.push_back(std::move(subject));
   if (order_ != Order::acquisition) return index;
@@ -80,7 +84,10 @@ void Graph::set_cell(int index, int subject, Cell to) {
   auto& s = state(index);
   auto& c = cell(index, subject);
   const auto count = [&](Cell value, int by) {
-    if (value == Cell::waiting || value == Cell::ready || value == Cell::running) s.open += by;
+    if (value == Cell::waiting || value == Cell::ready || value == Cell::running) {
+      s.open += by;
+      if (auto& open = open_of_subject_[static_cast<std::size_t>(subject)]; is_followed_[static_cast<std::size_t>(index)] && open >= 0 && (open += by) == 0) maybe_through_.push_back(subject);
+    }
     if (value == Cell::waiting) s.waiting += by;
     if (value == Cell::done) s.done += by;
     if (value == Cell::failed) s.failed += by;
@@ -150,6 +157,12 @@ bool Graph::all_closed() const {
   return std::all_of(states_.begin(), states_.end(), [](const StepState& s) { return s.closed; });
 }
 
+bool Graph::all_sources_closed() const {
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (plan_.steps[i].protocol->shape == Shape::source && !states_[i].closed) return false;
+  return true;
+}
+
 // ---- what comes in ----------------------------------------------------------------------------------------------
 
 void Graph::add_committed(int index, int number, std::vector<std::string> members) {
@@ -157,6 +170,7 @@ void Graph::add_committed(int index, int number, std::vector<std::string> member
   for (const auto& member : members) s.committed_in[member] = static_cast<std::size_t>(number);
   const auto missing = members.size();
   s.committed.push_back({number, std::move(members), missing});
+  for (const int stopped : step(index).trigger.stops) state(stopped).stopped = true;
   s.next_batch = std::max(s.next_batch, number + 1);
 }
 
@@ -183,6 +197,7 @@ void Graph::set_horizon(int index, std::string order) {
 
 void Graph::close_source(int index) {
   if (state(index).closed) return;
+  set_horizon(index, {});
   state(index).closed = true;
   host_.step_closed(index);
   for (const auto& consumer : state(index).consumers) work_.push_back({Work::Kind::close, consumer.step, 0});
@@ -191,14 +206,44 @@ void Graph::close_source(int index) {
 void Graph::reopen(int index) {
   auto& s = state(index);
   s.closed = false;
+  s.last.clear();
   for (const auto& consumer : s.consumers)
-    if (state(consumer.step).closed && !state(consumer.step).cut) reopen(consumer.step);
+    if (const auto& next = state(consumer.step); next.closed && !next.cut && !next.stopped) reopen(consumer.step);
+}
+
+void Graph::approve(int index) {
+  auto& s = state(index);
+  s.held = false;
+  for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
+    if (s.cells[subject] == Cell::waiting) work_.push_back({Work::Kind::evaluate, index, static_cast<int>(subject)});
+  work_.push_back({Work::Kind::close, index, 0});
+}
+
+bool Graph::has_pending(int index) const {
+  const auto& s = state(index);
+  return !s.pending.empty() && s.committed.empty() && !s.cut && !s.flowing;
+}
+
+void Graph::cut_pending(int index) {
+  if (has_pending(index)) cut(index, false);
+}
+
+/// The step takes nothing new: what waits, or was asked for and has not begun, never comes.
+void Graph::stop(int index) {
+  auto& s = state(index);
+  if (std::exchange(s.stopped, true)) return;
+  for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
+    if (s.cells[subject] == Cell::waiting || s.cells[subject] == Cell::ready) resolve_absent(index, static_cast<int>(subject), Cell::absent);
+  for (const int subject : host_.withdraw(index)) resolve_absent(index, subject, Cell::absent);
+  s.enough = true;
+  work_.push_back({Work::Kind::close, index, 0});
 }
 
 void Graph::finish(const Execution& execution, const Outcome& outcome) {
   if (execution.subject < 0) {
     apply_fold(execution, outcome);
     pump(execution.step);
+    flow_on(execution.step);
   } else {
     apply_map(execution, outcome);
   }
@@ -212,15 +257,33 @@ void Graph::settle() {
     if (work.kind == Work::Kind::evaluate) evaluate(work.step, work.subject);
     else check_closed(work.step);
   }
+  for (const int subject : maybe_through_) {
+    auto& open = open_of_subject_[static_cast<std::size_t>(subject)];
+    if (open != 0) continue;
+    open = -1;
+    host_.subject_through(subject);
+  }
+  maybe_through_.clear();
 }
 
 // ---- joining ----------------------------------------------------------------------------------------------------
 
-int Graph::broadcast_item(const flow::PlannedInput& input) const {
+/// Last item of a closed set, or absent.
+int Graph::last_item(int index, int port) {
+  auto& s = state(index);
+  if (s.last.empty())
+    for (std::size_t p = 0; p < s.outputs.size(); ++p) {
+      const auto list = members(index, static_cast<int>(p));
+      s.last.push_back(list.empty() ? absent : list.back().second);
+    }
+  return s.last[static_cast<std::size_t>(port)];
+}
+
+int Graph::broadcast_item(const flow::PlannedInput& input) {
   int last = absent;
   for (const auto& from : input.from) {
     if (!state(from.step).closed) return unknown;
-    if (const auto list = members(from.step, from.port); !list.empty()) last = list.back().second;
+    if (const int item = last_item(from.step, from.port); item != absent) last = item;
   }
   return last;
 }
@@ -242,7 +305,7 @@ int Graph::choose(const flow::PlannedInput& input, int subject, std::vector<int>
   return chosen.empty() ? absent : 0;
 }
 
-Graph::Gathered Graph::gather(int index, int subject) const {
+Graph::Gathered Graph::gather(int index, int subject) {
   Gathered result;
   const auto& planned = step(index);
   bool waits = false;
@@ -277,10 +340,14 @@ void Graph::evaluate(int index, int subject) {
   if (s.cut && !s.committed_in.contains(this->subject(subject).id)) return resolve_absent(index, subject, Cell::absent);
   const auto gathered = gather(index, subject);
   if (gathered.state == Cell::absent) return resolve_absent(index, subject, Cell::absent);
-  if (gathered.state == Cell::waiting) return;
+  if (gathered.state == Cell::waiting || s.held) return;
   set_cell(index, subject, Cell::ready);
-  if (step(index).trigger.mode == Trigger::Mode::none) start(index, subject);
-  else offer(index, subject);
+  if (step(index).trigger.mode == Trigger::Mode::none) return start(index, subject);
+  if (s.flowing && !is_fold(index)) {
+    s.known.erase(subject);
+    return start(index, subject);
+  }
+  offer(index, subject);
 }
 
 /// The subject leaves nothing behind at this step.
@@ -302,7 +369,8 @@ void Graph::resolve_absent(int index, int subject, Cell as) {
 void Graph::offer(int index, int subject) {
   auto& s = state(index);
   if (s.committed_in.contains(this->subject(subject).id)) return note_committed(index, subject);
-  if (order_ == Order::arrival) s.pending.push_back(subject);
+  if (order_ == Order::arrival && s.committed.empty() && s.weight >= 0) take_in_line(index, subject);
+  else if (order_ == Order::arrival) s.pending.push_back(subject), s.weight = -1;  // summed when earlier lists are through
   advance(index);
 }
 
@@ -310,8 +378,8 @@ void Graph::note_committed(int index, int subject) {
   auto& s = state(index);
   const auto found = s.committed_in.find(this->subject(subject).id);
   if (found == s.committed_in.end()) return;
-  for (auto& batch : s.committed)
-    if (static_cast<std::size_t>(batch.number) == found->second && batch.missing > 0) --batch.missing;
+  const auto place = s.committed.empty() ? std::size_t{0} : found->second - static_cast<std::size_t>(s.committed.front().number);
+  if (place < s.committed.size() && s.committed[place].missing > 0) --s.committed[place].missing;
   replay_committed(index, false);
 }
 
@@ -325,6 +393,10 @@ void Graph::replay_committed(int index, bool force) {
     for (const auto& id : batch.members)
       if (const auto found = subject_by_id_.find(id); found != subject_by_id_.end() && cell(index, found->second) == Cell::ready) members.push_back(found->second);
     if (step(index).trigger.mode == Trigger::Mode::first) drop_rest(index);
+    for (const int stopped : step(index).trigger.stops) {
+      state(stopped).enough = true;
+      work_.push_back({Work::Kind::close, stopped, 0});
+    }
     consume(index, batch.number, std::move(members));
   }
   if (s.committed.empty()) advance(index);
@@ -341,25 +413,17 @@ void Graph::advance(int index) {
   auto& s = state(index);
   const auto& trigger = step(index).trigger;
   if (trigger.mode == Trigger::Mode::closed || s.cut) return;  // formed when the input closes
-  const auto add_weight = [&](int subject) {
-    if (trigger.of.empty()) return s.weight += 1;
-    const auto gathered = gather(index, subject);
-    return s.weight += host_.weight(item(gathered.inputs.at(0).at(0)).n, trigger.of);
-  };
   if (order_ == Order::arrival) {
     if (!s.committed.empty()) return;
-    auto ready = std::exchange(s.pending, {});
-    s.weight = 0;
-    for (const int subject : ready) {
-      if (s.cut) break;
-      s.pending.push_back(subject);
-      if (add_weight(subject) >= trigger.count) cut(index, false);
+    if (s.weight < 0) {
+      s.weight = 0;
+      for (const int subject : std::exchange(s.pending, {})) take_in_line(index, subject);
     }
-    return;
+    return flow_on(index);
   }
   if (s.weight < 0) {  // somebody went back in line
     s.weight = 0;
-    for (const int subject : s.pending) add_weight(subject);
+    for (const int subject : std::exchange(s.pending, {})) take_in_line(index, subject);
   }
   while (!s.known.empty() && s.committed.empty() && !s.cut) {
     const int subject = *s.known.begin();
@@ -367,10 +431,28 @@ void Graph::advance(int index) {
     const auto c = cell(index, subject);
     if (c == Cell::unknown || c == Cell::waiting) return;
     s.known.erase(s.known.begin());
-    if (c != Cell::ready) continue;
-    s.pending.push_back(subject);
-    if (add_weight(subject) >= trigger.count) cut(index, false);
+    if (c == Cell::ready) take_in_line(index, subject);
   }
+  flow_on(index);
+}
+
+/// The next member of the list that is being formed.
+void Graph::take_in_line(int index, int subject) {
+  auto& s = state(index);
+  if (s.cut) return;
+  if (s.flowing && !is_fold(index)) return start(index, subject);
+  s.pending.push_back(subject);
+  const auto& trigger = step(index).trigger;
+  if (trigger.mode == Trigger::Mode::closed) return;
+  if (trigger.of.empty()) s.weight += 1;
+  else s.weight += host_.weight(item(gather(index, subject).inputs.at(0).at(0)).n, trigger.of);
+  if (!s.flowing && s.weight >= trigger.count) cut(index, false);
+}
+
+/// After a dynamic trigger a fold that has nothing to do takes what has gathered.
+void Graph::flow_on(int index) {
+  auto& s = state(index);
+  if (s.flowing && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty()) cut(index, false);
 }
 
 /// Commits the list of the pending members and consumes it.
@@ -392,6 +474,7 @@ void Graph::cut(int index, bool remainder) {
   for (const int member : members) ids.push_back(subject(member).id);
   const int number = s.next_batch++;
   if (!ids.empty()) host_.commit_batch(index, number, ids);
+  for (const int stopped : planned.trigger.stops) stop(stopped);
   if (planned.trigger.mode == Trigger::Mode::first) {
     for (const auto& id : ids) s.committed_in[id] = static_cast<std::size_t>(number);
     drop_rest(index);
@@ -413,6 +496,7 @@ void Graph::drop_rest(int index) {
 
 void Graph::consume(int index, int number, std::vector<int> members) {
   work_.push_back({Work::Kind::close, index, 0});
+  state(index).flowing = step(index).trigger.mode == Trigger::Mode::dynamic;
   if (members.empty()) return;
   auto& latest = state(index).latest;
   for (const int member : members)
@@ -434,9 +518,9 @@ std::string Graph::key_of(const Execution& execution) const {
   hasher.add("task").add(planned.name).add(planned.key).add(seed_);
   for (std::size_t i = 0; i < execution.inputs.size(); ++i) {
     hasher.add(planned.inputs[i].port);
-    for (const int input : execution.inputs[i]) hasher.add(item(input).id);
+    for (const int input : execution.inputs[i]) hasher.add(item(input).id.hex());
   }
-  for (const auto& [port, previous] : execution.previous) hasher.add("previous").add(port).add(item(previous).id);
+  for (const auto& [port, previous] : execution.previous) hasher.add("previous").add(port).add(item(previous).id.hex());
   return hasher.hex();
 }
 
@@ -450,6 +534,8 @@ void Graph::start(int index, int subject) {
   if (const auto outcome = host_.known(execution.key)) {
     apply_map(execution, *outcome);
     work_.push_back({Work::Kind::close, index, 0});
+  } else if (state(index).stopped) {
+    resolve_absent(index, subject, Cell::absent);
   } else {
     host_.enqueue(std::move(execution));
   }
@@ -554,7 +640,7 @@ void Graph::check_closed(int index) {
       if (!s.pending.empty() || (mode == Trigger::Mode::first && !s.cut)) cut(index, true);
     }
   }
-  const bool complete = mode == Trigger::Mode::first ? s.cut || last : last;
+  const bool complete = last || (mode == Trigger::Mode::first && s.cut) || s.enough;
   if (!complete || s.open > 0 || s.running || !s.queue.empty() || !s.pending.empty()) return;
   if (mode != Trigger::Mode::first && s.waiting > 0) return;
   s.closed = true;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "frazil/base/hash.hpp"
 #include "frazil/flow/workflow.hpp"
 
 namespace frazil::engine {
@@ -26,7 +27,7 @@ enum class Order {
 /// An item as the graph sees it.
 struct ItemHandle {
   std::int64_t n = 0;  ///< number in the store
-  std::string id;
+  Digest id;
 };
 
 /// What joins match on: an imported file, or one version of a fold.
@@ -66,9 +67,13 @@ class Host {
   /// Number in a field of an item's record, for triggers that sum it.
   virtual double weight(std::int64_t item, const std::string& field) = 0;
   /// What a person decided about an item at a step.
-  virtual std::optional<bool> person(int step, const std::string& item) = 0;
+  virtual std::optional<bool> person(int step, const Digest& item) = 0;
   virtual void set_changed(int step) = 0;
+  /// All steps that take this subject by itself, optional ones apart, are through with it, for the first time.
+  virtual void subject_through(int subject) = 0;
   virtual void step_closed(int step) = 0;
+  /// Takes back what was enqueued for this step and has not begun. @return the subjects
+  virtual std::vector<int> withdraw(int step) = 0;
 };
 
 /// Counts of one step for people.
@@ -91,6 +96,17 @@ class Graph {
   int add_source_item(int step, Subject subject, ItemHandle item);
   /// Subjects of this source from this order key on must not be put into lists yet: an earlier file is still growing.
   void set_horizon(int step, std::string order);
+  /// Nothing of this source may be put into lists by acquisition until its next horizon is set.
+  void hold(int step) { state(step).horizon = ""; }
+  /// Nothing of this step starts until `approve`.
+  void wait_for_person(int step) { state(step).held = true; }
+  void approve(int step);
+  [[nodiscard]] bool is_held(int step) const { return state(step).held; }
+  [[nodiscard]] bool is_stopped(int step) const { return state(step).stopped; }
+  /// Members wait for a list that is not full.
+  [[nodiscard]] bool has_pending(int step) const;
+  /// Forms the list from those that wait.
+  void cut_pending(int step);
   void close_source(int step);
   /// The stream goes on after all.
   void reopen(int step);
@@ -100,6 +116,7 @@ class Graph {
 
   [[nodiscard]] bool closed(int step) const { return states_[static_cast<std::size_t>(step)].closed; }
   [[nodiscard]] bool all_closed() const;
+  [[nodiscard]] bool all_sources_closed() const;
   [[nodiscard]] Counts counts(int step) const;
   [[nodiscard]] const Subject& subject(int index) const { return subjects_[static_cast<std::size_t>(index)]; }
   [[nodiscard]] const ItemHandle& item(int index) const { return items_[static_cast<std::size_t>(index)]; }
@@ -107,6 +124,8 @@ class Graph {
   [[nodiscard]] std::vector<std::pair<int, int>> members(int step, int port) const;
   /// Item of a subject in a set, −1 if absent or not there yet.
   [[nodiscard]] int find(int step, int port, int subject) const;
+  /// The items that a subject brings to a step, by input.
+  [[nodiscard]] std::vector<std::vector<int>> inputs_of(int step, int subject) { return gather(step, subject).inputs; }
   [[nodiscard]] std::size_t subject_count() const { return subjects_.size(); }
   /// Number of the task that settled a subject at a step, 0 if none has.
   [[nodiscard]] std::int64_t task(int step, int subject) const;
@@ -145,7 +164,11 @@ class Graph {
     std::vector<std::int64_t> tasks;        ///< by subject
     std::vector<std::int64_t> fold_tasks;
     std::vector<Consumer> consumers;
+    std::vector<int> last;                  ///< by port, while closed: last item in order
     bool closed = false, cut = false;       ///< cut: the one list of a static trigger exists
+    bool flowing = false;                   ///< a dynamic trigger has fired
+    bool held = false, stopped = false;     ///< waits for a person; takes nothing new
+    bool enough = false;                    ///< stopped, and the list that stopped it has been formed (or replayed): may close
     int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
     // Triggers:
     std::vector<int> pending;               ///< ready members of the next list, in order
@@ -183,9 +206,13 @@ class Graph {
   void push(int step, int subject);
   Cell& cell(int step, int subject);
   void set_cell(int step, int subject, Cell to);
-  int broadcast_item(const flow::PlannedInput& input) const;
+  int broadcast_item(const flow::PlannedInput& input);
+  int last_item(int step, int port);
   int choose(const flow::PlannedInput& input, int subject, std::vector<int>& chosen) const;
-  Gathered gather(int step, int subject) const;
+  Gathered gather(int step, int subject);
+  void take_in_line(int step, int subject);
+  void flow_on(int step);
+  void stop(int step);
   void evaluate(int step, int subject);
   void resolve_absent(int step, int subject, Cell as);
   void offer(int step, int subject);
@@ -212,6 +239,9 @@ class Graph {
   std::unordered_map<std::string, int> subject_by_id_;
   std::vector<ItemHandle> items_;
   std::vector<StepState> states_;
+  std::vector<bool> is_followed_;      ///< by step: takes each subject by itself, and not only if there is time
+  std::vector<int> open_of_subject_;   ///< cells of followed steps that are not through; −1: told
+  std::vector<int> maybe_through_;
   std::deque<Work> work_;
 };
 

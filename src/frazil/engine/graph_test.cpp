@@ -33,6 +33,8 @@ const flow::Registry& registry() {
   return made;
 }
 
+Digest id_of(const std::string& text) { return Digest::parse(hash_of({text})); }
+
 /// Ends executions when told to; remembers member lists and closings.
 class TestHost final : public Host {
  public:
@@ -50,16 +52,26 @@ class TestHost final : public Host {
   void enqueue(Execution execution) override { waiting.push_back(std::move(execution)); }
   void commit_batch(int step, int, const std::vector<std::string>& members) override { batches[step].push_back(members); }
   double weight(std::int64_t item, const std::string&) override { return static_cast<double>(item % 10); }
-  std::optional<bool> person(int step, const std::string& item) override {
+  std::optional<bool> person(int step, const Digest& item) override {
     const auto found = people.find({step, item});
     return found == people.end() ? std::nullopt : std::optional(found->second);
   }
   void set_changed(int) override {}
+  void subject_through(int subject) override { through.push_back(graph->subject(subject).label); }
+  std::vector<int> withdraw(int step) override {
+    std::vector<int> subjects;
+    std::erase_if(waiting, [&](const Execution& execution) {
+      if (execution.step != step) return false;
+      subjects.push_back(execution.subject);
+      return true;
+    });
+    return subjects;
+  }
   void step_closed(int step) override { closed.push_back(plan.steps[static_cast<std::size_t>(step)].name); }
 
   void arrive(int number) {
     const auto name = fmt::format("{:03}", number);
-    graph->add_source_item(plan.find("in"), {name, name, name, 0}, {number, "item " + name});
+    graph->add_source_item(plan.find("in"), {name, name, name, 0}, {number, id_of("item " + name)});
     graph->settle();
   }
   /// Ends the execution that waits at this place.
@@ -71,7 +83,7 @@ class TestHost final : public Host {
     outcome.task = ++tasks;
     outcome.failed = failed;
     if (planned.protocol->shape == flow::Shape::filter) outcome.accepted = graph->item(execution.inputs[0][0]).n % 2 == 0;
-    else if (!failed) outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, "of " + execution.key}}};
+    else if (!failed) outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, id_of("of " + execution.key)}}};
     if (!failed) results[execution.key] = outcome;
     graph->finish(execution, outcome);
     graph->settle();
@@ -94,8 +106,8 @@ class TestHost final : public Host {
   std::vector<Execution> waiting;
   std::map<std::string, Outcome> results;
   std::map<int, std::vector<std::vector<std::string>>> batches;
-  std::map<std::pair<int, std::string>, bool> people;
-  std::vector<std::string> closed;
+  std::map<std::pair<int, Digest>, bool> people;
+  std::vector<std::string> closed, through;
   std::int64_t tasks = 0;
 };
 
@@ -114,12 +126,14 @@ TEST(Graph, JoinsWaitForAllTheirPartsAndClosingFollowsTheStream) {
   host.end(0);
   ASSERT_EQ(host.waiting.size(), 1u);
   EXPECT_EQ(host.waiting[0].inputs.size(), 2u);
+  EXPECT_TRUE(host.through.empty());
   host.arrive(3);
   host.close();
   EXPECT_EQ(host.closed, Labels{"in"}) << "work is open";
   host.end_all();
   EXPECT_TRUE(host.graph->all_closed());
   EXPECT_EQ(host.members("join"), Labels{"002"}) << "3 is odd";
+  EXPECT_EQ(host.through, (Labels{"002", "003"})) << "once each";
   EXPECT_EQ(host.members("even", 1), Labels{"003"});
   EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{Labels{"002"}})) << "the remainder";
 }
@@ -191,12 +205,91 @@ TEST(Graph, FoldsRunOneVersionAfterAnotherAndAReplayAsksForNothingAgain) {
 
 TEST(Graph, APersonsDecisionOutweighsTheRule) {
   TestHost host(chain, Order::arrival);
-  host.people[{host.plan.find("even"), "item 003"}] = true;
-  host.people[{host.plan.find("even"), "item 002"}] = false;
+  host.people[{host.plan.find("even"), id_of("item 003")}] = true;
+  host.people[{host.plan.find("even"), id_of("item 002")}] = false;
   for (const int number : {2, 3}) host.arrive(number);
   host.end_all();
   EXPECT_EQ(host.members("even"), Labels{"003"});
   EXPECT_EQ(host.members("join"), Labels{"003"});
+}
+
+TEST(Graph, ADynamicTriggerWaitsForItsCountAndThenFollowsTheStream) {
+  for (const auto order : {Order::arrival, Order::acquisition}) {
+    TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},"trigger":{"mode":"dynamic","count":3}},
+      "total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"dynamic","count":3}}})", order);
+    for (const int number : {1, 2}) host.arrive(number);
+    EXPECT_TRUE(host.waiting.empty());
+    host.arrive(3);
+    ASSERT_EQ(host.waiting.size(), 4u) << "three to add, and one version";
+    host.arrive(4);
+    EXPECT_EQ(host.waiting.size(), 5u) << "added at once; the fold is at work";
+    host.arrive(5);
+    host.end_all();
+    EXPECT_EQ(host.members("add"), (Labels{"001", "002", "003", "004", "005"}));
+    EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{{"001", "002", "003"}, {"004", "005"}})) << "what had gathered meanwhile";
+    host.close();
+    EXPECT_TRUE(host.graph->all_closed());
+  }
+}
+
+TEST(Graph, ListsFormWhenTheirTimeHasCome) {
+  TestHost host(R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","every_s":60}}})", Order::arrival);
+  EXPECT_FALSE(host.graph->has_pending(1));
+  for (const int number : {1, 2}) host.arrive(number);
+  EXPECT_TRUE(host.graph->has_pending(1));
+  host.graph->cut_pending(1);
+  host.arrive(3);
+  host.close();
+  host.end_all();
+  EXPECT_EQ(host.batches.at(1), (std::vector<Labels>{{"001", "002"}, {"003"}}));
+}
+
+constexpr const char* stopping = R"({"in":{"protocol":"read"},"pick":{"protocol":"add","inputs":{"left":"in.numbers"}},"other":{"protocol":"even","inputs":{"numbers":"in.numbers"}},
+  "total":{"protocol":"total","inputs":{"numbers":"pick.sums"},"trigger":{"mode":"static","count":2,"stops":["pick"]}}})";
+
+TEST(Graph, ATriggerThatHasEnoughStopsTheStepBeforeItAndNothingElse) {
+  TestHost host(stopping, Order::arrival);
+  for (int number = 1; number <= 4; ++number) host.arrive(number);
+  const auto end_of = [&](const std::string& step) {
+    for (std::size_t i = 0; i < host.waiting.size(); ++i)
+      if (host.waiting[i].step == host.plan.find(step)) return host.end(i);
+    FAIL() << "nothing waits at " << step;
+  };
+  end_of("pick");
+  end_of("pick");
+  EXPECT_TRUE(host.graph->is_stopped(host.plan.find("pick")));
+  host.arrive(5);
+  for (const auto& execution : host.waiting) EXPECT_NE(host.plan.steps[static_cast<std::size_t>(execution.step)].name, "pick") << "3, 4 and 5 are not wanted any more";
+  host.end_all();
+  host.close();
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.members("pick").size(), 2u);
+  EXPECT_EQ(host.members("other").size() + host.members("other", 1).size(), 5u);
+
+  TestHost again(stopping, Order::arrival);  // the same follows from what is stored
+  again.results = host.results;
+  again.graph->add_committed(again.plan.find("total"), 0, host.batches.at(host.plan.find("total")).at(0));
+  for (int number = 1; number <= 5; ++number) again.arrive(number);
+  again.close();
+  EXPECT_TRUE(again.waiting.empty());
+  EXPECT_TRUE(again.graph->all_closed());
+  EXPECT_EQ(again.members("pick"), host.members("pick"));
+}
+
+TEST(Graph, AStepThatWaitsForAPersonStartsWhenApproved) {
+  TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},"trigger":{"approve":true}},
+    "total":{"protocol":"total","inputs":{"numbers":"add.sums"}}})", Order::arrival);
+  host.graph->wait_for_person(1);
+  for (const int number : {1, 2}) host.arrive(number);
+  host.close();
+  EXPECT_TRUE(host.waiting.empty());
+  EXPECT_FALSE(host.graph->all_closed());
+  host.graph->approve(1);
+  host.graph->settle();
+  EXPECT_EQ(host.waiting.size(), 2u);
+  host.end_all();
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.members("total").size(), 1u);
 }
 
 }  // namespace

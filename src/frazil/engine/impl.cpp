@@ -78,51 +78,6 @@ fs::path project_folder(const fs::path& folder) {
 
 }  // namespace
 
-// ---- reporter ---------------------------------------------------------------------------------------------------
-
-Reporter::Reporter(std::function<void(const Json&, bool)> call) : call_(std::move(call)) {
-  thread_ = std::jthread([this](const std::stop_token& stop) {
-    while (true) {
-      std::unique_lock lock(mutex_);
-      if (!changed_.wait(lock, stop, [this] { return waiting_.has_value(); })) return;
-      const Json snapshot = std::move(*waiting_);
-      waiting_.reset();
-      lock.unlock();
-      try {
-        call_(snapshot, false);
-      } catch (const std::exception& error) {
-        log::warning("report: {}", error.what());
-      }
-      lock.lock();
-      busy_ = false;
-    }
-  });
-}
-
-Reporter::~Reporter() { thread_.request_stop(); }
-
-bool Reporter::idle() const {
-  const std::lock_guard lock(mutex_);
-  return !busy_;
-}
-
-void Reporter::report(Json snapshot) {
-  const std::lock_guard lock(mutex_);
-  waiting_ = std::move(snapshot);
-  busy_ = true;
-  changed_.notify_all();
-}
-
-void Reporter::finish(const Json& snapshot) {
-  thread_.request_stop();
-  thread_.join();
-  try {
-    call_(snapshot, true);
-  } catch (const std::exception& error) {
-    log::warning("report: {}", error.what());
-  }
-}
-
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
@@ -134,6 +89,7 @@ Engine::Impl::Impl(Options options, const flow::Registry& registry)
 }
 
 Engine::Impl::~Impl() {
+  leaving_ = true;
   sources_.clear();  // ends their threads before what they report to
   control_.reset();
   reporter_.reset();
@@ -168,33 +124,35 @@ void Engine::Impl::open() {
 
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
 void Engine::Impl::load() {
-  loading_ = true;
   ready_.clear();
   suspects_.clear();
   later_.clear();
   std::fill(queued_count_.begin(), queued_count_.end(), 0);
   for (auto& [number, running] : running_) running.attached = false;
+  ++generation_;
+  star_job_.reset();
+  star_step_ = -1;
   graph_.emplace(plan_, seed_, order_, *this);
+  arrived_.clear();
 
-  std::unordered_map<std::int64_t, std::string> ids;
-  std::unordered_map<std::string, std::int64_t> items;
-  store_.for_items([&](const store::ItemRow& row) {
-    ids[row.n] = row.id;
-    if (const int index = plan_.find(row.step); index >= 0 && step(index).protocol->shape == flow::Shape::source) items[row.id] = row.n;
-  });
-  preloaded_.clear();
-  store_.for_tasks([&](store::TaskRow&& row) {
-    if (row.peak_mib > peak_mib_[row.protocol]) peak_mib_[row.protocol] = row.peak_mib;
-    preloaded_[row.key] = outcome_of(row, [&](std::int64_t n) { return ids.at(n); });
-  });
+  pending_since_.clear();
+  decided_.clear();
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name)) graph_->wait_for_person(static_cast<int>(i));
+  replay_.emplace(store_);
+  for (auto& row : store_.costs()) costs_[{row.key, row.size}] = std::move(row);
   people_.clear();
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
   for (auto& row : store_.batches())
     if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none) graph_->add_committed(index, row.number, std::move(row.members));
 
-  for (auto& source : sources_) {
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    auto& source = sources_[i];
     source.items = source.broken = source.duplicates = 0;
     source.path_by_hash.clear();
+    if (step(static_cast<int>(i)).protocol->shape != flow::Shape::source) continue;
+    if (source.scanned) graph_->set_horizon(static_cast<int>(i), source.horizon);
+    else graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
   }
   for (const auto& row : store_.files()) {
     const int index = plan_.find(row.step);
@@ -202,20 +160,19 @@ void Engine::Impl::load() {
     auto& source = sources_[static_cast<std::size_t>(index)];
     if (row.state == "item") {
       const auto id = hash_of({"item", step(index).key, row.subject});
-      const auto found = items.find(id);
-      if (found == items.end() || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
+      const auto item = store_.find_item(id);
+      if (!item || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
       ++source.items;
       source.path_by_hash[row.hash] = row.path;
-      const auto item = store_.item(found->second);
-      graph_->add_source_item(index, {row.subject, item.label, item.order, index}, {item.n, item.id});
+      graph_->add_source_item(index, {row.subject, item->label, item->order, index}, {item->n, Digest::parse(item->id)});
+      graph_->settle();
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);
     }
     source.known[row.path] = {row.size, row.mtime_ns};
   }
   graph_->settle();
-  preloaded_.clear();
-  loading_ = false;
+  replay_.reset();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
 }
 
@@ -239,7 +196,12 @@ void Engine::Impl::start_sources() {
     source.was_closed = is_closed_for_good(static_cast<int>(i));
     Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s};
     source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
-      const std::lock_guard lock(inbox_mutex_);
+      std::unique_lock lock(inbox_mutex_);
+      while (inbox_.size() > 1000 && !leaving_) {  // a folder of a million files is not read faster than taken in
+        lock.unlock();
+        std::this_thread::sleep_for(milliseconds(1));
+        lock.lock();
+      }
       inbox_.push_back(std::move(sighting));
       ::eventfd_write(inbox_event_, 1);
     });
@@ -254,7 +216,8 @@ End Engine::Impl::run() {
   const int memory = options_.memory_mib > 0 ? options_.memory_mib : free_memory_mib() / 5 * 4;
   pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, threads, memory});
   control_ = std::make_unique<ControlServer>(control_socket(options_.project), [this](const Json& json) { return request(json); });
-  if (options_.on_progress) reporter_ = std::make_unique<Reporter>(options_.on_progress);
+  if (options_.on_progress) reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
+  std::unique_lock lock(state_mutex_);
   state_ = "running";
   sweep_outputs();
   store_.add_event("engine", "", "", "started");
@@ -267,22 +230,21 @@ End Engine::Impl::run() {
     dispatch();
     commit_if_due();
     epoll_event events[8];
-    (void)::epoll_wait(epoll, events, 8, next_timeout_ms());
+    const int timeout = next_timeout_ms();
+    lock.unlock();
+    (void)::epoll_wait(epoll, events, 8, timeout);
+    wanted_ = true;
+    lock.lock();
+    wanted_ = false;
     for (const auto& result : pool_->collect()) finish(result);
     control_->handle();
-    eventfd_t ignored = 0;
-    ::eventfd_read(inbox_event_, &ignored);
-    std::deque<Sighting> inbox;
-    {
-      const std::lock_guard lock(inbox_mutex_);
-      inbox.swap(inbox_);
-    }
-    for (const auto& sighting : inbox) see(sighting);
+    take_sightings();
     if (const int count = signals.take(); count > 0) {
       if (stopping_) pool_->kill(), running_.clear();
       begin_stop(End::interrupted);
     }
     check_sources();
+    check_triggers();
     try {
       write_stars(false);
     } catch (const Error& error) {  // written again later: what is in the store is what counts
@@ -293,6 +255,9 @@ End Engine::Impl::run() {
   }
   ::close(epoll);
   pool_->kill();
+  leaving_ = true;
+  lock.unlock();
+  if (reporter_) reporter_->stop();
   for (auto& source : sources_) source.watcher.reset();
   write_stars(true);
   if (!stopping_) end_ = status().failed + status().broken > 0 ? End::some_failed : End::finished;
@@ -321,11 +286,13 @@ void Engine::Impl::begin_stop(End how) {
 
 int Engine::Impl::next_timeout_ms() const {
   if (signals_seen_ > 0) return 0;
+  if (star_job_ || star_step_ >= 0) return 1;
   auto next = Clock::now() + milliseconds(1000);
   if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
   if (!later_.empty()) next = std::min(next, later_.begin()->first);
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
+  for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));
   for (const auto& source : sources_)
     if (source.watcher && source.watch.idle_s > 0) next = std::min(next, std::max(Clock::now() + milliseconds(10), source.last_new + seconds(source.watch.idle_s)));
   const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
@@ -338,6 +305,13 @@ void Engine::Impl::commit_if_due() {
   if (!dirty_since_) dirty_since_ = now;
   // Nobody to wait for: no later result will share this commit.
   if (pool_->running() == 0 || now - *dirty_since_ >= milliseconds(30)) commit();
+}
+
+/// Something in the project has a new name that the next commit relies on.
+void Engine::Impl::entry_made(const fs::path& path) {
+  const auto folder = path.parent_path();
+  unsynced_.insert(folder.string());
+  if (folder != options_.project && durable_.insert(folder.string()).second) entry_made(folder);
 }
 
 void Engine::Impl::commit() {
@@ -364,28 +338,24 @@ void Engine::Impl::check_sources() {
   graph_->settle();
 }
 
-void Engine::Impl::step_closed(int index) {
-  if (!loading_) store_.add_event("closed", step(index).name, "", "the output is complete");
+/// Forms the lists whose time has come.
+void Engine::Impl::check_triggers() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const int index = static_cast<int>(i);
+    const double every_s = plan_.steps[i].trigger.every_s;
+    if (every_s <= 0) continue;
+    if (!graph_->has_pending(index)) {
+      pending_since_.erase(index);
+    } else if (const auto since = pending_since_.try_emplace(index, Clock::now()).first->second; Clock::now() - since >= seconds(every_s)) {
+      pending_since_.erase(index);
+      graph_->cut_pending(index);
+      graph_->settle();
+    }
+  }
 }
 
-void Engine::Impl::write_stars(bool all) {
-  const auto now = Clock::now();
-  if (!options_.star || changed_.empty() || (!all && now < next_star_)) return;
-  while (!changed_.empty()) {
-    const int index = *changed_.begin();
-    const auto& outputs = step(index).protocol->outputs;
-    for (std::size_t port = 0; port < outputs.size(); ++port) {
-      SetView view{step(index).name, step(index).protocol->name, outputs[port].name, outputs[port].kind, options_.project, {}};
-      for (const auto& [subject, item] : graph_->members(index, static_cast<int>(port))) view.records.push_back(Json::parse(store_.record(graph_->item(item).n)));
-      const auto text = options_.star(view);
-      if (!text) continue;
-      const auto file = options_.project / "star" / (port == 0 ? view.step + ".star" : view.step + "." + view.port + ".star");
-      if (!fs::exists(file) || read_text(file) != *text) write_text(file, *text);
-    }
-    changed_.erase(index);
-  }
-  // A large set is written less often, so that writing stays a twentieth of the time.
-  next_star_ = Clock::now() + std::max(seconds(options_.star_interval_s), 20 * (Clock::now() - now));
+void Engine::Impl::step_closed(int index) {
+  if (!replay_) store_.add_event("closed", step(index).name, "", "the output is complete");
 }
 
 void Engine::Impl::report_progress() {
@@ -395,8 +365,8 @@ void Engine::Impl::report_progress() {
     options_.on_status(status());
   }
   if (!reporter_ || now < next_progress_ || !reporter_->idle()) return;
-  reporter_->report(snapshot());
-  next_progress_ = Clock::now() + std::max(seconds(options_.progress_interval_s), 20 * (Clock::now() - now));
+  reporter_->report();
+  next_progress_ = now + seconds(std::max(options_.progress_interval_s, 20 * reporter_->last_s()));  // a twentieth of the time at most
 }
 
 Status Engine::Impl::status() {
@@ -412,7 +382,8 @@ Status Engine::Impl::status() {
     const auto counts = graph_->counts(static_cast<int>(i));
     StepStatus s{planned.name, planned.protocol->title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
                  counts.accepted, counts.set_aside, counts.versions, planned.protocol->shape == flow::Shape::source, planned.protocol->shape == flow::Shape::filter,
-                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i))};
+                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i)), graph_->is_held(static_cast<int>(i)), graph_->is_stopped(static_cast<int>(i))};
+    if (s.needs_approval && s.waiting > 0 && status.note.empty()) status.note = s.name + " waits for a person: frazil approve " + s.name;
     status.found += s.is_source ? source.items : 0;
     status.broken += source.broken;
     status.duplicates += source.duplicates;
@@ -427,6 +398,11 @@ Status Engine::Impl::status() {
   const auto since = Clock::now() - seconds(window_s);
   const auto lately = std::count_if(through_.begin(), through_.end(), [&](Clock::time_point t) { return t >= since; });
   status.per_hour = window_s > 1 ? static_cast<double>(lately) * 3600 / window_s : 0;
+  status.start_p50_ms = start_latency_.percentile(0.5) * 1000;
+  status.start_p99_ms = start_latency_.percentile(0.99) * 1000;
+  status.item_p50_s = item_latency_.percentile(0.5);
+  status.item_p95_s = item_latency_.percentile(0.95);
+  status.items_through = static_cast<int>(item_latency_.count());
   return status;
 }
 
@@ -434,10 +410,11 @@ Json to_json(const Status& status) {
   Json steps = Json::array();
   for (const auto& s : status.steps)
     steps.push_back({{"name", s.name}, {"title", s.title}, {"protocol", s.protocol}, {"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done},
-                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}});
+                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}, {"needs_approval", s.needs_approval}, {"stopped", s.stopped}});
   return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
           {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
-          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}, {"alarms", status.alarms}};
+          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}, {"alarms", status.alarms},
+          {"latency", {{"items", status.items_through}, {"p50_s", status.item_p50_s}, {"p95_s", status.item_p95_s}, {"start_p50_ms", status.start_p50_ms}, {"start_p99_ms", status.start_p99_ms}}}};
 }
 
 // ---- what others see --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -15,7 +16,9 @@
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/graph.hpp"
+#include "frazil/engine/latency.hpp"
 #include "frazil/engine/lease.hpp"
+#include "frazil/engine/replay.hpp"
 #include "frazil/engine/watcher.hpp"
 #include "frazil/exec/local_pool.hpp"
 #include "frazil/store/project.hpp"
@@ -24,22 +27,56 @@ namespace frazil::engine {
 
 using Clock = std::chrono::steady_clock;
 
+/// The workflow with its parameters' defaults replaced by what was chosen: replays exactly.
+[[nodiscard]] std::string replayable(const flow::Workflow& workflow, const Json& values);
+
 /// Calls a function with snapshots in a thread of its own; a snapshot that comes while one is worked on is dropped.
 class Reporter {
  public:
-  explicit Reporter(std::function<void(const Json&, bool)> call);
+  Reporter(std::function<Json()> make, std::function<void(const Json&, bool)> call);
   ~Reporter();
   [[nodiscard]] bool idle() const;
-  void report(Json snapshot);
-  /// Waits for the call under way and makes the last one here.
+  void report();
+  [[nodiscard]] double last_s() const { return last_s_; }  ///< how long the last call took
+  /// Waits for the call under way.
+  void stop();
+  /// The same, and makes the last call here.
   void finish(const Json& snapshot);
 
  private:
+  std::function<Json()> make_;
   std::function<void(const Json&, bool)> call_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::optional<Json> waiting_;
   bool busy_ = false;
+  std::atomic<double> last_s_ = 0;
+  std::jthread thread_;
+};
+
+/// Formats and writes STAR files in a thread of its own, in the order asked for.
+class StarWriter {
+ public:
+  struct Job {
+    int step = 0;
+    SetView view;                    ///< without records
+    std::filesystem::path file;
+    std::vector<std::string> texts;  ///< the records as JSON text
+  };
+  explicit StarWriter(std::function<std::optional<std::string>(const SetView&)> format);
+  [[nodiscard]] bool busy() const;
+  void add(Job job);
+  void wait();
+  /// Step and error of a file that could not be written.
+  [[nodiscard]] std::optional<std::pair<int, Error>> take_failure();
+
+ private:
+  void write(Job& job) const;
+
+  std::function<std::optional<std::string>(const SetView&)> format_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_, idle_;
+  std::deque<Job> jobs_;
+  std::optional<std::pair<int, Error>> failed_;
   std::jthread thread_;
 };
 
@@ -54,7 +91,8 @@ class Engine::Impl final : public Host {
   Json request(const Json& request);
   Status status();
   std::vector<std::string> alarms();
-  Json snapshot();
+  /// `breathe` is called now and then, with nothing half done.
+  Json snapshot(const std::function<void()>& breathe = [] {});
 
  private:
   struct Work {  // an execution with what happened to it so far
@@ -62,6 +100,7 @@ class Engine::Impl final : public Host {
     int attempts = 0;     ///< that count
     int kills = 0;        ///< workers that died with it
     int alone_kills = 0;  ///< of these, while nothing else ran
+    Clock::time_point since = Clock::now();  ///< ready to run
   };
   struct Running {
     Work work;
@@ -76,7 +115,7 @@ class Engine::Impl final : public Host {
     bool scanned = false, by_hand = false, was_closed = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
-    std::map<std::string, KnownFile> known;
+    std::unordered_map<std::string, KnownFile> known;
     std::unordered_map<std::string, std::string> path_by_hash;
     std::map<std::string, std::string> growing;  ///< incomplete files and what they miss
     std::map<std::string, std::string> waiting;  ///< those named, because they stay as they are
@@ -88,9 +127,11 @@ class Engine::Impl final : public Host {
   void enqueue(Execution execution) override;
   void commit_batch(int step, int number, const std::vector<std::string>& members) override;
   double weight(std::int64_t item, const std::string& field) override;
-  std::optional<bool> person(int step, const std::string& item) override;
+  std::optional<bool> person(int step, const Digest& item) override;
   void set_changed(int step) override { changed_.insert(step); }
+  void subject_through(int subject) override;
   void step_closed(int step) override;
+  std::vector<int> withdraw(int step) override;
 
   // impl.cpp: opening and the loop
   void open();
@@ -103,8 +144,9 @@ class Engine::Impl final : public Host {
   [[nodiscard]] int next_timeout_ms() const;
   void commit_if_due();
   void commit();
+  void entry_made(const std::filesystem::path& path);
   void check_sources();
-  void write_stars(bool all);
+  void check_triggers();
   void report_progress();
   void watch_disk();
   bool disk_is_full(const std::string& message) const;
@@ -113,9 +155,20 @@ class Engine::Impl final : public Host {
   void begin_stop(End how);
   [[nodiscard]] bool may_end() const;
 
+  // impl_files.cpp
+  void breathe(std::unique_lock<std::mutex>& lock, std::uint64_t generation) const;
+  Json snapshot_beside();
+  void write_stars(bool all);
+  bool next_set();
+
   // impl_tasks.cpp: running and finishing
   void dispatch();
-  void start(Work work, bool alone, int threads);
+  std::map<Priority, Work>::iterator next_ready();
+  void start_short(int threads);
+  exec::Task make_task(Work work, bool alone, int threads);
+  void begin(Work work, bool alone, int threads);
+  [[nodiscard]] const store::CostRow* cost_of(const Execution& execution) const;
+  void note_cost(const Execution& execution, const exec::Result& result);
   [[nodiscard]] int memory_of(const Execution& execution, const exec::RecordTexts& inputs) const;
   exec::RecordTexts records_of(const Execution& execution);
   [[nodiscard]] std::string label_of(const Execution& execution) const;
@@ -128,12 +181,12 @@ class Engine::Impl final : public Host {
   Outcome store_success(const Running& running, const exec::Result& result);
   Outcome store_failure(const Running& running, const exec::Result& result);
   store::TaskRow task_row(const Running& running, const exec::Result& result) const;
-  [[nodiscard]] Outcome outcome_of(const store::TaskRow& row, const std::function<std::string(std::int64_t)>& item_id) const;
 
   // impl_sources.cpp
+  void take_sightings();
   void see(const Sighting& sighting);
   void import(const Sighting& sighting);
-  void link(const Sighting& sighting) const;
+  void link(const Sighting& sighting);
 
   // impl_requests.cpp
   void show_closed();
@@ -141,6 +194,22 @@ class Engine::Impl final : public Host {
   Json explain(int subject);
   Json restore(const std::string& text);
   Json set_aside(const std::string& text);
+  Json approve(const std::string& step);
+
+  // impl_what_if.cpp
+  struct Changed {
+    flow::Workflow workflow;
+    Json values;
+    flow::Plan plan;
+  };
+  struct Decided {  // what a filter has decided on
+    std::vector<std::vector<int>> inputs;
+    std::shared_ptr<const void> record;
+  };
+  Changed change(const Json& settings);
+  void read_decided(int step);
+  Json what_if(const Json& settings);
+  Json set(const Json& settings);
   std::vector<int> find_subjects(const std::string& text) const;
   void decide(int step, int subject, const std::string& item, bool accepted);
   void reload();
@@ -160,12 +229,12 @@ class Engine::Impl final : public Host {
   Clock::time_point started_ = Clock::now();
 
   std::optional<Graph> graph_;
-  bool loading_ = false;
-  std::unordered_map<std::string, Outcome> preloaded_;
+  std::optional<Replay> replay_;  ///< while loading
   std::map<std::pair<std::string, std::string>, bool> people_;
   std::vector<SourceState> sources_;  ///< by step
   std::mutex inbox_mutex_;
   std::deque<Sighting> inbox_;
+  std::atomic<bool> leaving_ = false;  ///< nobody empties the inbox any more
   int inbox_event_ = -1;
 
   std::unique_ptr<exec::LocalPool> pool_;
@@ -175,8 +244,8 @@ class Engine::Impl final : public Host {
   std::unordered_map<std::uint64_t, Running> running_;
   std::unordered_map<std::string, std::uint64_t> running_by_key_;
   std::vector<int> queued_count_, running_count_;  ///< by step
-  std::map<std::string, int> peak_mib_;            ///< measured, by protocol
-  std::uint64_t next_number_ = 1;
+  std::map<std::pair<std::string, int>, store::CostRow> costs_;  ///< measured, by key of the step and size class
+  std::uint64_t next_number_ = 1, turn_ = 0;
   bool alone_now_ = false, paused_ = false, stopping_ = false;
   std::string disk_problem_;                       ///< why nothing starts; empty: there is space
   Clock::time_point next_disk_{}, disk_until_{};
@@ -185,14 +254,27 @@ class Engine::Impl final : public Host {
   Clock::time_point stop_until_{};
   int signals_seen_ = 0;
 
-  std::set<std::string> unsynced_;  ///< folders with renamed outputs
+  std::set<std::string> unsynced_;  ///< folders with new entries that a commit will rely on
+  std::set<std::string> durable_;   ///< folders whose own entry is durable, or will be with the next commit
   std::optional<Clock::time_point> dirty_since_;
   std::set<int> changed_;
   Clock::time_point next_star_{}, next_status_{}, next_progress_{};
   std::deque<Clock::time_point> through_;  ///< when items left the first step, lately
   /// Of each fold: the task of its last version and what alarm that raised.
   std::map<int, std::pair<std::int64_t, std::string>> alarms_;
+  std::map<int, std::unordered_map<int, Decided>> decided_;  ///< by step and subject: read by the first what-if
+  std::map<int, Clock::time_point> pending_since_;  ///< by step with a time trigger
+  std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
+  Latency start_latency_, item_latency_;
   int first_step_ = -1;
+  std::optional<StarWriter> star_writer_;
+  std::optional<std::pair<StarWriter::Job, std::vector<std::int64_t>>> star_job_;  ///< a set whose records are being gathered
+  int star_step_ = -1;
+  std::size_t star_port_ = 0;
+  Clock::time_point star_started_{};
+  std::mutex state_mutex_;                 ///< held while the engine works, not while it waits
+  std::atomic<bool> wanted_ = false;       ///< the engine wants to go on
+  std::uint64_t generation_ = 0;           ///< of the graph
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ControlServer> control_;
 };

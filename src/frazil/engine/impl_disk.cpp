@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <unordered_set>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
@@ -71,15 +70,11 @@ void Engine::Impl::watch_disk() {
 
 /// Removes output folders that no stored task owns: renamed, but their task not committed before a kill.
 void Engine::Impl::sweep_outputs() {
-  std::unordered_set<std::string> owned;
-  store_.for_tasks([&](store::TaskRow&& row) {
-    if (!row.failed) owned.insert(row.step + "/" + folder_name(row.label, row.key));
-  });
   std::vector<fs::path> left;
   for (const auto& step : fs::directory_iterator(options_.project / "steps")) {
     if (!step.is_directory()) continue;
     for (const auto& folder : fs::directory_iterator(step))
-      if (const auto name = folder.path().filename().string(); folder.is_directory() && is_task_folder(name) && !owned.contains(step.path().filename().string() + "/" + name))
+      if (const auto name = folder.path().filename().string(); folder.is_directory() && is_task_folder(name) && !store_.has_task(step.path().filename().string(), name.substr(name.size() - 8)))
         left.push_back(folder.path());
   }
   std::error_code ignored;

@@ -14,10 +14,13 @@ Json Engine::Impl::request(const Json& request) {
     const auto item = request.value("item", "");
     Json answer = {{"ok", true}};
     if (command == "status") answer["status"] = to_json(status());
-    else if (command == "snapshot") answer["snapshot"] = snapshot();
+    else if (command == "snapshot") ++generation_, answer["snapshot"] = snapshot();  // one under way for the report begins anew
     else if (command == "why") answer.update(why(item));
     else if (command == "restore") answer.update(restore(item));
     else if (command == "set-aside") answer.update(set_aside(item));
+    else if (command == "approve") answer.update(approve(item));
+    else if (command == "what-if") answer.update(what_if(request.value("values", Json::object())));
+    else if (command == "set") answer.update(set(request.value("values", Json::object())));
     else if (command == "pause" || command == "resume") paused_ = command == "pause";
     else if (command == "stop") { if (pool_) begin_stop(End::stopped); }
     else if (command == "close") {
@@ -68,7 +71,7 @@ Json Engine::Impl::explain(int subject) {
     const auto& planned = step(i);
     Json entry = {{"step", planned.name}, {"protocol", planned.protocol->name}, {"state", cell.empty() ? "done" : cell}};
     for (std::size_t port = 0; port < planned.protocol->outputs.size(); ++port)
-      if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0) entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id;
+      if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0) entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
     const auto n = graph_->task(i, subject);
     if (n > 0)
       store_.for_task(n, [&](const store::TaskRow& row) {
@@ -131,7 +134,7 @@ Json Engine::Impl::restore(const std::string& text) {
       const auto note = [&](std::string_view what) { changed.push_back({{"step", planned.name}, {"label", graph_->subject(subject).label}, {"what", what}}); };
       if (planned.protocol->shape == flow::Shape::filter) {
         if (const int item = graph_->find(i, 1, subject); item >= 0) {
-          decide(i, subject, graph_->item(item).id, true);
+          decide(i, subject, graph_->item(item).id.hex(), true);
           note("accepted");
         }
         continue;
@@ -155,6 +158,22 @@ Json Engine::Impl::restore(const std::string& text) {
   return {{"changed", changed}};
 }
 
+Json Engine::Impl::approve(const std::string& text) {
+  const int index = plan_.find(text);
+  if (index < 0 || !step(index).trigger.approve) {
+    std::string names;
+    for (const auto& planned : plan_.steps)
+      if (planned.trigger.approve) names += (names.empty() ? "" : ", ") + planned.name;
+    throw Error(ErrorCode::bad_input, "\"{}\" is no step that waits for a person; {}", text, names.empty() ? "this workflow has none" : "those are: " + names);
+  }
+  if (!graph_->is_held(index)) throw Error(ErrorCode::bad_input, "{} is approved already", text);
+  store_.put("approved:" + step(index).name, std::to_string(store::now()));
+  store_.add_event("approved", step(index).name, "", "by hand");
+  graph_->approve(index);
+  graph_->settle();
+  return {{"changed", Json::array({{{"step", step(index).name}, {"label", step(index).name}, {"what", "approved"}}})}};
+}
+
 Json Engine::Impl::set_aside(const std::string& text) {
   const auto subjects = find_subjects(text);
   if (subjects.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);
@@ -167,7 +186,7 @@ Json Engine::Impl::set_aside(const std::string& text) {
     for (int i = 0; i < static_cast<int>(plan_.steps.size()) && place < 0; ++i)
       if (item = graph_->find(i, 0, subject); item >= 0) place = i;
     if (place < 0) continue;
-    decide(place, subject, graph_->item(item).id, false);
+    decide(place, subject, graph_->item(item).id.hex(), false);
     changed.push_back({{"step", step(place).name}, {"label", graph_->subject(subject).label}, {"what", "set aside"}});
   }
   if (changed.empty()) throw Error(ErrorCode::bad_input, "{} is in no set", text);

@@ -1,4 +1,5 @@
 // Files that sources have seen become items, duplicates or quarantined files.
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "frazil/base/files.hpp"
@@ -25,13 +26,29 @@ std::string naming(const Sighting& sighting) {
 
 }  // namespace
 
+/// A few at a time, so that results are not kept waiting by a folder full of files.
+void Engine::Impl::take_sightings() {
+  eventfd_t ignored = 0;
+  ::eventfd_read(inbox_event_, &ignored);
+  std::vector<Sighting> some;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    while (!inbox_.empty() && some.size() < 32) {
+      some.push_back(std::move(inbox_.front()));
+      inbox_.pop_front();
+    }
+    if (!inbox_.empty()) ::eventfd_write(inbox_event_, 1);
+  }
+  for (const auto& sighting : some) see(sighting);
+}
+
 void Engine::Impl::see(const Sighting& sighting) {
   auto& source = sources_[static_cast<std::size_t>(sighting.step)];
   const auto& name = step(sighting.step).name;
   switch (sighting.kind) {
     case Sighting::Kind::scanned:
-      source.scanned = true;
-      return;
+      if (!std::exchange(source.scanned, true)) graph_->set_horizon(sighting.step, source.horizon);
+      break;
     case Sighting::Kind::horizon:
       source.horizon = sighting.order;
       graph_->set_horizon(sighting.step, sighting.order);
@@ -92,13 +109,15 @@ void Engine::Impl::import(const Sighting& sighting) {
   store_.add_file(file);
   store_.add_event("found", planned.name, sighting.path, "");
   ++source.items;
-  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step}, {item.n, item.id});
+  arrived_[static_cast<int>(graph_->subject_count())] = sighting.seen;
+  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step}, {item.n, Digest::parse(item.id)});
 }
 
 /// Makes raw/<step>/<path> point to the file.
-void Engine::Impl::link(const Sighting& sighting) const {
+void Engine::Impl::link(const Sighting& sighting) {
   const auto path = options_.project / "raw" / step(sighting.step).name / sighting.path;
   make_folders(path.parent_path());
+  entry_made(path);
   std::error_code error;
   if (std::filesystem::read_symlink(path, error) == sighting.file) return;
   std::filesystem::remove(path, error);

@@ -1,5 +1,6 @@
 // Running executions and making their results durable.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "frazil/base/files.hpp"
@@ -20,6 +21,9 @@ std::string safe_name(std::string_view text) {
   return name;
 }
 
+constexpr double short_task_s = 0.005;  ///< faster than that: several go to a worker at once
+constexpr double batch_s = 0.02;        ///< and so much work at most
+
 double number_or_nan(const Json& record, std::string_view key) {
   const auto found = record.find(key);
   return found != record.end() && found->is_number() ? found->get<double>() : std::nan("");
@@ -29,24 +33,16 @@ double number_or_nan(const Json& record, std::string_view key) {
 
 // ---- what the graph asks ----------------------------------------------------------------------------------------
 
-Outcome Engine::Impl::outcome_of(const store::TaskRow& row, const std::function<std::string(std::int64_t)>& item_id) const {
-  Outcome outcome;
-  outcome.task = row.n;
-  outcome.failed = row.failed;
-  outcome.message = row.message;
-  for (const auto& [port, n] : row.outputs) outcome.outputs.emplace_back(port, ItemHandle{n, item_id(n)});
-  outcome.accepted = row.outputs.empty() || row.outputs.front().first != "set_aside";
-  return outcome;
-}
-
 std::optional<Outcome> Engine::Impl::known(const std::string& key) {
-  if (loading_) {
-    const auto found = preloaded_.find(key);
-    return found == preloaded_.end() ? std::nullopt : std::optional(found->second);
-  }
+  if (replay_) return replay_->find(key);
   const auto row = store_.find_task(key);
   if (!row) return std::nullopt;
-  return outcome_of(*row, [&](std::int64_t n) { return store_.item(n).id; });
+  Outcome outcome;
+  outcome.task = row->n;
+  outcome.failed = row->failed;
+  for (const auto& [port, n] : row->outputs) outcome.outputs.emplace_back(port, ItemHandle{n, Digest::parse(store_.item(n).id)});
+  outcome.accepted = row->outputs.empty() || row->outputs.front().first != "set_aside";
+  return outcome;
 }
 
 void Engine::Impl::enqueue(Execution execution) {
@@ -72,9 +68,31 @@ double Engine::Impl::weight(std::int64_t item, const std::string& field) {
   return std::isnan(value) ? 1 : value;
 }
 
-std::optional<bool> Engine::Impl::person(int index, const std::string& item) {
+std::vector<int> Engine::Impl::withdraw(int index) {
+  std::vector<int> subjects;
+  const auto take = [&](const Work& work) {
+    if (work.execution.step != index) return false;
+    subjects.push_back(work.execution.subject);
+    --queued_count_[static_cast<std::size_t>(index)];
+    return true;
+  };
+  std::erase_if(ready_, [&](const auto& entry) { return take(entry.second); });
+  std::erase_if(later_, [&](const auto& entry) { return take(entry.second); });
+  std::erase_if(suspects_, take);
+  store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
+  return subjects;
+}
+
+void Engine::Impl::subject_through(int subject) {
+  const auto found = arrived_.find(subject);
+  if (found == arrived_.end()) return;
+  item_latency_.add(std::chrono::duration<double>(Clock::now() - found->second).count());
+  arrived_.erase(found);
+}
+
+std::optional<bool> Engine::Impl::person(int index, const Digest& item) {
   if (people_.empty()) return std::nullopt;
-  const auto found = people_.find({step(index).name, item});
+  const auto found = people_.find({step(index).name, item.hex()});
   return found == people_.end() ? std::nullopt : std::optional(found->second);
 }
 
@@ -104,7 +122,7 @@ exec::RecordTexts Engine::Impl::records_of(const Execution& execution) {
 
 int Engine::Impl::memory_of(const Execution& execution, const exec::RecordTexts& inputs) const {
   const auto& protocol = *step(execution.step).protocol;
-  if (const auto measured = peak_mib_.find(protocol.name); measured != peak_mib_.end() && measured->second > 0) return measured->second + measured->second / 5;
+  if (const auto* cost = cost_of(execution); cost != nullptr && cost->peak_mib > 0) return cost->peak_mib + cost->peak_mib / 5;
   flow::Records records;
   for (const auto& [port, texts] : inputs) {
     std::vector<Json> list;
@@ -127,22 +145,59 @@ void Engine::Impl::dispatch() {
     if (pool_->running() > 0) return;
     auto work = std::move(suspects_.front());
     suspects_.pop_front();
-    return start(std::move(work), true, 1);
+    return begin(std::move(work), true, 1);
   }
   while (!ready_.empty() && pool_->free_threads() > 0) {
-    const auto& execution = ready_.begin()->second.execution;
+    const auto next = next_ready();
+    const auto& execution = next->second.execution;
     const auto& planned = step(execution.step);
     const int free = pool_->free_threads();
-    const int share = planned.protocol->shape == flow::Shape::fold ? free : std::max(1, free / static_cast<int>(std::min<std::size_t>(ready_.size(), 1000)));
+    // A fold may take long: what comes in meanwhile keeps one thread.
+    const bool keep_one = planned.protocol->shape == flow::Shape::fold && free > 1 && free == pool_->threads() && !graph_->all_sources_closed();
+    const int share = planned.protocol->shape == flow::Shape::fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(ready_.size(), 1000)));
     const int threads = planned.threads > 0 ? std::min(planned.threads, free) : share;
     if (pool_->running() > 0 && !pool_->fits(threads, memory_of(execution, records_of(execution)))) return;
-    auto work = std::move(ready_.begin()->second);
-    ready_.erase(ready_.begin());
-    start(std::move(work), false, threads);
+    const auto* cost = cost_of(execution);
+    const bool is_short = threads == 1 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
+    if (is_short && ready_.size() > static_cast<std::size_t>(free)) {
+      start_short(free);
+      continue;
+    }
+    auto work = std::move(next->second);
+    ready_.erase(next);
+    begin(std::move(work), false, threads);
   }
 }
 
-void Engine::Impl::start(Work work, bool alone, int threads) {
+/// The deepest first, so that what has begun comes to its end. Of those that begin under backlog, the newest: people see
+/// what the microscope does now; every fourth is the oldest, so that all are reached.
+std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::next_ready() {
+  const auto first = ready_.begin();
+  const auto& [optional, depth, order, number] = first->first;
+  if (depth != -1 || ready_.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
+  return std::prev(ready_.lower_bound(Priority{optional, depth + 1, "", 0}));
+}
+
+/// Hands one worker several tasks that take less time than the way to a worker and back.
+void Engine::Impl::start_short(int free_threads) {
+  const std::size_t most = std::clamp<std::size_t>(ready_.size() / static_cast<std::size_t>(free_threads), 1, 32);
+  std::vector<exec::Task> tasks;
+  double total_s = 0;
+  while (!ready_.empty() && tasks.size() < most && total_s < batch_s) {
+    const auto next = next_ready();
+    const auto* cost = cost_of(next->second.execution);
+    if (next->second.kills > 0 || cost == nullptr || cost->seconds >= short_task_s) break;
+    total_s += cost->seconds;
+    auto work = std::move(next->second);
+    ready_.erase(next);
+    tasks.push_back(make_task(std::move(work), false, 1));
+  }
+  pool_->start(tasks);
+}
+
+void Engine::Impl::begin(Work work, bool alone, int threads) { pool_->start({make_task(std::move(work), alone, threads)}); }
+
+exec::Task Engine::Impl::make_task(Work work, bool alone, int threads) {
   const auto number = next_number_++;
   const auto index = work.execution.step;
   const auto& planned = step(index);
@@ -162,12 +217,45 @@ void Engine::Impl::start(Work work, bool alone, int threads) {
   task.log_name = fmt::format("{}_{}_{}.log", planned.name, label, work.execution.key.substr(0, 8));
   task.threads = threads;
   task.memory_mib = memory_of(work.execution, task.inputs);
+  if (work.attempts + work.kills == 0) start_latency_.add(std::chrono::duration<double>(Clock::now() - work.since).count());
   --queued_count_[static_cast<std::size_t>(index)];
   ++running_count_[static_cast<std::size_t>(index)];
   running_by_key_[work.execution.key] = number;
   alone_now_ = alone;
   running_.emplace(number, Running{std::move(work), true, alone, task.temporary, task.reference});
-  pool_->start(task);
+  return task;
+}
+
+// ---- cost -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Inputs of similar size: for folds by the number of members, in powers of two.
+int size_class(const Execution& execution) {
+  std::size_t most = 1;
+  for (const auto& port : execution.inputs) most = std::max(most, port.size());
+  return static_cast<int>(std::bit_width(most));
+}
+
+}  // namespace
+
+/// What such an execution has cost: of its own size class, or of the next smaller one known.
+const store::CostRow* Engine::Impl::cost_of(const Execution& execution) const {
+  const auto& key = step(execution.step).key;
+  auto found = costs_.upper_bound({key, size_class(execution)});
+  if (found == costs_.begin()) return nullptr;
+  return std::prev(found)->first.first == key ? &std::prev(found)->second : nullptr;
+}
+
+void Engine::Impl::note_cost(const Execution& execution, const exec::Result& result) {
+  const auto& key = step(execution.step).key;
+  const int size = size_class(execution);
+  auto& cost = costs_[{key, size}];
+  const auto before = cost.count;
+  const bool grew = result.peak_mib > cost.peak_mib;
+  const double last = before == 0 ? result.seconds : cost.seconds;
+  cost = {key, size, std::max(cost.peak_mib, result.peak_mib), last + (result.seconds - last) / static_cast<double>(std::min<std::int64_t>(before + 1, 20)), before + 1};
+  if (grew || std::has_single_bit(static_cast<std::uint64_t>(cost.count))) store_.put_cost(cost);
 }
 
 // ---- finishing --------------------------------------------------------------------------------------------------
@@ -238,9 +326,8 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
 
 void Engine::Impl::publish(const Running& running, const exec::Result& result) {
   const auto& execution = running.work.execution;
-  const auto& protocol = *step(execution.step).protocol;
   if (!result.failed) disk_pause_s_ = 5;
-  if (!result.killed) peak_mib_[protocol.name] = std::max(peak_mib_[protocol.name], result.peak_mib);
+  if (!result.killed) note_cost(execution, result);
   const Outcome outcome = result.failed ? store_failure(running, result) : store_success(running, result);
   if (execution.step == first_step_) {
     through_.push_back(Clock::now());
@@ -273,8 +360,7 @@ bool Engine::Impl::move_outputs(const Running& running, exec::Result& result) {
     result.message = fmt::format("{}: the results cannot be moved there: {}", to.string(), error.what());
     return false;
   }
-  unsynced_.insert(to.parent_path().string());
-  unsynced_.insert((options_.project / "steps").string());
+  entry_made(to);
   return true;
 }
 
@@ -313,7 +399,7 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
     outcome.accepted = decision.value("accepted", true);
     row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
-    store_.add_decision({0, row.step, passed.id, row.subject, row.label, outcome.accepted, decision.value("rule", ""), number_or_nan(decision, "value"),
+    store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted, decision.value("rule", ""), number_or_nan(decision, "value"),
                          number_or_nan(decision, "limit"), decision.value("reason", ""), "rule", row.key, row.finished});
   } else {
     for (const auto& [port, records] : result.outputs) {
@@ -323,7 +409,7 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
                             row.subject, row.order, row.label, records[i]};
         item.n = store_.add_item(item);
         row.outputs.emplace_back(port, item.n);
-        outcome.outputs.emplace_back(port, ItemHandle{item.n, item.id});
+        outcome.outputs.emplace_back(port, ItemHandle{item.n, Digest::parse(item.id)});
       }
     }
   }

@@ -90,6 +90,19 @@ struct Add {
   }
 };
 
+/// Adds a constant, and the number on the second port if connected; no files.
+struct Shift {
+  static constexpr flow::Info info{.name = "shift", .title = "Shift", .version = 1, .help = "Adds, without a file."};
+  struct Params {
+    int by = 1;
+    static constexpr auto fields() { return std::tuple(field(&Params::by, "by", "What to add")); }
+  };
+  using Input = Add::Pair;
+  using Output = Number;
+  Params params;
+  Output process(const Input& in, flow::Context&) const { return {in.left.value + (in.right ? in.right->value : 0) + params.by, ""}; }
+};
+
 struct Even {
   static constexpr flow::Info info{.name = "even", .title = "Even numbers", .version = 1, .help = "Keeps what divides by `by`."};
   struct Params {
@@ -152,6 +165,7 @@ inline const flow::Registry& registry() {
     flow::Registry r;
     r.add(flow::make_source<Import>());
     r.add(flow::make_protocol<Add>());
+    r.add(flow::make_protocol<Shift>());
     r.add(flow::make_protocol<Even>());
     r.add(flow::make_protocol<Sum>());
     r.add(flow::make_protocol<Report>());

@@ -2,13 +2,12 @@
 #include "frazil/base/files.hpp"
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
+#include "frazil/engine/impl.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/store/project.hpp"
 
 namespace frazil::engine {
-namespace {
 
-/// The workflow with its parameters' defaults replaced by what was chosen: replays exactly.
 std::string replayable(const flow::Workflow& workflow, const Json& values) {
   auto json = nlohmann::ordered_json::parse(workflow.text);
   if (const auto list = json.find("parameters"); list != json.end())
@@ -16,8 +15,6 @@ std::string replayable(const flow::Workflow& workflow, const Json& values) {
       if (const auto name = parameter.value("name", ""); values.contains(name)) parameter["default"] = nlohmann::ordered_json::parse(values.at(name).dump());
   return json.dump(2) + "\n";
 }
-
-}  // namespace
 
 void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values, const flow::Registry& registry) {
   make_folders(project);

@@ -41,7 +41,7 @@ Json summary_of(std::vector<double> seconds) {
 
 }  // namespace
 
-Json Engine::Impl::snapshot() {
+Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
   const auto now_status = status();
   std::vector<Json> steps;
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
@@ -56,7 +56,8 @@ Json Engine::Impl::snapshot() {
       Json items = Json::array();
       for (const auto& [subject, item] : graph_->members(static_cast<int>(i), static_cast<int>(port))) {
         const auto& who = graph_->subject(subject);
-        items.push_back({{"id", graph_->item(item).id}, {"subject", who.id}, {"label", who.label}, {"order", who.order}, {"record", Json::parse(store_.record(graph_->item(item).n))}});
+        items.push_back({{"id", graph_->item(item).id.hex()}, {"subject", who.id}, {"label", who.label}, {"order", who.order}, {"record", Json::parse(store_.record(graph_->item(item).n))}});
+        if (items.size() % 64 == 0) breathe();
       }
       json["sets"].push_back({{"port", outputs[port].name}, {"kind", outputs[port].kind}, {"items", std::move(items)}});
     }
@@ -69,11 +70,13 @@ Json Engine::Impl::snapshot() {
     for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject)
       if (const auto n = graph_->task(i, subject); n > 0) in_play.insert(n);
     in_play.insert(graph_->fold_tasks(i).begin(), graph_->fold_tasks(i).end());
+    breathe();
   }
   std::unordered_set<std::string> keys;
   std::vector<std::vector<double>> seconds(steps.size());
   std::vector<int> peaks(steps.size(), 0);
   store_.for_tasks([&](store::TaskRow&& row) {
+    if (row.n % 64 == 0) breathe();
     const int index = plan_.find(row.step);
     if (index < 0 || !in_play.contains(row.n)) return;
     const auto at = static_cast<std::size_t>(index);

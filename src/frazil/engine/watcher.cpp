@@ -78,9 +78,11 @@ void Watcher::add_inotify(const fs::path& folder) {
   if (watch >= 0) watched_[folder.string()] = watch;
 }
 
-/// All files that match, sorted by order key.
-std::vector<Watcher::Seen> Watcher::list() const {
+/// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the others.
+std::vector<Watcher::Seen> Watcher::list(bool all) const {
   std::vector<Seen> found;
+  const auto base = base_.string();
+  const auto start = base.ends_with('/') ? base.size() : base.size() + 1;
   std::error_code error;
   const auto options = fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
   for (auto it = fs::recursive_directory_iterator(base_, options, error); !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
@@ -91,7 +93,8 @@ std::vector<Watcher::Seen> Watcher::list() const {
       continue;
     }
     if (it->is_directory(ignored)) continue;
-    auto relative = it->path().lexically_relative(base_).string();
+    auto relative = it->path().string().substr(start);
+    if (!all && settings_.known.contains(relative)) continue;
     if (!pattern_.empty() && ::fnmatch(pattern_.c_str(), relative.c_str(), FNM_PATHNAME | FNM_PERIOD) != 0) continue;
     const auto& extensions = settings_.watch.extensions;
     if (pattern_.empty() && !extensions.empty() && std::find(extensions.begin(), extensions.end(), lower(it->path().extension())) == extensions.end()) continue;
@@ -104,15 +107,15 @@ std::vector<Watcher::Seen> Watcher::list() const {
 
 /// Those not dealt with. A listing is no snapshot: while it is read, a later file may be seen and an earlier one missed.
 /// Whatever a first listing saw, all older files are in a second one; so only what lies before its end is taken.
-std::vector<Watcher::Seen> Watcher::list_new() const {
+std::vector<Watcher::Seen> Watcher::list_new(bool all) const {
   const auto is_known = [&](const Seen& seen) {
     const auto found = settings_.known.find(seen.path);
     return found != settings_.known.end() && same(found->second, seen.state);
   };
-  auto first = list();
+  auto first = list(all);
   std::erase_if(first, is_known);
   if (first.empty()) return {};
-  auto second = list();
+  auto second = list(all);
   std::erase_if(second, [&](const Seen& seen) { return is_known(seen) || seen.order > first.back().order; });
   return second;
 }
@@ -120,7 +123,9 @@ std::vector<Watcher::Seen> Watcher::list_new() const {
 void Watcher::look(const std::stop_token& stop) {
   const double start = steady_now();
   std::string horizon;
-  for (const auto& seen : list_new()) {
+  const bool all = start >= all_again_;
+  if (all) all_again_ = start + 10;
+  for (const auto& seen : list_new(all)) {
     if (stop.stop_requested()) return;
     const bool finished = examine(seen);
     if (finished) continue;

@@ -1,11 +1,13 @@
 // Watches the files of one source in a thread of its own: finds, checks, hashes and reads them, and reports in order.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "frazil/flow/protocol.hpp"
@@ -29,6 +31,7 @@ struct Sighting {
   std::string order, hash, reason;
   std::int64_t size = 0, mtime_ns = 0;
   Json record;
+  std::chrono::steady_clock::time_point seen = std::chrono::steady_clock::now();
 };
 
 /// Size and time under which a file has been dealt with.
@@ -45,7 +48,7 @@ class Watcher {
     const flow::Protocol* protocol = nullptr;
     Json params;
     std::string link_folder;                 ///< records name files as link_folder/path
-    std::map<std::string, KnownFile> known;  ///< by relative path
+    std::unordered_map<std::string, KnownFile> known;  ///< by relative path
     double poll_s = 1;
   };
   /// `report` is called from the watcher's thread, for complete files in the order of their names within one look.
@@ -69,8 +72,8 @@ class Watcher {
 
   void loop(const std::stop_token& stop);
   void look(const std::stop_token& stop);
-  [[nodiscard]] std::vector<Seen> list() const;
-  [[nodiscard]] std::vector<Seen> list_new() const;
+  [[nodiscard]] std::vector<Seen> list(bool all) const;
+  [[nodiscard]] std::vector<Seen> list_new(bool all) const;
   bool examine(const Seen& seen);
   void watch_folders();
   void add_inotify(const std::filesystem::path& folder);
@@ -84,7 +87,8 @@ class Watcher {
   std::map<std::string, int> watched_;
   std::string horizon_;
   int inotify_ = -1, wake_ = -1;
-  double look_s_ = 0;  ///< how long the last look took
+  double look_s_ = 0;      ///< how long the last look took
+  double all_again_ = 0;  ///< when those dealt with are looked at again: they may have been rewritten
   std::jthread thread_;
 };
 

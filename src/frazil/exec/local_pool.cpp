@@ -99,8 +99,8 @@ struct LocalPool::Worker {
   int socket = -1;
   int slot = 0;
   FrameReader reader;
-  bool busy = false;
-  std::uint64_t task = 0;
+  std::vector<std::uint64_t> tasks;  ///< without result yet
+  [[nodiscard]] bool busy() const { return !tasks.empty(); }
   int threads = 0, memory = 0;
 };
 
@@ -120,7 +120,7 @@ bool LocalPool::fits(int threads, int memory_mib) const {
 
 LocalPool::Worker& LocalPool::idle_worker() {
   for (auto& worker : workers_)
-    if (!worker->busy) return *worker;
+    if (!worker->busy()) return *worker;
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     throw Error(ErrorCode::resource, "a socket for a new worker cannot be made: {}", std::strerror(errno));
@@ -152,22 +152,26 @@ LocalPool::Worker& LocalPool::idle_worker() {
   return *workers_.back();
 }
 
-void LocalPool::start(const Task& task) {
+void LocalPool::start(const std::vector<Task>& tasks) {
   auto& worker = idle_worker();
-  worker.busy = true;
-  worker.task = task.number;
-  worker.threads = task.threads;
-  worker.memory = task.memory_mib;
-  used_threads_ += task.threads;
-  used_memory_ += task.memory_mib;
+  worker.threads = tasks.front().threads;
+  worker.memory = 0;
+  std::string message;
+  for (const auto& task : tasks) {
+    worker.tasks.push_back(task.number);
+    worker.memory = std::max(worker.memory, task.memory_mib);
+    message += (message.empty() ? "[" : ",") + message_of(task);
+  }
+  used_threads_ += worker.threads;
+  used_memory_ += worker.memory;
   ++running_;
-  // If the worker is gone its socket reports the end, and `collect` the lost task.
-  (void)send_frame(worker.socket, message_of(task));
+  // If the worker is gone its socket reports the end, and `collect` the lost tasks.
+  (void)send_frame(worker.socket, message + "]");
 }
 
-void LocalPool::release(Worker& worker) {
-  if (!worker.busy) return;
-  worker.busy = false;
+/// One result fewer to wait for; with the last one the worker is free.
+void LocalPool::release(Worker& worker, std::uint64_t task) {
+  if (std::erase(worker.tasks, task) == 0 || worker.busy()) return;
   used_threads_ -= worker.threads;
   used_memory_ -= worker.memory;
   --running_;
@@ -177,14 +181,14 @@ void LocalPool::reap(Worker& worker, std::vector<Result>& results) {
   int status = 0;
   ::kill(worker.process, SIGKILL);  // a closed socket and a living process would be a hang
   ::waitpid(worker.process, &status, 0);
-  if (worker.busy) {
+  for (const auto task : std::vector(worker.tasks)) {
     Result result;
-    result.number = worker.task;
+    result.number = task;
     result.failed = result.killed = true;
     result.message = "the worker was " + describe_end(status);
     result.threads = worker.threads;
     results.push_back(std::move(result));
-    release(worker);
+    release(worker, task);
   }
   ::close(worker.socket);  // also leaves the epoll set
   std::erase_if(workers_, [&](const auto& w) { return w.get() == &worker; });
@@ -199,10 +203,12 @@ std::vector<Result> LocalPool::collect() {
     const auto status = worker.reader.fill(worker.socket, false);
     while (const auto text = worker.reader.next()) {
       const auto json = Json::parse(*text);
-      if (json.contains("progress")) continue;
-      results.push_back(result_of(json));
-      results.back().threads = worker.threads;
-      release(worker);
+      if (!json.is_array()) continue;  // progress
+      for (const auto& entry : json) {
+        results.push_back(result_of(entry));
+        results.back().threads = worker.threads;
+        release(worker, results.back().number);
+      }
     }
     if (status == FrameReader::Status::closed) reap(worker, results);
   }
@@ -211,7 +217,7 @@ std::vector<Result> LocalPool::collect() {
 
 void LocalPool::cancel() {
   for (const auto& worker : workers_)
-    if (worker->busy) (void)send_frame(worker->socket, "{}");
+    if (worker->busy()) (void)send_frame(worker->socket, "{}");
 }
 
 void LocalPool::kill() {

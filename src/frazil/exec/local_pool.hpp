@@ -32,8 +32,10 @@ class LocalPool {
   /// True if a task of this size may start now.
   [[nodiscard]] bool fits(int threads, int memory_mib) const;
   [[nodiscard]] int running() const { return running_; }
-  /// Hands the task to an idle worker, or a new one. @throws Error(resource) if no process can be started
-  void start(const Task& task);
+  [[nodiscard]] int threads() const { return settings_.threads; }
+  /// Hands the tasks to one idle worker, or a new one, which runs them one after another; all take as many threads.
+  /// If it dies, all whose results have not come count as killed. @throws Error(resource) if no process can be started
+  void start(const std::vector<Task>& tasks);
   /// Readable (as in poll) when `collect` has something to do.
   [[nodiscard]] int descriptor() const { return epoll_; }
   /// The tasks that have ended, by result or by the death of their worker. Does not wait.
@@ -48,7 +50,7 @@ class LocalPool {
   struct Worker;
   Worker& idle_worker();
   void reap(Worker& worker, std::vector<Result>& results);
-  void release(Worker& worker);
+  void release(Worker& worker, std::uint64_t task);
 
   PoolSettings settings_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -118,7 +118,6 @@ flow::Records records_from(const Json& ports) {
 
 Json run_task(const Json& task, const WorkerSettings& settings, const flow::Registry& registry) {
   const auto start = Clock::now();
-  reset_peak_memory();
   WorkerContext context(task, settings);
   Json result = {{"task", task.at("task")}, {"target", cpu_target()}};
   const auto fail = [&](ErrorCode code, std::string_view message) {
@@ -142,7 +141,6 @@ Json run_task(const Json& task, const WorkerSettings& settings, const flow::Regi
     fail(ErrorCode::bug, error.what());
   }
   result["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
-  result["peak_mib"] = peak_memory_mib() + take_programs_peak_mib();
   return result;
 }
 
@@ -158,6 +156,32 @@ void keep_log(const WorkerSettings& settings, const Json& task) {
   const auto name = task.value("log", std::string());
   if (!settings.log.empty() && !name.empty())
     std::filesystem::copy_file(settings.log, settings.log.parent_path() / name, std::filesystem::copy_options::overwrite_existing, ignored);
+}
+
+/// Runs them one after another; results that have gathered for a while go back before the rest is done.
+/// @return false when the engine is gone
+bool run_tasks(const Json& tasks, const WorkerSettings& settings, const flow::Registry& registry) {
+  reset_peak_memory();
+  std::vector<Json> results;
+  const auto send = [&] {
+    const int peak = peak_memory_mib() + take_programs_peak_mib();
+    for (auto& result : results) result["peak_mib"] = peak;
+    return send_frame(settings.socket, Json(std::exchange(results, {})).dump(-1, ' ', false, Json::error_handler_t::replace));
+  };
+  auto last = Clock::now();
+  for (const auto& task : tasks) {
+    if (!results.empty() && Clock::now() - last > std::chrono::milliseconds(20)) {
+      if (!send()) return false;
+      last = Clock::now();
+    }
+    if (!settings.log.empty() && ::ftruncate(STDERR_FILENO, 0) != 0) log::debug("the log keeps older lines");
+    results.push_back(run_task(task, settings, registry));
+    if (results.back().contains("error")) {
+      log::error("{}", results.back()["error"]["message"].get<std::string>());
+      keep_log(settings, task);
+    }
+  }
+  return send();
 }
 
 }  // namespace
@@ -178,19 +202,13 @@ int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
       if (reader.fill(settings.socket, true) == FrameReader::Status::closed) return 0;
       continue;
     }
-    const auto task = Json::parse(*text);
-    if (!task.contains("protocol")) continue;  // a cancellation that came too late
-    if (proxy && proxy->takes(task)) {
+    const auto tasks = Json::parse(*text);
+    if (!tasks.is_array()) continue;  // a cancellation that came too late
+    if (proxy && proxy->takes(tasks)) {
       if (!proxy->pass_on(*text, reader)) return 0;
       continue;
     }
-    if (!settings.log.empty() && ::ftruncate(STDERR_FILENO, 0) != 0) log::debug("the log keeps older lines");
-    const auto result = run_task(task, settings, registry);
-    if (result.contains("error")) {
-      log::error("{}", result["error"]["message"].get<std::string>());
-      keep_log(settings, task);
-    }
-    if (!send_frame(settings.socket, result.dump(-1, ' ', false, Json::error_handler_t::replace))) return 0;
+    if (!run_tasks(tasks, settings, registry)) return 0;
   }
 }
 

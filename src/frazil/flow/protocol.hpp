@@ -144,6 +144,10 @@ struct Protocol {
   std::function<int(const Json& params, const Records& inputs)> memory_mib;
   /// Set for the shape `source` alone.
   Source source;
+  /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
+  std::function<std::shared_ptr<const void>(const Records& inputs)> parse_inputs;
+  /// Of filters: whether such inputs are accepted under these parameters. The answer throws Error(unsupported) if the filter reads files.
+  std::function<std::function<bool(const void* inputs)>(const Json& params)> decide;
 };
 
 /// Every protocol of the program, by name.
@@ -264,6 +268,22 @@ typename P::Params parse_params(const Json& json) {
 
 namespace detail {
 
+/// Surroundings of a filter that is asked what it would decide.
+class NoFiles final : public Context {
+ public:
+  std::filesystem::path output(std::string_view) override { refuse(); }
+  std::string reference(std::string_view) const override { refuse(); }
+  std::filesystem::path input(const std::string&) const override { refuse(); }
+  std::filesystem::path scratch() override { refuse(); }
+  int threads() const override { return 1; }
+  Rng rng() const override { return Rng(1); }
+  void check_cancelled() const override {}
+  void progress(double, std::string_view) override {}
+
+ private:
+  [[noreturn]] static void refuse() { throw Error(ErrorCode::unsupported, "this filter reads files: its answer cannot be told from stored numbers"); }
+};
+
 /// What all shapes have in common.
 template <class P>
 Protocol protocol_header() {
@@ -336,6 +356,15 @@ Protocol make_protocol() {
       else return detail::output_to(output);
     }
   };
+  if constexpr (is_filter) {
+    protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> { return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0)); };
+    protocol.decide = [](const Json& json) -> std::function<bool(const void*)> {
+      return [instance = P{detail::parse_params<P>(json)}](const void* inputs) {
+        detail::NoFiles context;
+        return instance.process(*static_cast<const Input*>(inputs), context).accepted;
+      };
+    };
+  }
   protocol.memory_mib = [](const Json& json, const Records& inputs) -> int {
     if constexpr (requires(const P& p, const Input& i) { { p.memory_mib(i) } -> std::convertible_to<int>; }) {
       if constexpr (!is_fold) return P{detail::parse_params<P>(json)}.memory_mib(detail::input_from<Input>(inputs, 0));

@@ -175,17 +175,29 @@ Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, s
     problems.push_back({here, "must be an object with \"mode\""});
     return trigger;
   }
-  unknown_keys(*found, {"mode", "count", "of"}, here, problems);
+  unknown_keys(*found, {"mode", "count", "of", "every_s", "approve", "stops"}, here, problems);
+  if (shape == Shape::source) problems.push_back({here, "a source has no trigger"});
+  if (const auto approve = found->value("approve", Json(false)); approve.is_boolean()) trigger.approve = approve.get<bool>();
+  else problems.push_back({here + ".approve", "must be true or false, not " + approve.dump()});
   const auto mode = text_at(*found, "mode", here, problems);
+  if (mode.empty() && trigger.approve && !found->contains("count") && !found->contains("every_s")) return trigger;
   if (mode == "static") trigger.mode = Trigger::Mode::first;
+  else if (mode == "dynamic") trigger.mode = Trigger::Mode::dynamic;
   else if (mode == "batches") trigger.mode = Trigger::Mode::batches;
   else if (mode == "closed") trigger.mode = Trigger::Mode::closed;
-  else problems.push_back({here + ".mode", "must be static, batches or closed, not \"" + mode + "\""});
+  else problems.push_back({here + ".mode", "must be static, dynamic, batches or closed, not \"" + mode + "\""});
   trigger.of = text_at(*found, "of", here, problems);
-  const auto count = found->value("count", Json());
-  if (count.is_number() && count.get<double>() > 0) trigger.count = count.get<double>();
-  else if (trigger.mode != Trigger::Mode::closed) problems.push_back({here + ".count", "must be a number above 0, not " + count.dump()});
-  if (shape == Shape::source) problems.push_back({here, "a source has no trigger"});
+  const auto positive = [&](const char* key) {
+    const auto value = found->value(key, Json());
+    if (value.is_number() && value.get<double>() > 0) return value.get<double>();
+    if (!value.is_null()) problems.push_back({here + "." + key, "must be a number above 0, not " + value.dump()});
+    return 0.0;
+  };
+  trigger.count = positive("count");
+  trigger.every_s = positive("every_s");
+  if (trigger.mode != Trigger::Mode::closed && trigger.count == 0 && trigger.every_s == 0 && !found->contains("count") && !found->contains("every_s"))
+    problems.push_back({here, "needs \"count\", \"every_s\" or both"});
+  if (trigger.count == 0) trigger.count = std::numeric_limits<double>::infinity();
   return trigger;
 }
 
@@ -318,6 +330,19 @@ Json fill_values(const Workflow& workflow, const Registry& registry, const Json&
   return values;
 }
 
+/// A parameter handed on as it is must be measured as the protocol wants it.
+void check_units(const Workflow& workflow, const std::vector<Draft>& drafts, std::vector<Problem>& problems) {
+  for (const auto& [name, step] : workflow.steps) {
+    const auto draft = std::find_if(drafts.begin(), drafts.end(), [&, step_name = name](const Draft& d) { return d.name == step_name; });
+    const auto params = step.find("params");
+    if (draft == drafts.end() || draft->protocol == nullptr || params == step.end() || !params->is_object()) continue;
+    for (const auto& field : draft->protocol->params)
+      for (const auto& parameter : workflow.parameters)
+        if (!parameter.unit.empty() && !field.unit.empty() && parameter.unit != field.unit && params->value(field.name, Json()) == "${" + parameter.name + "}")
+          problems.push_back({fmt::format("steps.{}.params.{}", name, field.name), fmt::format("is measured in {}, but the parameter {} in {}", field.unit, parameter.name, parameter.unit)});
+  }
+}
+
 void merge_roots(std::vector<int>& into, const std::vector<int>& more) {
   for (const int root : more)
     if (std::find(into.begin(), into.end(), root) == into.end()) into.push_back(root);
@@ -342,6 +367,8 @@ class Planner {
     step.protocol = &protocol;
     step.params = draft.json.value("params", Json::object());
     step.trigger = parse_trigger(draft.json, place, protocol.shape, problems_);
+    if (const auto trigger = draft.json.find("trigger"); trigger != draft.json.end() && trigger->is_object() && trigger->contains("stops"))
+      find_stopped(step, references(trigger->at("stops"), place + ".trigger.stops", problems_), place + ".trigger.stops");
     step.optional = draft.json.value("optional", Json(false)) == true;
     step.executor = text_at(draft.json, "executor", place, problems_);
     if (const auto threads = draft.json.value("threads", Json(0)); threads.is_number_integer()) step.threads = threads.get<int>();
@@ -381,6 +408,22 @@ class Planner {
       if (std::none_of(step.protocol->inputs.begin(), step.protocol->inputs.end(), [&](const PortInfo& i) { return i.name == port; }))
         problems_.push_back({place + ".inputs." + port, fmt::format("{} has no input of this name; it has {}", step.protocol->name, port_names(step.protocol->inputs))});
     step.where = endpoints(draft.where, place + ".where", {});
+  }
+
+  /// Steps that the trigger stops must come before it, or they would have nothing to do with its members.
+  void find_stopped(PlannedStep& step, const std::vector<std::string>& names, const std::string& place) {
+    if (step.trigger.mode != Trigger::Mode::first && step.trigger.mode != Trigger::Mode::dynamic) problems_.push_back({place, "only static and dynamic triggers stop other steps"});
+    for (const auto& name : names) {
+      const int index = plan_.find(name);
+      if (index < 0) {
+        problems_.push_back({place, fmt::format("there is no step \"{}\" before this one", name)});
+        continue;
+      }
+      const auto& stopped = plan_.steps[static_cast<std::size_t>(index)];
+      if ((stopped.protocol->shape != Shape::map && stopped.protocol->shape != Shape::filter) || stopped.trigger.mode != Trigger::Mode::none)
+        problems_.push_back({place, name + " does not take its items one by one, so it cannot be stopped"});
+      step.trigger.stops.push_back(index);
+    }
   }
 
   void domains(PlannedStep& step, const std::string& place) {
@@ -511,6 +554,7 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   const Substitution substitute(plan.values, problems);
   std::vector<Draft> drafts;
   for (const auto& [name, json] : workflow.steps) drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
+  check_units(workflow, drafts, problems);
   switch_off(drafts);
 
   std::map<std::string, const Draft*> by_name;

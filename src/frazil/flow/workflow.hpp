@@ -30,11 +30,15 @@ struct Trigger {
   enum class Mode {
     none,     ///< every member as it comes
     first,    ///< JSON "static": the first `count` members, then the output closes
+    dynamic,  ///< from `count` members on: those, then every member as it comes (a fold: what has gathered, whenever it is idle)
     batches,  ///< every `count` members, and the remainder when the input closes
     closed    ///< once, when the input has closed; of a set with versions its latest
   } mode = Mode::none;
   double count = 0;
   std::string of;  ///< sum this field of the first input's record instead of counting members; empty: count
+  double every_s = 0;      ///< a list is formed at the latest so long after its first member was ready; 0: however long it takes
+  bool approve = false;    ///< nothing starts before a person has approved the step
+  std::vector<int> stops;  ///< steps that take nothing new once this trigger (static or dynamic) has fired
 };
 
 /// A workflow as it was written; `${name}` not yet replaced.

@@ -1,5 +1,7 @@
 #include "frazil/flow/workflow.hpp"
 
+#include "frazil/flow/draw.hpp"
+
 #include <gtest/gtest.h>
 
 namespace frazil::flow {
@@ -21,7 +23,7 @@ Protocol fake(std::string name, Shape shape, std::vector<PortInfo> inputs, std::
   return protocol;
 }
 
-Registry registry() {
+Registry make_registry() {
   Registry r;
   r.add(fake("read", Shape::source, {}, {{"numbers", "Number"}}));
   r.add(fake("add", Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
@@ -35,12 +37,18 @@ Registry registry() {
   by.default_value = 0.0;
   by.low = 20;
   by.high = 5000;
+  by.unit = "Å";
   limited.params = {by};
   limited.check = [](const Json& params) {
     return params.value("by", 20.0) < 20 ? std::vector<std::string>{"by: must lie in 20 to 5000"} : std::vector<std::string>{};
   };
   r.add(std::move(limited));
   return r;
+}
+
+const Registry& registry() {
+  static const Registry made = make_registry();
+  return made;
 }
 
 std::string problems_of(const std::string& text, const Json& values = Json::object()) {
@@ -63,7 +71,7 @@ TEST(Workflow, ReportsEverythingAtOnceWithItsPlace) {
              "t":{"protocol":"total","inputs":{"numbers":"e.acepted"},"trigger":{"mode":"sometimes"}}, "e":{"protocol":"even"}}})", {{"n", 1.5}});
   for (const auto* expected : {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be of type integer", "steps.in.protocol: there is no protocol reed, did you mean read?",
                                "wrong is not a parameter", "${gone} is not a parameter", "there is no step \"nowhere\"", "steps.s.inputs.up: add has no input",
-                               "has no output \"acepted\"", "must be static, batches or closed", "steps.e.inputs.numbers: is not connected"})
+                               "has no output \"acepted\"", "must be static, dynamic, batches or closed", "steps.e.inputs.numbers: is not connected"})
     EXPECT_NE(text.find(expected), std::string::npos) << expected << "\nin\n" << text;
 }
 
@@ -116,6 +124,34 @@ TEST(Workflow, ChecksWithoutValuesWithLegalPlaceholders) {
   EXPECT_EQ(plan.values.at("diameter"), 20);
   (void)make_plan(workflow, registry(), Json::object(), problems);
   EXPECT_EQ(describe(problems).find("parameters.diameter: is required"), 0u) << describe(problems);
+}
+
+TEST(Workflow, ReadsTriggersAndRefusesThoseThatCannotBe) {
+  const std::string start = R"({"steps":{"r":{"protocol":"read"},"a":{"protocol":"add","inputs":{"left":"r"}},"t":{"protocol":"total","inputs":{"numbers":"a"},"trigger":)";
+  const auto trigger = plan_of(start + R"({"mode":"dynamic","count":100,"of":"count","every_s":60,"approve":true,"stops":["a"]}}}})").steps[2].trigger;
+  EXPECT_EQ(trigger.mode, Trigger::Mode::dynamic);
+  EXPECT_EQ(trigger.every_s, 60);
+  EXPECT_TRUE(trigger.approve);
+  EXPECT_EQ(trigger.stops, std::vector<int>{1});
+  EXPECT_EQ(plan_of(start + R"({"approve":true}}}})").steps[2].trigger.mode, Trigger::Mode::closed) << "as a fold without trigger";
+  EXPECT_NE(problems_of(start + R"({"mode":"static","count":0}}}})").find("steps.t.trigger.count: must be a number above 0"), std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"batches"}}}})").find("needs \"count\", \"every_s\" or both"), std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"batches","count":3,"stops":["a"]}}}})").find("only static and dynamic triggers stop"), std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"static","count":3,"stops":["r","x"]}}}})").find("r does not take its items one by one"), std::string::npos);
+}
+
+TEST(Workflow, RefusesAParameterInAnotherUnit) {
+  const std::string text = R"({"parameters":[{"name":"d","type":"number","unit":"UNIT","default":50}],
+    "steps":{"r":{"protocol":"read"},"l":{"protocol":"limited","params":{"by":"${d}"},"inputs":{"numbers":"r"}}}})";
+  const auto with = [&](const std::string& unit) { return problems_of(std::string(text).replace(text.find("UNIT"), 4, unit)); };
+  EXPECT_EQ(with("Å"), "");
+  EXPECT_EQ(with("px"), "steps.l.params.by: is measured in Å, but the parameter d in px");
+}
+
+TEST(Workflow, IsDrawnWithEveryStepAndSet) {
+  const auto svg = draw(plan_of(R"({"steps":{"r":{"protocol":"read"},"e":{"protocol":"even","inputs":{"numbers":"r"}},"a":{"protocol":"add","inputs":{"left":"r"},"where":["e.accepted"]},
+    "t":{"protocol":"total","inputs":{"numbers":"a"},"trigger":{"mode":"batches","count":20}}}})"));
+  for (const auto* expected : {">e<", ">even<", ">accepted<", "every 20 items", "stroke-dasharray=\"5 4\"", "</svg>"}) EXPECT_NE(svg.find(expected), std::string::npos) << expected << "\n" << svg;
 }
 
 TEST(Workflow, ParsesSettingsByDeclaredType) {

@@ -102,7 +102,7 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
     const auto& table = files[f].table_with("rlnImageName");
     const auto star = context.input(used[f]->star);
     if (used[f]->box != out.set.box || std::abs(used[f]->pixel_size / out.set.pixel_size - 1) > 1e-3)
-      throw Error(ErrorCode::bad_input, "{}: particles of {} pixels of {:.4f} Å cannot be classified with those of {} pixels of {:.4f} Å", star.string(),
+      throw Error(ErrorCode::bad_input, "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å", star.string(),
                   used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
     const auto optics = io::read_optics(files[f], table);
     std::map<std::string, std::pair<std::size_t, std::string>> known_stacks;  // name in this table → number, our name

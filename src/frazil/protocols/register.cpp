@@ -18,6 +18,7 @@
 #include "frazil/protocols/preprocess_micrograph.hpp"
 #include "frazil/protocols/screen_particles.hpp"
 #include "frazil/protocols/select_classes.hpp"
+#include "frazil/protocols/set_tools.hpp"
 
 namespace frazil::protocols {
 
@@ -40,8 +41,14 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<PreprocessMicrograph>());
     r.add(flow::make_protocol<MaskMicrograph>());
     r.add(flow::make_protocol<Pick>());
+    r.add(flow::make_protocol<ExportCoordinates>());
     r.add(flow::make_protocol<Extract>());
     r.add(flow::make_protocol<ScreenParticles>());
+    r.add(flow::make_protocol<Union>());
+    r.add(flow::make_protocol<Intersect>());
+    r.add(flow::make_protocol<Split>());
+    r.add(flow::make_protocol<Sample>());
+    r.add(flow::make_protocol<FilterItems>());
     r.add(flow::make_protocol<Classify2d>());
     r.add(flow::make_protocol<SelectClasses>());
     r.add(flow::make_protocol<InitialVolume>());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frazil/io/session_metadata.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/model/records.hpp"
@@ -9,12 +10,22 @@
 namespace frazil::protocols {
 namespace {
 
-/// Optics groups in the order in which they are met.
+/// The place of the beam shift template that an EPU name tells: images taken there share their beam tilt. Else empty.
+std::string shot_of(const std::string& path) {
+  const auto name = std::filesystem::path(path).filename().string();
+  const auto start = name.find("FoilHole_");  // names of results begin with the folders of the movie
+  if (start == std::string::npos) return {};
+  const auto info = io::parse_epu_name(name.substr(start));
+  return info ? io::beam_shift_group(*info) : std::string();
+}
+
+/// Optics groups in the order in which they are met: one for each combination of optics and place of the beam shift template.
 class Groups {
  public:
-  int of(const io::OpticsGroup& wanted) {
+  int of(const io::OpticsGroup& wanted, const std::string& image) {
+    const auto shot = shot_of(image);
     const auto same = [&](const io::OpticsGroup& g) {
-      return g.optics.voltage == wanted.optics.voltage && g.optics.cs == wanted.optics.cs && g.optics.amplitude_contrast == wanted.optics.amplitude_contrast &&
+      return shots_[static_cast<std::size_t>(g.id - 1)] == shot && g.optics.voltage == wanted.optics.voltage && g.optics.cs == wanted.optics.cs && g.optics.amplitude_contrast == wanted.optics.amplitude_contrast &&
              g.image_pixel_size == wanted.image_pixel_size && g.micrograph_pixel_size == wanted.micrograph_pixel_size &&
              g.original_pixel_size == wanted.original_pixel_size && g.image_size == wanted.image_size;
     };
@@ -22,14 +33,16 @@ class Groups {
     if (found != groups_.end()) return found->id;
     auto group = wanted;
     group.id = static_cast<int>(groups_.size()) + 1;
-    group.name = fmt::format("opticsGroup{}", group.id);
+    group.name = shot.empty() ? fmt::format("opticsGroup{}", group.id) : fmt::format("opticsGroup{}_shot{}", group.id, shot);
     groups_.push_back(group);
+    shots_.push_back(shot);
     return group.id;
   }
   [[nodiscard]] io::StarTable table() const { return io::optics_table(groups_); }
 
  private:
   std::vector<io::OpticsGroup> groups_;
+  std::vector<std::string> shots_;  ///< of each group
 };
 
 std::string finish(const Groups& groups, io::StarTable table) {
@@ -49,7 +62,7 @@ std::string movies(const std::vector<Json>& records) {
     group.original_pixel_size = movie.pixel_size;
     const auto row = table.add_row();
     table.set(row, "rlnMicrographMovieName", movie.path);
-    table.set(row, "rlnOpticsGroup", groups.of(group));
+    table.set(row, "rlnOpticsGroup", groups.of(group, movie.path));
   }
   return finish(groups, std::move(table));
 }
@@ -69,7 +82,7 @@ std::string micrographs(const std::vector<Json>& records) {
     const auto mic = record_from_json<Micrograph>(json);
     const auto row = table.add_row();
     table.set(row, "rlnMicrographName", mic.path);
-    table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(mic.optics, mic.pixel_size)));
+    table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(mic.optics, mic.pixel_size), mic.name.empty() ? mic.path : mic.name));
   }
   return finish(groups, std::move(table));
 }
@@ -95,7 +108,7 @@ std::string ctf_fits(const std::vector<Json>& records) {
     const auto fit = record_from_json<CtfFit>(json);
     const auto row = table.add_row();
     table.set(row, "rlnMicrographName", fit.micrograph);
-    table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(fit.optics, fit.pixel_size)));
+    table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(fit.optics, fit.pixel_size), fit.name.empty() ? fit.micrograph : fit.name));
     table.set(row, "rlnDefocusU", fit.defocus_u.value());
     table.set(row, "rlnDefocusV", fit.defocus_v.value());
     table.set(row, "rlnDefocusAngle", fit.astigmatism_angle.value());
@@ -146,7 +159,7 @@ std::string particles(const std::vector<Json>& records, const std::filesystem::p
         const auto from = table.find_column(labels[static_cast<std::size_t>(c)]);
         merged.set(to, c, from ? table.text(row, *from) : std::string_view("0"));
       }
-      merged.set(to, "rlnOpticsGroup", groups.of(optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)))));
+      merged.set(to, "rlnOpticsGroup", groups.of(optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row))), table.has("rlnMicrographName") ? std::string(table.text(row, "rlnMicrographName")) : std::string()));
     }
   }
   return finish(groups, std::move(merged));

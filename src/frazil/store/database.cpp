@@ -56,11 +56,12 @@ void Query::run() {
 
 std::int64_t Query::integer() { return sqlite3_column_int64(statement_, column_++); }
 double Query::number() { return sqlite3_column_double(statement_, column_++); }
-std::string Query::text() {
+std::string_view Query::view() {
   const int column = column_++;
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-  return data == nullptr ? std::string() : std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+  return data == nullptr ? std::string_view() : std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
 }
+std::string Query::text() { return std::string(view()); }
 bool Query::is_null() const { return sqlite3_column_type(statement_, column_) == SQLITE_NULL; }
 
 Database::Database(const std::filesystem::path& path) : path_(path) {
@@ -74,7 +75,7 @@ Database::Database(const std::filesystem::path& path) : path_(path) {
     sqlite3_busy_timeout(connection_, 2000);
     // Exclusive before WAL: the index of the log then lives in memory, and no file is shared between processes.
     execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-            "PRAGMA temp_store=MEMORY; BEGIN IMMEDIATE; COMMIT;");
+            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
   } catch (...) {
     sqlite3_close(connection_);
     throw;
@@ -98,6 +99,7 @@ void Database::execute(const std::string& sql) {
 }
 
 std::int64_t Database::last_row() const { return sqlite3_last_insert_rowid(connection_); }
+int Database::changes() const { return sqlite3_changes(connection_); }
 
 void Database::backup(const std::filesystem::path& to) {
   sqlite3* target = nullptr;

@@ -38,6 +38,7 @@ class Query {
   [[nodiscard]] std::int64_t integer();
   [[nodiscard]] double number();
   [[nodiscard]] std::string text();
+  [[nodiscard]] std::string_view view();  ///< valid until the next step
   [[nodiscard]] bool is_null() const;  ///< of the column that would be read next
   void skip() { ++column_; }
 
@@ -61,6 +62,7 @@ class Database {
   /// Runs one or several statements without parameters.
   void execute(const std::string& sql);
   [[nodiscard]] std::int64_t last_row() const;
+  [[nodiscard]] int changes() const;  ///< rows that the last statement changed
   /// Copies the whole database into another file.
   void backup(const std::filesystem::path& to);
   /// Moves everything into the one main file, so that nothing else is left beside it after closing.

@@ -32,6 +32,11 @@ CREATE TABLE file (
 CREATE INDEX file_by_path ON file (step, path);
 CREATE TABLE event (n INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, step TEXT NOT NULL, label TEXT NOT NULL, text TEXT NOT NULL) STRICT;
 )sql",
+    R"sql(
+CREATE INDEX task_failed ON task (n) WHERE failed = 1;
+CREATE TABLE cost (key TEXT NOT NULL, size INTEGER NOT NULL, peak_mib INTEGER NOT NULL, seconds REAL NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (key, size)) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace frazil::store

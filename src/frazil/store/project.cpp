@@ -134,23 +134,28 @@ std::optional<std::string> Project::get(const std::string& key) {
 
 std::int64_t Project::add_item(const ItemRow& item) {
   begin();
-  {
-    auto existing = database_.query("SELECT n FROM item WHERE id = ?");
-    existing.bind(item.id);
-    if (existing.step()) return existing.integer();
-  }
-  database_.query("INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+  database_.query("INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
       .bind(item.id).bind(item.kind).bind(item.step).bind(item.port).bind(item.subject).bind(item.order).bind(item.label).bind(item.record).run();
-  return database_.last_row();
+  if (database_.changes() > 0) return database_.last_row();
+  auto existing = database_.query("SELECT n FROM item WHERE id = ?");
+  existing.bind(item.id);
+  if (!existing.step()) throw Error(ErrorCode::bug, "the item {} is there and is not", item.id);
+  return existing.integer();
 }
 
 std::int64_t Project::add_task(const TaskRow& task) {
   begin();
-  forget_task(task.key);
-  database_.query("INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                  "target, inputs, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  const auto insert = [&] {
+    database_.query("INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
+                    "target, inputs, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING")
       .bind(task.key).bind(task.step).bind(task.protocol).bind(task.version).bind(task.subject).bind(task.label).bind(task.order).bind(task.failed)
       .bind(task.code).bind(task.message).bind(task.attempts).bind(task.seconds).bind(task.peak_mib).bind(task.threads).bind(task.target).bind(task.inputs).bind(task.finished).run();
+    return database_.changes() > 0;
+  };
+  if (!insert()) {
+    forget_task(task.key);
+    insert();
+  }
   const auto n = database_.last_row();
   int place = 0;
   for (const auto& [port, item] : task.outputs)
@@ -210,9 +215,64 @@ std::optional<ItemRow> Project::find_item(const std::string& id) {
   return read_item(query);
 }
 
-void Project::for_items(const std::function<void(const ItemRow&)>& visit) {
-  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item ORDER BY n");
-  while (query.step()) visit(read_item(query));
+void Project::for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit) {
+  auto query = database_.query("SELECT n, id FROM item");
+  while (query.step()) {
+    const auto n = query.integer();
+    visit(n, query.view());
+  }
+}
+
+void Project::for_task_keys(const std::function<void(std::int64_t n, std::string_view key)>& visit) {
+  auto query = database_.query("SELECT n, key FROM task ORDER BY key");
+  while (query.step()) {
+    const auto n = query.integer();
+    visit(n, query.view());
+  }
+}
+
+void Project::for_outputs(const std::function<void(std::int64_t task, std::string_view port, std::int64_t item)>& visit) {
+  auto query = database_.query("SELECT task, item, port FROM output ORDER BY task, place");
+  while (query.step()) {
+    const auto task = query.integer();
+    const auto item = query.integer();
+    visit(task, query.view(), item);
+  }
+}
+
+std::vector<std::int64_t> Project::failed_tasks() {
+  auto query = database_.query("SELECT n FROM task WHERE failed = 1 ORDER BY n");
+  std::vector<std::int64_t> list;
+  while (query.step()) list.push_back(query.integer());
+  return list;
+}
+
+bool Project::has_task(const std::string& step, const std::string& key_start) {
+  auto query = database_.query("SELECT 1 FROM task WHERE key >= ? AND key < ? AND step = ? AND failed = 0 LIMIT 1");
+  query.bind(key_start).bind(key_start + "g").bind(step);  // "g" follows all hex digits
+  return query.step();
+}
+
+std::vector<CostRow> Project::costs() {
+  auto query = database_.query("SELECT key, size, peak_mib, seconds, count FROM cost");
+  std::vector<CostRow> list;
+  while (query.step()) {
+    CostRow row;
+    row.key = query.text();
+    row.size = static_cast<int>(query.integer());
+    row.peak_mib = static_cast<int>(query.integer());
+    row.seconds = query.number();
+    row.count = query.integer();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+void Project::put_cost(const CostRow& cost) {
+  begin();
+  database_.query("INSERT INTO cost (key, size, peak_mib, seconds, count) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, size) DO UPDATE SET peak_mib = excluded.peak_mib, "
+                  "seconds = excluded.seconds, count = excluded.count")
+      .bind(cost.key).bind(cost.size).bind(cost.peak_mib).bind(cost.seconds).bind(cost.count).run();
 }
 
 void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {

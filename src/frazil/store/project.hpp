@@ -75,6 +75,15 @@ struct EventRow {
   std::string kind, step, label, text;
 };
 
+/// What executions of a step have cost so far, for inputs of one size class.
+struct CostRow {
+  std::string key;       ///< of the planned step: protocol, version and parameters
+  int size = 0;
+  int peak_mib = 0;      ///< the most
+  double seconds = 0;    ///< mean of the last ones
+  std::int64_t count = 0;
+};
+
 /// The database of one project, opened by one process alone. Writes go into one open transaction until `commit`.
 class Project {
  public:
@@ -100,8 +109,17 @@ class Project {
   [[nodiscard]] ItemRow item(std::int64_t n);
   [[nodiscard]] std::string record(std::int64_t n);
   [[nodiscard]] std::optional<ItemRow> find_item(const std::string& id);
-  void for_items(const std::function<void(const ItemRow&)>& visit);
+  void for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit);
   void for_tasks(const std::function<void(TaskRow&&)>& visit);
+  /// Numbers and keys of all tasks, sorted by key.
+  void for_task_keys(const std::function<void(std::int64_t n, std::string_view key)>& visit);
+  /// Outputs of all tasks, sorted by task and place.
+  void for_outputs(const std::function<void(std::int64_t task, std::string_view port, std::int64_t item)>& visit);
+  [[nodiscard]] std::vector<std::int64_t> failed_tasks();
+  /// True if a task of this step that did not fail has a key with this beginning.
+  [[nodiscard]] bool has_task(const std::string& step, const std::string& key_start);
+  [[nodiscard]] std::vector<CostRow> costs();
+  void put_cost(const CostRow& cost);
   [[nodiscard]] std::optional<TaskRow> find_task(const std::string& key);
   /// Visits the task with this number, if there is one.
   void for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit);

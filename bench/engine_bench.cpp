@@ -1,0 +1,149 @@
+// The engine under load: small items through a ten-step workflow with real workers and full durability.
+//
+//   engine_bench load DIR [--items N] [--threads N]     all files are there at once; then the time of a restart
+//   engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a microscope
+//
+// Both print one JSON object. `live` works on the project that `load` has left in DIR, if there is one.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "frazil/base/log.hpp"
+#include "frazil/engine/engine.hpp"
+#include "frazil/engine/numbers.hpp"
+#include "frazil/exec/worker.hpp"
+
+namespace {
+
+using namespace frazil;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* workflow_text = R"({"name": "load",
+  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}],
+  "steps": {
+    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}"}},
+    "a": {"protocol": "shift", "inputs": {"left": "in.numbers"}},
+    "b": {"protocol": "shift", "inputs": {"left": "a.numbers"}},
+    "keep": {"protocol": "even", "params": {"by": 1}, "inputs": {"numbers": "b.numbers"}},
+    "c": {"protocol": "shift", "inputs": {"left": "keep.accepted"}},
+    "d": {"protocol": "shift", "inputs": {"left": "c.numbers"}},
+    "e": {"protocol": "shift", "inputs": {"left": "d.numbers"}},
+    "join": {"protocol": "shift", "inputs": {"left": "e.numbers", "right": "a.numbers"}},
+    "half": {"protocol": "even", "inputs": {"numbers": "join.numbers"}},
+    "total": {"protocol": "total", "inputs": {"numbers": "join.numbers"}, "where": ["half.accepted"], "trigger": {"mode": "batches", "count": 1000}}}})";
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A line of /proc/self/status, in MiB.
+int memory_mib(std::string_view key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key)) return static_cast<int>(std::strtol(line.c_str() + key.size() + 1, nullptr, 10) / 1024);
+  return 0;
+}
+
+void write_number(const fs::path& folder, int number) {
+  const auto place = folder / fmt::format("square_{:03}", number / 1000);
+  if (!fs::exists(place)) fs::create_directories(place);
+  const auto hidden = place / fmt::format(".{:06}.num", number);
+  std::ofstream(hidden) << number << "\nend";
+  fs::rename(hidden, place / fmt::format("{:06}.num", number));
+}
+
+engine::Options options_for(const fs::path& project, int threads) {
+  engine::Options options;
+  options.project = project;
+  options.worker_command = {fs::read_symlink("/proc/self/exe"), "worker"};
+  options.threads = threads;
+  return options;
+}
+
+void prepare(const fs::path& folder, int expected) {
+  std::vector<flow::Problem> problems;
+  const auto workflow = flow::parse_workflow(workflow_text, problems);
+  engine::prepare_project(folder / "project", workflow, {{"files", (folder / "in").string()}, {"expected", expected}}, numbers::registry());
+}
+
+/// Items, tasks and memory while it ran. @return exit code
+int load(const fs::path& folder, int items, int threads) {
+  for (int i = 0; i < items; ++i) write_number(folder / "in", i);
+  prepare(folder, items);
+  Json memory = Json::array();
+  auto next = Clock::now();
+  auto options = options_for(folder / "project", threads);
+  options.on_status = [&](const engine::Status& status) {
+    if (Clock::now() < next) return;
+    next = Clock::now() + std::chrono::seconds(10);
+    memory.push_back(memory_mib("VmRSS"));
+    log::warning("{} found, {} behind, {} MiB", status.found, status.behind, memory.back().dump());
+  };
+  const auto start = Clock::now();
+  {
+    engine::Engine engine(std::move(options), numbers::registry());
+    if (engine.run() != engine::End::finished) return 1;
+  }
+  const double run_s = seconds_since(start);
+  const auto again = Clock::now();
+  engine::Engine engine(options_for(folder / "project", threads), numbers::registry());
+  const double restart_s = seconds_since(again);
+  const auto status = engine.status();
+  std::int64_t tasks = 0;
+  for (const auto& step : status.steps)
+    if (!step.is_source) tasks += step.is_fold ? step.versions : step.done;
+  for (const auto& step : status.steps)
+    if (!step.is_fold && step.done != items) throw Error(ErrorCode::bug, "{}: {} of {} items are through", step.name, step.done, items);
+  fmt::print("{}\n", Json({{"items", items}, {"tasks", tasks}, {"seconds", run_s}, {"items_per_s", items / run_s}, {"tasks_per_s", static_cast<double>(tasks) / run_s}, {"restart_s", restart_s},
+                           {"memory_mib", memory}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  return 0;
+}
+
+int live(const fs::path& folder, double rate, double seconds, int threads) {
+  const int before = [&] {
+    int count = 0;
+    if (fs::exists(folder / "in"))
+      for (const auto& entry : fs::recursive_directory_iterator(folder / "in")) count += entry.path().extension() == ".num";
+    return count;
+  }();
+  fs::create_directories(folder / "in");
+  const int more = static_cast<int>(rate / 3600 * seconds);
+  prepare(folder, before + more);
+  auto options = options_for(folder / "project", threads);
+  Json latency;
+  options.on_status = [&](const engine::Status& status) { latency = to_json(status)["latency"]; };
+  const auto again = Clock::now();
+  engine::Engine engine(std::move(options), numbers::registry());
+  const double restart_s = seconds_since(again);
+  std::jthread microscope([&] {
+    for (int i = 0; i < more; ++i) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(3600 / rate));
+      write_number(folder / "in", before + i);
+    }
+  });
+  if (engine.run() != engine::End::finished) return 1;
+  fmt::print("{}\n", Json({{"items_before", before}, {"items", more}, {"per_hour", rate}, {"restart_s", restart_s}, {"latency", latency}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    if (arguments.at(0) == "worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), numbers::registry());
+    std::map<std::string, double> values = {{"--items", 100000}, {"--threads", 2}, {"--rate", 1500}, {"--seconds", 60}};
+    for (std::size_t i = 2; i + 1 < arguments.size(); i += 2) values.at(arguments[i]) = std::stod(arguments[i + 1]);
+    const int threads = static_cast<int>(values["--threads"]);
+    if (arguments.at(0) == "load") return load(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
+    if (arguments.at(0) == "live") return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
+    fmt::print(stderr, "engine_bench load|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+  }
+  return 2;
+}

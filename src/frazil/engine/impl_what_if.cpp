@@ -1,0 +1,149 @@
+// Changed parameters: what they would change, answered from stored records, and the change itself while the project runs.
+#include <algorithm>
+
+#include "frazil/base/files.hpp"
+#include "frazil/base/log.hpp"
+#include "frazil/engine/impl.hpp"
+
+namespace frazil::engine {
+namespace {
+
+/// "step.param": a parameter of one step, whatever the template offers.
+void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::string& key, const std::string& text, std::vector<flow::Problem>& problems) {
+  const auto dot = key.rfind('.');
+  const auto name = key.substr(0, dot), param = key.substr(dot + 1);
+  const int index = plan.find(name);
+  if (index < 0) return problems.push_back({key, "there is no step \"" + name + "\""});
+  const auto& fields = plan.steps[static_cast<std::size_t>(index)].protocol->params;
+  const auto field = std::find_if(fields.begin(), fields.end(), [&](const FieldInfo& f) { return f.name == param; });
+  if (field == fields.end()) return problems.push_back({key, name + " has no parameter \"" + param + "\""});
+  try {
+    const auto value = parse_value(*field, text);
+    auto root = nlohmann::ordered_json::parse(workflow.text);
+    root["steps"][name]["params"][param] = nlohmann::ordered_json::parse(value.dump());
+    workflow = flow::parse_workflow(root.dump(2) + "\n", problems);
+  } catch (const Error& error) {
+    problems.push_back({key, error.what()});
+  }
+}
+
+}  // namespace
+
+/// The workflow and its values with some of them replaced. @throws Error(bad_input) listing every problem
+Engine::Impl::Changed Engine::Impl::change(const Json& settings) {
+  if (settings.empty()) throw Error(ErrorCode::bad_input, "what is to change? Give key=value: a parameter of the workflow, or step.parameter");
+  Changed changed{workflow_, Json::parse(store_.get("values").value_or("{}")), {}};
+  std::vector<flow::Problem> problems;
+  std::vector<std::pair<std::string, std::string>> values;
+  for (const auto& [key, value] : settings.items()) {
+    const auto text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (key.find('.') != std::string::npos) set_param(changed.workflow, plan_, key, text, problems);
+    else values.emplace_back(key, text);
+  }
+  for (const auto& [key, value] : flow::parse_values(changed.workflow, values, problems).items()) changed.values[key] = value;
+  if (problems.empty()) changed.plan = flow::make_plan(changed.workflow, registry_, changed.values, problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  return changed;
+}
+
+/// The inputs of a filter for every subject that it has decided on, read once.
+void Engine::Impl::read_decided(int index) {
+  auto& cache = decided_[index];
+  const auto& planned = step(index);
+  for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) {
+    if (graph_->cell_name(index, subject) != "done") continue;
+    auto inputs = graph_->inputs_of(index, subject);
+    auto& entry = cache[subject];
+    if (entry.inputs == inputs && entry.record != nullptr) continue;
+    flow::Records records;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      std::vector<Json> list;
+      for (const int item : inputs[i]) list.push_back(Json::parse(store_.record(graph_->item(item).n)));
+      if (!list.empty()) records.emplace_back(planned.inputs[i].port, std::move(list));
+    }
+    entry = {std::move(inputs), planned.protocol->parse_inputs(records)};
+  }
+}
+
+Json Engine::Impl::what_if(const Json& settings) {
+  const auto started = Clock::now();
+  const auto changed = change(settings);
+  const std::size_t count = graph_->subject_count();
+  enum class Fate : char { kept, set_aside, to_compute, lost };
+  std::vector<Fate> now(count, Fate::kept), then(count, Fate::kept);
+  Json steps = Json::array(), again = Json::array();
+  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
+    const auto& planned = step(i);
+    const int other = changed.plan.find(planned.name);
+    const bool same = other >= 0 && changed.plan.steps[static_cast<std::size_t>(other)].key == planned.key;
+    if (planned.protocol->shape != flow::Shape::filter || planned.versioned) {
+      if (!same) again.push_back(planned.name);
+      continue;
+    }
+    Json entry = {{"step", planned.name}, {"of", 0}, {"kept_now", 0}, {"kept_then", 0}, {"newly_kept", 0}, {"newly_set_aside", 0}};
+    const auto add = [&](const char* key) { entry[key] = entry[key].get<int>() + 1; };
+    std::function<bool(const void*)> decide;
+    if (!same && other >= 0) {
+      read_decided(i);
+      decide = planned.protocol->decide(changed.plan.steps[static_cast<std::size_t>(other)].params);
+    }
+    for (int subject = 0; subject < static_cast<int>(count); ++subject) {
+      const auto at = static_cast<std::size_t>(subject);
+      const auto cell = graph_->cell_name(i, subject);
+      if (cell == "failed") now[at] = then[at] = Fate::lost;
+      if (cell != "done") {
+        if (cell == "absent" && now[at] == Fate::set_aside && then[at] == Fate::kept) then[at] = Fate::to_compute;
+        continue;
+      }
+      const int item = graph_->find(i, 0, subject);
+      const bool was = item >= 0;
+      const auto by_hand = person(i, graph_->item(was ? item : graph_->find(i, 1, subject)).id);
+      const bool will = by_hand ? *by_hand : other < 0 ? true : decide ? decide(decided_[i].at(subject).record.get()) : was;
+      add("of");
+      if (was) add("kept_now");
+      if (will) add("kept_then");
+      if (will && !was) add("newly_kept");
+      if (was && !will) add("newly_set_aside");
+      if (!was) now[at] = Fate::set_aside;
+      if (!will && then[at] != Fate::lost) then[at] = Fate::set_aside;
+    }
+    steps.push_back(std::move(entry));
+  }
+  Json total = {{"of", 0}, {"kept_now", 0}, {"kept_then", 0}, {"to_compute", 0}, {"failed", 0}};
+  for (std::size_t subject = 0; subject < count; ++subject) {
+    if (step(graph_->subject(static_cast<int>(subject)).root).protocol->shape != flow::Shape::source) continue;
+    const auto add = [&](const char* key) { total[key] = total[key].get<int>() + 1; };
+    add("of");
+    if (now[subject] == Fate::kept) add("kept_now");
+    if (then[subject] == Fate::kept) add("kept_then");
+    if (then[subject] == Fate::to_compute) add("to_compute");
+    if (then[subject] == Fate::lost) add("failed");
+  }
+  return {{"steps", std::move(steps)}, {"items", std::move(total)}, {"computed_again", std::move(again)},
+          {"seconds", std::chrono::duration<double>(Clock::now() - started).count()}};
+}
+
+/// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is stored.
+Json Engine::Impl::set(const Json& settings) {
+  auto changed = change(settings);
+  for (std::size_t i = 0; i < std::max(plan_.steps.size(), changed.plan.steps.size()); ++i) {
+    const bool same = i < plan_.steps.size() && i < changed.plan.steps.size() && plan_.steps[i].name == changed.plan.steps[i].name;
+    const bool is_source = same && plan_.steps[i].protocol->shape == flow::Shape::source;
+    if (!same || (is_source && plan_.steps[i].params != changed.plan.steps[i].params))
+      throw Error(ErrorCode::bad_input, "this changes {}: stop the project and run it with the new value", same ? "what is imported (" + plan_.steps[i].name + ")" : "which steps there are");
+  }
+  Json again = Json::array();
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    if (plan_.steps[i].key != changed.plan.steps[i].key) again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
+  store_.put("workflow", changed.workflow.text);
+  store_.put("values", changed.values.dump());
+  store_.add_event("changed", "", "", settings.dump());
+  commit();
+  write_text(options_.project / "workflow.json", replayable(changed.workflow, changed.plan.values));
+  workflow_ = std::move(changed.workflow);
+  plan_ = std::move(changed.plan);
+  load();
+  return {{"changed", std::move(again)}};
+}
+
+}  // namespace frazil::engine

@@ -1,0 +1,39 @@
+// What ended tasks gave, packed tightly: a project of a million tasks is replayed from it in seconds.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frazil/engine/graph.hpp"
+#include "frazil/store/project.hpp"
+
+namespace frazil::engine {
+
+class Replay {
+ public:
+  /// Reads the whole index of tasks, outputs and items.
+  explicit Replay(store::Project& store);
+  /// The result stored under this reuse key, if any; without the message of a failure.
+  [[nodiscard]] std::optional<Outcome> find(const std::string& key) const;
+
+ private:
+  struct Key {
+    Digest key;
+    std::int64_t task = 0;
+  };
+  struct Output {
+    std::int64_t item = 0;
+    std::uint32_t port = 0;  ///< index in ports_
+  };
+  std::uint32_t port_index(std::string_view name);
+
+  std::vector<Key> keys_;               ///< sorted
+  std::vector<Digest> item_ids_;        ///< by number
+  std::vector<std::uint32_t> first_;    ///< by task number: its outputs are outputs_[first_[n]] … [first_[n + 1])
+  std::vector<Output> outputs_;
+  std::vector<std::string> ports_;
+  std::vector<bool> failed_;            ///< by task number
+};
+
+}  // namespace frazil::engine

@@ -1,0 +1,187 @@
+#include "frazil/protocols/set_tools.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <unordered_map>
+
+#include "frazil/base/files.hpp"
+#include "frazil/io/star_expression.hpp"
+#include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/particle_files.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+using RowList = std::vector<std::size_t>;
+
+/// Where a particle lies: micrograph and position in Å; without positions its image alone.
+struct Place {
+  std::string micrograph;
+  double x = 0, y = 0;
+};
+
+std::vector<Place> places_of(const io::StarFile& file) {
+  const auto& table = file.table_with("rlnImageName");
+  const auto optics = io::read_optics(file, table);
+  const bool located = table.has("rlnMicrographName") && table.has("rlnCoordinateX") && table.has("rlnCoordinateY");
+  std::vector<Place> places;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    if (!located) {
+      places.push_back({std::string(table.text(row, "rlnImageName")), 0, 0});
+      continue;
+    }
+    const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
+    const auto pixel = group.micrograph_pixel_size > 0_A ? group.micrograph_pixel_size : group.original_pixel_size;
+    const double scale = pixel > 0_A ? pixel.value() : 1;
+    places.push_back({area_name(std::string(table.text(row, "rlnMicrographName"))), table.number(row, "rlnCoordinateX") * scale, table.number(row, "rlnCoordinateY") * scale});
+  }
+  return places;
+}
+
+/// Finds out whether a place is among others.
+class PlaceIndex {
+ public:
+  PlaceIndex(const std::vector<Place>& places, double tolerance_A) : tolerance_A_(tolerance_A), cell_A_(std::max(tolerance_A, 1.0)) {
+    for (const auto& place : places) cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
+  }
+  [[nodiscard]] bool holds(const Place& place) const {
+    for (long dx = -1; dx <= 1; ++dx)
+      for (long dy = -1; dy <= 1; ++dy) {
+        const auto found = cells_.find(key(place.micrograph, cell(place.x) + dx, cell(place.y) + dy));
+        if (found == cells_.end()) continue;
+        for (const auto& [x, y] : found->second)
+          if (std::hypot(x - place.x, y - place.y) <= tolerance_A_) return true;
+      }
+    return false;
+  }
+
+ private:
+  [[nodiscard]] long cell(double at) const { return std::lround(std::floor(at / cell_A_)); }
+  static std::string key(const std::string& micrograph, long x, long y) { return fmt::format("{}:{}:{}", micrograph, x, y); }
+
+  double tolerance_A_, cell_A_;
+  std::unordered_map<std::string, std::vector<std::pair<double, double>>> cells_;
+};
+
+std::vector<Place> places_of(const Particles& particles, const flow::Context& context) {
+  return particles.count == 0 ? std::vector<Place>{} : places_of(io::read_star(context.input(particles.star)));
+}
+
+/// A record for some rows of `files`, written as `name`; nothing for no rows.
+std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& files, const RowList& rows, const std::string& name, flow::Context& context) {
+  if (rows.empty()) return std::nullopt;
+  write_particles(context.output(name + ".star"), files, pick_rows(files.table, rows));
+  Particles out = like;
+  out.star = context.reference(name + ".star");
+  out.count = static_cast<int>(rows.size());
+  out.left_out_reasons.clear();
+  out.left_out_counts.clear();
+  return out;
+}
+
+/// The same for all rows that are accepted, and for the others.
+PartedParticles part(const Particles& particles, const std::function<bool(std::size_t, const io::StarTable&)>& accepts, const std::string& reason, flow::Context& context) {
+  if (particles.count == 0) return {particles, std::nullopt};
+  const auto files = read_particles({particles}, context);
+  RowList accepted, set_aside;
+  for (std::size_t row = 0; row < files.table.rows(); ++row) (accepts(row, files.table) ? accepted : set_aside).push_back(row);
+  const auto stem = area_name(particles.star);
+  PartedParticles out{write_rows(particles, files, accepted, stem + "_accepted_particles", context), write_rows(particles, files, set_aside, stem + "_set_aside_particles", context)};
+  if (out.accepted && !set_aside.empty()) {
+    out.accepted->left_out_reasons = {reason};
+    out.accepted->left_out_counts = {static_cast<int>(set_aside.size())};
+  }
+  return out;
+}
+
+/// All rows in a random order.
+RowList shuffled(std::size_t count, Rng rng) {
+  RowList rows(count);
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  for (std::size_t i = count; i > 1; --i) std::swap(rows[i - 1], rows[rng.below(i)]);
+  return rows;
+}
+
+}  // namespace
+
+Particles Union::process(const Input& input, flow::Context& context) const {
+  if (input.others.count == 0) return input.particles;
+  if (input.particles.count == 0) return input.others;
+  const PlaceIndex known(places_of(input.particles, context), params.tolerance.value());
+  const auto others = places_of(input.others, context);
+  const auto files = read_particles({input.particles, input.others}, context);
+  const auto first = files.table.rows() - others.size();
+  RowList rows(first);
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  for (std::size_t i = 0; i < others.size(); ++i)
+    if (!known.holds(others[i])) rows.push_back(first + i);
+  return write_rows(input.particles, files, rows, area_name(input.particles.star) + "_union_particles", context).value();
+}
+
+PartedParticles Intersect::process(const Input& input, flow::Context& context) const {
+  const PlaceIndex others(places_of(input.others, context), params.tolerance.value());
+  const auto places = places_of(input.particles, context);
+  return part(input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.at(row)); }, "not in the other set", context);
+}
+
+HalvedParticles Split::process(const Particles& particles, flow::Context& context) const {
+  if (particles.count == 0) return {particles, std::nullopt};
+  const auto files = read_particles({particles}, context);
+  auto first = shuffled(files.table.rows(), context.rng());
+  const auto at = first.begin() + static_cast<std::ptrdiff_t>(std::lround(params.fraction * static_cast<double>(first.size())));
+  RowList second(at, first.end());
+  first.erase(at, first.end());
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  const auto stem = area_name(particles.star);
+  return {write_rows(particles, files, first, stem + "_first_particles", context), write_rows(particles, files, second, stem + "_second_particles", context)};
+}
+
+Particles Sample::process(const Particles& particles, flow::Context& context) const {
+  if (particles.count == 0) return particles;
+  const auto files = read_particles({particles}, context);
+  auto rows = shuffled(files.table.rows(), context.rng());
+  const auto wanted = params.count > 0 ? static_cast<std::size_t>(params.count) : static_cast<std::size_t>(std::lround(params.fraction * static_cast<double>(rows.size())));
+  rows.resize(std::clamp<std::size_t>(wanted, 1, rows.size()));
+  std::sort(rows.begin(), rows.end());
+  return write_rows(particles, files, rows, area_name(particles.star) + "_sample_particles", context).value();
+}
+
+PartedParticles FilterItems::process(const Particles& particles, flow::Context& context) const {
+  std::optional<io::StarExpression> expression;
+  return part(particles, [&](std::size_t row, const io::StarTable& table) {
+    if (!expression) expression.emplace(params.expression, table);
+    return expression->holds(row);
+  }, params.expression, context);
+}
+
+Coordinates ExportCoordinates::process(const Coordinates& coordinates, flow::Context& context) const {
+  const auto file = io::read_star(context.input(coordinates.coordinates));
+  const auto& table = file.table_with("rlnCoordinateX");
+  const auto x = table.numbers("rlnCoordinateX"), y = table.numbers("rlnCoordinateY");
+  const auto name = area_name(coordinates.name.empty() ? coordinates.coordinates : coordinates.name) + "." + EnumNames<CoordinateFormat>::names[static_cast<std::size_t>(params.format)];
+  if (params.format == CoordinateFormat::star) {
+    io::StarFile out;
+    io::StarTable positions("", {"rlnCoordinateX", "rlnCoordinateY"});
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto row = positions.add_row();
+      positions.set(row, "rlnCoordinateX", x[i]);
+      positions.set(row, "rlnCoordinateY", y[i]);
+    }
+    out.add(std::move(positions));
+    io::write_star(context.output(name), out);
+  } else {
+    std::string text = params.format == CoordinateFormat::csv ? "x,y\n" : "";
+    const double half = params.box / 2;  // boxes are even
+    for (std::size_t i = 0; i < x.size(); ++i)
+      text += params.format == CoordinateFormat::csv ? fmt::format("{},{}\n", x[i], y[i])
+                                                     : fmt::format("{:.0f}\t{:.0f}\t{}\t{}\n", std::round(x[i] - half), std::round(y[i] - half), params.box, params.box);
+    write_text(context.output(name), text);
+  }
+  Coordinates out = coordinates;
+  out.coordinates = context.reference(name);
+  return out;
+}
+
+}  // namespace frazil::protocols

@@ -1,0 +1,115 @@
+#include "frazil/protocols/set_tools.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <map>
+#include <set>
+
+#include "frazil/base/files.hpp"
+#include "frazil/io/star.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Results and inputs in one folder of its own.
+class FolderContext final : public flow::Context {
+ public:
+  explicit FolderContext(fs::path folder) : folder_(std::move(folder)) { make_folders(folder_); }
+  ~FolderContext() override { fs::remove_all(folder_); }
+  fs::path output(std::string_view name) override { return folder_ / name; }
+  std::string reference(std::string_view name) const override { return std::string(name); }
+  fs::path input(const std::string& reference) const override { return folder_ / reference; }
+  fs::path scratch() override { return folder_; }
+  int threads() const override { return 1; }
+  Rng rng() const override { return Rng(7); }
+  void check_cancelled() const override {}
+  void progress(double, std::string_view) override {}
+
+ private:
+  fs::path folder_;
+};
+
+class SetTools : public ::testing::Test {
+ protected:
+  /// Particles at the given places (px of their micrograph) of micrograph m; `pixel` is that of the micrograph, images are `box` wide.
+  Particles write(const std::string& name, const std::vector<std::pair<double, double>>& places, double pixel, int box) {
+    std::string text = fmt::format("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnImagePixelSize\n_rlnMicrographPixelSize\n_rlnImageSize\n"
+                                   "1 300 2.7 0.1 {} {} {}\n\ndata_particles\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnImageName\n_rlnMicrographName\n_rlnOpticsGroup\n_rlnDefocusU\n", pixel, pixel, box);
+    for (std::size_t i = 0; i < places.size(); ++i) text += fmt::format("{} {} {:06}@{}.mrcs m.mrc 1 {}\n", places[i].first, places[i].second, i + 1, name, 10000 + 1000 * i);
+    write_text(context_.output(name + ".star"), text);
+    write_text(context_.output(name + ".mrcs"), "stacks are named, not read");
+    Particles particles;
+    particles.star = name + ".star";
+    particles.count = static_cast<int>(places.size());
+    particles.box = box;
+    particles.pixel_size = Angstrom(pixel);
+    return particles;
+  }
+  std::vector<std::string> images(const std::optional<Particles>& particles) {
+    if (!particles || particles->count == 0) return {};
+    const auto file = io::read_star(context_.input(particles->star));
+    const auto list = file.table("particles").texts("rlnImageName");
+    EXPECT_EQ(static_cast<int>(list.size()), particles->count);
+    return list;
+  }
+
+  FolderContext context_{fs::temp_directory_path() / fmt::format("frazil-set-tools-{}", ::getpid())};
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(SetTools, AChoiceMadeOnBinnedImagesSelectsAmongFullSizeOnes) {
+  const auto full = write("full", {{100, 100}, {500, 120}, {300, 700}}, 1.0, 64);
+  const auto chosen = write("small", {{125.2, 30}, {75, 175}}, 4.0, 16);  // the second and third, on a micrograph binned by 4
+  const auto out = Intersect{}.process({full, chosen}, context_);
+  EXPECT_EQ(images(out.accepted), (Names{"000002@full.mrcs", "000003@full.mrcs"}));
+  EXPECT_EQ(images(out.set_aside), Names{"000001@full.mrcs"});
+  EXPECT_EQ(out.accepted->box, 64);
+  EXPECT_EQ(out.accepted->left_out_counts, std::vector<int>{1});
+}
+
+TEST_F(SetTools, AUnionHoldsWhatIsInBothOnce) {
+  const auto first = write("a", {{100, 100}, {500, 120}}, 1.0, 64);
+  const auto second = write("b", {{501, 121}, {900, 900}}, 1.0, 64);
+  EXPECT_EQ(images(Union{}.process({first, second}, context_)), (Names{"000001@a.mrcs", "000002@a.mrcs", "000002@b.mrcs"}));
+  EXPECT_EQ(images(Union{{.tolerance = 0_A}}.process({first, second}, context_)).size(), 4u);
+  EXPECT_THROW((void)Union{}.process({first, write("c", {{1, 1}}, 1.0, 32)}, context_), Error) << "other boxes";
+}
+
+TEST_F(SetTools, SplitAndSampleAreRandomPartsThatComeAgain) {
+  std::vector<std::pair<double, double>> places;
+  for (int i = 0; i < 100; ++i) places.emplace_back(10 * i, 5);
+  const auto all = write("all", places, 1.0, 64);
+  const auto halves = Split{{.fraction = 0.3}}.process(all, context_);
+  const auto first = images(halves.first), second = images(halves.second);
+  EXPECT_EQ(first.size(), 30u);
+  std::set<std::string> both(first.begin(), first.end());
+  both.insert(second.begin(), second.end());
+  EXPECT_EQ(both.size(), 100u);
+  EXPECT_EQ(images(Split{{.fraction = 0.3}}.process(all, context_).first), first);
+  const auto some = images(Sample{{.count = 7}}.process(all, context_));
+  EXPECT_EQ(some.size(), 7u);
+  EXPECT_TRUE(std::is_sorted(some.begin(), some.end())) << "in their old order";
+  EXPECT_EQ(images(Sample{{.count = 1000}}.process(all, context_)).size(), 100u);
+}
+
+TEST_F(SetTools, FiltersByExpressionAndExportsPositions) {
+  const auto all = write("all", {{100, 100}, {500, 120}, {300, 700}}, 1.0, 64);
+  const auto out = FilterItems{{.expression = "rlnDefocusU <= 11000 && rlnCoordinateX > 200"}}.process(all, context_);
+  EXPECT_EQ(images(out.accepted), Names{"000002@all.mrcs"});
+  EXPECT_EQ(images(out.set_aside).size(), 2u);
+  EXPECT_THROW((void)FilterItems{{.expression = "rlnNone > 1"}}.process(all, context_), Error);
+
+  write_text(context_.output("m.star"), "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n100.4 50\n7 8\n");
+  Coordinates coordinates;
+  coordinates.coordinates = "m.star";
+  coordinates.name = "m";
+  EXPECT_EQ(read_text(context_.input(ExportCoordinates{{.format = CoordinateFormat::box, .box = 20}}.process(coordinates, context_).coordinates)), "90\t40\t20\t20\n-3\t-2\t20\t20\n");
+  EXPECT_EQ(read_text(context_.input(ExportCoordinates{{.format = CoordinateFormat::csv}}.process(coordinates, context_).coordinates)), "x,y\n100.4,50\n7,8\n");
+}
+
+}  // namespace
+}  // namespace frazil::protocols
