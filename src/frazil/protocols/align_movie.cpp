@@ -12,14 +12,15 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/picture.hpp"
-#include "frazil/io/star.hpp"
 #include "frazil/protocols/detector_record.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/motion_files.hpp"
+#include "frazil/protocols/motion_plot.hpp"
 
 namespace frazil::protocols {
 namespace {
 
-constexpr int thumbnail_px = 512, field_nodes = 5;
+constexpr int thumbnail_px = 512;
 constexpr std::size_t kept_bytes = std::size_t{1} << 30U;  ///< of decoded frames
 
 std::optional<int> whole_number(std::string_view text) {
@@ -27,61 +28,6 @@ std::optional<int> whole_number(std::string_view text) {
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-/// The field on a grid: {"x_px": […], "y_px": […], "shift_px": [frame][y][x][2]}.
-Json field_json(const motion::MotionField& field, int nx, int ny) {
-  const auto nodes = [](int n) {
-    std::vector<double> places;
-    for (int i = 0; i < field_nodes; ++i) places.push_back(static_cast<double>(i) * (n - 1) / (field_nodes - 1));
-    return places;
-  };
-  const auto x = field.is_global() ? nodes(nx) : field.x_px(), y = field.is_global() ? nodes(ny) : field.y_px();
-  Json shifts = Json::array();
-  for (int t = 0; t < field.frames(); ++t) {
-    Json frame = Json::array();
-    for (const double py : y) {
-      Json row = Json::array();
-      for (const double px : x) {
-        const auto s = field.at(t, px, py);
-        row.push_back({s.x, s.y});
-      }
-      frame.push_back(std::move(row));
-    }
-    shifts.push_back(std::move(frame));
-  }
-  return {{"x_px", x}, {"y_px", y}, {"shift_px", std::move(shifts)}};
-}
-
-/// The per-movie STAR file that RELION's motion correction writes and its polishing reads; model version 0: no local model.
-io::StarFile motion_star(const Movie& movie, const FrameRange& range, double binning, const std::vector<motion::Shift>& track) {
-  io::StarFile file;
-  io::StarTable general("general", {"rlnImageSizeX", "rlnImageSizeY", "rlnImageSizeZ", "rlnMicrographMovieName", "rlnMicrographBinning",
-                                    "rlnMicrographOriginalPixelSize", "rlnMicrographDoseRate", "rlnMicrographPreExposure", "rlnVoltage",
-                                    "rlnMicrographStartFrame", "rlnMotionModelVersion"}, false);
-  general.add_row();
-  general.set(0, 0, movie.nx);
-  general.set(0, 1, movie.ny);
-  general.set(0, 2, movie.frames);
-  general.set(0, 3, movie.path);
-  general.set(0, 4, binning);
-  general.set(0, 5, movie.pixel_size.value());
-  general.set(0, 6, movie.dose_per_frame.value());
-  general.set(0, 7, movie.pre_exposure.value());
-  general.set(0, 8, movie.optics.voltage.value());
-  general.set(0, 9, range.first);
-  general.set(0, 10, 0);
-  if (!movie.gain.empty()) general.set(0, general.add_column("rlnMicrographGainName"), movie.gain);
-  io::StarTable shifts("global_shift", {"rlnMicrographFrameNumber", "rlnMicrographShiftX", "rlnMicrographShiftY"});
-  for (std::size_t t = 0; t < track.size(); ++t) {
-    const auto row = shifts.add_row();
-    shifts.set(row, 0, range.first + static_cast<int>(t));
-    shifts.set(row, 1, track[t].x);
-    shifts.set(row, 2, track[t].y);
-  }
-  file.add(std::move(general));
-  file.add(std::move(shifts));
-  return file;
 }
 
 /// How the gain file is turned and used.
@@ -162,7 +108,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   auto detector = detector_of(movie, gain_state, context);
   const auto raw = frames_of(reader, movie, range, context).source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
-  const motion::AlignParams align_params{params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
+  const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
   auto check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
@@ -178,10 +124,9 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   alignment.sum = Image();
   context.progress(0.5, "aligned");
 
-  const motion::MotionField field(alignment.track);
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = motion::sum_frames(raw, detector, field, basis, {params.binning, false, context.threads()});
+  const auto sums = motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, false, context.threads()});
   context.progress(0.9, "summed");
 
   AlignedMovie out;
@@ -195,8 +140,11 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
     out.weighted->path = context.reference(stem + "_DW.mrc");
     out.weighted->dose_weighted = true;
   }
-  io::write_star(context.output(stem + "_motion.star"), motion_star(movie, range, params.binning, alignment.track));
-  write_text(context.output(stem + "_field.json"), field_json(field, movie.nx, movie.ny).dump());
+  std::optional<motion::ThirdOrder> third_order;
+  if (!alignment.field.is_global()) third_order = motion::fit_third_order(alignment.field, alignment.track, movie.nx, movie.ny).model;
+  io::write_star(context.output(stem + "_motion.star"), motion_star(movie, range.first, params.binning, alignment.track, third_order));
+  write_text(context.output(stem + "_field.json"), field_json(alignment, movie.nx, movie.ny).dump());
+  io::write_png(context.output(stem + "_motion.png"), plot_motion(alignment, movie.nx, movie.ny, movie.pixel_size));
 
   Motion& m = out.motion;
   m.movie = movie.path;
@@ -211,6 +159,9 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   m.max_step = alignment.path.max_step;
   m.motion_field = context.reference(stem + "_field.json");
   m.star = context.reference(stem + "_motion.star");
+  m.plot = context.reference(stem + "_motion.png");
+  m.local_amplitude = alignment.local.amplitude;
+  if (third_order) m.local_model = m.star;
   m.dose = movie.dose_per_frame * raw.count;
   m.defects = static_cast<int>(detector.defects().size());
   m.fixed_pattern = std::sqrt(alignment.fixed_pattern);

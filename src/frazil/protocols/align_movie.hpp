@@ -15,6 +15,7 @@ enum class GainCorrection { ask, apply };
 struct AlignMovieParams {
   std::string frames;
   double binning = 1;
+  motion::MotionModel model = motion::MotionModel::smooth;
   bool dose_weighting = true;
   GainTurn gain_orientation = GainTurn::identity;
   GainUse gain_use = GainUse::multiply;
@@ -27,6 +28,7 @@ struct AlignMovieParams {
     using P = AlignMovieParams;
     return std::tuple(field(&P::frames, "frames", "Frames to use, as first-last counted from 1 (2-15, 3-); empty: all"),
                       field(&P::binning, "binning", "Fourier-crop the sums by this factor").range(1, 8),
+                      field(&P::model, "model", "Motion over the field: global (one track), smooth (where held-out data say it is better), flow (may break)"),
                       field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
                       field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
                       field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
@@ -58,9 +60,8 @@ struct AlignedMovie {
 };
 
 struct AlignMovie {
-  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 1, .cites = "10.7554/eLife.06980",
-                                   .help = "Align the frames of a movie and sum them, plain and weighted by exposure.",
-                                   .thin = "whole frames only: motion that differs over the field is not followed yet"};
+  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 2, .cites = "10.7554/eLife.06980",
+                                   .help = "Align the frames of a movie, also where motion differs over the field, and sum them, plain and weighted by exposure."};
   using Params = AlignMovieParams;
   using Input = Movie;
   using Output = AlignedMovie;

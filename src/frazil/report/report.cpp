@@ -377,6 +377,7 @@ Json Writer::micrographs(const Json& snapshot) {
         if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
       }
     }
+    if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty()) m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
     if (detailed && m.contains("ctf")) {
       m["spectrum"] = picture(m["ctf"].value("power_spectrum", ""), 512, 85);
       if (const auto profile = m["ctf"].value("profile", ""); !profile.empty())

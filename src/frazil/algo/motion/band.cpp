@@ -14,13 +14,6 @@ constexpr int cross = 2;  ///< steps around the axes that are left out
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
-/// Largest even length ≤ n with prime factors 2, 3, 5.
-int good_size_below(int n) {
-  for (int size = n - n % 2; size > 2; size -= 2)
-    if (good_size(size) == size) return size;
-  return 2;
-}
-
 std::vector<float> margin(int n) {
   std::vector<float> taper(z(n), 1.0F);
   const int width = std::max(2, n / 50);
@@ -77,12 +70,11 @@ void lay_out(Band& band, int nx, int ny, Angstrom pixel_size, const BandLimits& 
   band.im.resize(components * z(band.frames));
 }
 
-void fill(Band& band, int t, const Image& frame, int nx, int ny, const std::vector<float>& taper_x, const std::vector<float>& taper_y) {
-  const int x0 = (frame.nx() - nx) / 2, y0 = (frame.ny() - ny) / 2;
-  Image part = crop(frame, x0, y0, nx, ny, 0, frame.pixel_size);
+void fill(Band& band, int t, Image part, const Window& window) {
+  const int nx = part.nx(), ny = part.ny();
   const auto mean = static_cast<float>(statistics(part).mean);
   for (int y = 0; y < ny; ++y)
-    for (int x = 0; x < nx; ++x) part(x, y) = (part(x, y) - mean) * taper_x[z(x)] * taper_y[z(y)];
+    for (int x = 0; x < nx; ++x) part(x, y) = (part(x, y) - mean) * window.taper_x[z(x)] * window.taper_y[z(y)];
   const Spectrum spectrum = fft(part);
   auto& power = band.power[z(t)];
   power.assign(z(band.shells), 0.0);
@@ -143,18 +135,29 @@ std::vector<std::vector<float>> whitening(Band& band, const Exposure& exposure) 
 
 }  // namespace
 
+int good_size_below(int n) {
+  for (int size = n - n % 2; size > 2; size -= 2)
+    if (good_size(size) == size) return size;
+  return 2;
+}
+
 Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads) {
   expect(!frames.empty(), "a band has frames");
-  Band band;
-  band.frames = static_cast<int>(frames.size());
   const int nx = good_size_below(frames[0].nx()), ny = good_size_below(frames[0].ny());
-  lay_out(band, nx, ny, frames[0].pixel_size, limits);
-  band.power.resize(frames.size());
-  const auto taper_x = margin(nx), taper_y = margin(ny);
-  parallel_for(threads, frames.size(), [&](std::size_t t) {
-    expect(frames[t].nx() == frames[0].nx() && frames[t].ny() == frames[0].ny(), "frames have one size");
-    fill(band, static_cast<int>(t), frames[t], nx, ny, taper_x, taper_y);
-  });
+  const Window window{margin(nx), margin(ny), [&](int t) {
+                        const Image& frame = frames[z(t)];
+                        expect(frame.nx() == frames[0].nx() && frame.ny() == frames[0].ny(), "frames have one size");
+                        return crop(frame, (frame.nx() - nx) / 2, (frame.ny() - ny) / 2, nx, ny, 0, frame.pixel_size);
+                      }};
+  return make_band(static_cast<int>(frames.size()), window, frames[0].pixel_size, limits, exposure, threads);
+}
+
+Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits, const Exposure& exposure, int threads) {
+  Band band;
+  band.frames = frames;
+  lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
+  band.power.resize(z(frames));
+  parallel_for(threads, z(frames), [&](std::size_t t) { fill(band, static_cast<int>(t), window.part(static_cast<int>(t)), window); });
   const auto factor = whitening(band, exposure);
   parallel_for(threads, band.rows.size(), [&](std::size_t r) {
     const auto& row = band.rows[r];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -53,5 +54,17 @@ struct Band {
 /// Frames lose their mean and a margin of 2 % falls off to zero, so that the frame's edges do not correlate.
 /// @throws Error(bad_input) when the band is empty at this pixel size
 [[nodiscard]] Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads);
+
+/// Parts of frames, all of one size, and how they fall off to their sides.
+struct Window {
+  std::vector<float> taper_x, taper_y;  ///< one factor a column, a row; their numbers are the size, of prime factors 2, 3, 5
+  /// Part `index` of the movie, from 0.
+  std::function<Image(int index)> part;
+};
+/// The same from a window of each of `frames` frames.
+[[nodiscard]] Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits, const Exposure& exposure, int threads);
+
+/// Largest even length ≤ n with prime factors 2, 3, 5.
+[[nodiscard]] int good_size_below(int n);
 
 }  // namespace frazil::motion

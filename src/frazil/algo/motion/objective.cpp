@@ -1,6 +1,7 @@
 #include "frazil/algo/motion/objective.hpp"
 
 #include <cmath>
+#include <complex>
 #include <numbers>
 
 #include "frazil/base/parallel.hpp"
@@ -19,12 +20,14 @@ struct Phases {
     for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count);
     re.resize(z(columns) * track.x.size());
     im.resize(re.size());
-    for (std::size_t t = 0; t < track.x.size(); ++t)
-      for (int kx = 0; kx < columns; ++kx) {
-        const double phase = -two_pi * kx * band.step_x_per_A * track.x[t];
-        re[t * z(columns) + z(kx)] = static_cast<float>(std::cos(phase));
-        im[t * z(columns) + z(kx)] = static_cast<float>(std::sin(phase));
+    for (std::size_t t = 0; t < track.x.size(); ++t) {
+      const std::complex<double> step = std::polar(1.0, -two_pi * band.step_x_per_A * track.x[t]);
+      std::complex<double> phase = 1;
+      for (int kx = 0; kx < columns; ++kx, phase *= step) {
+        re[t * z(columns) + z(kx)] = static_cast<float>(phase.real());
+        im[t * z(columns) + z(kx)] = static_cast<float>(phase.imag());
       }
+    }
   }
   int columns = 0;
   AlignedVector<float> re, im;
@@ -88,6 +91,14 @@ void for_rows_of_chunk(const Band& band, std::size_t chunk, const Body& body) {
   for (std::size_t r = chunk * rows_per_chunk; r < std::min(band.rows.size(), (chunk + 1) * rows_per_chunk); ++r) body(band.rows[r]);
 }
 
+void add(Objective& total, const Objective& part) {
+  total.value += part.value;
+  for (std::size_t t = 0; t < total.gradient_x.size(); ++t) {
+    total.gradient_x[t] += part.gradient_x[t];
+    total.gradient_y[t] += part.gradient_y[t];
+  }
+}
+
 std::vector<float> padded(const std::vector<double>& weight) {
   std::vector<float> w(weight.begin(), weight.end());
   w.push_back(0.0F);
@@ -96,7 +107,7 @@ std::vector<float> padded(const std::vector<double>& weight) {
 
 }  // namespace
 
-Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
   const auto w = padded(weight);
   const Phases phases(band, track);
   std::vector<Objective> parts(chunk_count(band));
@@ -126,22 +137,22 @@ Objective evaluate(const Band& band, const std::vector<double>& weight, const st
       }
     });
   });
-  Objective total{0, std::vector<double>(z(band.frames)), std::vector<double>(z(band.frames))};
-  for (const auto& part : parts) {
-    total.value += part.value;
-    for (std::size_t t = 0; t < total.gradient_x.size(); ++t) {
-      total.gradient_x[t] += part.gradient_x[t];
-      total.gradient_y[t] += part.gradient_y[t];
-    }
-  }
+  std::array<Objective, 2> totals;
+  totals.fill({0, std::vector<double>(z(band.frames)), std::vector<double>(z(band.frames))});
+  for (std::size_t chunk = 0; chunk < parts.size(); ++chunk) add(totals[chunk % 2], parts[chunk]);
+  return totals;
+}
+
+Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+  auto [total, other] = evaluate_halves(band, weight, amplitude, track, threads);
+  add(total, other);
   return total;
 }
 
-Agreement agreement(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+Agreement agreement(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads, Overlap overlap) {
   const Phases phases(band, track);
-  const auto make = [&] {
-    return Agreement{std::vector<double>(z(band.shells) + 1), std::vector<std::vector<double>>(z(band.frames), std::vector<double>(z(band.shells) + 1))};
-  };
+  const std::size_t overlaps = overlap == Overlap::measure ? z(band.frames) : 0;
+  const auto make = [&] { return Agreement{std::vector<double>(z(band.shells) + 1), std::vector<std::vector<double>>(overlaps, std::vector<double>(z(band.shells) + 1))}; };
   std::vector<Agreement> parts(chunk_count(band));
   parallel_for(threads, parts.size(), [&](std::size_t chunk) {
     auto& part = parts[chunk] = make();
@@ -152,9 +163,9 @@ Agreement agreement(const Band& band, const std::vector<double>& amplitude, cons
         const auto s = band.shell[row.component + z(i)];
         const auto sr = static_cast<double>(turned.sum_re[z(i)]), si = static_cast<double>(turned.sum_im[z(i)]);
         part.sum_power[s] += sr * sr + si * si;
-        for (int t = 0; t < band.frames; ++t) {
-          const auto at = z(t) * z(row.count) + z(i);
-          part.overlap[z(t)][s] += sr * static_cast<double>(turned.re[at]) + si * static_cast<double>(turned.im[at]);
+        for (std::size_t t = 0; t < overlaps; ++t) {
+          const auto at = t * z(row.count) + z(i);
+          part.overlap[t][s] += sr * static_cast<double>(turned.re[at]) + si * static_cast<double>(turned.im[at]);
         }
       }
     });
@@ -163,7 +174,7 @@ Agreement agreement(const Band& band, const std::vector<double>& amplitude, cons
   for (const auto& part : parts)
     for (std::size_t s = 0; s < z(band.shells); ++s) {
       total.sum_power[s] += part.sum_power[s] / std::max(1.0, band.shell_count[s]);
-      for (std::size_t t = 0; t < z(band.frames); ++t) {
+      for (std::size_t t = 0; t < overlaps; ++t) {
         // The turned frame carries its amplitude; the overlap is meant without.
         if (amplitude[t] > 0) total.overlap[t][s] += part.overlap[t][s] / (amplitude[t] * std::max(1.0, band.shell_count[s]));
       }

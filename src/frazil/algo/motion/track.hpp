@@ -13,6 +13,7 @@ struct TrackFit {
   Eigen::MatrixXd noise_x, noise_y;   ///< part of the estimate's variance that comes from the noise in the frames, Å²
   Smoothness smoothness;
   std::vector<double> signal_power;   ///< [shell] specimen power over noise power in one undamaged frame
+  std::vector<double> signal_per_A;   ///< [shell] frequency
   int iterations = 0;
 };
 

@@ -1,0 +1,224 @@
+#include "frazil/algo/motion/likelihood.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace frazil::motion {
+namespace {
+
+constexpr double two_pi = 2 * std::numbers::pi;
+
+std::size_t z(int n) { return static_cast<std::size_t>(n); }
+
+/// Bessel function J₀ by table, for the overlap of a fixed pattern with itself along a track.
+class Bessel {
+ public:
+  Bessel() {
+    for (std::size_t i = 0; i < table_.size(); ++i) table_[i] = std::cyl_bessel_j(0.0, static_cast<double>(i) * step);
+  }
+  [[nodiscard]] double at(double u) const {
+    const double position = u / step;
+    const auto i = static_cast<std::size_t>(position);
+    if (i + 1 >= table_.size()) return 0;
+    const double f = position - static_cast<double>(i);
+    return table_[i] * (1 - f) + table_[i + 1] * f;
+  }
+
+ private:
+  static constexpr double step = 0.02;
+  std::vector<double> table_ = std::vector<double>(10000);
+};
+
+const Bessel& bessel() {
+  static const Bessel instance;
+  return instance;
+}
+
+}  // namespace
+
+Likelihood::Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved)
+    : amplitude(z(band.frames), 1.0), band_(band), fixed_pattern_(fixed_pattern), threads_(threads), moved_(std::move(moved)) {
+  kx2_.assign(z(band.shells), 0.0);
+  ky2_.assign(z(band.shells), 0.0);
+  for (const auto& row : band.rows)
+    for (int i = 0; i < row.count; ++i) {
+      const auto s = band.shell[row.component + z(i)];
+      if (s >= band.shells) continue;
+      kx2_[s] += std::pow((row.first_kx + i) * band.step_x_per_A, 2);
+      ky2_[s] += std::pow(row.ky * band.step_y_per_A, 2);
+    }
+}
+
+double Likelihood::aq2(int t, int s) const { return std::pow(amplitude[z(t)] * band_.q[z(t)][z(s)], 2); }
+
+double Likelihood::total_aq2(int s) const {
+  double sum = 0;
+  for (int t = 0; t < band_.frames; ++t) sum += aq2(t, s);
+  return sum;
+}
+
+TrackA Likelihood::within_band(const TrackA& track) const {
+  if (moved_.x.empty()) return track;
+  TrackA rest = track;
+  for (std::size_t t = 0; t < rest.x.size(); ++t) {
+    rest.x[t] -= moved_.x[t];
+    rest.y[t] -= moved_.y[t];
+  }
+  return rest;
+}
+
+void Likelihood::learn(const TrackA& track, Amplitudes amplitudes) {
+  const Agreement found = agreement(band_, amplitude, within_band(track), threads_);
+  const auto pattern = pattern_overlap(track);
+  use_power(measure_power(found, pattern).power);
+  if (amplitudes == Amplitudes::keep) return;
+  estimate_amplitude(found, pattern);
+  use_power(measure_power(found, pattern).power);
+}
+
+void Likelihood::learn_like(const TrackA& track, const std::vector<double>& usual) {
+  constexpr double spread = 0.5;  // of the ratio to the usual power, shell by shell
+  const Agreement found = agreement(band_, amplitude, within_band(track), threads_, Overlap::skip);
+  const Measured measured = measure_power(found, pattern_overlap(track));
+  double product = 0, square = 0;
+  for (int s = 0; s < band_.shells; ++s) {
+    if (measured.variance[z(s)] <= 0) continue;
+    product += measured.power[z(s)] * usual[z(s)] / measured.variance[z(s)];
+    square += usual[z(s)] * usual[z(s)] / measured.variance[z(s)];
+  }
+  const double scale = square > 0 ? std::max(0.0, product / square) : 0;
+  std::vector<double> raw(z(band_.shells));
+  for (int s = 0; s < band_.shells; ++s) {
+    const double expected = scale * usual[z(s)], prior = std::pow(spread * expected, 2), total = prior + measured.variance[z(s)];
+    raw[z(s)] = total > 0 ? (measured.power[z(s)] * prior + expected * measured.variance[z(s)]) / total : 0;
+  }
+  use_power(raw);
+}
+
+/// [frame][shell] Σ_u≠t ρ a_u q_u q_t J₀(2πk |s_t − s_u|): what a fixed pattern adds to the overlap of frame t with the others.
+std::vector<std::vector<double>> Likelihood::pattern_overlap(const TrackA& track) const {
+  std::vector<std::vector<double>> overlap(z(band_.frames), std::vector<double>(z(band_.shells), 0.0));
+  if (fixed_pattern_ <= 0) return overlap;
+  for (int t = 0; t < band_.frames; ++t)
+    for (int u = 0; u < band_.frames; ++u) {
+      if (u == t) continue;
+      const double distance = std::hypot(track.x[z(t)] - track.x[z(u)], track.y[z(t)] - track.y[z(u)]);
+      for (int s = 0; s < band_.shells; ++s)
+        overlap[z(t)][z(s)] += fixed_pattern_ * amplitude[z(u)] * band_.q[z(u)][z(s)] * band_.q[z(t)][z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
+    }
+  return overlap;
+}
+
+/// Mean power of each shell from pairs of different frames, and the variance of that when the shells' speckle is Gaussian.
+Likelihood::Measured Likelihood::measure_power(const Agreement& found, const std::vector<std::vector<double>>& pattern) const {
+  Measured result{std::vector<double>(z(band_.shells)), std::vector<double>(z(band_.shells))};
+  for (int s = 0; s < band_.shells; ++s) {
+    const double total = total_aq2(s);
+    double own = 0, squares = 0;
+    for (int t = 0; t < band_.frames; ++t) {
+      own += amplitude[z(t)] * (amplitude[z(t)] * band_.power[z(t)][z(s)] + pattern[z(t)][z(s)]);
+      squares += aq2(t, s) * aq2(t, s);
+    }
+    const double pairs = total * total - squares;
+    if (pairs <= 0) continue;
+    result.power[z(s)] = (found.sum_power[z(s)] - own) / pairs;
+    result.variance[z(s)] = std::pow(found.sum_power[z(s)] / pairs, 2) / std::max(1.0, band_.shell_count[z(s)]);
+  }
+  return result;
+}
+
+/// Smooths over neighbouring shells, clips and sets the weights.
+void Likelihood::use_power(const std::vector<double>& raw) {
+  power.assign(z(band_.shells), 0.0);
+  weight.assign(z(band_.shells), 0.0);
+  for (int s = 0; s < band_.shells; ++s) {
+    double sum = 0, count = 0;
+    for (int i = std::max(0, s - 1); i <= std::min(band_.shells - 1, s + 1); ++i) {
+      const double n = band_.shell_count[z(i)] * (i == s ? 2 : 1);
+      sum += n * raw[z(i)];
+      count += n;
+    }
+    power[z(s)] = count > 0 ? std::max(0.0, sum / count) : 0;
+    weight[z(s)] = power[z(s)] / (1 + power[z(s)] * total_aq2(s));
+  }
+}
+
+/// Amplitude of every frame from its overlap with the others, drawn towards 1 as far as it is uncertain.
+void Likelihood::estimate_amplitude(const Agreement& found, const std::vector<std::vector<double>>& pattern) {
+  constexpr double spread = 0.3;
+  std::vector<double> total(z(band_.shells));
+  for (int s = 0; s < band_.shells; ++s) total[z(s)] = total_aq2(s);
+  std::vector<double> next(z(band_.frames));
+  for (int t = 0; t < band_.frames; ++t) {
+    double overlap = 0, expected = 0, variance = 0;
+    for (int s = 0; s < band_.shells; ++s) {
+      const auto i = z(s);
+      const double n = band_.shell_count[i] * weight[i], q2 = band_.q[z(t)][i] * band_.q[z(t)][i], others = total[i] - aq2(t, s);
+      overlap += n * (found.overlap[z(t)][i] - amplitude[z(t)] * band_.power[z(t)][i] - pattern[z(t)][i]);
+      expected += n * power[i] * q2 * others;
+      variance += n * weight[i] * q2 * others * (1 + power[i] * others) / 2;
+    }
+    const double certainty = variance > 0 ? expected * expected / variance : 0;
+    const double measured = expected > 0 ? overlap / expected : 1;
+    const double prior = 1 / (spread * spread);
+    next[z(t)] = std::clamp((prior + measured * certainty) / (prior + certainty), 0.0, 2.0);
+  }
+  // The common factor belongs to the power.
+  auto sorted = next;
+  std::nth_element(sorted.begin(), sorted.begin() + band_.frames / 2, sorted.end());
+  const double middle = sorted[z(band_.frames / 2)];
+  for (int t = 0; t < band_.frames; ++t) amplitude[z(t)] = middle > 0.05 ? next[z(t)] / middle : 1;
+}
+
+Eigen::MatrixXd Likelihood::information(const std::vector<double>& k2) const {
+  Eigen::MatrixXd h = Eigen::MatrixXd::Zero(band_.frames, band_.frames);
+  Eigen::VectorXd v(band_.frames);
+  for (int s = 0; s < band_.shells; ++s) {
+    const double factor = 2 * two_pi * two_pi * weight[z(s)] * power[z(s)] * k2[z(s)];
+    if (factor <= 0) continue;
+    for (int t = 0; t < band_.frames; ++t) v[t] = aq2(t, s);
+    h.diagonal() += factor * v.sum() * v;
+    h -= factor * v * v.transpose();
+  }
+  return h;
+}
+
+Objective Likelihood::objective(const TrackA& track) const {
+  Objective j = evaluate(band_, weight, amplitude, within_band(track), threads_);
+  if (fixed_pattern_ > 0) subtract_pattern(track, 1, j);
+  return j;
+}
+
+std::array<Objective, 2> Likelihood::halves(const TrackA& track) const {
+  auto parts = evaluate_halves(band_, weight, amplitude, within_band(track), threads_);
+  if (fixed_pattern_ > 0)
+    for (auto& part : parts) subtract_pattern(track, 0.5, part);
+  return parts;
+}
+
+void Likelihood::subtract_pattern(const TrackA& track, double share, Objective& j) const {
+  constexpr double h = 0.01;  // Å, for the slope
+  std::vector<double> mean_q(z(band_.frames), 0.0);
+  for (int t = 0; t < band_.frames; ++t)
+    for (int s = 0; s < band_.shells; ++s) mean_q[z(t)] += band_.q[z(t)][z(s)] / band_.shells;
+  const auto overlap = [&](double distance) {
+    double sum = 0;
+    for (int s = 0; s < band_.shells; ++s) sum += weight[z(s)] * band_.shell_count[z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
+    return share * fixed_pattern_ * sum;
+  };
+  for (int t = 0; t < band_.frames; ++t)
+    for (int u = 0; u < t; ++u) {
+      const double dx = track.x[z(t)] - track.x[z(u)], dy = track.y[z(t)] - track.y[z(u)], distance = std::hypot(dx, dy);
+      const double pair = 2 * amplitude[z(t)] * amplitude[z(u)] * mean_q[z(t)] * mean_q[z(u)];
+      j.value -= pair * overlap(distance);
+      if (distance < h) continue;
+      const double slope = pair * (overlap(distance + h) - overlap(distance - h)) / (2 * h) / distance;
+      j.gradient_x[z(t)] -= slope * dx;
+      j.gradient_x[z(u)] += slope * dx;
+      j.gradient_y[z(t)] -= slope * dy;
+      j.gradient_y[z(u)] += slope * dy;
+    }
+}
+
+}  // namespace frazil::motion

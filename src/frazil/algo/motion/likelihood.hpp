@@ -1,0 +1,56 @@
+// What the frames of a band say of their track: the specimen's spectrum learned from their agreement, and the likelihood under it.
+#pragma once
+
+#include <Eigen/Dense>
+
+#include "frazil/algo/motion/objective.hpp"
+
+namespace frazil::motion {
+
+/// Likelihood of a track for a Gaussian specimen of unknown position in white noise of power 1.
+class Likelihood {
+ public:
+  /// @param fixed_pattern  power of what does not move over noise power in one frame; its expected pull to zero shift
+  ///                       is taken out of the likelihood
+  /// @param moved          by what frames were moved before they came into the band, Å; empty: not at all. Tracks include it.
+  Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved = {});
+
+  enum class Amplitudes { keep, learn };
+  /// Learns the specimen's power from the frames' agreement along a track, and, if asked, each frame's amplitude.
+  void learn(const TrackA& track, Amplitudes amplitudes);
+  /// The same for a band too small to tell alone: power is drawn towards a multiple of `usual`, as far as it is uncertain.
+  void learn_like(const TrackA& track, const std::vector<double>& usual);
+
+  [[nodiscard]] Objective objective(const TrackA& track) const;
+  /// In two halves that share no component; their sum is the objective.
+  [[nodiscard]] std::array<Objective, 2> halves(const TrackA& track) const;
+  /// Expected negative Hessian of the objective along one axis, 1/Å².
+  [[nodiscard]] Eigen::MatrixXd information_x() const { return information(kx2_); }
+  [[nodiscard]] Eigen::MatrixXd information_y() const { return information(ky2_); }
+
+  std::vector<double> amplitude;  ///< of each frame, 1 for a normal one
+  std::vector<double> power;      ///< [shell] specimen power over noise power in one undamaged frame
+  std::vector<double> weight;     ///< [shell] of the objective
+
+ private:
+  [[nodiscard]] double aq2(int t, int s) const;
+  [[nodiscard]] double total_aq2(int s) const;
+  [[nodiscard]] TrackA within_band(const TrackA& track) const;
+  [[nodiscard]] std::vector<std::vector<double>> pattern_overlap(const TrackA& track) const;
+  struct Measured {
+    std::vector<double> power, variance;
+  };
+  [[nodiscard]] Measured measure_power(const Agreement& found, const std::vector<std::vector<double>>& pattern) const;
+  void use_power(const std::vector<double>& raw);
+  void estimate_amplitude(const Agreement& found, const std::vector<std::vector<double>>& pattern);
+  [[nodiscard]] Eigen::MatrixXd information(const std::vector<double>& k2) const;
+  void subtract_pattern(const TrackA& track, double share, Objective& j) const;
+
+  const Band& band_;
+  double fixed_pattern_;
+  int threads_;
+  TrackA moved_;
+  std::vector<double> kx2_, ky2_;
+};
+
+}  // namespace frazil::motion
