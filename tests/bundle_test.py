@@ -20,7 +20,7 @@ WORKFLOW = {
     "steps": {
         "import": {"protocol": "import-micrographs", "params": {"micrographs": "${folder}", "expected": 2}},
         "ctf": {"protocol": "estimate-ctf", "inputs": {"micrographs": "import.micrographs"}},
-        "filter": {"protocol": "filter-ctf", "params": {"max_resolution": 30}, "inputs": {"ctf_fits": "ctf.ctf_fits"}},
+        "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": 30}, "inputs": {"ctf_fits": "ctf.ctf_fits"}},
         "pick": {"protocol": "pick", "params": {"diameter": 150}, "inputs": {"micrographs": "import.micrographs"}},
         "extract": {"protocol": "extract", "inputs": {"micrographs": "import.micrographs", "coordinates": "pick.coordinates", "ctf_fits": "ctf.ctf_fits"}},
     },

@@ -27,7 +27,7 @@ class Client(whole_program.WholeProgram):
         project = frazil.Project(self.folder / name, self.known)
         micrographs = project.add("import-micrographs", micrographs=self.folder / "mics" / "*.mrc", **more)
         fits = project.add("estimate-ctf", micrographs=micrographs.micrographs)
-        good = project.add("filter-ctf", ctf_fits=fits.ctf_fits, max_resolution=30.0)
+        good = project.add("filter-ctf", ctf_fits=fits.ctf_fits, max_fit_resolution=30.0)
         picks = project.add("pick", "find", micrographs=micrographs.micrographs, diameter=150, where=[good.accepted])
         project.add("extract", micrographs=micrographs.micrographs, coordinates=picks.coordinates, ctf_fits=good.accepted)
         return project
@@ -52,7 +52,7 @@ class Client(whole_program.WholeProgram):
                 continue
             if command == "restore":
                 project.set_aside("mic_0001")
-            answer = project._over_socket({"command": command, "item": "mic_0000" if described["takes_item"] and command != "restore" else "mic_0001"})  # pylint: disable=protected-access
+            answer = project._over_socket({"command": command, "item": "mic_0002" if described["takes_item"] and command != "restore" else "mic_0001"})  # pylint: disable=protected-access
             self.assertIsNotNone(answer, f"{command}: no engine answered")
             self.assertTrue(answer["ok"], f"{command}: {answer}")
             self.assertEqual(sorted(answer), sorted(described["answer"]), command)

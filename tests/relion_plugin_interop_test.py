@@ -14,7 +14,7 @@ MIXED = {
         "import": {"protocol": "import-movies", "params": {"movies": "${movies}", "pixel_size": 3, "dose_per_frame": 5, "expected": 2}},
         "motion": {"protocol": "relion-motion", "inputs": {"movies": "import.movies"}},
         "ctf": {"protocol": "estimate-ctf", "inputs": {"micrographs": "motion.micrographs"}},
-        "filter": {"protocol": "filter-ctf", "params": {"max_resolution": 30}, "inputs": {"ctf_fits": "ctf.ctf_fits"}},
+        "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": 30}, "inputs": {"ctf_fits": "ctf.ctf_fits"}},
         "pick": {"protocol": "relion-pick-log", "params": {"diameter_min": 150, "diameter_max": 190}, "inputs": {"micrographs": "motion.micrographs_dw"}},
         "extract": {"protocol": "extract", "inputs": {"micrographs": "motion.micrographs_dw", "coordinates": "pick.coordinates", "ctf_fits": "ctf.ctf_fits"}},
         "class": {"protocol": "relion-class-2d", "params": {"classes": 2, "iterations": 2, "psi_step": 30, "offset_range": 3}, "trigger": "closed", "inputs": {"particles": "extract.particles"}},

@@ -5,7 +5,7 @@
     movies = project.add("import-movies", movies="/data/movies", pixel_size=0.83, idle=1800)
     aligned = project.add("align-movie", movies=movies.movies)
     fits = project.add("estimate-ctf", micrographs=aligned.micrographs)
-    good = project.add("filter-ctf", ctf_fits=fits.ctf_fits, max_resolution=5)
+    good = project.add("filter-ctf", ctf_fits=fits.ctf_fits, max_fit_resolution=5)
     project.start()
     for status in project.watch():
         print(status.found, status.step("filter-ctf").accepted)
@@ -261,6 +261,8 @@ class Project:
     def _through_program(self, command: str, item: str) -> dict[str, Any]:
         if command == "status":
             return {"ok": True, "status": json.loads(self.program.run("status", "--project", self.folder, "--json"))}
+        if command == "snapshot":
+            return {"ok": True, "snapshot": json.loads(self.program.run("snapshot", "--project", self.folder))}
         if command == "why":
             return json.loads(self.program.run("why", item, "--project", self.folder, "--json"))
         self.program.run(command, *([item] if item else []), "--project", self.folder)

@@ -43,7 +43,7 @@ Json carry_raw(const fs::path& project, const fs::path& bundle, const fs::path& 
   if (!fs::exists(project / "raw")) return list;
   for (const auto& entry : fs::recursive_directory_iterator(project / "raw")) {
     if (!entry.is_symlink() && !entry.is_regular_file()) continue;
-    const auto place = fs::relative(entry.path(), project);
+    const auto place = entry.path().lexically_relative(project);  // fs::relative would follow the link
     const auto target = fs::weakly_canonical(entry.path());
     make_folders((bundle / place).parent_path());
     const bool there = fs::exists(target);
@@ -75,7 +75,7 @@ Json hashes_of(const fs::path& bundle, Exported& exported) {
   std::map<std::string, Json> sorted;
   for (const auto& entry : fs::recursive_directory_iterator(bundle)) {
     if (entry.is_symlink() || !entry.is_regular_file()) continue;
-    const auto place = fs::relative(entry.path(), bundle).string();
+    const auto place = entry.path().lexically_relative(bundle).string();
     if (place == list_name || place == "ro-crate-metadata.json" || place == "engine.lock") continue;
     sorted[place] = {{"xxh128", hash_file(entry.path())}, {"size", entry.file_size()}};
     ++exported.files;

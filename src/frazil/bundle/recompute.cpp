@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int reserved_mib = 1 << 20;  // one task at a time: no need to share memory out
 constexpr double tolerance = 1e-3;  // of an image's standard deviation, between CPU targets
 
 flow::Plan stored_plan(store::Project& store, const flow::Registry& registry) {
@@ -87,7 +88,7 @@ std::string output_folder(store::Project& store, const store::TaskRow& task) {
 class Comparer {
  public:
   Comparer(const fs::path& project, store::Project& store, const flow::Plan& plan, const RecomputeOptions& options)
-      : project_(project), store_(store), plan_(plan), pool_({options.worker_command, project, options.threads, 1 << 20}), threads_(options.threads) {
+      : project_(project), store_(store), plan_(plan), pool_({options.worker_command, project, options.threads, reserved_mib}), threads_(options.threads) {
     make_folders(project / "tmp");
     make_folders(project / "logs");
   }
@@ -174,7 +175,7 @@ class Comparer {
     if (done.folder.empty() || !made.has_files) return;
     for (const auto& entry : fs::recursive_directory_iterator(project_ / temporary)) {
       if (!entry.is_regular_file()) continue;
-      const auto place = fs::relative(entry.path(), project_ / temporary);
+      const auto place = entry.path().lexically_relative(project_ / temporary);
       const auto stored = project_ / done.folder / place;
       if (!fs::exists(stored)) {
         result.state = Recomputed::State::differs;

@@ -7,6 +7,7 @@
 #include "frazil/bundle/recompute.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/version.hpp"
+#include "frazil/engine/snapshot.hpp"
 #include "frazil/plugin/installed.hpp"
 
 namespace frazil::cli {
@@ -91,6 +92,16 @@ int repoint_command(Arguments arguments) {
   for (const auto& problem : problems) std::cerr << problem.path << ": " << problem.text << "\n";
   std::cout << fmt::format("{} links set, {} files not found as they were\n", links, problems.size());
   return problems.empty() ? ok : some_failed;
+}
+
+int snapshot_command(Arguments arguments) {
+  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"), option("help", "boolean", "This text")});
+  if (parsed.has("help") || !parsed.has("project")) {
+    std::cout << "frazil snapshot --project DIR     steps, items with their records, decisions, failures, files: one JSON object\n";
+    return parsed.has("help") ? ok : bad_usage;
+  }
+  std::cout << engine::read_snapshot(fs::absolute(parsed.text("project")), plugin::registry()).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  return ok;
 }
 
 }  // namespace frazil::cli

@@ -25,6 +25,7 @@ const std::vector<Command>& commands() {
       {"close", "tell a project that no more files will come", close_command},
       {"stop", "end the engine of a project in order", stop_command},
       {"report", "write the report of a project", report_command},
+      {"snapshot", "the whole state of a project as JSON, for scripts", snapshot_command},
       {"export", "pack a project for another place, with hashes and tables for other programs", export_command},
       {"verify", "compute a sample of a project again, or compare a bundle with its hashes", verify_command},
       {"repoint", "tell a project where its movies lie now", repoint_command},
