@@ -40,7 +40,8 @@ Engine::Impl::Changed Engine::Impl::change(const Json& settings) {
     if (key.find('.') != std::string::npos) set_param(changed.workflow, plan_, key, text, problems);
     else values.emplace_back(key, text);
   }
-  for (const auto& [key, value] : flow::parse_values(changed.workflow, values, problems).items()) changed.values[key] = value;
+  const auto typed = flow::parse_values(changed.workflow, values, problems);
+  for (const auto& [key, value] : typed.items()) changed.values[key] = value;
   if (problems.empty()) changed.plan = flow::make_plan(changed.workflow, registry_, changed.values, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   return changed;
