@@ -40,7 +40,7 @@ Spread spread_of(std::vector<float> values) {
     return static_cast<double>(values[static_cast<std::size_t>(rank)]);
   };
   const double low = at(0.1587), median = at(0.5), high = at(0.8413);
-  return {median, (high - low) / 2, median - low};
+  return {median, (high - low) / 2};
 }
 
 Image cells_of(const Image& image, double block) {
@@ -93,23 +93,22 @@ Image log_energy(const Image& image, const std::vector<char>& open, double sigma
   return energy;
 }
 
-std::vector<float> robust_scores(const Image& image, const std::vector<char>& open, Tail tail) {
+std::vector<float> robust_scores(const Image& image, const std::vector<char>& open) {
   std::vector<float> values;
   for (std::size_t i = 0; i < image.size(); ++i)
     if (open[i] != 0) values.push_back(image.pixels()[i]);
   const auto spread = spread_of(values);
-  const double sigma = tail == Tail::lower ? spread.lower : spread.sigma;
   std::vector<float> scores(image.size(), 0);
-  if (!(sigma > 0)) return scores;
+  if (!(spread.sigma > 0)) return scores;
   for (std::size_t i = 0; i < image.size(); ++i)
-    if (open[i] != 0) scores[i] = static_cast<float>((image.pixels()[i] - spread.median) / sigma);
+    if (open[i] != 0) scores[i] = static_cast<float>((image.pixels()[i] - spread.median) / spread.sigma);
   return scores;
 }
 
 AggregateSigns aggregate_signs(const Image& cells, const std::vector<char>& open, double diameter) {
   const auto particles = local_mean(minus(cells, local_mean(cells, open, diameter)), open, diameter / 12);
   auto dark = minus(local_mean(cells, open, 2.5 * diameter), local_mean(cells, open, 0.5 * diameter));
-  return {robust_scores(log_energy(particles, open, 0.6 * diameter), open, Tail::lower), robust_scores(dark, open, Tail::lower)};
+  return {robust_scores(log_energy(particles, open, 0.6 * diameter), open), robust_scores(dark, open)};
 }
 
 }  // namespace frazil::mask

@@ -7,9 +7,9 @@
 
 namespace frazil::mask {
 
-/// Median, half the distance of the 15.87 % and 84.13 % quantiles, and the distance of the lower one from the median.
+/// Median and half the distance of the 15.87 % and 84.13 % quantiles.
 struct Spread {
-  double median = 0, sigma = 0, lower = 0;
+  double median = 0, sigma = 0;
 };
 [[nodiscard]] Spread spread_of(std::vector<float> values);
 
@@ -21,10 +21,8 @@ struct Spread {
 [[nodiscard]] Image minus(const Image& a, const Image& b);
 /// Log of the local mean square.
 [[nodiscard]] Image log_energy(const Image& image, const std::vector<char>& open, double sigma);
-/// Whose width sets the scale: both sides', or that of the values below the median, which what stands out upwards does not touch.
-enum class Tail { both, lower };
 /// Distance of each open cell from their median, in robust standard deviations; 0 where not open.
-[[nodiscard]] std::vector<float> robust_scores(const Image& image, const std::vector<char>& open, Tail tail = Tail::both);
+[[nodiscard]] std::vector<float> robust_scores(const Image& image, const std::vector<char>& open);
 
 /// How much an aggregate would stand out: more contrast on the scale of particles than particles have, and darker than the surroundings.
 struct AggregateSigns {
