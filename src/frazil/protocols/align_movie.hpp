@@ -8,6 +8,7 @@ namespace frazil::protocols {
 
 enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
 enum class GainUse { multiply, divide };
+enum class OutputFormat { f32, f16 };
 
 struct AlignMovieParams {
   std::string frames;
@@ -16,6 +17,8 @@ struct AlignMovieParams {
   GainTurn gain_orientation = GainTurn::identity;
   GainUse gain_use = GainUse::multiply;
   bool find_defects = true;
+  bool halves = false;
+  OutputFormat output_format = OutputFormat::f32;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
 
@@ -27,6 +30,8 @@ struct AlignMovieParams {
                       field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
                       field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
+                      field(&P::halves, "halves", "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum").advanced(),
+                      field(&P::output_format, "output_format", "Pixels of the micrographs: 32-bit or 16-bit floats").advanced(),
                       field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
                       field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
   }
@@ -51,7 +56,7 @@ struct AlignedMovie {
 };
 
 struct AlignMovie {
-  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 1, .cites = "10.7554/eLife.06980",
+  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 2, .cites = "10.7554/eLife.06980",
                                    .help = "Align the frames of a movie and sum them, plain and weighted by exposure.",
                                    .thin = "whole frames only: motion that differs over the field is not followed yet"};
   using Params = AlignMovieParams;
@@ -69,6 +74,10 @@ namespace frazil {
 template <>
 struct EnumNames<protocols::GainTurn> {
   static constexpr std::array names{"identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
+};
+template <>
+struct EnumNames<protocols::OutputFormat> {
+  static constexpr std::array names{"f32", "f16"};
 };
 template <>
 struct EnumNames<protocols::GainUse> {
