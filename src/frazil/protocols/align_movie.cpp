@@ -126,19 +126,24 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, false, context.threads()});
+  const auto sums = motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
   context.progress(0.9, "summed");
 
   AlignedMovie out;
   out.detector = std::move(camera);
-  io::write_image(context.output(stem + ".mrc"), sums.plain);
+  const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
+  io::write_image(context.output(stem + ".mrc"), sums.plain, mode);
   io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(sums.plain, thumbnail_px));
   out.micrograph = {context.reference(stem + ".mrc"), movie.name, sums.plain.nx(), sums.plain.ny(), sums.plain.pixel_size, movie.optics, false, context.reference(stem + "_thumb.png")};
   if (sums.weighted) {
-    io::write_image(context.output(stem + "_DW.mrc"), *sums.weighted);
+    io::write_image(context.output(stem + "_DW.mrc"), *sums.weighted, mode);
     out.weighted = out.micrograph;
     out.weighted->path = context.reference(stem + "_DW.mrc");
     out.weighted->dose_weighted = true;
+  }
+  if (sums.odd && sums.even) {
+    io::write_image(context.output(stem + "_ODD.mrc"), *sums.odd, mode);
+    io::write_image(context.output(stem + "_EVN.mrc"), *sums.even, mode);
   }
   std::optional<motion::ThirdOrder> third_order;
   if (!alignment.field.is_global()) third_order = motion::fit_third_order(alignment.field, alignment.track, movie.nx, movie.ny).model;
@@ -169,12 +174,15 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 }
 
 int AlignMovie::memory_mib(const Movie& movie) const {
-  const double frame = 4.0 * movie.nx * movie.ny / (1024.0 * 1024.0);
-  const double side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
-  // Alignment: sum, gain, a frame and its copy a thread, binned stack and band. Sum: gain, frames, up to 7 accumulators, spectra.
-  const double aligning = 7 * frame + 2.5 * movie.frames * frame / (side * side);
-  const double summing = (movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 12 : 6) * frame;
-  return 64 + static_cast<int>(std::max(aligning, summing));
+  constexpr double mib = 1024.0 * 1024.0;
+  const double frame = 4.0 * movie.nx * movie.ny / mib, side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
+  // Decoded frames: all that fit, or at least one.
+  const double kept = std::max(frame, std::min(static_cast<double>(kept_bytes) / mib, movie.frames * frame));
+  // Beside them and the gain either two unaligned sums and the binned stack with its components, or the sums of the exposure basis (seven
+  // rows at most). Those are transformed one by one, when the frames are gone.
+  const double aligning = 2 * frame + 2.5 * std::min(movie.frames, 128) * frame / (side * side);
+  const double summing = (movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1) * (params.halves ? 2 : 1) * frame;
+  return 64 + static_cast<int>(kept + frame + std::max(aligning, summing + (params.halves ? 2 : 0) * frame));
 }
 
 }  // namespace frazil::protocols

@@ -11,6 +11,7 @@ enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_
 enum class GainUse { multiply, divide };
 /// What to do when the movie shows that the gain reference lies the other way round.
 enum class GainCorrection { ask, apply };
+enum class OutputFormat { f32, f16 };
 
 struct AlignMovieParams {
   std::string frames;
@@ -21,6 +22,8 @@ struct AlignMovieParams {
   GainUse gain_use = GainUse::multiply;
   GainCorrection gain_correction = GainCorrection::ask;
   bool find_defects = true;
+  bool halves = false;
+  OutputFormat output_format = OutputFormat::f32;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
 
@@ -34,6 +37,8 @@ struct AlignMovieParams {
                       field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
                       field(&P::gain_correction, "gain_correction", "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) or apply (use it as it fits)"),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
+                      field(&P::halves, "halves", "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum").advanced(),
+                      field(&P::output_format, "output_format", "Pixels of the micrographs: 32-bit or 16-bit floats").advanced(),
                       field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
                       field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
   }
@@ -62,6 +67,8 @@ struct AlignedMovie {
 struct AlignMovie {
   static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 2, .cites = "10.7554/eLife.06980",
                                    .help = "Align the frames of a movie, also where motion differs over the field, and sum them, plain and weighted by exposure."};
+                                   .help = "Align the frames of a movie and sum them, plain and weighted by exposure.",
+                                   .thin = "whole frames only: motion that differs over the field is not followed yet"};
   using Params = AlignMovieParams;
   using Input = Movie;
   using Output = AlignedMovie;
@@ -81,6 +88,8 @@ struct EnumNames<protocols::GainTurn> {
 template <>
 struct EnumNames<protocols::GainCorrection> {
   static constexpr std::array names{"ask", "apply"};
+struct EnumNames<protocols::OutputFormat> {
+  static constexpr std::array names{"f32", "f16"};
 };
 template <>
 struct EnumNames<protocols::GainUse> {

@@ -36,7 +36,7 @@ std::shared_ptr<const Counts> counts_of(const FrameSource& frames, int index) {
   return counts;
 }
 
-int batch_of(const FrameSource& frames, int threads) { return std::min(frames.count, std::max({1, threads, frames.batch})); }
+int batch_of(const FrameSource& frames, int threads) { return std::min(frames.count, frames.batch > 0 ? frames.batch : std::max(1, threads)); }
 
 MotionField::MotionField(const std::vector<Shift>& track)
     : x_px_{0.0}, y_px_{0.0}, shifts_(track), frames_(static_cast<int>(track.size())) {}

@@ -25,7 +25,7 @@ struct FrameSource {
 
 /// A frame through `counts`, or through `read` where that is all there is.
 [[nodiscard]] std::shared_ptr<const Counts> counts_of(const FrameSource& frames, int index);
-/// Frames that are asked for at a time by `threads` threads: batch, at least one a thread, at most all.
+/// Frames that are asked for at a time by `threads` threads: batch, else one a thread; at most all.
 [[nodiscard]] int batch_of(const FrameSource& frames, int threads);
 
 /// Displacement in pixels of the frames (unbinned), conventions.md "Shifts": aligned(x) = frame(x − s).
