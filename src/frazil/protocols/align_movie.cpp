@@ -4,10 +4,12 @@
 #include <charconv>
 #include <cmath>
 
+#include "frazil/algo/motion/event_sum.hpp"
 #include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/io/defects.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/picture.hpp"
@@ -70,6 +72,11 @@ io::StarFile motion_star(const Movie& movie, const FrameRange& range, double bin
   general.set(0, 9, range.first);
   general.set(0, 10, 0);
   if (!movie.gain.empty()) general.set(0, general.add_column("rlnMicrographGainName"), movie.gain);
+  if (!movie.defects.empty()) general.set(0, general.add_column("rlnMicrographDefectFile"), movie.defects);
+  if (movie.raw_frames > 0) {  // RELION knows whole numbers of raw frames, and grids from the sensor's own on
+    general.set(0, general.add_column("rlnEERGrouping"), static_cast<int>(std::lround(movie.eer_frames_per_fraction)));
+    general.set(0, general.add_column("rlnEERUpsampling"), std::max(1, static_cast<int>(movie.eer_grid)));
+  }
   io::StarTable shifts("global_shift", {"rlnMicrographFrameNumber", "rlnMicrographShiftX", "rlnMicrographShiftY"});
   for (std::size_t t = 0; t < track.size(); ++t) {
     const auto row = shifts.add_row();
@@ -82,12 +89,26 @@ io::StarFile motion_star(const Movie& movie, const FrameRange& range, double bin
   return file;
 }
 
-motion::Detector detector_of(const Movie& movie, const AlignMovieParams& params, const flow::Context& context) {
+io::GainKind gain_kind(const Movie& movie, GainUse use) {
+  switch (use) {
+    case GainUse::automatic: break;
+    case GainUse::multiply: return io::GainKind::multiply;
+    case GainUse::divide: return io::GainKind::divide;
+    case GainUse::average: return io::GainKind::average;
+  }
+  return io::usual_gain_kind(movie.gain, movie.raw_frames > 0);
+}
+
+motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, const AlignMovieParams& params, const flow::Context& context) {
   Image gain;
   if (!movie.gain.empty())
-    gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, static_cast<io::GainOrientation>(params.gain_orientation),
-                         params.gain_use == GainUse::divide ? io::GainKind::divide : io::GainKind::multiply);
-  return {movie.nx, movie.ny, std::move(gain), context.rng()()};
+    gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, static_cast<io::GainOrientation>(params.gain_orientation), gain_kind(movie, params.gain_use));
+  motion::Detector detector(movie.nx, movie.ny, std::move(gain), context.rng()());
+  if (!movie.defects.empty()) {
+    const auto* eer = reader.eer();
+    detector.add_defects(io::read_defects(context.input(movie.defects), movie.nx, movie.ny, eer != nullptr ? eer->index().nx : 0, eer != nullptr ? eer->index().ny : 0));
+  }
+  return detector;
 }
 
 /// Frames of the range, decoded once where they fit.
@@ -96,7 +117,24 @@ motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, 
     context.check_cancelled();
     reader.read_counts(first + i, out);
   };
-  return {movie.nx, movie.ny, range.last - range.first + 1, io::count_type_of(reader.info().type), movie.pixel_size, read, kept_bytes};
+  return {movie.nx, movie.ny, range.last - range.first + 1, reader.eer() != nullptr ? CountType::f32 : io::count_type_of(reader.info().type), movie.pixel_size, read, reader.eer() != nullptr ? 0 : kept_bytes};
+}
+
+/// Raw frames of the frames in a range.
+motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, const FrameRange& range, const flow::Context& context) {
+  motion::ElectronSource source;
+  source.nx = eer.index().nx, source.ny = eer.index().ny;
+  source.cells_x = 1 << std::min(2, eer.index().codec.sub_x_bits), source.cells_y = 1 << std::min(2, eer.index().codec.sub_y_bits);
+  source.first = io::raw_frames_of(range.first - 1, movie.frames, movie.raw_frames).first;
+  for (int f = range.first - 1; f < range.last; ++f) source.begin.push_back(io::raw_frames_of(f, movie.frames, movie.raw_frames).first - source.first);
+  source.begin.push_back(io::raw_frames_of(range.last - 1, movie.frames, movie.raw_frames).second - source.first);
+  source.pixel_size = movie.pixel_size;
+  source.read = [&eer, &context](int raw, int first_row, int last_row, std::vector<Electron>& scratch) {
+    context.check_cancelled();
+    return eer.electrons(raw, first_row, last_row, scratch);
+  };
+  source.is_whole = [&eer](int raw) { return eer.is_whole(raw); };
+  return source;
 }
 
 }  // namespace
@@ -117,12 +155,12 @@ FrameRange frame_range(const std::string& text, int frames) {
 }
 
 AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) const {
-  const io::MovieReader reader(context.input(movie.path));
+  const io::MovieReader reader(context.input(movie.path), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
   if (reader.info().nx != movie.nx || reader.info().ny != movie.ny || reader.info().nz != movie.frames)
     throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path, movie.nx, movie.ny, movie.frames,
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
-  auto detector = detector_of(movie, params, context);
+  auto detector = detector_of(movie, reader, params, context);
   const auto raw = frames_of(reader, movie, range, context).source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
   const auto alignment = motion::align_frames(raw, detector, exposure, {params.min_resolution, params.max_resolution, params.find_defects, context.threads()});
@@ -131,7 +169,9 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const motion::MotionField field(alignment.track);
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = motion::sum_frames(raw, detector, field, basis, {params.binning, false, context.threads()});
+  const auto sums = reader.eer() != nullptr
+                        ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, field, basis, context.rng()(), params.binning, context.threads())
+                        : motion::sum_frames(raw, detector, field, basis, {params.binning, false, context.threads()});
   context.progress(0.9, "summed");
 
   const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);
@@ -162,6 +202,13 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   m.motion_field = context.reference(stem + "_field.json");
   m.star = context.reference(stem + "_motion.star");
   m.dose = movie.dose_per_frame * raw.count;
+  if (const auto* eer = reader.eer()) {
+    m.raw_frames = eer->raw_frames();
+    m.broken_raw_frames = eer->broken_frames(context.threads());
+    m.broken_raw_percent = 100.0 * m.broken_raw_frames / m.raw_frames;
+    m.eer_frames_per_fraction = movie.eer_frames_per_fraction;
+    m.eer_dose_per_fraction = movie.dose_per_frame;
+  }
   m.defects = static_cast<int>(detector.defects().size());
   m.fixed_pattern = std::sqrt(alignment.fixed_pattern);
   return out;
@@ -172,7 +219,10 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   const double side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
   // Alignment: sum, gain, a frame and its copy a thread, binned stack and band. Sum: gain, frames, up to 7 accumulators, spectra.
   const double aligning = 6 * frame + 2.5 * movie.frames * frame / (side * side);
-  const double summing = (movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 12 : 6) * frame;
+  const bool weighted = movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting;
+  // Electrons are summed on a grid twice as fine as the sensor's, unless the movie's own is finer.
+  const double fine = frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1);
+  const double summing = movie.raw_frames > 0 ? (weighted ? 9 : 4) * fine + 2 * frame : (weighted ? 12 : 6) * frame;
   return 64 + static_cast<int>(std::max(aligning, summing));
 }
 

@@ -7,14 +7,14 @@
 namespace frazil::protocols {
 
 enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
-enum class GainUse { multiply, divide };
+enum class GainUse { automatic, multiply, divide, average };
 
 struct AlignMovieParams {
   std::string frames;
   double binning = 1;
   bool dose_weighting = true;
   GainTurn gain_orientation = GainTurn::identity;
-  GainUse gain_use = GainUse::multiply;
+  GainUse gain_use = GainUse::automatic;
   bool find_defects = true;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
@@ -25,7 +25,7 @@ struct AlignMovieParams {
                       field(&P::binning, "binning", "Fourier-crop the sums by this factor").range(1, 8),
                       field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
                       field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
-                      field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
+                      field(&P::gain_use, "gain_use", "What raw counts do with the reference: multiply, divide, or average for an image of the evenly lit camera; automatic: average for EER unless the file is named .gain, else multiply").advanced(),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
                       field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
                       field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
@@ -72,6 +72,6 @@ struct EnumNames<protocols::GainTurn> {
 };
 template <>
 struct EnumNames<protocols::GainUse> {
-  static constexpr std::array names{"multiply", "divide"};
+  static constexpr std::array names{"automatic", "multiply", "divide", "average"};
 };
 }  // namespace frazil
