@@ -9,6 +9,8 @@
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/tiff_writer.hpp"
+#include "frazil/sim/dm_writer.hpp"
+#include "frazil/sim/eer_writer.hpp"
 
 namespace frazil {
 namespace {
@@ -35,6 +37,18 @@ void write_seeds(const std::filesystem::path& folder) {
         for (int i = 0; i < 2; ++i) stack.append(image);
         stack.close();
       }
+  number = 0;
+  for (const auto& format : {sim::EerFormat{.compression = 65000}, {.compression = 65001, .strips = 3}, {.compression = 65002, .run_bits = 6, .sub_x_bits = 1, .sub_y_bits = 1},
+                             {.compression = 65001, .big = false, .final_image = true}}) {
+    sim::EerWriter eer(folder / fmt::format("{}.eer", number++), 20, 12, format, sim::eer_metadata(2, 1, 1, 20, 12, 1));
+    for (std::uint32_t f = 0; f < 2; ++f) eer.append(std::vector<sim::Electron>{{f, 1, 2}, {100 + f, 3, 0}, {239, 2, 2}});
+    eer.close();
+  }
+  sim::EerWriter legacy(folder / "legacy.eer", 4096, 4096, {.legacy = true});
+  for (int f = 0; f < 2; ++f) legacy.append_bytes(std::vector<std::uint8_t>(24, 255));  // a whole sensor would be too long to fuzz
+  legacy.close();
+  for (const int version : {3, 4}) write_text(folder / fmt::format("x.dm{}", version), sim::dm_file(image, version));
+  write_text(folder / "defects.txt", "# a list\n1 2 3 4\n0 0 1 12\n");
   write_text(folder / "x.star", "data_optics\nloop_\n_rlnOpticsGroup #1\n_rlnVoltage #2\n_rlnImagePixelSize #3\n1 300 1.5\n\n"
                                 "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n000001@a.mrcs 1\n'b c' 1 # note\n\ndata_x\n_rlnA \"q\"\n");
   write_text(folder / "old.star", "data_\nloop_\n_rlnVoltage\n_rlnMagnification\n_rlnDetectorPixelSize\n300 50000 5\n");

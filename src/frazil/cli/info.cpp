@@ -18,6 +18,8 @@
 #include "frazil/io/star.hpp"
 #include "frazil/io/tiff_writer.hpp"
 #include "frazil/plugin/installed.hpp"
+#include "frazil/sim/dm_writer.hpp"
+#include "frazil/sim/eer_writer.hpp"
 
 namespace frazil::cli {
 namespace {
@@ -77,7 +79,28 @@ std::vector<Check> checks(const fs::path& folder) {
                         require_equal(test_image(), io::MovieReader(folder / "a.tif").read_frame(1));
                         return std::string("two frames written and read back");
                       }});
-  list.push_back({"EER", []() -> std::string { throw Error(ErrorCode::unsupported, "not read yet: convert to TIFF first"); }, true});
+  for (const auto& [name, format] : {std::pair{"EER 65000 (8-bit runs)", sim::EerFormat{.compression = 65000}}, {"EER 65001 (7-bit runs)", sim::EerFormat{.compression = 65001}},
+                                     {"EER 65002 (any bits)", sim::EerFormat{.compression = 65002, .run_bits = 8, .sub_x_bits = 1, .sub_y_bits = 1}}})
+    list.push_back({name, [folder, format = format] {
+                      sim::EerWriter writer(folder / "a.eer", 64, 48, format);
+                      Image counts(64, 48);
+                      for (std::uint32_t f = 0; f < 3; ++f) {
+                        std::vector<sim::Electron> electrons;
+                        for (std::uint32_t p = f; p < 64U * 48; p += 7 + 300 * f) {
+                          electrons.push_back({p, 1, 2});
+                          counts.pixels()[p] += 1;
+                        }
+                        writer.append(electrons);
+                      }
+                      writer.close();
+                      require_equal(counts, io::MovieReader(folder / "a.eer", {EerGrid::k4, 1}).read_frame(0));
+                      return std::string("three raw frames written and read back");
+                    }});
+  list.push_back({"DM4", [folder] {
+                    write_text(folder / "a.dm4", sim::dm_file(test_image()));
+                    require_equal(test_image(), io::read_image(folder / "a.dm4"));
+                    return std::string("written and read back");
+                  }});
   list.push_back({"STAR", [folder] {
                     io::StarFile file;
                     io::StarTable table("optics", {"rlnOpticsGroup", "rlnVoltage"});

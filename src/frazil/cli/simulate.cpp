@@ -76,9 +76,27 @@ void write_frames(const sim::Scene& scene, const sim::SimulatedMovie& movie, flo
   writer.close();
 }
 
+/// Frames in batches of as many as there are threads, each as its raw frames.
+void write_raw_frames(const sim::Scene& scene, const sim::SimulatedMovie& movie, const fs::path& path) {
+  constexpr double raw_frames_per_s = 248;
+  const int total = scene.frames * scene.raw_frames;
+  const double electrons = scene.total_dose().value() * scene.pixel_size.value() * scene.pixel_size.value();
+  sim::EerWriter writer(path, scene.nx, scene.ny, {}, sim::eer_metadata(total, total / raw_frames_per_s, electrons, scene.nx, scene.ny, scene.pixel_size.value()));
+  std::vector<std::vector<std::vector<sim::Electron>>> batch(static_cast<std::size_t>(std::min(scene.threads, scene.frames)));
+  for (int first = 0; first < scene.frames; first += static_cast<int>(batch.size())) {
+    const auto count = std::min(batch.size(), static_cast<std::size_t>(scene.frames - first));
+    parallel_for(scene.threads, count, [&](std::size_t i) { movie.electrons(first + static_cast<int>(i), batch[i]); });
+    for (std::size_t i = 0; i < count; ++i)
+      for (const auto& raw : batch[i]) writer.append(raw);
+  }
+  writer.close();
+}
+
 sim::AreaTruth write_movie(const sim::Scene& scene, const std::vector<sim::Specimen>& specimens, const sim::Camera& camera, int index, const fs::path& path) {
   const sim::SimulatedMovie movie(scene, specimens, camera, index);
-  if (scene.format == sim::MovieFormat::tiff) {
+  if (scene.format == sim::MovieFormat::eer) {
+    write_raw_frames(scene, movie, path);
+  } else if (scene.format == sim::MovieFormat::tiff) {
     io::TiffOptions options;
     options.pixel_size = scene.pixel_size;
     io::TiffStackWriter writer(path, scene.nx, scene.ny, options);
@@ -118,7 +136,7 @@ void write_areas(const sim::Scene& scene, const std::vector<sim::Specimen>& spec
   std::vector<std::string> files;
   for (int i = 0; i < scene.count; ++i) {
     const Stopwatch watch;
-    const auto file = fmt::format("{}_{:04}.{}", scene.prefix, i + 1, movies && scene.format == sim::MovieFormat::tiff ? "tiff" : "mrc");
+    const auto file = fmt::format("{}_{:04}.{}", scene.prefix, i + 1, movies && scene.format == sim::MovieFormat::tiff ? "tiff" : movies && scene.format == sim::MovieFormat::eer ? "eer" : "mrc");
     if (movies) {
       areas.push_back(write_movie(scene, specimens, camera, i, folder / file));
     } else {

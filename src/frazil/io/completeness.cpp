@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "frazil/base/error.hpp"
+#include "frazil/io/dm.hpp"
+#include "frazil/io/eer_index.hpp"
 #include "frazil/io/foreign.hpp"
 #include "frazil/io/mrc.hpp"
 #include "frazil/io/tiff_index.hpp"
@@ -45,12 +47,31 @@ Completeness check_mrc(const ByteSource& source, std::span<const std::byte> head
 Completeness check_tiff(const ByteSource& source) {
   constexpr std::uint64_t tail = 1024;  // room for what writers pad and append that no directory names
   const auto scan = scan_tiff(source);
-  const auto frames = static_cast<int>(scan.directories.size());
+  const bool eer = has_eer_frames(scan);
+  const auto frames = static_cast<int>(std::count_if(scan.directories.begin(), scan.directories.end(), [&](const TiffDirectory& d) { return !eer || is_eer_compression(d.compression); }));
   if (scan.end == TiffEnd::cut) return growing(source, scan.problem, frames);
   if (scan.end == TiffEnd::broken) return broken(source, scan.problem, frames);
   if (source.size() > scan.extent + tail)
     return growing(source, fmt::format("{} bytes after the last directory of {} frames belong to none of them yet", source.size() - scan.extent, frames), frames);
   return {FileState::complete, {}, frames};
+}
+
+/// EER without TIFF. A file that ends in the middle of a frame may grow.
+Completeness check_legacy_eer(const ByteSource& source) {
+  if (!looks_like_legacy_eer(source)) return growing(source, "it ends in the middle of an EER frame");
+  const auto found = scan_legacy_eer(source);
+  const auto frames = static_cast<int>(found.index.frames.size());
+  if (!found.problem.empty()) return broken(source, found.problem, frames);
+  return {FileState::complete, {}, frames};
+}
+
+Completeness check_dm(const ByteSource& source) {
+  try {
+    return {FileState::complete, {}, open_dm(source).nz};
+  } catch (const Error& error) {
+    const bool may_grow = error.code() == ErrorCode::corrupt && std::string_view(error.what()).find("is cut off or damaged") != std::string_view::npos;
+    return {may_grow ? FileState::growing : FileState::broken, error.what(), 0};
+  }
 }
 
 /// Files that end with a marker.
@@ -66,8 +87,10 @@ Completeness check_structure(const ByteSource& source) {
   const auto head = source.head(mrc_header_bytes);
   if (is_all_zero(head)) return growing(source, fmt::format("the first {} bytes are still zero", head.size()));
   if (looks_like_tiff(head)) return check_tiff(source);
+  if (looks_like_legacy_eer(source) || (!looks_like_mrc(head) && begins_as_legacy_eer(source))) return check_legacy_eer(source);
   if (starts_with(head, "\x89PNG\r\n\x1a\n"sv)) return check_marker(source, "IEND\xae\x42\x60\x82"sv, "PNG");
   if (starts_with(head, "\xff\xd8\xff"sv)) return check_marker(source, "\xff\xd9"sv, "JPEG");
+  if (looks_like_dm(head)) return check_dm(source);
   if (const auto foreign = foreign_format(head); !foreign.empty()) return broken(source, fmt::format("{} files are not read", foreign));
   if (head.size() < mrc_header_bytes) return growing(source, fmt::format("{} bytes are less than the header of an MRC file", source.size()));
   return check_mrc(source, head);

@@ -10,9 +10,7 @@ std::string_view foreign_format(std::span<const std::byte> head) {
   struct Magic {
     std::string_view bytes, name;
   };
-  static constexpr std::array<Magic, 10> known{{{"\0\0\0\x03\0"sv, "Gatan DM3"sv},
-                                                {"\0\0\0\x04\0"sv, "Gatan DM4"sv},
-                                                {"\x89HDF"sv, "HDF5"sv},
+  static constexpr std::array<Magic, 8> known{{{"\x89HDF"sv, "HDF5"sv},
                                                 {"\x89PNG"sv, "PNG"sv},
                                                 {"\xff\xd8\xff"sv, "JPEG"sv},
                                                 {"\x93NUMPY"sv, "NumPy"sv},

@@ -7,7 +7,7 @@
 
 namespace frazil::io {
 
-/// "Gatan DM4", "HDF5", … by the first bytes; empty for everything else.
+/// "HDF5", "gzip", … by the first bytes; empty for everything else.
 [[nodiscard]] std::string_view foreign_format(std::span<const std::byte> head);
 
 }  // namespace frazil::io

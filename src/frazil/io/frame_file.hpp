@@ -5,6 +5,8 @@
 #include <variant>
 
 #include "frazil/io/byte_source.hpp"
+#include "frazil/io/dm.hpp"
+#include "frazil/io/eer.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/mrc.hpp"
 #include "frazil/io/tiff_index.hpp"
@@ -14,11 +16,15 @@ namespace frazil::io {
 class FrameFile {
  public:
   /// The container is told by content. @throws Error(not_found|corrupt|unsupported|io)
-  explicit FrameFile(ByteSource source);
-  explicit FrameFile(const std::filesystem::path& path) : FrameFile(ByteSource::open(path)) {}
+  /// @param eer  what the sections of an EER file are; ignored for other files
+  explicit FrameFile(ByteSource source, const EerView& eer = {});
+  explicit FrameFile(const std::filesystem::path& path, const EerView& eer = {}) : FrameFile(ByteSource::open(path), eer) {}
 
   [[nodiscard]] const ImageInfo& info() const { return info_; }
-  [[nodiscard]] const std::string& name() const { return source_.name(); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool is_tiff() const { return std::holds_alternative<TiffIndex>(container_); }
+  /// The events behind the sections; null for other files.
+  [[nodiscard]] const EerFile* eer() const { return std::get_if<EerFile>(&container_); }
   /// `out` has nx × ny pixels. @throws Error(bad_input) when there is no such section
   void read(int index, ImageSpan out, int threads = 1) const;
   /// `out` is resized when its size differs; its pixel_size becomes the file's, or 1 Å when unknown.
@@ -27,8 +33,10 @@ class FrameFile {
   void read(int index, Counts& out, int threads = 1) const;
 
  private:
+  std::string name_;
   ByteSource source_;
-  std::variant<MrcHeader, TiffIndex> container_;
+  std::variant<MrcHeader, TiffIndex, EerFile, DmImage> container_;
+  EerView view_;
   ImageInfo info_;
 };
 

@@ -55,11 +55,12 @@ Image StackReader::read(int index) const {
 struct MovieReader::State {
   FrameFile file;
 };
-MovieReader::MovieReader(const std::filesystem::path& path) : state_(new State{FrameFile(path)}) {}
+MovieReader::MovieReader(const std::filesystem::path& path, const EerView& eer) : state_(new State{FrameFile(path, eer)}) {}
 MovieReader::~MovieReader() = default;
 MovieReader::MovieReader(MovieReader&&) noexcept = default;
 MovieReader& MovieReader::operator=(MovieReader&&) noexcept = default;
 const ImageInfo& MovieReader::info() const { return state_->file.info(); }
+const EerFile* MovieReader::eer() const { return state_->file.eer(); }
 void MovieReader::read_frame(int index, Image& out, int threads) const { state_->file.read(index, out, threads); }
 void MovieReader::read_counts(int index, Counts& out, int threads) const { state_->file.read(index, out, threads); }
 Image MovieReader::read_frame(int index, int threads) const {

@@ -1,9 +1,7 @@
 // Other programs read what we write, and we what they write: RELION, mrcfile, tifffile. Absent programs are skipped.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <array>
-#include <cstdio>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/random.hpp"
@@ -13,32 +11,11 @@
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/io/test_files.hpp"
+#include "frazil/io/test_programs.hpp"
 #include "frazil/io/tiff_writer.hpp"
 
 namespace frazil::io {
 namespace {
-
-struct Outcome {
-  int code = -1;
-  std::string output;
-};
-
-Outcome shell(const std::string& command) {
-  Outcome outcome;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  std::array<char, 4096> buffer;
-  while (const auto got = std::fread(buffer.data(), 1, buffer.size(), pipe)) outcome.output.append(buffer.data(), got);
-  const int status = ::pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
-
-bool has_program(const std::string& name) { return shell("command -v " + name).code == 0; }
-bool has_python(const std::string& module) { return shell("/usr/bin/python3 -c 'import " + module + "'").code == 0; }
-
-#define NEEDS(condition, what) \
-  if (!(condition)) GTEST_SKIP() << what << " is not installed: this check needs it"
 
 Image counts(int nx, int ny, double mean, std::uint64_t seed) {
   Rng rng(seed);

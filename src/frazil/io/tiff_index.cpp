@@ -23,8 +23,6 @@ PixelType type_of(const TiffDirectory& d, const std::string& name) {
 
 void refuse_unsupported(const TiffDirectory& d, std::size_t index, const std::string& name) {
   const auto refuse = [&](std::string_view what) { throw Error(ErrorCode::unsupported, "{}: frame {} {}", name, index + 1, what); };
-  if (d.compression >= 65000 && d.compression <= 65002)
-    throw Error(ErrorCode::unsupported, "{}: this is an EER movie (compression {}), which is not read yet", name, d.compression);
   if (d.tiled) refuse("is stored in tiles, only strips are read");
   if (d.samples != 1) refuse(fmt::format("has {} values a pixel, only grey images are read", d.samples));
   const bool known = d.compression == 1 || d.compression == 5 || d.compression == 8 || d.compression == 32946 || d.compression == 32773;
@@ -72,8 +70,9 @@ Angstrom pixel_size_of(const TiffDirectory& d) {
 
 }  // namespace
 
-TiffIndex read_tiff_index(const ByteSource& source) {
-  auto scan = scan_tiff(source);
+TiffIndex read_tiff_index(const ByteSource& source) { return read_tiff_index(scan_tiff(source), source); }
+
+TiffIndex read_tiff_index(TiffScan scan, const ByteSource& source) {
   const auto& name = source.name();
   if (scan.end != TiffEnd::whole)
     throw Error(ErrorCode::corrupt, "{}: the TIFF file is {}: {}", name, scan.end == TiffEnd::cut ? "unfinished or cut off" : "damaged", scan.problem);

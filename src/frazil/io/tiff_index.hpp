@@ -28,6 +28,8 @@ struct TiffDirectory {
   double pixels_per_unit = 0;        ///< XResolution
   unsigned resolution_unit = 2;      ///< 2 inch, 3 centimetre
   std::string description;           ///< first 256 characters of ImageDescription
+  std::string metadata;              ///< private tag 65001 of EER: XML, first 64 KiB; of the first two directories only
+  int run_bits = -1, sub_x_bits = -1, sub_y_bits = -1;  ///< private tags 65007 to 65009 of EER; −1: absent
 };
 
 /// How a walk ended.
@@ -69,8 +71,9 @@ struct TiffIndex {
 };
 
 /// Index of a whole file; thumbnails are left out.
-/// @throws Error(corrupt) for unfinished or contradicting files, Error(unsupported) for EER, tiles, colour and other
-///         compressions or pixel types than the ones read here
+/// @throws Error(corrupt) for unfinished or contradicting files, Error(unsupported) for tiles, colour and other
+///         compressions (EER's, see eer_index.hpp) or pixel types than the ones read here
 [[nodiscard]] TiffIndex read_tiff_index(const ByteSource& source);
+[[nodiscard]] TiffIndex read_tiff_index(TiffScan scan, const ByteSource& source);
 
 }  // namespace frazil::io

@@ -18,7 +18,8 @@ struct Stop {
 enum Tag : unsigned {
   subfile_type = 254, image_width = 256, image_length = 257, bits_per_sample = 258, compression_tag = 259, fill_order_tag = 266, description_tag = 270, strip_offsets = 273,
   samples_per_pixel = 277, rows_per_strip_tag = 278, strip_byte_counts = 279, x_resolution = 282, planar_configuration = 284, resolution_unit_tag = 296,
-  predictor_tag = 317, tile_width = 322, tile_offsets = 324, sample_format_tag = 339
+  predictor_tag = 317, tile_width = 322, tile_offsets = 324, sample_format_tag = 339,
+  eer_metadata = 65001, eer_run_bits = 65007, eer_sub_x_bits = 65008, eer_sub_y_bits = 65009
 };
 
 constexpr std::uint64_t most_tags = 4096;
@@ -143,11 +144,20 @@ class Walker {
     return integers(one)[0];
   }
 
-  std::string text(const Entry& e) const {
-    if (e.type != 2) return {};
-    std::string value(static_cast<std::size_t>(std::min<std::uint64_t>(e.count, 256)), '\0');
+  std::string text(const Entry& e) const { return e.type == 2 ? bytes_of(e, 256) : std::string(); }
+
+  /// The first `most` bytes of a value of single bytes.
+  std::string bytes_of(const Entry& e, std::uint64_t most) const {
+    if (type_bytes(e.type) != 1) return {};
+    std::string value(static_cast<std::size_t>(std::min(e.count, most)), '\0');
     source_.read(e.place, std::as_writable_bytes(std::span(value)));
     return value;
+  }
+
+  /// −1 for what is no small number.
+  int bit_depth(const Entry& e) const {
+    const bool integer = e.count == 1 && (e.type == 1 || e.type == 3 || e.type == 4 || e.type == 16);
+    return integer ? static_cast<int>(std::min<std::uint64_t>(first_integer(e), 99)) : -1;
   }
 
   double rational(const Entry& e) const {
@@ -179,6 +189,12 @@ class Walker {
         case predictor_tag: d.predictor = value(); break;
         case sample_format_tag: d.sample_format = value(); break;
         case tile_width: case tile_offsets: d.tiled = true; break;
+        case eer_metadata:
+          if (scan_.directories.size() < 2) d.metadata = bytes_of(e, 65536);
+          break;
+        case eer_run_bits: d.run_bits = bit_depth(e); break;
+        case eer_sub_x_bits: d.sub_x_bits = bit_depth(e); break;
+        case eer_sub_y_bits: d.sub_y_bits = bit_depth(e); break;
         case strip_offsets: offsets = &e; break;
         case strip_byte_counts: counts = &e; break;
         default: break;

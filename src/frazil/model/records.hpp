@@ -10,6 +10,14 @@
 
 namespace frazil {
 
+/// Grid on which the electrons of an EER movie are counted, named after cameras of 4096 pixels a side: 4K is the sensor's own
+/// pixel, 2K twice as coarse, 8K two and 16K four times as fine.
+enum class EerGrid { k2, k4, k8, k16 };
+template <>
+struct EnumNames<EerGrid> {
+  static constexpr std::array names{"2K", "4K", "8K", "16K"};
+};
+
 /// A recorded movie with what is known of how it was recorded.
 struct Movie {
   static constexpr std::string_view kind = "Movie";
@@ -22,6 +30,11 @@ struct Movie {
   Dose pre_exposure{};
   std::string gain;         ///< file, empty: none
   std::string defects;      ///< file, empty: none
+  // EER only: the frames above are fractions, groups of the raw frames in the file.
+  int raw_frames = 0;                   ///< 0: not EER
+  EerGrid eer_grid = EerGrid::k4;       ///< of nx, ny and pixel_size
+  double eer_frames_per_fraction = 0;   ///< mean; some fractions hold one raw frame more than others
+  Dose eer_dose_per_fraction{};         ///< mean, equals dose_per_frame; zero: unknown
 
   static constexpr auto fields() {
     using P = Movie;
@@ -31,7 +44,11 @@ struct Movie {
                       field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
                       field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown").range(0_e_per_A2, 100_e_per_A2),
                       field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2).star("rlnMicrographPreExposure"),
-                      field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"), field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"));
+                      field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"), field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"),
+                      field(&P::raw_frames, "raw_frames", "Raw frames of an EER movie"),
+                      field(&P::eer_grid, "eer_grid", "Grid on which EER electrons are counted: 4K is the sensor's pixel"),
+                      field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame; 0: by exposure").range(0, 100000),
+                      field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame, made of raw frames").range(0_e_per_A2, 100_e_per_A2));
   }
 };
 
@@ -87,6 +104,12 @@ struct Motion {
   Dose dose{};                                      ///< total
   int defects = 0;                                  ///< hot and dead pixels replaced
   double fixed_pattern = 0;                         ///< RMS of a pattern the gain left, over the noise of one frame
+  // EER only.
+  int raw_frames = 0;                               ///< in the movie
+  int broken_raw_frames = 0;                        ///< of them left out because their codes do not fill the sensor
+  double broken_raw_percent = 0;
+  double eer_frames_per_fraction = 0;               ///< raw frames in a frame, mean
+  Dose eer_dose_per_fraction{};                     ///< exposure of a frame, mean; zero: unknown
 
   static constexpr auto fields() {
     using P = Motion;
@@ -100,7 +123,12 @@ struct Motion {
                       field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
                       field(&P::dose, "dose", "Exposure of the frames used"),
                       field(&P::defects, "defects", "Hot and dead pixels replaced"),
-                      field(&P::fixed_pattern, "fixed_pattern", "RMS of a fixed pattern that the gain left, over the noise of one frame"));
+                      field(&P::fixed_pattern, "fixed_pattern", "RMS of a fixed pattern that the gain left, over the noise of one frame"),
+                      field(&P::raw_frames, "raw_frames", "EER: raw frames in the movie"),
+                      field(&P::broken_raw_frames, "broken_raw_frames", "EER: raw frames left out because they are damaged"),
+                      field(&P::broken_raw_percent, "broken_raw_percent", "EER: their share in per cent"),
+                      field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame"),
+                      field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame; 0 if unknown"));
   }
 };
 

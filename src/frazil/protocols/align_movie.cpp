@@ -5,10 +5,12 @@
 #include <cmath>
 #include <iterator>
 
+#include "frazil/algo/motion/event_sum.hpp"
 #include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/io/defects.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/picture.hpp"
@@ -30,32 +32,48 @@ std::optional<int> whole_number(std::string_view text) {
   return value;
 }
 
+io::GainKind gain_kind(const Movie& movie, GainUse use) {
+  switch (use) {
+    case GainUse::automatic: break;
+    case GainUse::multiply: return io::GainKind::multiply;
+    case GainUse::divide: return io::GainKind::divide;
+    case GainUse::average: return io::GainKind::average;
+  }
+  return io::usual_gain_kind(movie.gain, movie.raw_frames > 0);
+}
+
 /// How the gain file is turned and used.
 struct GainState {
   io::GainOrientation orientation = io::GainOrientation::identity;
-  bool divided = false;
+  io::GainKind kind = io::GainKind::multiply;
+  [[nodiscard]] bool divided() const { return kind != io::GainKind::multiply; }
 };
 
 /// As the parameters say; where that does not fit the size and may be corrected, the first orientation that does.
 GainState configured_gain(const Movie& movie, const AlignMovieParams& params, const flow::Context& context) {
-  GainState state{static_cast<io::GainOrientation>(params.gain_orientation), params.gain_use == GainUse::divide};
+  GainState state{static_cast<io::GainOrientation>(params.gain_orientation), gain_kind(movie, params.gain_use)};
   if (movie.gain.empty() || params.gain_correction == GainCorrection::ask) return state;
   const auto info = io::read_info(context.input(movie.gain));
   const auto map = orientation_map(state.orientation, info.nx, info.ny);
-  const bool fits = (map.swaps_sides() ? info.ny : info.nx) == movie.nx && (map.swaps_sides() ? info.nx : info.ny) == movie.ny;
+  const bool fits = std::int64_t{map.swaps_sides() ? info.ny : info.nx} * movie.ny == std::int64_t{map.swaps_sides() ? info.nx : info.ny} * movie.nx;
   if (!fits) state.orientation = map.swaps_sides() ? io::GainOrientation::identity : io::GainOrientation::rotate_90;
   return state;
 }
 
-motion::Detector detector_of(const Movie& movie, const GainState& state, const flow::Context& context) {
+motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, const GainState& state, const flow::Context& context) {
   Image gain;
-  if (!movie.gain.empty()) gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.divided ? io::GainKind::divide : io::GainKind::multiply);
-  return {movie.nx, movie.ny, std::move(gain), context.rng()()};
+  if (!movie.gain.empty()) gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.kind);
+  motion::Detector detector(movie.nx, movie.ny, std::move(gain), context.rng()());
+  if (!movie.defects.empty()) {
+    const auto* eer = reader.eer();
+    detector.add_defects(io::read_defects(context.input(movie.defects), movie.nx, movie.ny, eer != nullptr ? eer->index().nx : 0, eer != nullptr ? eer->index().ny : 0));
+  }
+  return detector;
 }
 
 /// What the pass over the frames tells of the camera; `before`: defects known without it.
 CameraView camera_view(const motion::Alignment& alignment, const motion::Detector& detector, const GainState& state, int frames, const std::vector<std::uint64_t>& before) {
-  CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided, frames, {}, {}};
+  CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided(), frames, {}, {}};
   const auto& all = detector.defects();
   std::set_difference(all.begin(), all.end(), before.begin(), before.end(), std::back_inserter(view.found));
   const double mean = statistics(alignment.sum).mean / frames, pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
@@ -78,7 +96,24 @@ motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, 
     context.check_cancelled();
     reader.read_counts(first + i, out);
   };
-  return {movie.nx, movie.ny, range.last - range.first + 1, io::count_type_of(reader.info().type), movie.pixel_size, read, kept_bytes};
+  return {movie.nx, movie.ny, range.last - range.first + 1, reader.eer() != nullptr ? CountType::f32 : io::count_type_of(reader.info().type), movie.pixel_size, read, reader.eer() != nullptr ? 0 : kept_bytes};
+}
+
+/// Raw frames of the frames in a range.
+motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, const FrameRange& range, const flow::Context& context) {
+  motion::ElectronSource source;
+  source.nx = eer.index().nx, source.ny = eer.index().ny;
+  source.cells_x = 1 << std::min(2, eer.index().codec.sub_x_bits), source.cells_y = 1 << std::min(2, eer.index().codec.sub_y_bits);
+  source.first = io::raw_frames_of(range.first - 1, movie.frames, movie.raw_frames).first;
+  for (int f = range.first - 1; f < range.last; ++f) source.begin.push_back(io::raw_frames_of(f, movie.frames, movie.raw_frames).first - source.first);
+  source.begin.push_back(io::raw_frames_of(range.last - 1, movie.frames, movie.raw_frames).second - source.first);
+  source.pixel_size = movie.pixel_size;
+  source.read = [&eer, &context](int raw, int first_row, int last_row, std::vector<Electron>& scratch) {
+    context.check_cancelled();
+    return eer.electrons(raw, first_row, last_row, scratch);
+  };
+  source.is_whole = [&eer](int raw) { return eer.is_whole(raw); };
+  return source;
 }
 
 }  // namespace
@@ -99,22 +134,24 @@ FrameRange frame_range(const std::string& text, int frames) {
 }
 
 AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) const {
-  const io::MovieReader reader(context.input(movie.path));
+  const io::MovieReader reader(context.input(movie.path), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
   if (reader.info().nx != movie.nx || reader.info().ny != movie.ny || reader.info().nz != movie.frames)
     throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path, movie.nx, movie.ny, movie.frames,
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
+  if (params.halves && reader.eer() != nullptr) throw Error(ErrorCode::unsupported, "{}: sums of odd and even frames are not made of EER movies yet; leave --halves out", movie.path);
   auto gain_state = configured_gain(movie, params, context);
-  auto detector = detector_of(movie, gain_state, context);
+  auto detector = detector_of(movie, reader, gain_state, context);
   const auto raw = frames_of(reader, movie, range, context).source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
   const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
   auto check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
-  if (params.gain_correction == GainCorrection::apply && check.found() && (check.orientation != gain_state.orientation || check.inverted != gain_state.divided)) {
-    gain_state = {check.orientation, check.inverted};
-    detector = detector_of(movie, gain_state, context);
+  if (params.gain_correction == GainCorrection::apply && check.found() && (check.orientation != gain_state.orientation || check.inverted != gain_state.divided())) {
+    if (check.inverted != gain_state.divided()) gain_state.kind = check.inverted ? io::GainKind::divide : io::GainKind::multiply;
+    gain_state.orientation = check.orientation;
+    detector = detector_of(movie, reader, gain_state, context);
     known = detector.defects();
     alignment = motion::align_frames(raw, detector, exposure, align_params);
     check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
@@ -126,7 +163,9 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
+  const auto sums = reader.eer() != nullptr
+                        ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, context.rng()(), params.binning, context.threads())
+                        : motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
   context.progress(0.9, "summed");
 
   AlignedMovie out;
@@ -168,6 +207,13 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   m.local_amplitude = alignment.local.amplitude;
   if (third_order) m.local_model = m.star;
   m.dose = movie.dose_per_frame * raw.count;
+  if (const auto* eer = reader.eer()) {
+    m.raw_frames = eer->raw_frames();
+    m.broken_raw_frames = eer->broken_frames(context.threads());
+    m.broken_raw_percent = 100.0 * m.broken_raw_frames / m.raw_frames;
+    m.eer_frames_per_fraction = movie.eer_frames_per_fraction;
+    m.eer_dose_per_fraction = movie.dose_per_frame;
+  }
   m.defects = static_cast<int>(detector.defects().size());
   m.fixed_pattern = std::sqrt(alignment.fixed_pattern);
   return out;
@@ -181,8 +227,11 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   // Beside them and the gain either two unaligned sums and the binned stack with its components, or the sums of the exposure basis (seven
   // rows at most). Those are transformed one by one, when the frames are gone.
   const double aligning = 2 * frame + 2.5 * std::min(movie.frames, 128) * frame / (side * side);
-  const double summing = (movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1) * (params.halves ? 2 : 1) * frame;
-  return 64 + static_cast<int>(kept + frame + std::max(aligning, summing + (params.halves ? 2 : 0) * frame));
+  const double rows = movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1;
+  double summing = rows * (params.halves ? 2 : 1) * frame + (params.halves ? 2 : 0) * frame;
+  // Electrons are summed on a grid twice as fine as the sensor's, unless the movie's own is finer.
+  if (movie.raw_frames > 0) summing = (rows + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) + 2 * frame;
+  return 64 + static_cast<int>(kept + frame + std::max(aligning, summing));
 }
 
 }  // namespace frazil::protocols

@@ -8,7 +8,7 @@
 namespace frazil::protocols {
 
 enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
-enum class GainUse { multiply, divide };
+enum class GainUse { automatic, multiply, divide, average };
 /// What to do when the movie shows that the gain reference lies the other way round.
 enum class GainCorrection { ask, apply };
 enum class OutputFormat { f32, f16 };
@@ -19,7 +19,7 @@ struct AlignMovieParams {
   motion::MotionModel model = motion::MotionModel::smooth;
   bool dose_weighting = true;
   GainTurn gain_orientation = GainTurn::identity;
-  GainUse gain_use = GainUse::multiply;
+  GainUse gain_use = GainUse::automatic;
   GainCorrection gain_correction = GainCorrection::ask;
   bool find_defects = true;
   bool halves = false;
@@ -34,7 +34,7 @@ struct AlignMovieParams {
                       field(&P::model, "model", "Motion over the field: global (one track), smooth (where held-out data say it is better), flow (may break)"),
                       field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
                       field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie").advanced(),
-                      field(&P::gain_use, "gain_use", "Whether raw counts are multiplied or divided by the reference").advanced(),
+                      field(&P::gain_use, "gain_use", "What raw counts do with the reference: multiply, divide, or average for an image of the evenly lit camera; automatic: average for EER unless the file is named .gain, else multiply").advanced(),
                       field(&P::gain_correction, "gain_correction", "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) or apply (use it as it fits)"),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
                       field(&P::halves, "halves", "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum").advanced(),
@@ -65,10 +65,8 @@ struct AlignedMovie {
 };
 
 struct AlignMovie {
-  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 2, .cites = "10.7554/eLife.06980",
+  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 3, .cites = "10.7554/eLife.06980",
                                    .help = "Align the frames of a movie, also where motion differs over the field, and sum them, plain and weighted by exposure."};
-                                   .help = "Align the frames of a movie and sum them, plain and weighted by exposure.",
-                                   .thin = "whole frames only: motion that differs over the field is not followed yet"};
   using Params = AlignMovieParams;
   using Input = Movie;
   using Output = AlignedMovie;
@@ -88,11 +86,13 @@ struct EnumNames<protocols::GainTurn> {
 template <>
 struct EnumNames<protocols::GainCorrection> {
   static constexpr std::array names{"ask", "apply"};
+};
+template <>
 struct EnumNames<protocols::OutputFormat> {
   static constexpr std::array names{"f32", "f16"};
 };
 template <>
 struct EnumNames<protocols::GainUse> {
-  static constexpr std::array names{"multiply", "divide"};
+  static constexpr std::array names{"automatic", "multiply", "divide", "average"};
 };
 }  // namespace frazil

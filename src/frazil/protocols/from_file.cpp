@@ -48,11 +48,42 @@ FileRecord finish(Record record, const Json& settings, const std::string& area) 
   return {area, record_to_json(record)};
 }
 
-FileRecord movie_from(const fs::path& path, const Json& settings) {
+/// A number the user gave, or 0.
+double given(const Json& settings, const char* name) { return settings.contains(name) && settings.at(name).is_number() ? settings.at(name).get<double>() : 0; }
+
+/// Frames, sizes and exposure of an EER movie. What the user gives counts for raw frames and sensor pixels; the record tells of fractions on
+/// the chosen grid.
+void describe_eer(const io::EerFile& eer, const Json& settings, const fs::path& path, Movie& movie) {
+  Json named = Json::object();
+  if (settings.contains("eer_grid")) named["eer_grid"] = settings.at("eer_grid");
+  movie.eer_grid = record_from_json<Movie>(named).eer_grid;
+  const Angstrom sensor_pixel = known_pixel_size(eer.index().pixel_size, settings, path);
+  Dose raw_dose(given(settings, "dose_per_frame"));
+  if (!(raw_dose > 0_e_per_A2)) raw_dose = Dose(eer.index().electrons_per_pixel / eer.raw_frames() / (sensor_pixel.value() * sensor_pixel.value()));
+  constexpr Dose most = 500_e_per_A2;
+  if (raw_dose * eer.raw_frames() > most)
+    throw Error(ErrorCode::bad_input, "{}: {} raw frames of {} e/A^2 make {} e/A^2, at most {} are plausible: for EER dose_per_frame is the exposure of one raw frame", path.string(),
+                eer.raw_frames(), raw_dose.value(), (raw_dose * eer.raw_frames()).value(), most.value());
+  movie.raw_frames = eer.raw_frames();
+  movie.nx = eer.nx(movie.eer_grid);
+  movie.ny = eer.ny(movie.eer_grid);
+  movie.frames = io::eer_fractions(eer.raw_frames(), {raw_dose, Dose(given(settings, "eer_dose_per_fraction")), given(settings, "eer_frames_per_fraction")});
+  movie.eer_frames_per_fraction = static_cast<double>(movie.raw_frames) / movie.frames;
+  movie.pixel_size = sensor_pixel * (static_cast<double>(eer.index().nx) / movie.nx);
+  movie.dose_per_frame = movie.eer_dose_per_fraction = raw_dose * movie.eer_frames_per_fraction;
+}
+
+FileRecord movie_from(const fs::path& path, Json settings) {
   const io::MovieReader reader(path);
   Movie movie;
   movie.path = path.string();
   movie.name = path.filename().string();
+  if (const auto* eer = reader.eer()) {
+    describe_eer(*eer, settings, path, movie);
+    for (const auto* name : {"pixel_size", "dose_per_frame"}) settings.erase(name);
+  }
+  for (const auto* name : {"eer_grid", "eer_frames_per_fraction", "eer_dose_per_fraction"}) settings.erase(name);
+  if (reader.eer() != nullptr) return finish(movie, settings, area_name(movie.path));
   movie.nx = reader.info().nx;
   movie.ny = reader.info().ny;
   movie.frames = reader.info().nz;
@@ -265,7 +296,7 @@ void collect(std::vector<FieldInfo>& list, const std::vector<std::string_view>& 
 
 std::vector<FieldInfo> settable_fields(const std::string& kind) {
   std::vector<FieldInfo> list;
-  if (kind == Movie::kind) collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects"});
+  if (kind == Movie::kind) collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects", "eer_grid", "eer_dose_per_fraction", "eer_frames_per_fraction"});
   if (kind == Micrograph::kind) collect<Micrograph>(list, {"pixel_size"});
   if (kind == CtfFit::kind) collect<CtfFit>(list, {"pixel_size"});
   if (kind == Coordinates::kind) collect<Coordinates>(list, {"diameter", "pixel_size"});

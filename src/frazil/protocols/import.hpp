@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 
@@ -14,6 +15,9 @@ struct ImportMoviesParams {
   Millimetre cs = 2.7_mm;
   double amplitude_contrast = 0.1;
   Dose dose_per_frame{}, pre_exposure{};
+  EerGrid eer_grid = EerGrid::k4;
+  Dose eer_dose_per_fraction = 1_e_per_A2;
+  double eer_frames_per_fraction = 0;
   int expected = 0;
   Seconds idle{};
   Seconds patience = 60_s;
@@ -22,11 +26,14 @@ struct ImportMoviesParams {
     using P = ImportMoviesParams;
     return std::tuple(field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required().runtime(), field(&P::gain, "gain", "Gain reference"),
                       field(&P::defects, "defects", "Defect list or map"),
-                      field(&P::pixel_size, "pixel_size", "Pixel of the movies at the specimen; 0: as the files say").range(0_A, 100_A),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the movies at the specimen (EER: of the sensor, whatever the grid); 0: as the files say").range(0_A, 100_A),
                       field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
                       field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
-                      field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0: unknown, no dose weighting").range(0_e_per_A2, 100_e_per_A2),
+                      field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame (EER: of one raw frame); 0: as EER files say, else unknown, no dose weighting").range(0_e_per_A2, 100_e_per_A2),
                       field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2),
+                      field(&P::eer_grid, "eer_grid", "EER: grid on which electrons are counted; 4K is the sensor's pixel").advanced(),
+                      field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: raw frames are gathered into frames of this exposure").range(0.01_e_per_A2, 50_e_per_A2).advanced(),
+                      field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: or of so many raw frames; 0: by exposure").range(0, 100000).advanced(),
                       field(&P::expected, "expected", "The stream closes after so many movies; 0: no such limit").range(0, 100000000).runtime(),
                       field(&P::idle, "idle", "The stream closes after so long without a new movie; 0: no such limit").range(0_s, 1000000_s).runtime(),
                       field(&P::patience, "patience", "An incomplete movie that has not grown for so long is named and no longer waited for").range(1_s, 100000_s).advanced().runtime());

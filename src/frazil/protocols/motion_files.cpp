@@ -1,5 +1,6 @@
 #include "frazil/protocols/motion_files.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace frazil::protocols {
@@ -66,6 +67,11 @@ io::StarFile motion_star(const Movie& movie, int first_frame, double binning, co
   general.set(0, 9, first_frame);
   general.set(0, 10, local ? 1 : 0);
   if (!movie.gain.empty()) general.set(0, general.add_column("rlnMicrographGainName"), movie.gain);
+  if (!movie.defects.empty()) general.set(0, general.add_column("rlnMicrographDefectFile"), movie.defects);
+  if (movie.raw_frames > 0) {  // RELION knows whole numbers of raw frames, and grids from the sensor's own on
+    general.set(0, general.add_column("rlnEERGrouping"), static_cast<int>(std::lround(movie.eer_frames_per_fraction)));
+    general.set(0, general.add_column("rlnEERUpsampling"), std::max(1, static_cast<int>(movie.eer_grid)));
+  }
   io::StarTable shifts("global_shift", {"rlnMicrographFrameNumber", "rlnMicrographShiftX", "rlnMicrographShiftY"});
   for (std::size_t t = 0; t < track.size(); ++t) {
     const auto row = shifts.add_row();

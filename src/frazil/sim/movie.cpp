@@ -260,6 +260,37 @@ Image SimulatedMovie::expected_frame(int t) const {
   return out;
 }
 
+void SimulatedMovie::electrons(int t, std::vector<std::vector<Electron>>& raw_frames) const {
+  const auto& s = *state_;
+  const double dose = s.scene.dose_per_frame.value();
+  const auto from = s.truth.motion.displacement(s.scene.nx / 2, s.scene.ny / 2, t * dose), to = s.truth.motion.displacement(s.scene.nx / 2, s.scene.ny / 2, (t + 1) * dose);
+  const int parts = s.scene.raw_frames, instants = std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / 0.1)), 1, parts);
+  const auto group = std::min(s.groups.size() - 1, static_cast<std::size_t>((t + 0.5) / s.scene.frames * static_cast<double>(s.groups.size())));
+  const auto& tables = PoissonTables::instance();
+  const Rng of_frame = s.rng.stream("electrons").stream(static_cast<std::uint64_t>(t));
+  raw_frames.assign(static_cast<std::size_t>(parts), {});
+  Image contrast(s.scene.nx, s.scene.ny, s.scene.pixel_size);
+  Image hot(s.scene.nx, s.scene.ny);
+  for (std::size_t i = 0; i < s.camera->hot.size(); ++i) hot(s.camera->hot[i][0], s.camera->hot[i][1]) += static_cast<float>(s.hot_means[i] / instants);
+  for (int i = 0; i < instants; ++i) {
+    std::fill(contrast.pixels().begin(), contrast.pixels().end(), 0.0F);
+    add_warped(s.groups[group], block_field(s.truth.motion, s.scene, (t + (i + 0.5) / instants) * dose, s.shapes), s.margin, 1 / steps_of_contrast, contrast);
+    const int first = parts * i / instants, last = parts * (i + 1) / instants;
+    const double electrons = s.scene.electrons_per_frame() * (last - first) / parts;
+    Rng own = of_frame.stream(static_cast<std::uint64_t>(i));
+    for (std::size_t p = 0; p < contrast.size(); ++p) {
+      const float gain = s.camera->gain.pixels()[p];
+      if (gain == 0) continue;
+      const double mean = electrons * static_cast<double>(s.transparency.pixels()[p] * std::max(0.0F, 1 + contrast.pixels()[p]) / gain);
+      for (int n = tables(mean + static_cast<double>(hot.pixels()[p]), own); n > 0; --n) {
+        auto& raw = raw_frames[static_cast<std::size_t>(first) + own.below(static_cast<std::uint64_t>(last - first))];
+        const auto place = own.below(16);
+        if (raw.empty() || raw.back().pixel != p) raw.push_back({static_cast<std::uint32_t>(p), static_cast<std::uint8_t>(place & 3U), static_cast<std::uint8_t>(place >> 2U)});
+      }
+    }
+  }
+}
+
 void SimulatedMovie::frame(int t, Image& out) const {
   const auto& s = *state_;
   if (out.nx() != s.scene.nx || out.ny() != s.scene.ny) out = Image(s.scene.nx, s.scene.ny, s.scene.pixel_size);

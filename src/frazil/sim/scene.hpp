@@ -5,7 +5,7 @@
 
 namespace frazil::sim {
 enum class SceneKind { movies, micrographs, particles };
-enum class MovieFormat { mrc, tiff };
+enum class MovieFormat { mrc, tiff, eer };
 }  // namespace frazil::sim
 
 template <>
@@ -14,7 +14,7 @@ struct frazil::EnumNames<frazil::sim::SceneKind> {
 };
 template <>
 struct frazil::EnumNames<frazil::sim::MovieFormat> {
-  static constexpr std::array names{"mrc", "tiff"};
+  static constexpr std::array names{"mrc", "tiff", "eer"};
 };
 
 namespace frazil::sim {
@@ -33,6 +33,7 @@ struct Scene {
   int frames = 16;
   Dose dose_per_frame = 2.5_e_per_A2;
   Dose pre_exposure{};
+  int raw_frames = 25;
   double detector = 1;
   double gain_sigma = 0.04;
   int hot_pixels = 20, dead_pixels = 20;
@@ -95,6 +96,7 @@ struct Scene {
         field(&P::frames, "frames", "Frames of a movie").range(1, 2000),
         field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame").range(0.01_e_per_A2, 100_e_per_A2),
         field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2),
+        field(&P::raw_frames, "raw_frames", "EER: raw frames in one frame").range(1, 1000).advanced(),
         field(&P::detector, "detector", "Blur of the detector: 0 none, 1 a counting camera").range(0, 2).advanced(),
         field(&P::gain_sigma, "gain_sigma", "Spread of the pixels' sensitivity").range(0, 0.3),
         field(&P::hot_pixels, "hot_pixels", "Pixels that always count too much").range(0, 100000),

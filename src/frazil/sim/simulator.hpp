@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "frazil/sim/eer_writer.hpp"
 #include "frazil/sim/scene.hpp"
 #include "frazil/sim/specimen.hpp"
 
@@ -138,6 +139,9 @@ class SimulatedMovie {
   [[nodiscard]] const AreaTruth& truth() const;
   /// Raw counts of frame `t` (from 0) before gain correction.
   void frame(int t, Image& out) const;
+  /// Electrons of frame `t` in each of `scene.raw_frames` raw frames, as a camera that records events counts them: at most one a
+  /// pixel and raw frame. They move with the specimen within the frame; their place in the pixel is random.
+  void electrons(int t, std::vector<std::vector<Electron>>& raw_frames) const;
   /// Expected counts of frame `t` (no shot noise, perfect gain), for tests.
   [[nodiscard]] Image expected_frame(int t) const;
 

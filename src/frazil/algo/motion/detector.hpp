@@ -34,7 +34,6 @@ class Detector {
   [[nodiscard]] const float* gain_row(int y) const { return gain_.size() == 0 ? nullptr : gain_.row(y); }
 
  private:
-
   int nx_, ny_;
   Image gain_;
   std::uint64_t seed_;

@@ -1,0 +1,154 @@
+// import and align-movie on movies whose truth is known: EER with its fractions and damaged raw frames, defects from a list.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "frazil/base/files.hpp"
+#include "frazil/image/ops.hpp"
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/test_files.hpp"
+#include "frazil/io/tiff_writer.hpp"
+#include "frazil/protocols/align_movie.hpp"
+#include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/import.hpp"
+#include "frazil/sim/simulator.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Outputs go to a folder of their own; references are paths.
+class MovieContext final : public flow::Context {
+ public:
+  explicit MovieContext(fs::path folder) : folder_(std::move(folder)) {}
+  fs::path output(std::string_view name) override { return folder_ / name; }
+  [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
+  [[nodiscard]] fs::path input(const std::string& reference) const override { return reference; }
+  fs::path scratch() override { return folder_; }
+  [[nodiscard]] int threads() const override { return 2; }
+  [[nodiscard]] Rng rng() const override { return Rng(1); }
+  void check_cancelled() const override {}
+  void progress(double, std::string_view) override {}
+
+ private:
+  fs::path folder_;
+};
+
+Movie movie_record(const fs::path& path, const Json& settings) { return record_from_json<Movie>(records_from_file("Movie", path, settings).front().record); }
+
+TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
+  const io::TestFolder folder;
+  sim::Scene scene;
+  scene.nx = scene.ny = 512;
+  scene.pixel_size = 1.2_A;
+  scene.frames = 10, scene.raw_frames = 8;
+  scene.dose_per_frame = 3_e_per_A2;
+  scene.particles = 60;
+  scene.local_motion = 0_A;
+  scene.burst = 12_A;
+  scene.threads = 2;
+  const auto specimens = sim::load_specimens(scene);
+  const auto camera = sim::camera(scene);
+  const sim::SimulatedMovie movie(scene, specimens, camera, 0);
+  const int raw_total = scene.frames * scene.raw_frames;
+  sim::EerWriter writer(folder / "m.eer", scene.nx, scene.ny, {}, sim::eer_metadata(raw_total, 0.5, 30 * 1.44, scene.nx, scene.ny, 1.2));
+  std::vector<std::vector<sim::Electron>> raw;
+  for (int t = 0; t < scene.frames; ++t) {
+    movie.electrons(t, raw);
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      auto bytes = sim::encode_electrons(raw[i], scene.nx, scene.ny, {});
+      if (t == 4 && i == 3) bytes.resize(bytes.size() / 3);
+      writer.append_bytes(bytes);
+    }
+  }
+  writer.close();
+  io::write_image(folder / "gain.mrc", camera.gain);
+
+  // The camera tells pixel and exposure; 2 e/A^2 a fraction are asked for.
+  ImportMovies import;
+  import.params.eer_dose_per_fraction = 2_e_per_A2;
+  const auto told = import.record(folder / "m.eer", "m.eer");
+  EXPECT_EQ(told.raw_frames, raw_total);
+  EXPECT_EQ(told.frames, 15);  // 30 e/A^2 in all
+  EXPECT_NEAR(told.dose_per_frame.value(), 2, 1e-9);
+  EXPECT_NEAR(told.eer_dose_per_fraction.value(), 2, 1e-9);
+  EXPECT_NEAR(told.eer_frames_per_fraction, 80.0 / 15, 1e-9);
+  EXPECT_NEAR(told.pixel_size.value(), 1.2, 1e-9);
+  EXPECT_EQ(ImportMovies::check(folder / "m.eer").state, flow::FileCheck::State::complete);
+  const auto fine = movie_record(folder / "m.eer", {{"eer_grid", "8K"}, {"eer_frames_per_fraction", 20}, {"dose_per_frame", 0.5}});
+  EXPECT_EQ(fine.nx, 1024);
+  EXPECT_EQ(fine.frames, 4);
+  EXPECT_NEAR(fine.dose_per_frame.value(), 10, 1e-9);  // what is given counts for a raw frame
+  EXPECT_NEAR(fine.pixel_size.value(), 0.6, 1e-9);
+  EXPECT_ERROR((void)movie_record(folder / "m.eer", {{"dose_per_frame", 50}}), bad_input, "exposure of one raw frame");
+
+  MovieContext context(folder.path());
+  AlignMovie align;
+  align.params.gain_use = GainUse::multiply;
+  const auto record = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"gain", (folder / "gain.mrc").string()}});
+  const auto out = align.process(record, context);
+  EXPECT_EQ(out.motion.frames, 10);
+  EXPECT_EQ(out.motion.raw_frames, raw_total);
+  EXPECT_EQ(out.motion.broken_raw_frames, 1);
+  EXPECT_NEAR(out.motion.broken_raw_percent, 1.25, 1e-9);
+  EXPECT_NEAR(out.motion.eer_frames_per_fraction, 8, 1e-9);
+  EXPECT_NEAR(out.motion.eer_dose_per_fraction.value(), 3, 1e-9);
+  const auto& truth = movie.truth().shifts_px;
+  double mx = 0, my = 0, squares = 0;
+  for (std::size_t t = 0; t < truth.size(); ++t) mx += (out.motion.shifts_px[t][0] - truth[t][0]) / 10, my += (out.motion.shifts_px[t][1] - truth[t][1]) / 10;
+  for (std::size_t t = 0; t < truth.size(); ++t)
+    squares += std::pow(out.motion.shifts_px[t][0] - truth[t][0] - mx, 2) + std::pow(out.motion.shifts_px[t][1] - truth[t][1] - my, 2);
+  EXPECT_LT(std::sqrt(squares / 10), 0.5);
+  ASSERT_TRUE(out.weighted.has_value());
+  const auto sum = io::read_image(out.micrograph.path), weighted = io::read_image(out.weighted->path);
+  EXPECT_EQ(sum.nx(), 512);
+  double mean = 0;
+  for (const float v : sum.pixels()) mean += static_cast<double>(v) / static_cast<double>(sum.size());
+  const double in_raw_frame = scene.electrons_per_frame() / scene.raw_frames;
+  EXPECT_NEAR(mean / (raw_total * (1 - std::exp(-in_raw_frame))), 1, 0.03);  // a pixel counts one electron in a raw frame
+  EXPECT_GT(correlation(sum.pixels(), weighted.pixels()), 0.7);
+
+  // At the level of details no two renderings agree, but the finer grid shows the same image.
+  auto on_fine = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"eer_grid", "8K"}, {"gain", (folder / "gain.mrc").string()}});
+  align.params.binning = 2;
+  align.params.dose_weighting = false;
+  const auto from_fine = io::read_image(align.process(on_fine, context).micrograph.path);
+  ASSERT_EQ(from_fine.nx(), 512);
+  EXPECT_GT(correlation(band_pass(sum, 60_A, 12_A).pixels(), band_pass(from_fine, 60_A, 12_A).pixels()), 0.9);
+}
+
+TEST(MovieDefects, OfAListAreReplacedInSumAndAlignment) {
+  const io::TestFolder folder;
+  Rng rng(3);
+  io::TiffStackWriter writer(folder / "m.tif", 256, 256, {.type = io::PixelType::u8});
+  for (int t = 0; t < 4; ++t) {
+    Image frame(256, 256);
+    for (auto& v : frame.pixels()) v = static_cast<float>(rng.poisson(4));
+    for (int y = 100; y < 104; ++y)
+      for (int x = 60; x < 90; ++x) frame(x, y) = 200;
+    writer.append(frame);
+  }
+  writer.close();
+  write_text(folder / "defects.txt", "60 100 30 4\n");
+  MovieContext context(folder.path());
+  AlignMovie align;
+  align.params.find_defects = false;
+  const auto block_mean = [&](const Json& settings) {
+    const auto out = align.process(movie_record(folder / "m.tif", settings), context);
+    const auto sum = io::read_image(out.micrograph.path);
+    double mean = 0;
+    for (int y = 100; y < 104; ++y)
+      for (int x = 60; x < 90; ++x) mean += static_cast<double>(sum(x, y)) / 120;
+    return std::pair(mean, out.motion.defects);
+  };
+  const auto [with, replaced] = block_mean({{"pixel_size", 1}, {"defects", (folder / "defects.txt").string()}});
+  EXPECT_NEAR(with, 16, 2.5);
+  EXPECT_EQ(replaced, 120);
+  EXPECT_GT(block_mean({{"pixel_size", 1}}).first, 500);
+  write_text(folder / "outside.txt", "250 250 30 4\n");
+  EXPECT_ERROR((void)block_mean({{"pixel_size", 1}, {"defects", (folder / "outside.txt").string()}}), bad_input, "outside.txt line 1");
+}
+
+}  // namespace
+}  // namespace frazil::protocols
