@@ -25,9 +25,9 @@ Replay::Replay(store::Project& store) {
 }
 
 std::uint32_t Replay::port_index(std::string_view name) {
-  const auto found = std::find(ports_.begin(), ports_.end(), name);
-  if (found == ports_.end()) ports_.emplace_back(name);
-  return static_cast<std::uint32_t>(found - ports_.begin());
+  const auto place = static_cast<std::uint32_t>(std::find(ports_.begin(), ports_.end(), name) - ports_.begin());
+  if (place == ports_.size()) ports_.emplace_back(name);
+  return place;
 }
 
 std::optional<Outcome> Replay::find(const std::string& key) const {
