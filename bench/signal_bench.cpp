@@ -33,7 +33,7 @@ double bilinear_theory(double k) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int seeds = argc > 1 ? std::atoi(argv[1]) : 4;
+  const int seeds = argc > 1 ? std::atoi(argv[1]) : 32;
   bool good = true;
   fmt::print("{:>14} {:>8} {:>10} {:>10}\n", "ring / Nyquist", "ours", "bilinear", "by theory");
   for (const double ring : {0.5, 0.8, 0.9}) {

@@ -11,6 +11,7 @@ namespace frazil::motion {
 namespace {
 
 constexpr double finest_A = 16, b_factor_A2 = 1000, reach_A = 15;
+constexpr double search_A = 16 * reach_A;  ///< a peak farther off would have to stand out by 128 units of likelihood
 constexpr double two_pi = 2 * std::numbers::pi;
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
@@ -23,7 +24,6 @@ struct Point {
 class Coarse {
  public:
   Coarse(const Band& band, double fixed_pattern) : band_(band), fixed_pattern_(fixed_pattern) {
-    int reach_x = 0, reach_y = 0;
     for (const auto& row : band.rows)
       for (int i = 0; i < row.count; ++i) {
         const int s = band.shell[row.component + z(i)];
@@ -32,53 +32,57 @@ class Coarse {
         if (k > 1 / finest_A) continue;
         const int kx = row.first_kx + i;
         parts_.push_back({kx, row.ky, static_cast<float>(std::exp(-b_factor_A2 * k * k / 4)), row.offset + z(i), z(row.count)});
-        reach_x = std::max(reach_x, kx);
-        reach_y = std::max(reach_y, std::abs(row.ky));
+        reach_x_ = std::max(reach_x_, kx);
+        reach_y_ = std::max(reach_y_, std::abs(row.ky));
       }
     if (parts_.empty()) throw Error(ErrorCode::bad_input, "alignment finds no components coarser than {:g} A", finest_A);
-    nx_ = good_size(4 * reach_x);
-    ny_ = good_size(4 * reach_y);
+    nx_ = good_size(4 * reach_x_);
+    ny_ = good_size(4 * reach_y_);
     sum_.assign(parts_.size(), 0);
     pattern_.assign(parts_.size(), 0);
   }
 
   /// Adds (sign 1) or takes away (−1) frame t moved by s.
   void add(int t, const Point& s, float sign) {
+    const auto x = phases(reach_x_, band_.step_x_per_A * s.x, sign), y = phases(reach_y_, band_.step_y_per_A * s.y, 1);
     for (std::size_t i = 0; i < parts_.size(); ++i) {
-      const auto turn = phase(parts_[i], s) * sign;
-      sum_[i] += component(i, t) * turn;
+      const auto turn = product(x[z(parts_[i].kx + reach_x_)], y[z(parts_[i].ky + reach_y_)]);
+      sum_[i] += product(component(i, t), turn);
       pattern_[i] += turn;
     }
   }
 
-  /// Where frame t correlates with the sum, given where it is expected.
-  Point find(int t, const Point& expected) const {
-    Spectrum product(nx_, ny_);
+  /// Where frame t correlates with the sum, given where it is expected. Of the inverse transform only the lags around that are made.
+  Point find(int t, const Point& expected) {
+    columns_.assign(z(reach_x_ + 1) * z(ny_), 0);
     double variance = 0;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const auto& p = parts_[i];
       const auto frame = component(i, t);
-      const auto value = p.weight * (sum_[i] * std::conj(frame) - static_cast<float>(fixed_pattern_) * pattern_[i]);
-      product(p.kx, p.ky >= 0 ? p.ky : p.ky + ny_) = value;
+      columns_[z(p.kx) * z(ny_) + z(wrapped(p.ky, ny_))] = p.weight * (product(sum_[i], std::conj(frame)) - static_cast<float>(fixed_pattern_) * pattern_[i]);
       variance += static_cast<double>(std::norm(p.weight * sum_[i]) * std::norm(frame)) / 2;
     }
-    const Image map = ifft(product);
-    // The transform of the half plane counts every component twice and divides by the number of pixels.
-    const double to_sd = variance > 0 ? static_cast<double>(map.size()) / 2 / std::sqrt(variance) : 0;
+    ifft_rows(columns_.data(), ny_, reach_x_ + 1);
     const double step_x = 1 / (nx_ * band_.step_x_per_A), step_y = 1 / (ny_ * band_.step_y_per_A);
+    const Lags along_x(nx_, expected.x / step_x, search_A / step_x), along_y(ny_, expected.y / step_y, search_A / step_y);
+    const int first_row = along_y.first - 1, rows = along_y.last - along_y.first + 3;  // one more on either side, for the parabola
+    rows_.assign(z(rows) * z(nx_), 0);
+    for (int row = 0; row < rows; ++row)
+      for (int kx = 0; kx <= reach_x_; ++kx) rows_[z(row) * z(nx_) + z(kx)] = columns_[z(kx) * z(ny_) + z(wrapped(first_row + row, ny_))];
+    ifft_rows(rows_.data(), nx_, rows);
+    // The half plane counts for the whole.
+    const auto at = [&](int x, int y) { return 2 * static_cast<double>(rows_[z(y - first_row) * z(nx_) + z(wrapped(x, nx_))].real()); };
+    const double to_sd = variance > 0 ? static_cast<double>(nx_) * ny_ / 2 / std::sqrt(variance) : 0;
     double best = -1e300;
-    Point peak = expected;
     int best_x = 0, best_y = 0;
-    for (int y = 0; y < ny_; ++y)
-      for (int x = 0; x < nx_; ++x) {
-        const double dx = signed_lag(x, nx_) * step_x - expected.x, dy = signed_lag(y, ny_) * step_y - expected.y;
-        const double score = static_cast<double>(map(x, y)) * to_sd - 0.5 * (dx * dx + dy * dy) / (reach_A * reach_A);
+    for (int y = along_y.first; y <= along_y.last; ++y)
+      for (int x = along_x.first; x <= along_x.last; ++x) {
+        const double dx = x * step_x - expected.x, dy = y * step_y - expected.y;
+        const double score = at(x, y) * to_sd - 0.5 * (dx * dx + dy * dy) / (reach_A * reach_A);
         if (score > best) { best = score; best_x = x; best_y = y; }
       }
-    const auto at = [&](int x, int y) { return static_cast<double>(map((x + nx_) % nx_, (y + ny_) % ny_)); };
-    peak.x = (signed_lag(best_x, nx_) + top(at(best_x - 1, best_y), at(best_x, best_y), at(best_x + 1, best_y))) * step_x;
-    peak.y = (signed_lag(best_y, ny_) + top(at(best_x, best_y - 1), at(best_x, best_y), at(best_x, best_y + 1))) * step_y;
-    return peak;
+    return {(best_x + top(at(best_x - 1, best_y), at(best_x, best_y), at(best_x + 1, best_y))) * step_x,
+            (best_y + top(at(best_x, best_y - 1), at(best_x, best_y), at(best_x, best_y + 1))) * step_y};
   }
 
  private:
@@ -88,7 +92,28 @@ class Coarse {
     std::size_t offset, stride;
   };
 
-  static int signed_lag(int i, int n) { return i < (n + 1) / 2 ? i : i - n; }
+  /// Lags that are looked at: those of a transform of n within `half` of the expected one.
+  struct Lags {
+    Lags(int n, double expected, double half) {
+      const int least = -(n / 2), most = (n + 1) / 2 - 1;
+      const double centre = std::clamp(expected, static_cast<double>(least), static_cast<double>(most));
+      first = std::max(least, static_cast<int>(std::floor(centre - half)));
+      last = std::min(most, static_cast<int>(std::ceil(centre + half)));
+    }
+    int first, last;
+  };
+
+  static int wrapped(int i, int n) { return ((i % n) + n) % n; }
+  /// Without the checks for infinities that the operator makes.
+  static std::complex<float> product(std::complex<float> a, std::complex<float> b) {
+    return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+  }
+  /// scale · exp(−2πi k step) for k from −reach to reach.
+  static std::vector<std::complex<float>> phases(int reach, double step, float scale) {
+    std::vector<std::complex<float>> list;
+    for (int k = -reach; k <= reach; ++k) list.push_back(std::complex<float>(std::polar(1.0, -two_pi * k * step)) * scale);
+    return list;
+  }
   /// Top of the parabola through three points, from the middle one.
   static double top(double left, double middle, double right) {
     const double curvature = left - 2 * middle + right;
@@ -98,16 +123,12 @@ class Coarse {
     const auto at = parts_[i].offset + z(t) * parts_[i].stride;
     return {band_.re[at], band_.im[at]};
   }
-  [[nodiscard]] std::complex<float> phase(const Part& p, const Point& s) const {
-    const double angle = -two_pi * (p.kx * band_.step_x_per_A * s.x + p.ky * band_.step_y_per_A * s.y);
-    return {static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))};
-  }
-
   const Band& band_;
   double fixed_pattern_;
   std::vector<Part> parts_;
   std::vector<std::complex<float>> sum_, pattern_;
-  int nx_ = 0, ny_ = 0;
+  std::vector<std::complex<float>> columns_, rows_;  ///< scratch of `find`
+  int reach_x_ = 0, reach_y_ = 0, nx_ = 0, ny_ = 0;
 };
 
 }  // namespace

@@ -47,6 +47,11 @@ void add(Spectrum& target, const Spectrum& source, const std::vector<double>& we
   });
 }
 
+/// Without the checks for infinities that the operator makes.
+std::complex<float> product(std::complex<float> a, std::complex<float> b) {
+  return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+}
+
 /// Divides the spline out and transforms back; pixel values keep the scale of the uncropped sum of nx × ny pixels.
 Image finish(Spectrum&& spectrum, const Response& response, int nx, int ny, int threads) {
   const auto scale = static_cast<float>(static_cast<double>(spectrum.nx()) * spectrum.ny() / (static_cast<double>(nx) * ny));
@@ -54,8 +59,7 @@ Image finish(Spectrum&& spectrum, const Response& response, int nx, int ny, int 
     const int ky = spectrum.ky(static_cast<int>(row));
     const auto y = response.y[z(ky >= 0 ? ky : ky + ny)] * scale;
     auto* values = spectrum.row(static_cast<int>(row));
-    for (int ix = 0; ix < spectrum.columns(); ++ix) values[ix] = std::complex<float>(values[ix].real() * response.x[z(ix)].real() - values[ix].imag() * response.x[z(ix)].imag(),
-                                                                                    values[ix].real() * response.x[z(ix)].imag() + values[ix].imag() * response.x[z(ix)].real()) * y;
+    for (int ix = 0; ix < spectrum.columns(); ++ix) values[ix] = product(product(values[ix], response.x[z(ix)]), y);
   });
   return ifft(std::move(spectrum), threads);
 }

@@ -97,6 +97,7 @@ class Warp {
       std::array<const float*, warp_group> moved{};
       for (std::size_t f = 0; f < n; ++f) {
         scratch.moved[f].resize(tile_size);
+        if (i + f + 1 < held.size()) fetch(tile, *held[i + f + 1].counts, first + static_cast<int>(i + f) + 1);
         move(tile, held[i + f], first + static_cast<int>(i + f), scratch, scratch.moved[f].data());
         moved[f] = scratch.moved[f].data();
       }
@@ -104,6 +105,17 @@ class Warp {
     }
     for (int r = 0; r < rank_; ++r)
       for (int y = 0; y < tile.ny; ++y) std::copy_n(targets[z(r)] + z(y) * z(tile_x), tile.nx, sums[z(r)].row(tile.y0 + y) + tile.x0);
+  }
+
+  /// Asks for what the next frame will need of a tile, so that it is near when its turn comes.
+  void fetch(const Rectangle& tile, const Counts& frame, int t) const {
+    constexpr std::ptrdiff_t line = 64;
+    const Shift s = field_.at(t, tile.x0 + tile.nx / 2, tile.y0 + tile.ny / 2);
+    const int y0 = tile.y0 - static_cast<int>(s.y) - most_taps / 2, x0 = std::clamp(tile.x0 - static_cast<int>(s.x) - most_taps / 2, 0, frame.nx() - 1);
+    const auto from = static_cast<std::ptrdiff_t>(x0) * static_cast<std::ptrdiff_t>(bytes_of(frame.type()));
+    const auto to = std::min(from + (tile.nx + most_taps) * static_cast<std::ptrdiff_t>(bytes_of(frame.type())), static_cast<std::ptrdiff_t>(frame.row_bytes()));
+    for (int y = std::max(0, y0); y < std::min(frame.ny(), y0 + tile.ny + most_taps); ++y)
+      for (std::ptrdiff_t i = from; i < to; i += line) __builtin_prefetch(frame.row(y) + i);
   }
 
   /// One frame moved, over one tile; rows of `out` are tile_x apart.
