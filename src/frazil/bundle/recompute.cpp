@@ -132,7 +132,7 @@ class Comparer {
 
  private:
   exec::Result run(const exec::Task& task) {
-    pool_.start(task);
+    pool_.start({task});
     while (true) {
       pollfd file{pool_.descriptor(), POLLIN, 0};
       ::poll(&file, 1, 1000);

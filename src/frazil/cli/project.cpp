@@ -39,13 +39,13 @@ Call parse_call(Arguments arguments, std::string_view command, bool takes_items)
 }
 
 /// @throws Error as the engine answers
-Json ask(const fs::path& project, const Json& request) {
+Json send(const fs::path& project, const Json& request) {
   const auto answer = engine::ask(project, plugin::registry(), request);
   if (!answer.value("ok", false)) throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
   return answer;
 }
 
-Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) { return ask(project, Json({{"command", command}, {"item", item}})); }
+Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) { return send(project, {{"command", command}, {"item", item}}); }
 
 int simple_command(Arguments arguments, std::string_view command) {
   const auto call = parse_call(arguments, command, false);
@@ -153,7 +153,7 @@ Json settings_of(const Call& call, std::string_view command) {
 
 int what_if_command(Arguments arguments) {
   const auto call = parse_call(arguments, "what-if", true);
-  const auto answer = ask(call.project, {{"command", "what-if"}, {"values", settings_of(call, "what-if")}});
+  const auto answer = send(call.project, {{"command", "what-if"}, {"values", settings_of(call, "what-if")}});
   if (call.json) {
     std::cout << answer.dump() << "\n";
     return ok;
@@ -170,7 +170,7 @@ int what_if_command(Arguments arguments) {
 
 int set_command(Arguments arguments) {
   const auto call = parse_call(arguments, "set", true);
-  const auto answer = ask(call.project, {{"command", "set"}, {"values", settings_of(call, "set")}});
+  const auto answer = send(call.project, {{"command", "set"}, {"values", settings_of(call, "set")}});
   for (const auto& change : answer.at("changed")) std::cout << fmt::format("{}: changed\n", change.value("step", ""));
   return ok;
 }
