@@ -28,7 +28,8 @@ volatile std::sig_atomic_t stop_asked = 0;
 /// Writes into a hidden folder beside the results; `commit` moves the finished files to their place.
 class FolderContext final : public flow::Context {
  public:
-  FolderContext(fs::path folder, int threads, Rng rng) : folder_(std::move(folder)), threads_(threads), rng_(rng) {
+  /// @param inputs  files that no result may replace
+  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng) : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng) {
     work_ = folder_ / fmt::format(".frazil-{}", ::getpid());
     make_folders(work_ / "out");
   }
@@ -58,6 +59,11 @@ class FolderContext final : public flow::Context {
   void progress(double, std::string_view) override {}
 
   void commit() {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(work_ / "out"))
+      for (const auto& input : inputs_)
+        if (fs::equivalent(folder_ / entry.path().filename(), input, none))
+          throw Error(ErrorCode::bad_input, "{}: the result would replace this input file; give another folder with -o", input.string());
     for (const auto& entry : fs::directory_iterator(work_ / "out")) {
       std::error_code error;
       fs::rename(entry.path(), folder_ / entry.path().filename(), error);
@@ -67,6 +73,7 @@ class FolderContext final : public flow::Context {
 
  private:
   fs::path folder_, work_;
+  std::vector<fs::path> inputs_;
   int threads_;
   Rng rng_;
 };
@@ -187,13 +194,22 @@ Rng seeded(const flow::Protocol& protocol, std::int64_t seed, const std::string&
   return Rng(static_cast<std::uint64_t>(seed)).stream(protocol.name).stream(area);
 }
 
+/// How all jobs of a call are run.
+struct Manner {
+  fs::path folder;
+  std::vector<fs::path> inputs;  ///< files given
+  int threads = 1;
+  std::int64_t seed = 0;
+  bool json = false;
+};
+
 /// Runs one job and prints its lines; the exit code says how it went.
-int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const fs::path& folder, int threads, std::int64_t seed, bool json) {
+int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner) {
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3; };
   try {
     if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
-    FolderContext context(folder, threads, seeded(protocol, seed, job.area));
+    FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area));
     const auto outputs = protocol.run(params, job.inputs, nullptr, context);
     context.commit();
     for (const auto& [port, records] : outputs) {
@@ -203,9 +219,9 @@ int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, 
         for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
           if (protocol.shape == flow::Shape::filter) line.update(identity_of(job));
           line["seconds"] = seconds();
-          if (json) std::cout << line.dump() << std::endl;
+          if (manner.json) std::cout << line.dump() << std::endl;
         }
-      if (!json) log::info("{}: done in {:.2f} s", job.area, seconds());
+      if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds());
     }
     return ok;
   } catch (const Error& error) {
@@ -213,7 +229,7 @@ int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, 
     Json line = identity_of(job);
     line["error"] = error.what();
     line["error_code"] = to_string(error.code());
-    if (json) std::cout << line.dump() << std::endl;
+    if (manner.json) std::cout << line.dump() << std::endl;
     log::error("{}", error.what());
     return error.code() == ErrorCode::bug ? defect : some_failed;
   }
@@ -260,16 +276,16 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
     for (const auto& problem : problems) log::error("{}", problem);
     return bad_usage;
   }
-  const fs::path folder = parsed.text("output");
-  make_folders(folder);
-  const int threads = parsed.values.value("threads", available_cpus());
+  const Manner manner{parsed.text("output"), {parsed.positional.begin(), parsed.positional.end()}, parsed.values.value("threads", available_cpus()),
+                      parsed.values.value("seed", std::int64_t{0}), parsed.has("json")};
+  make_folders(manner.folder);
   const auto jobs = make_jobs(protocol, read_inputs(protocol, parsed, settings));
 
   std::signal(SIGINT, [](int) { stop_asked = 1; });
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
   int worst = ok;
   for (const auto& job : jobs) {
-    worst = std::max(worst, run_job(protocol, job, params, folder, threads, parsed.values.value("seed", std::int64_t{0}), parsed.has("json")));
+    worst = std::max(worst, run_job(protocol, job, params, manner));
     if (worst == interrupted) break;
   }
   return worst;

@@ -79,6 +79,8 @@ Json Engine::Impl::what_if(const Json& settings) {
     const bool same = other >= 0 && changed.plan.steps[static_cast<std::size_t>(other)].key == planned.key;
     if (planned.protocol->shape != flow::Shape::filter || planned.versioned) {
       if (!same) again.push_back(planned.name);
+      for (std::size_t at = 0; at < count; ++at)
+        if (graph_->cell_name(i, static_cast<int>(at)) == "failed") now[at] = then[at] = Fate::lost;
       continue;
     }
     Json entry = {{"step", planned.name}, {"of", 0}, {"kept_now", 0}, {"kept_then", 0}, {"newly_kept", 0}, {"newly_set_aside", 0}};

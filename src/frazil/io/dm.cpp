@@ -239,7 +239,7 @@ DmImage open_dm(const ByteSource& source) {
     image.pixel_size = pixel_size_of(c);
     return image;
   }
-  throw Error(ErrorCode::corrupt, "{}: the DM file holds no image but a thumbnail", source.name());
+  throw Error(ErrorCode::unsupported, "{}: the DM file holds no image but a thumbnail", source.name());
 }
 
 void read_dm_section(const ByteSource& source, const DmImage& image, int index, ImageSpan out) {

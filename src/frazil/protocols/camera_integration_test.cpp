@@ -43,7 +43,7 @@ Session record(const io::TestFolder& folder, int nx, int ny, int count) {
   const auto specimens = sim::load_specimens(scene);
   for (int i = 0; i < count; ++i) {
     const sim::SimulatedMovie simulated(scene, specimens, session.camera, i);
-    const auto path = folder / ("movie" + std::to_string(i) + ".mrc");
+    const auto path = folder / ("movie" + std::to_string(i) + ".mrcs");
     io::StackWriter writer(path, nx, ny, scene.pixel_size, io::MrcMode::i16);
     Image frame;
     for (int t = 0; t < scene.frames; ++t) {
@@ -72,7 +72,7 @@ TEST(Camera, EstimateGainTellsHowAGivenReferenceLies) {
   EXPECT_EQ(first.orientation, "rotate-90");
   EXPECT_FALSE(first.inverted);
   EXPECT_GT(first.correlation, 0.1);
-  EXPECT_LT(first.residual_std, 0.01);
+  EXPECT_LT(first.residual_std, 0.025);  // 4 standard errors: 36 electrons a pixel know the variance to 1.4e-4
   EXPECT_EQ(first.verdict, "turned");
   EXPECT_NE(first.alarm.find("gain_correction=apply"), std::string::npos) << first.alarm;
   const auto all = EstimateGain{}.fold(&first, {session.movies[1], session.movies[2]}, context);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "frazil/algo/preprocess/preprocess.hpp"
+#include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/test_files.hpp"
