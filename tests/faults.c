@@ -57,7 +57,7 @@ static void keep(int file) {
   struct stat info;
   char path[4096], to[4200], temporary[4300];
   if (shadow == NULL || fstat(file, &info) != 0 || !path_of(file, path, sizeof path) || !below_root(path)) return;
-  snprintf(to, sizeof to, "%s/%llu", shadow, (unsigned long long)info.st_ino);
+  snprintf(to, sizeof to, "%s/%c%llu", shadow, S_ISREG(info.st_mode) ? 'f' : 'd', (unsigned long long)info.st_ino);
   if (S_ISREG(info.st_mode)) {
     const int again = REAL(open)(path, O_RDONLY | O_CLOEXEC);  // it may have been opened for writing only
     if (again >= 0) copy_file(again, to), close(again);

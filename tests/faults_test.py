@@ -78,8 +78,8 @@ def restore(shadow, inode, now, to, rng, mixed):
     """Builds what a power cut leaves of a folder. mixed: what was not synced may have reached the disk all the same."""
     to.mkdir()
     entries = {}
-    if (shadow / str(inode)).exists():
-        for line in (shadow / str(inode)).read_text().splitlines():
+    if (shadow / f"d{inode}").exists():
+        for line in (shadow / f"d{inode}").read_text().splitlines():
             kind, number, name, link = line.split("\t")
             entries[name] = (kind, int(number), link)
     if mixed and now.is_dir():
@@ -92,8 +92,8 @@ def restore(shadow, inode, now, to, rng, mixed):
             os.symlink(link, to / name)
         elif kind == "d":
             restore(shadow, number, now / name, to / name, rng, mixed)
-        elif (shadow / str(number)).exists():
-            shutil.copyfile(shadow / str(number), to / name)
+        elif (shadow / f"f{number}").exists():
+            shutil.copyfile(shadow / f"f{number}", to / name)
         else:
             (to / name).touch()  # named, but its bytes were never synced
 
@@ -120,7 +120,7 @@ def power_cuts(runs, cuts, rng):
             left.rename(project)
             for path in [project, *project.rglob("*")]:  # what is on the disk after a cut is durable
                 if not path.is_symlink():
-                    (shadow / str(path.stat().st_ino)).write_bytes(path.read_bytes() if path.is_file() else listing(path))
+                    (shadow / f"{'f' if path.is_file() else 'd'}{path.stat().st_ino}").write_bytes(path.read_bytes() if path.is_file() else listing(path))
             done = runs.tasks("power")
             print(f"  power cut {cut + 1}: {done} tasks left")
     return runs.run("power")

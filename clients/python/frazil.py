@@ -237,6 +237,10 @@ class Project:
         :raises FrazilError: when it is refused
         """
         answer = self._over_socket({"command": command, "item": item, **more})
+        deadline = time.monotonic() + 10  # an engine that has just started does not listen yet
+        while answer is None and self.engine is not None and self.engine.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+            answer = self._over_socket({"command": command, "item": item, **more})
         if answer is None:
             return self._through_program(command, item)
         if not answer.get("ok"):

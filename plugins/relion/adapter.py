@@ -87,7 +87,8 @@ def motion(task):
         os.rename(made + ".mrc", name + "_DW.mrc")
         weighted = dict(image, path=name + "_DW.mrc", dose_weighted=True)
     os.rename(plain, name + ".mrc")
-    os.rename(made + ".star", name + "_motion.star")
+    with open(made + ".star", encoding="utf-8") as told, open(name + "_motion.star", "w", encoding="utf-8") as kept:
+        kept.write(told.read().replace(file, movie["path"]))  # the movie itself, not the link it was given as
     tracks = star.read(name + "_motion.star")["global_shift"]
     shifts = [[float(x), float(y)] for x, y in zip(star.column(tracks, "rlnMicrographShiftX"), star.column(tracks, "rlnMicrographShiftY"))]
     shifts = [[x - shifts[0][0], y - shifts[0][1]] for x, y in shifts]
@@ -347,7 +348,11 @@ def postprocess(task):
         raise Refused(f"{record['volume']}: postprocessing needs two half maps, this volume has none")
     halves = [link(record[key], "maps", key + ".mrc") for key in ("half1", "half2")]
     arguments = ["--i", halves[0], "--i2", halves[1], "--o", "out/post", "--angpix", record["pixel_size_A"]]
-    arguments += ["--mask", link(params["mask"], "maps", "mask.mrc")] if params["mask"] else ["--auto_mask", "--inimask_threshold", params["mask_threshold"]]
+    mask = link(params["mask"], "maps", "mask.mrc") if params["mask"] else "maps/mask.mrc"
+    if not params["mask"]:  # RELION 3.1 no longer makes one by itself
+        call(task, "relion_mask_create", "--i", halves[0], "--o", mask, "--angpix", record["pixel_size_A"], "--ini_threshold", params["mask_threshold"],
+             "--extend_inimask", 3, "--width_soft_edge", 6)
+    arguments += ["--mask", mask]
     arguments += ["--adhoc_bfac", params["b_factor"]] if params["b_factor"] else ["--auto_bfac"] if record["resolution_A"] and record["resolution_A"] < 8 else []
     os.makedirs("out", exist_ok=True)
     call(task, "relion_postprocess", *arguments)
