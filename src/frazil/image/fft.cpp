@@ -36,7 +36,7 @@ void transform_columns(std::complex<float>* data, int columns, int rows, int use
 void rows_to_complex(ImageView image, std::complex<float>* out, int columns, int threads) {
   parallel_for(threads, z(turns(image.ny, rows_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, image.ny - from);
-    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, columns), {1}, pocketfft::FORWARD,
+    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, columns), std::size_t{1}, pocketfft::FORWARD,
                           image.row(from), out + static_cast<std::ptrdiff_t>(from) * columns, 1.0F);
   });
 }
@@ -45,7 +45,7 @@ void rows_to_real(const std::complex<float>* in, int columns, Image& out, int th
   const float scale = 1.0F / static_cast<float>(out.size());
   parallel_for(threads, z(turns(out.ny(), rows_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, out.ny() - from);
-    pocketfft::c2r<float>({z(n), z(out.nx())}, strides(complex_bytes, columns), strides(real_bytes, out.nx()), {1}, pocketfft::BACKWARD,
+    pocketfft::c2r<float>({z(n), z(out.nx())}, strides(complex_bytes, columns), strides(real_bytes, out.nx()), std::size_t{1}, pocketfft::BACKWARD,
                           in + static_cast<std::ptrdiff_t>(from) * columns, out.row(from), scale);
   });
 }
@@ -75,7 +75,7 @@ Spectrum fft_cropped(ImageView image, int nx, int ny, Angstrom pixel_size, int t
   parallel_for(threads, z(turns(image.ny, rows_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, image.ny - from), whole = image.nx / 2 + 1;
     AlignedVector<std::complex<float>> rows(z(n) * z(whole));
-    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, whole), {1}, pocketfft::FORWARD, image.row(from), rows.data(), 1.0F);
+    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, whole), std::size_t{1}, pocketfft::FORWARD, image.row(from), rows.data(), 1.0F);
     for (int y = 0; y < n; ++y) std::copy_n(rows.data() + z(y) * z(whole), columns, kept.data() + z(from + y) * z(columns));
   });
   transform_columns(kept.data(), columns, image.ny, columns, pocketfft::FORWARD, 1.0F, threads);
