@@ -17,7 +17,7 @@ MIXED = {
         "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": 30}, "inputs": {"ctf_fits": "ctf.ctf_fits"}},
         "pick": {"protocol": "relion-pick-log", "params": {"diameter_min": 150, "diameter_max": 190}, "inputs": {"micrographs": "motion.micrographs_dw"}},
         "extract": {"protocol": "extract", "inputs": {"micrographs": "motion.micrographs_dw", "coordinates": "pick.coordinates", "ctf_fits": "ctf.ctf_fits"}},
-        "class": {"protocol": "relion-class-2d", "params": {"classes": 2, "iterations": 2, "psi_step": 30, "offset_range": 3}, "trigger": "closed", "inputs": {"particles": "extract.particles"}},
+        "class": {"protocol": "relion-class-2d", "params": {"classes": 2, "iterations": 2, "psi_step": 30, "offset_range": 3}, "inputs": {"particles": "extract.particles"}},
         "select": {"protocol": "select-classes", "inputs": {"classes": "class.classes"}},
     },
 }

@@ -81,21 +81,23 @@ def motion(task):
     if not os.path.exists(made + ".mrc"):
         raise Refused(f"{movie['path']}: RELION wrote no sum")
     plain = f"{made}_noDW.mrc" if dose > 0 else f"{made}.mrc"
-    image = {"path": name + ".mrc", "name": movie["name"], "pixel_size_A": movie["pixel_size_A"] * params["binning"], "optics": movie["optics"], "dose_weighted": False}
+    os.makedirs("sums", exist_ok=True)  # beside the movie, which may have the same name
+    kept_name = "sums/" + name
+    image = {"path": kept_name + ".mrc", "name": movie["name"], "pixel_size_A": movie["pixel_size_A"] * params["binning"], "optics": movie["optics"], "dose_weighted": False}
     weighted = None
     if dose > 0:
-        os.rename(made + ".mrc", name + "_DW.mrc")
-        weighted = dict(image, path=name + "_DW.mrc", dose_weighted=True)
-    os.rename(plain, name + ".mrc")
-    with open(made + ".star", encoding="utf-8") as told, open(name + "_motion.star", "w", encoding="utf-8") as kept:
+        os.rename(made + ".mrc", kept_name + "_DW.mrc")
+        weighted = dict(image, path=kept_name + "_DW.mrc", dose_weighted=True)
+    os.rename(plain, kept_name + ".mrc")
+    with open(made + ".star", encoding="utf-8") as told, open(kept_name + "_motion.star", "w", encoding="utf-8") as kept:
         kept.write(told.read().replace(file, movie["path"]))  # the movie itself, not the link it was given as
-    tracks = star.read(name + "_motion.star")["global_shift"]
+    tracks = star.read(kept_name + "_motion.star")["global_shift"]
     shifts = [[float(x), float(y)] for x, y in zip(star.column(tracks, "rlnMicrographShiftX"), star.column(tracks, "rlnMicrographShiftY"))]
     shifts = [[x - shifts[0][0], y - shifts[0][1]] for x, y in shifts]
     steps = [math.dist(a, b) * movie["pixel_size_A"] for a, b in zip(shifts, shifts[1:])] or [0.0]
-    record = {"movie": movie["path"], "micrograph": name + ".mrc", "micrograph_dw": weighted["path"] if weighted else "", "frames": len(shifts),
+    record = {"movie": movie["path"], "micrograph": kept_name + ".mrc", "micrograph_dw": weighted["path"] if weighted else "", "frames": len(shifts),
               "pixel_size_A": movie["pixel_size_A"], "shifts_px": shifts, "total_path_A": sum(steps), "max_step_A": max(steps),
-              "net_drift_A": math.dist(shifts[0], shifts[-1]) * movie["pixel_size_A"], "star": name + "_motion.star", "dose_e_per_A2": dose * len(shifts)}
+              "net_drift_A": math.dist(shifts[0], shifts[-1]) * movie["pixel_size_A"], "star": kept_name + "_motion.star", "dose_e_per_A2": dose * len(shifts)}
     return {"motion": [record], "micrographs": [image], "micrographs_dw": [weighted] if weighted else []}
 
 

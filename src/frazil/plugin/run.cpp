@@ -194,7 +194,6 @@ class Job {
     for (const auto& [port, list] : results.items())
       if (std::none_of(protocol_.outputs.begin(), protocol_.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; }))
         throw Error(ErrorCode::external, "{}: gave an output {} that it does not declare", protocol_.name, port);
-    Collector collector(stage_, context_);
     flow::Records records;
     for (const auto& port : protocol_.outputs) {
       const auto given = results.value(port.name, Json::array());
@@ -203,12 +202,15 @@ class Job {
       if (list.empty() && !port.optional && !port.many) throw Error(ErrorCode::external, "{}: gave nothing on {}", protocol_.name, port.name);
       std::vector<Json> checked;
       for (const auto& record : list) {
-        auto whole = complete(port.kind, record, work_);
-        check_against_inputs(port, whole, inputs);
-        checked.push_back(collector.collect(port.kind, std::move(whole)));
+        checked.push_back(complete(port.kind, record, work_));
+        check_against_inputs(port, checked.back(), inputs);
       }
       records.emplace_back(port.name, std::move(checked));
     }
+    // Files move only now: records of two ports may name the same one.
+    Collector collector(stage_, context_);
+    for (std::size_t i = 0; i < records.size(); ++i)
+      for (auto& record : records[i].second) record = collector.collect(protocol_.outputs[i].kind, std::move(record));
     return records;
   }
 
