@@ -159,7 +159,10 @@ class Walker {
     if (each == 0 || length > (std::uint64_t{1} << 48U)) throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file is an array of {} values of type {}", name_, path, length, info[1]);
     if (image >= 0 && path.ends_with("/Calibrations/Dimension/#/Units") && info[1] == 4 && length < 64) {
       std::string units;
-      for (std::uint64_t i = 0; i < length; ++i) units += static_cast<char>(number(4));
+      for (std::uint64_t i = 0; i < length; ++i) {
+        const int code = static_cast<int>(number(4));  // UTF-16; units need no more than its first 256 characters
+        units += code < 256 ? static_cast<char>(static_cast<unsigned char>(code)) : '?';
+      }
       if (auto& c = images[static_cast<std::size_t>(image)]; c.units.empty()) c.units = units;
       return;
     }

@@ -13,7 +13,7 @@ struct EnumNames<IcePhase> {
   static constexpr std::array names{"vitreous", "cubic", "hexagonal"};
 };
 
-/// Definitions and sources in docs/guide/ctf.md. NaN: cannot be told from this spectrum.
+/// Definitions and sources beside their formulas in algo/ctf/criteria.cpp. NaN: cannot be told from this spectrum.
 struct CtfQuality {
   double visibility = 0;            ///< Michelson contrast of the rings, e/b, mean from the band's start to 8 Å
   double strength = 0;              ///< rings' power over the background between 12 and 7 Å

@@ -1,4 +1,4 @@
-// Quality criteria of a fitted spectrum (definitions: docs/guide/ctf.md).
+// Quality criteria of a fitted spectrum (definitions beside the formulas, criteria.cpp).
 #pragma once
 
 #include "frazil/algo/ctf/refine.hpp"
