@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-SCENE = dict(count=60, nx=288, ny=288, pixel_size=3, frames=6, dose_per_frame=5, particles=9, ice_thickness=300, empty=0.1,
+SCENE = dict(count=60, nx=288, ny=288, pixel_size=3, frames=6, dose_per_frame=5, particles=12, ice_thickness=300, empty=0.1,
              contrast=1, defocus_min=12000, seed=5)
 CHEAP = {"classify": dict(epochs=2, final_passes=1, resolution=20),
          "volume": dict(starts=1, iterations=5, passes=1, first_batch=20, last_batch=20, max_particles=50, angular_step=45, final_resolution=20)}
@@ -48,7 +48,7 @@ class Runs:
 
     def start(self, project):
         values = dict(movies=self.incoming, gain=self.source / "references" / "gain.mrc", pixel_size=3, dose_per_frame=5, order="acquisition",
-                      expected=len(self.movies), diameter=180, fit_resolution_limit=30, first_particles=40, classes=3)
+                      expected=len(self.movies), diameter=180, fit_resolution_limit=30, first_particles=60, classes=3)
         settings = [text for key, value in values.items() for text in ("--set", f"{key}={value}")]
         log = open(self.folder / f"{project}.log", "ab")
         return subprocess.Popen([self.frazil, "run", self.workflow, "--project", self.folder / project, "--until-closed", "--quiet", *settings], stdout=log, stderr=log)
