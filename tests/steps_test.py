@@ -90,9 +90,12 @@ def refusals(steps):
     """Wrong use is told at once, with exit code 2."""
     twice = steps.run("pick", "align-movie/mic_0001.mrc", "align-movie/mic_0001_DW.mrc", "--diameter", 180, "-o", "nowhere", code=2)
     assert "mic_0001" in twice.stderr and "overwrite" in twice.stderr, twice.stderr
-    before = (steps.folder / "align-movie/mic_0001.mrc").read_bytes()
-    kept = steps.run("preprocess-micrograph", "align-movie/mic_0001.mrc", "-o", "align-movie", "--invert", code=1)
-    assert "would replace" in kept.stderr and (steps.folder / "align-movie/mic_0001.mrc").read_bytes() == before, kept.stderr
+    own = steps.folder / "own"
+    own.mkdir()
+    shutil.copy(steps.folder / "align-movie/mic_0001.mrc", own / "mic_0001_preprocessed.mrc")
+    before = (own / "mic_0001_preprocessed.mrc").read_bytes()
+    kept = steps.run("preprocess-micrograph", "own/mic_0001_preprocessed.mrc", "-o", "own", "--invert", code=1)
+    assert "would replace" in kept.stderr and (own / "mic_0001_preprocessed.mrc").read_bytes() == before, kept.stderr
     assert "no such file" in steps.run("pick", "absent.mrc", "--diameter", 180, "-o", "nowhere", code=2).stderr
     assert "holds nothing" in steps.run("extract", "estimate-ctf.jsonl", "scope/truth.json", "-o", "nowhere", code=2).stderr
 
