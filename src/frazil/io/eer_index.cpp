@@ -120,6 +120,7 @@ LegacyEer scan_legacy_eer(const ByteSource& source) {
     index.strips.push_back({rest - words * 8, words * 8});
     end = rest - words * 8;
   }
+  if (index.frames.empty() && found.problem.empty()) found.problem = "it holds no frame";
   std::reverse(index.frames.begin(), index.frames.end());
   return found;
 }

@@ -230,6 +230,7 @@ TEST(Eer, GrowsUntilItsLastStripIsThere) {
 }
 
 TEST(Eer, WhatIsNotReadIsRefusedInASentence) {
+  EXPECT_ERROR(EerFile(ByteSource::memory("empty.eer", {})), corrupt, "empty.eer: the EER file without TIFF is damaged: it holds no frame");
   const TestFolder folder;
   EerWriter writer(folder / "m.eer", 64, 64, {.compression = 65002, .run_bits = 20});
   writer.append({});
