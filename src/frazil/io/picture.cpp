@@ -30,8 +30,15 @@ Picture to_picture(ImageView image, float low, float high) {
   return picture;
 }
 
-Picture to_picture_auto(ImageView image, double low_quantile, double high_quantile) {
-  return to_picture(image, static_cast<float>(quantile(image, low_quantile)), static_cast<float>(quantile(image, high_quantile)));
+Picture to_picture_auto(ImageView image) {
+  constexpr double quartiles_apart = 1.349, reach = 3;  // of a normal distribution, in its standard deviations
+  const double middle = quantile(image, 0.5), half = reach * (quantile(image, 0.75) - quantile(image, 0.25)) / quartiles_apart;
+  double low = quantile(image, 0), high = quantile(image, 1);
+  if (half > 0) {
+    low = std::max(low, middle - half);
+    high = std::min(high, middle + half);
+  }
+  return to_picture(image, static_cast<float>(low), static_cast<float>(high));
 }
 
 Image to_image(const Picture& picture, Angstrom pixel_size) {

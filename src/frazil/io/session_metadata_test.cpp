@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/io/test_files.hpp"
 
 namespace frazil::io {
 namespace {
@@ -48,9 +47,9 @@ TEST(SessionMetadata, ReadsMdocFiles) {
 }
 
 TEST(SessionMetadata, FindsTheFilesOfARealSession) {
-  const char* shared = std::getenv("FRAZIL_SHARED");
-  const fs::path session = fs::path(shared == nullptr ? "" : shared) / "data" / "session-metadata";
-  if (!fs::exists(session)) GTEST_SKIP() << "FRAZIL_SHARED names no folder with data/session-metadata";
+  const auto data = shared_data();
+  if (!data || !fs::exists(*data / "session-metadata")) GTEST_SKIP() << "no real files of a session here (set FRAZIL_SHARED to the folder that holds session-metadata)";
+  const auto session = *data / "session-metadata";
   const fs::path relative = "Images-Disc1/GridSquare_8999186/Data/FoilHole_9028219_Data_9017354_50_20250109_062624_fractions.tiff";
   const auto info = find_exposure_info("elsewhere" / relative, relative, session / "epu-dir-example");  // movies on another disk
   ASSERT_TRUE(info);

@@ -20,16 +20,12 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
+#include "frazil/io/test_files.hpp"
 
 namespace frazil::protocols {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path data_folder() {
-  const char* set = std::getenv("FRAZIL_SHARED");
-  return set != nullptr ? fs::path(set) : fs::path("../shared/data");
-}
 
 std::vector<initvol::ParticleImage> read_real(const fs::path& star_path, const fs::path& images, std::vector<recon::Matrix3>* poses) {
   const auto star = io::read_star(star_path);
@@ -105,7 +101,9 @@ Volume ellipsoid_like(const Volume& map) {
 }
 
 TEST(InitialVolumeOnRealParticles, ShowsBetaGalactosidase) {  // 1,157 picks, about half of them particles; published CTF
-  const auto data = data_folder();
+  const auto shared = io::shared_data();
+  if (!shared) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds bgal-10204-relion5-run";
+  const auto& data = *shared;
   const auto answers = data / "bgal-10204-published-answers/derived", run = data / "bgal-10204-relion5-run";
   if (!fs::exists(answers) || !fs::exists(run)) GTEST_SKIP() << "no beta-galactosidase particles in " << data << ": set FRAZIL_SHARED";
   const auto map = recon::low_pass(central(io::read_volume(data / "maps-and-models/bgal_relion_100px.mrc"), 64), 15_A);

@@ -93,7 +93,7 @@ std::string png_uri(ImageView image) {
 
 std::string jpeg_uri(const Image& image, int side, int quality) {
   const auto small = thumbnail(image, side);
-  return encode_jpeg(io::to_picture_auto(small, 0.005, 0.995), quality);
+  return encode_jpeg(io::to_picture_auto(small), quality);
 }
 
 std::string jpeg_uri(const std::filesystem::path& png, int side, int quality) {

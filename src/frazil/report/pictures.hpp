@@ -12,7 +12,7 @@ namespace frazil::report {
 [[nodiscard]] std::string png_uri(ImageView image, float low, float high);
 /// The same with the limits at the 1 % and 99 % quantiles.
 [[nodiscard]] std::string png_uri(ImageView image);
-/// A JPEG of an image as people look at it (ops.hpp, thumbnail), contrast between the 0.5 % and 99.5 % quantiles.
+/// A JPEG of an image as people look at it (ops.hpp, thumbnail).
 [[nodiscard]] std::string jpeg_uri(const Image& image, int side, int quality);
 /// A PNG file read, shrunk by whole factors to at most `side` pixels and encoded as JPEG; empty if it cannot be read.
 [[nodiscard]] std::string jpeg_uri(const std::filesystem::path& png, int side, int quality);
