@@ -1,8 +1,13 @@
 #include "frazil/exec/cluster.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "frazil/base/error.hpp"
+#include "frazil/base/files.hpp"
 #include "frazil/exec/hub.hpp"
 #include "frazil/exec/proxy.hpp"
 
@@ -46,6 +51,50 @@ TEST(Cluster, KnowsTheStepOfATaskByWhereItsResultsGo) {
   EXPECT_EQ(step_of({{"reference", "steps/extract/mic_0001_0a1b2c3d"}}), "extract");
   EXPECT_EQ(step_of(Json::array({{{"reference", "steps/ctf/x"}}, {{"reference", "steps/ctf/y"}}})), "ctf");
   EXPECT_EQ(step_of({{"task", 1}}), "");
+}
+
+/// The next whole frame, none when the other side has hung up.
+std::optional<std::string> receive(int socket, FrameReader& reader) {
+  while (true) {
+    if (auto text = reader.next()) return text;
+    if (reader.fill(socket, true) == FrameReader::Status::closed) return std::nullopt;
+  }
+}
+
+TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
+  const auto project = std::filesystem::temp_directory_path() / fmt::format("frazil-cluster-{}", ::getpid());
+  std::filesystem::create_directories(project);
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  std::optional<Hub> hub(std::in_place, parse_cluster({{"address", "127.0.0.1"}, {"submit", {"echo", "1"}}, {"list", {"echo", "1 RUNNING"}}, {"cancel", {"true"}}}), project, std::vector<std::string>{"worker"});
+  std::jthread worker([file = hub->file()] {
+    const int socket = connect_to_hub(file, "worker");
+    FrameReader reader;
+    while (const auto text = receive(socket, reader)) {
+      Json results = Json::array();
+      for (const auto& task : Json::parse(*text)) results.push_back({{"task", task.at("task")}});
+      (void)send_frame(socket, results.dump());
+    }
+    ::close(socket);
+  });
+  std::jthread between([file = hub->file(), socket = pair[1]] {
+    Proxy proxy(file, socket);
+    FrameReader reader;
+    EXPECT_FALSE(proxy.next_here(reader).has_value()) << "nothing is to run here";
+  });
+  FrameReader reader;
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_TRUE(send_frame(pair[0], Json::array({{{"task", i}, {"reference", "steps/a/b"}}}).dump()));
+    const auto answer = receive(pair[0], reader);
+    ASSERT_TRUE(answer.has_value());
+    ASSERT_EQ(Json::parse(*answer).at(0).at("task"), i);
+  }
+  ::close(pair[0]);
+  hub.reset();  // hangs up: the threads end
+  worker.join();
+  between.join();
+  ::close(pair[1]);
+  std::filesystem::remove_all(project);
 }
 
 }  // namespace

@@ -59,11 +59,9 @@ std::string host_name() {
 
 std::vector<std::uint64_t> task_numbers(const Json& message) {
   std::vector<std::uint64_t> numbers;
-  const auto add = [&](const Json& entry) {
-    if (entry.is_object() && entry.contains("task") && !entry.contains("progress")) numbers.push_back(entry["task"].get<std::uint64_t>());
-  };
-  if (message.is_array()) std::for_each(message.begin(), message.end(), add);
-  else add(message);
+  if (!message.is_array()) return numbers;  // progress or a cancellation
+  for (const auto& entry : message)
+    if (entry.is_object() && entry.contains("task")) numbers.push_back(entry["task"].get<std::uint64_t>());
   return numbers;
 }
 
@@ -129,7 +127,6 @@ class Hub::Impl {
     int partner = -1;
     std::string message;                 ///< of a proxy: what waits for a worker or runs
     std::vector<std::uint64_t> pending;  ///< of a proxy: tasks without result
-    bool is_list = false;
   };
   struct Job {
     std::string id, flavour;
@@ -252,12 +249,11 @@ class Hub::Impl {
     const auto numbers = task_numbers(json);
     if (numbers.empty()) {  // a cancellation
       if (peer.partner >= 0) (void)send_frame(peer.partner, text);
-      else if (!peer.pending.empty()) fail(socket, "cancelled", "the engine asked to stop");
+      else if (std::erase(waiting_, socket) > 0) fail(socket, "cancelled", "the engine asked to stop");
       return true;
     }
     peer.message = text;
     peer.pending = numbers;
-    peer.is_list = json.is_array();
     peer.flavour = flavour_of(step_of(json));
     waiting_.push_back(socket);
     return true;
@@ -290,7 +286,6 @@ class Hub::Impl {
     proxy.partner = -1;
     proxy.pending.clear();
     proxy.message.clear();
-    (void)send_frame(socket, all_sent);
   }
 
   /// Tells a proxy that its open tasks have ended with an error.
@@ -298,8 +293,7 @@ class Hub::Impl {
     auto& proxy = peers_.at(socket);
     Json results = Json::array();
     for (const auto number : proxy.pending) results.push_back({{"task", number}, {"error", {{"code", code}, {"message", message}}}});
-    if (proxy.is_list) (void)send_frame(socket, results.dump());
-    else for (const auto& result : results) (void)send_frame(socket, result.dump());
+    (void)send_frame(socket, results.dump());
     finish(socket);
   }
 

@@ -11,9 +11,6 @@
 
 namespace frazil::exec {
 
-/// Frame that ends the answers to one message.
-inline constexpr std::string_view all_sent = "{\"last\":true}";
-
 class Hub {
  public:
   /// Listens, and removes jobs that an earlier run left in the queue. `worker_command` leads to exec::run_worker on the nodes,

@@ -8,7 +8,6 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/exec/cluster.hpp"
-#include "frazil/exec/hub.hpp"
 
 namespace frazil::exec {
 
@@ -29,25 +28,24 @@ Proxy::~Proxy() {
   if (hub_ >= 0) ::close(hub_);
 }
 
-bool Proxy::takes(const Json& task) const { return std::find(local_steps_.begin(), local_steps_.end(), step_of(task)) == local_steps_.end(); }
+bool Proxy::runs_here(const Json& task) const { return std::find(local_steps_.begin(), local_steps_.end(), step_of(task)) != local_steps_.end(); }
 
-bool Proxy::pass_on(const std::string& text, FrameReader& from_engine) {
-  if (!send_frame(hub_, text)) return false;
+// Both directions at any time: the engine has a next task ready as soon as it has the last result of the one before.
+std::optional<std::string> Proxy::next_here(FrameReader& from_engine) {
   while (true) {
-    pollfd files[2] = {{hub_, POLLIN, 0}, {engine_, POLLIN, 0}};
-    if (::poll(files, 2, -1) < 0 && errno != EINTR) return false;
-    if ((files[1].revents & (POLLIN | POLLHUP)) != 0) {
-      if (from_engine.fill(engine_, false) == FrameReader::Status::closed) return false;
-      while (const auto order = from_engine.next())
-        if (!send_frame(hub_, *order)) return false;
+    while (auto text = from_engine.next()) {
+      const auto json = Json::parse(*text, nullptr, false);
+      if (json.is_array() && runs_here(json)) return text;
+      if (!send_frame(hub_, *text)) return std::nullopt;
     }
+    pollfd files[2] = {{hub_, POLLIN, 0}, {engine_, POLLIN, 0}};
+    if (::poll(files, 2, -1) < 0 && errno != EINTR) return std::nullopt;
+    if ((files[1].revents & (POLLIN | POLLHUP)) != 0 && from_engine.fill(engine_, false) == FrameReader::Status::closed) return std::nullopt;
     if ((files[0].revents & (POLLIN | POLLHUP)) == 0) continue;
     const auto status = from_hub_.fill(hub_, false);
-    while (const auto answer = from_hub_.next()) {
-      if (*answer == all_sent) return true;
-      if (!send_frame(engine_, *answer)) return false;
-    }
-    if (status == FrameReader::Status::closed) return false;
+    while (const auto answer = from_hub_.next())
+      if (!send_frame(engine_, *answer)) return std::nullopt;
+    if (status == FrameReader::Status::closed) return std::nullopt;
   }
 }
 

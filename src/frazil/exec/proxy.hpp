@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,13 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  /// False for tasks of steps that stay on this machine.
-  [[nodiscard]] bool takes(const nlohmann::json& task) const;
-  /// Sends the task on and its results back, cancellations the same way. @return false when engine or hub is gone
-  [[nodiscard]] bool pass_on(const std::string& text, FrameReader& from_engine);
+  /// Hands tasks and cancellations on and results back until there is a task that stays on this machine.
+  /// @return the engine's message with it; none when engine or hub is gone
+  [[nodiscard]] std::optional<std::string> next_here(FrameReader& from_engine);
 
  private:
+  [[nodiscard]] bool runs_here(const nlohmann::json& task) const;
+
   int engine_, hub_ = -1;
   FrameReader from_hub_;
   std::vector<std::string> local_steps_;

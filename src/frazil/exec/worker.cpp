@@ -197,17 +197,13 @@ int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
   if (!settings.log.empty()) redirect_errors(settings.log);
   FrameReader reader;
   while (true) {
-    auto text = reader.next();
+    auto text = proxy ? proxy->next_here(reader) : reader.next();
     if (!text) {
-      if (reader.fill(settings.socket, true) == FrameReader::Status::closed) return 0;
+      if (proxy || reader.fill(settings.socket, true) == FrameReader::Status::closed) return 0;
       continue;
     }
     const auto tasks = Json::parse(*text);
     if (!tasks.is_array()) continue;  // a cancellation that came too late
-    if (proxy && proxy->takes(tasks)) {
-      if (!proxy->pass_on(*text, reader)) return 0;
-      continue;
-    }
     if (!run_tasks(tasks, settings, registry)) return 0;
   }
 }
