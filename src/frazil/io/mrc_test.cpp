@@ -152,7 +152,9 @@ TEST(Mrc, ReferencesAreCountedFromOneInFilesAndFromZeroInside) {
 TEST(Mrc, ForeignFilesAreNamed) {
   const TestFolder folder;
   using namespace std::literals;
-  write_text(folder / "x.dm4", "\0\0\0\x04\0\0\0\0"s + std::string(2000, '\1'));
+  auto text = "\0\0\0\x04\0\0\0\0"s;
+  text.append(2000, '\1');
+  write_text(folder / "x.dm4", text);
   EXPECT_ERROR((void)read_info(folder / "x.dm4"), corrupt, "x.dm4");
   EXPECT_ERROR((void)read_info(folder / "none.mrc"), not_found, "none.mrc");
   EXPECT_ERROR((void)read_info(folder.path()), bad_input, "regular file");

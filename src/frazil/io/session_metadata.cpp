@@ -93,7 +93,7 @@ void merge(ExposureInfo& into, const ExposureInfo& more) {
 std::string epu_stem(const fs::path& movie) {
   auto stem = movie.stem().string();
   for (const auto* ending : {"_fractions", "_Fractions", "_EER", "_eer"})
-    if (stem.ends_with(ending)) stem.resize(stem.size() - std::string_view(ending).size());
+    if (stem.ends_with(ending)) stem = stem.substr(0, stem.size() - std::string_view(ending).size());
   return stem;
 }
 
