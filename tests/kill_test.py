@@ -102,6 +102,7 @@ def is_busy(pid):
 def disturb(runs, kills, gap_s, chain_s, rng):
     """Runs with kills. @return the last engine, how many engines and workers were killed, and how many of the kills met work"""
     engine, delivered, killed, busy = runs.start("disturbed"), 0, {"engine": 0, "worker": 0}, 0
+    regular = len(runs.movies) * 7 // 8  # the others come when a worker's turn finds none alive
     early = 0  # a movie is wanted ahead of its time
     victims = ["engine"] * (kills - kills // 2) + ["worker"] * (kills // 2)
     rng.shuffle(victims)
@@ -109,7 +110,7 @@ def disturb(runs, kills, gap_s, chain_s, rng):
         time.sleep(gap_s)
         # The last movie comes with the last kill, lest the run ends before.
         most = len(runs.movies) - (sum(killed.values()) + 1 < kills)
-        while delivered < most and delivered * kills < (sum(killed.values()) + 1) * len(runs.movies) or (early and delivered < most):
+        while delivered < most and (early or delivered * kills < (sum(killed.values()) + 1) * regular):
             runs.deliver(runs.movies[delivered])
             delivered += 1
             early = 0
