@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <sstream>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
@@ -29,7 +30,7 @@ std::vector<FieldInfo> run_options() {
   return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"), option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -49,7 +50,7 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
   return values;
 }
 
-void prepare(const Parsed& parsed, const fs::path& project) {
+flow::Workflow prepare(const Parsed& parsed, const fs::path& project) {
   if (parsed.positional.empty() && !fs::exists(project / "workflow.json"))
     throw Error(ErrorCode::bad_input, "{}: is no project yet; name a template or a workflow file", project.string());
   const auto text = parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
@@ -58,6 +59,16 @@ void prepare(const Parsed& parsed, const fs::path& project) {
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
   engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry());
+  return workflow;
+}
+
+/// "0,1" as its parts.
+std::vector<std::string> gpus_of(const std::string& text) {
+  std::vector<std::string> list;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');)
+    if (!part.empty()) list.push_back(part);
+  return list;
 }
 
 }  // namespace
@@ -71,7 +82,7 @@ int run_command(Arguments arguments) {
   }
   if (!parsed.has("project") || parsed.positional.size() > 1) throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
   const fs::path project = fs::absolute(parsed.text("project")).lexically_normal();
-  prepare(parsed, project);
+  const auto workflow = prepare(parsed, project);
 
   const auto page = project / "report" / "report.html";
   report::Writer writer(project, version());
@@ -82,11 +93,16 @@ int run_command(Arguments arguments) {
   std::optional<exec::Hub> hub;
   if (parsed.has("cluster")) {
     const auto text = parsed.text("cluster");
-    hub.emplace(exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false)), project, settings.worker_command);
+    auto cluster = exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false));
+    for (const auto& [name, step] : workflow.steps)
+      if (step.value("executor", Json()) == "local") cluster.local_steps.push_back(name);
+    hub.emplace(std::move(cluster), project, settings.worker_command);
     settings.worker_command.insert(settings.worker_command.end(), {"--hub", hub->file().string()});
+    settings.place = [&](const flow::PlannedStep& step) { return hub->place(step.name); };
   }
-  settings.threads = parsed.values.value("threads", hub ? hub->workers() : 0);
-  settings.memory_mib = parsed.values.value("memory", hub ? 1 << 24 : 0);  // on a cluster the queue sees to memory
+  settings.threads = parsed.values.value("threads", 0);
+  settings.memory_mib = parsed.values.value("memory", 0);
+  settings.gpus = gpus_of(parsed.text("gpus"));
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
@@ -101,6 +117,8 @@ int run_command(Arguments arguments) {
   if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
+  for (const auto& step : engine.status().steps)
+    if (!step.note.empty()) std::cout << fmt::format("{}: {}\n", step.name, step.note);
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
   switch (end) {
     case engine::End::finished: return ok;

@@ -31,7 +31,7 @@ void append_ports(std::string& text, const RecordTexts& ports) {
 /// The records are JSON text already and are not parsed on their way.
 std::string message_of(const Task& task) {
   const Json head = {{"task", task.number}, {"protocol", task.protocol}, {"seed", task.seed}, {"temporary", task.temporary},
-                     {"reference", task.reference}, {"log", task.log_name}, {"threads", task.threads}};
+                     {"reference", task.reference}, {"log", task.log_name}, {"threads", task.threads}, {"gpus", task.gpus}};
   auto text = head.dump();
   text.back() = ',';
   text += "\"params\":" + task.params + ",\"inputs\":";
