@@ -50,7 +50,7 @@ std::string Digest::hex() const {
 }
 
 Digest Digest::parse(std::string_view hex) {
-  constexpr unsigned char none = 16;
+  static constexpr unsigned char none = 16;
   static constexpr auto digits = [] {
     std::array<unsigned char, 256> table{};
     table.fill(none);

@@ -78,6 +78,8 @@ fs::path project_folder(const fs::path& folder) {
 
 }  // namespace
 
+int default_memory_mib() { return free_memory_mib() / 5 * 4; }
+
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
@@ -93,6 +95,7 @@ Engine::Impl::~Impl() {
   sources_.clear();  // ends their threads before what they report to
   control_.reset();
   reporter_.reset();
+  running_.clear();  // gives back what it has of the machine
   pool_.reset();
   ::close(inbox_event_);
 }
@@ -214,9 +217,9 @@ void Engine::Impl::start_sources() {
 End Engine::Impl::run() {
   const SignalBlock signals(options_.handle_signals);
   const int threads = options_.threads > 0 ? options_.threads : available_cpus();
-  const int memory = options_.memory_mib > 0 ? options_.memory_mib : free_memory_mib() / 5 * 4;
-  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, threads, memory});
-  free_gpus_ = options_.gpus;
+  const int memory = options_.memory_mib > 0 ? options_.memory_mib : default_memory_mib();
+  if (!options_.budget) options_.budget = std::make_shared<exec::Budget>(threads, memory, options_.gpus);
+  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (const auto& planned = plan_.steps[i]; !queue_of_step_[i]->elsewhere && planned.gpus > static_cast<int>(options_.gpus.size()))
       throw Error(ErrorCode::bad_input, "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less", planned.name, planned.gpus, options_.gpus.size());
@@ -229,7 +232,7 @@ End Engine::Impl::run() {
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file : {pool_->descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
+  for (const int file : {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
   while (!may_end()) {
     watch_disk();
     dispatch();
@@ -241,6 +244,7 @@ End Engine::Impl::run() {
     wanted_ = true;
     lock.lock();
     wanted_ = false;
+    pool_->account().woken();
     for (const auto& result : pool_->collect()) finish(result);
     control_->handle();
     take_sightings();

@@ -180,6 +180,7 @@ class Engine::Impl final : public Host {
   void sort_queues();
   void put_in_line(Work work);
   [[nodiscard]] bool has_room(const Queue& queue) const;
+  [[nodiscard]] bool has_gpus(const Queue& queue) const;
   [[nodiscard]] Queue* next_queue();
   [[nodiscard]] std::shared_ptr<const Claim> claim(Queue& queue, int step);
   std::map<Priority, Work>::iterator next_ready(Queue& queue);
@@ -260,7 +261,6 @@ class Engine::Impl final : public Host {
   std::unique_ptr<exec::LocalPool> pool_;
   std::map<std::string, Queue> queues_;          ///< by place; "": this machine; "gpus N": N of its GPUs
   std::vector<Queue*> queue_of_step_;
-  std::vector<std::string> free_gpus_;
   std::deque<Work> suspects_;                    ///< killed their worker: run alone
   std::multimap<Clock::time_point, Work> later_; ///< after a transient error
   std::unordered_map<std::uint64_t, Running> running_;

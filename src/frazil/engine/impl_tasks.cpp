@@ -135,16 +135,19 @@ void Engine::Impl::dispatch() {
     put_in_line(std::move(later_.begin()->second));
     later_.erase(later_.begin());
   }
-  if (paused_ || stopping_ || alone_now_ || !disk_problem_.empty()) return;
+  if (paused_ || stopping_ || alone_now_ || !disk_problem_.empty()) return pool_->account().wants(false);
   if (!suspects_.empty()) {  // everything else waits until these have run by themselves
     if (pool_->running() > 0) return;
     auto work = std::move(suspects_.front());
     suspects_.pop_front();
     return begin(std::move(work), true, 1);
   }
-  while (auto* queue = next_queue())
-    if (!start_next(*queue)) return;
+  Queue* queue = nullptr;
+  while ((queue = next_queue()) != nullptr && start_next(*queue)) {}
+  pool_->account().wants(std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return !entry.second.elsewhere && !entry.second.ready.empty() && has_gpus(entry.second); }));
 }
+
+bool Engine::Impl::has_gpus(const Queue& queue) const { return step(queue.ready.begin()->second.execution.step).gpus <= pool_->account().free_gpus(); }
 
 /// Which steps wait for what.
 void Engine::Impl::sort_queues() {
@@ -169,23 +172,19 @@ void Engine::Impl::put_in_line(Work work) {
 bool Engine::Impl::has_room(const Queue& queue) const {
   if (queue.ready.empty()) return false;
   if (queue.elsewhere) return queue.free > 0;
-  return pool_->free_threads() > 0 && step(queue.ready.begin()->second.execution.step).gpus <= static_cast<int>(free_gpus_.size());
+  return pool_->account().free_threads() > 0 && has_gpus(queue);
 }
 
 std::shared_ptr<const Engine::Impl::Claim> Engine::Impl::claim(Queue& queue, int index) {
   auto made = std::make_shared<Claim>(*this, queue);
   if (queue.elsewhere) --queue.free;
-  else
-    for (int i = 0; i < step(index).gpus; ++i) {
-      made->gpus.push_back(std::move(free_gpus_.front()));
-      free_gpus_.erase(free_gpus_.begin());
-    }
+  else made->gpus = pool_->account().take_gpus(step(index).gpus);
   return made;
 }
 
 Engine::Impl::Claim::~Claim() {
   if (queue.elsewhere) ++queue.free;
-  engine.free_gpus_.insert(engine.free_gpus_.end(), gpus.begin(), gpus.end());
+  if (!gpus.empty()) engine.pool_->account().give_back_gpus(gpus);
 }
 
 /// Of those that have room, the one whose first task comes first.
@@ -201,13 +200,13 @@ bool Engine::Impl::start_next(Queue& queue) {
   const auto next = next_ready(queue);
   const auto& execution = next->second.execution;
   const auto& planned = step(execution.step);
-  const int free = pool_->free_threads();
+  const int free = std::max(1, pool_->account().free_threads());
   // A fold may take long: what comes in meanwhile keeps one thread.
   const bool is_fold = planned.protocol->shape == flow::Shape::fold;
   const bool keep_one = is_fold && free > 1 && free == pool_->threads() && !graph_->all_sources_closed();
   const int share = is_fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(queue.ready.size(), 1000)));
   const int threads = queue.elsewhere ? 0 : planned.threads > 0 ? std::min(planned.threads, free) : share;
-  if (pool_->running() > 0 && !queue.elsewhere && !pool_->fits(threads, memory_of(execution, records_of(execution)))) return false;
+  if (!queue.elsewhere && !pool_->account().is_unused() && !pool_->account().fits(threads, memory_of(execution, records_of(execution)))) return false;
   const auto* cost = cost_of(execution);
   const bool is_short = threads <= 1 && planned.gpus == 0 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
   if (is_short && queue.ready.size() > static_cast<std::size_t>(queue.elsewhere ? queue.free : free)) {
