@@ -1,14 +1,16 @@
 // The engine under load: small items through a ten-step workflow with real workers and full durability.
 //
 //   engine_bench load DIR [--items N] [--threads N]     all files are there at once; then the time of a restart
+//   engine_bench restart DIR                            opens the project that `load` has left in DIR again
 //   engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a microscope
 //
-// Both print one JSON object. `live` works on the project that `load` has left in DIR, if there is one.
+// All print one JSON object. `live` works on the project that `load` has left in DIR, if there is one.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -46,6 +48,13 @@ int memory_mib(std::string_view key) {
   for (std::string line; std::getline(status, line);)
     if (line.starts_with(key)) return static_cast<int>(std::strtol(line.c_str() + key.size() + 1, nullptr, 10) / 1024);
   return 0;
+}
+
+/// CPU time of this process so far.
+double cpu_s() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 void write_number(const fs::path& folder, int number) {
@@ -103,6 +112,15 @@ int load(const fs::path& folder, int items, int threads) {
   return 0;
 }
 
+int restart(const fs::path& folder, int threads) {
+  const auto start = Clock::now();
+  const double before_s = cpu_s();
+  engine::Engine engine(options_for(folder / "project", threads), numbers::registry());
+  const double restart_s = seconds_since(start), restart_cpu_s = cpu_s() - before_s;
+  fmt::print("{}\n", Json({{"items", engine.status().found}, {"restart_s", restart_s}, {"restart_cpu_s", restart_cpu_s}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  return 0;
+}
+
 int live(const fs::path& folder, double rate, double seconds, int threads) {
   const int before = [&] {
     int count = 0;
@@ -140,8 +158,9 @@ int main(int argc, char** argv) {
     for (std::size_t i = 2; i + 1 < arguments.size(); i += 2) values.at(arguments[i]) = std::stod(arguments[i + 1]);
     const int threads = static_cast<int>(values["--threads"]);
     if (arguments.at(0) == "load") return load(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
+    if (arguments.at(0) == "restart") return restart(fs::absolute(arguments.at(1)), threads);
     if (arguments.at(0) == "live") return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
-    fmt::print(stderr, "engine_bench load|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
+    fmt::print(stderr, "engine_bench load|restart|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
   }

@@ -72,6 +72,7 @@ class StepStatus:
     set_aside: int
     versions: int
     closed: bool
+    note: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +243,7 @@ class Project:
             time.sleep(0.05)
             answer = self._over_socket({"command": command, "item": item, **more})
         if answer is None:
-            return self._through_program(command, item)
+            return self._through_program(command, item, more.get("values", {}))
         if not answer.get("ok"):
             raise FrazilError(answer.get("error", "the engine gave no reason"), answer.get("code", "bug"))
         return answer
@@ -262,14 +263,17 @@ class Project:
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError, json.JSONDecodeError):
             return None
 
-    def _through_program(self, command: str, item: str) -> dict[str, Any]:
+    def _through_program(self, command: str, item: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        settings = [f"{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
         if command == "status":
             return {"ok": True, "status": json.loads(self.program.run("status", "--project", self.folder, "--json"))}
         if command == "snapshot":
             return {"ok": True, "snapshot": json.loads(self.program.run("snapshot", "--project", self.folder))}
         if command == "why":
             return json.loads(self.program.run("why", item, "--project", self.folder, "--json"))
-        self.program.run(command, *([item] if item else []), "--project", self.folder)
+        if command == "what-if":
+            return json.loads(self.program.run(command, *settings, "--project", self.folder, "--json"))
+        self.program.run(command, *([item] if item else []), *settings, "--project", self.folder)
         return {"ok": True}
 
     def status(self) -> Status:
@@ -310,6 +314,18 @@ class Project:
 
     def set_aside(self, item: str) -> None:
         self.request("set-aside", item)
+
+    def what_if(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """How many items other values would keep; keys are parameters of the workflow, or "step.parameter"."""
+        return self.request("what-if", values=values)
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Changes parameters, at work or not; keys as in `what_if`."""
+        self.request("set", values=values)
+
+    def approve(self, step: Union[Step, str]) -> None:
+        """Lets a step start that waits for a person."""
+        self.request("approve", step if isinstance(step, str) else step.name)
 
     def pause(self) -> None:
         self.request("pause")

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <array>
 #include <fstream>
 #include <vector>
 
@@ -49,15 +50,22 @@ std::string Digest::hex() const {
 }
 
 Digest Digest::parse(std::string_view hex) {
+  static constexpr unsigned char none = 16;
+  static constexpr auto digits = [] {
+    std::array<unsigned char, 256> table{};
+    table.fill(none);
+    for (unsigned char i = 0; i < 16; ++i) table[static_cast<unsigned char>("0123456789abcdef"[i])] = i;
+    return table;
+  }();
   Digest digest;
-  bool good = hex.size() == 32;
-  for (std::size_t i = 0; good && i < 32; ++i) {
-    const char c = hex[i];
-    good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  unsigned char all = hex.size() == 32 ? 0 : none;
+  for (std::size_t i = 0; i < 32 && all < none; ++i) {
+    const auto digit = digits[static_cast<unsigned char>(hex[i])];
+    all |= digit;
     auto& half = i < 16 ? digest.high : digest.low;
-    half = half << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+    half = half << 4 | digit;
   }
-  if (!good) throw Error(ErrorCode::bad_input, "\"{}\" is no hash: expected 32 hex digits", hex);
+  if (all >= none) throw Error(ErrorCode::bad_input, "\"{}\" is no hash: expected 32 hex digits", hex);
   return digest;
 }
 

@@ -88,7 +88,7 @@ std::string output_folder(store::Project& store, const store::TaskRow& task) {
 class Comparer {
  public:
   Comparer(const fs::path& project, store::Project& store, const flow::Plan& plan, const RecomputeOptions& options)
-      : project_(project), store_(store), plan_(plan), pool_({options.worker_command, project, options.threads, reserved_mib}), threads_(options.threads) {
+      : project_(project), store_(store), plan_(plan), pool_({options.worker_command, project, std::make_shared<exec::Budget>(options.threads, reserved_mib)}), threads_(options.threads) {
     make_folders(project / "tmp");
     make_folders(project / "logs");
   }

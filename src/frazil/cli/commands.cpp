@@ -13,6 +13,7 @@ namespace frazil::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> list = {
       {"run", "run a workflow on a project while its input arrives", run_command},
+      {"run-all", "run several projects at once, with fair shares of this machine", run_all_command},
       {"status", "how far a project has come", status_command},
       {"why", "why an item is where it is", why_command},
       {"what-if", "how many items other limits would keep, from what is stored", what_if_command},

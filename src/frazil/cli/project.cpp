@@ -87,6 +87,8 @@ void print_status(const Json& status) {
     std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
                              step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0),
                              step.value("needs_approval", false) ? "  waits for a person: frazil approve" : step.value("stopped", false) ? "  has enough" : step.value("closed", false) ? "  closed" : "");
+  for (const auto& step : status.at("steps"))
+    if (const auto why = step.value("note", ""); !why.empty()) std::cout << step.value("name", "") << ": " << why << "\n";
   if (const auto latency = status.value("latency", Json::object()); latency.value("items", 0) > 0)
     std::cout << fmt::format("half of the items were through within {:.1f} s of their arrival, 95 % within {:.1f} s; steps start {:.0f} ms after their inputs (99 %)\n", latency.value("p50_s", 0.0),
                              latency.value("p95_s", 0.0), latency.value("start_p99_ms", 0.0));
@@ -104,6 +106,7 @@ void print_item(const Json& item) {
                           d.value("reason", "").empty() ? "" : " (" + d.value("reason", "") + ")");
     }
     if (entry.contains("person")) line += entry["person"].value("accepted", true) ? "; restored by a person" : "; set aside by a person";
+    if (entry.contains("note")) line += ": " + entry["note"].get<std::string>();
     if (entry.contains("error")) line += ": " + entry["error"].value("message", "");
     std::cout << line << "\n";
   }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <sstream>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
@@ -13,12 +14,10 @@
 #include "frazil/cli/status_line.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
-#include "frazil/engine/engine.hpp"
 #include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
 #include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
-#include "frazil/report/report.hpp"
 
 namespace frazil::cli {
 namespace {
@@ -29,7 +28,7 @@ std::vector<FieldInfo> run_options() {
   return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"), option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("prepare", "boolean", "Make or change the project and run nothing"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -49,7 +48,7 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
   return values;
 }
 
-void prepare(const Parsed& parsed, const fs::path& project) {
+flow::Workflow prepare(const Parsed& parsed, const fs::path& project) {
   if (parsed.positional.empty() && !fs::exists(project / "workflow.json"))
     throw Error(ErrorCode::bad_input, "{}: is no project yet; name a template or a workflow file", project.string());
   const auto text = parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
@@ -58,9 +57,45 @@ void prepare(const Parsed& parsed, const fs::path& project) {
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
   engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry());
+  return workflow;
 }
 
 }  // namespace
+
+std::vector<std::string> gpus_of(const std::string& text) {
+  std::vector<std::string> list;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');)
+    if (!part.empty()) list.push_back(part);
+  return list;
+}
+
+engine::Options engine_options(const fs::path& project, report::Writer& writer, const fs::path& page) {
+  engine::Options settings;
+  settings.project = project;
+  settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
+  settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
+  settings.on_progress = [&writer, &page](const Json& snapshot, bool) {
+    try {  // a report that cannot be written must not stop the acquisition
+      make_folders(page.parent_path());
+      writer.write(snapshot, page);
+    } catch (const std::exception& error) {
+      log::warning("the report was not written: {}", error.what());
+    }
+  };
+  return settings;
+}
+
+int tell_end(const engine::Engine& engine, engine::End end, const fs::path& project, const fs::path& page) {
+  for (const auto& step : engine.status().steps)
+    if (!step.note.empty()) std::cout << fmt::format("{}: {}\n", step.name, step.note);
+  std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
+  switch (end) {
+    case engine::End::finished: return ok;
+    case engine::End::some_failed: return some_failed;
+    default: return interrupted;
+  }
+}
 
 int run_command(Arguments arguments) {
   const auto options = run_options();
@@ -71,42 +106,35 @@ int run_command(Arguments arguments) {
   }
   if (!parsed.has("project") || parsed.positional.size() > 1) throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
   const fs::path project = fs::absolute(parsed.text("project")).lexically_normal();
-  prepare(parsed, project);
+  const auto workflow = prepare(parsed, project);
+  if (parsed.values.value("prepare", false)) {
+    std::cout << fmt::format("project {}\n", project.string());
+    return ok;
+  }
 
   const auto page = project / "report" / "report.html";
   report::Writer writer(project, version());
   StatusPrinter printer(STDERR_FILENO);
-  engine::Options settings;
-  settings.project = project;
-  settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
+  auto settings = engine_options(project, writer, page);
   std::optional<exec::Hub> hub;
   if (parsed.has("cluster")) {
     const auto text = parsed.text("cluster");
-    hub.emplace(exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false)), project, settings.worker_command);
+    auto cluster = exec::parse_cluster(text == "slurm" ? Json::object() : Json::parse(read_text(text), nullptr, false));
+    for (const auto& [name, step] : workflow.steps)
+      if (step.value("executor", Json()) == "local") cluster.local_steps.push_back(name);
+    hub.emplace(std::move(cluster), project, settings.worker_command);
     settings.worker_command.insert(settings.worker_command.end(), {"--hub", hub->file().string()});
+    settings.place = [&](const flow::PlannedStep& step) { return hub->place(step.name); };
   }
-  settings.threads = parsed.values.value("threads", hub ? hub->workers() : 0);
-  settings.memory_mib = parsed.values.value("memory", hub ? 1 << 24 : 0);  // on a cluster the queue sees to memory
+  settings.threads = parsed.values.value("threads", 0);
+  settings.memory_mib = parsed.values.value("memory", 0);
+  settings.gpus = gpus_of(parsed.text("gpus"));
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
-  settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
-  settings.on_progress = [&](const Json& snapshot, bool) {
-    try {  // a report that cannot be written must not stop the acquisition
-      make_folders(page.parent_path());
-      writer.write(snapshot, page);
-    } catch (const std::exception& error) {
-      log::warning("the report was not written: {}", error.what());
-    }
-  };
   if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
-  std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
-  switch (end) {
-    case engine::End::finished: return ok;
-    case engine::End::some_failed: return some_failed;
-    default: return interrupted;
-  }
+  return tell_end(engine, end, project, page);
 }
 
 int worker_command(Arguments arguments) {

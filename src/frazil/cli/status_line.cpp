@@ -49,7 +49,7 @@ std::string status_line(const engine::Status& status, int width) {
   const auto seconds = static_cast<long>(status.seconds);
   std::string head = fmt::format("{:02}:{:02}:{:02} ", seconds / 3600, seconds / 60 % 60, seconds % 60);
   if (status.state != "running") head += status.state + " ";
-  else if (!status.note.empty()) head += "waiting for disk space ";
+  else if (!status.note.empty()) head += "WAITING (" + status.note + ") ";
   head += fmt::format("{} behind, {:.0f}/h", status.behind, status.per_hour);
   if (!stage.empty()) head += ", at " + stage;
   if (status.failed > 0) head += fmt::format(", {} failed", status.failed);

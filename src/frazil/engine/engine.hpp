@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frazil/exec/budget.hpp"
 #include "frazil/flow/workflow.hpp"
 
 namespace frazil::engine {
@@ -25,6 +26,7 @@ struct StepStatus {
   int waiting = 0, queued = 0, running = 0, done = 0, failed = 0, accepted = 0, set_aside = 0, versions = 0;
   bool is_source = false, is_filter = false, is_fold = false, closed = false;
   bool needs_approval = false, stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
+  std::string note;  ///< why nothing has started yet, or never did
 };
 
 struct Status {
@@ -49,6 +51,10 @@ struct Options {
   std::filesystem::path project;
   std::vector<std::string> worker_command;  ///< program and arguments that lead to exec::run_worker
   int threads = 0;                          ///< 0: all CPUs of this process
+  std::vector<std::string> gpus;            ///< numbers of the GPUs that tasks may have, as CUDA_VISIBLE_DEVICES wants them
+  std::shared_ptr<exec::Budget> budget;     ///< shared by several engines of this process; none: made from the three above
+  /// Where the tasks of a step run if not here, and how many of them at once; none: on this machine, as threads and memory allow.
+  std::function<std::optional<std::pair<std::string, int>>(const flow::PlannedStep& step)> place;
   int memory_mib = 0;                       ///< 0: four fifths of what is free at the start
   bool until_closed = true;                 ///< end when all sets are closed; else stay and watch for more
   bool handle_signals = true;               ///< SIGINT and SIGTERM stop in order, a second one at once
@@ -66,6 +72,9 @@ struct Options {
   /// Called in the engine's thread a few times a second.
   std::function<void(const Status& status)> on_status;
 };
+
+/// Four fifths of the memory that is free now.
+[[nodiscard]] int default_memory_mib();
 
 /// How a run ended.
 enum class End {

@@ -86,6 +86,12 @@ struct Counts {
   int versions = 0; ///< of a fold
 };
 
+/// What a step lacks to start.
+struct Lack {
+  double have = 0, need = 0;
+  std::string of;  ///< what is counted
+};
+
 class Graph {
  public:
   Graph(const flow::Plan& plan, std::string seed, Order order, Host& host);
@@ -103,6 +109,8 @@ class Graph {
   void approve(int step);
   [[nodiscard]] bool is_held(int step) const { return state(step).held; }
   [[nodiscard]] bool is_stopped(int step) const { return state(step).stopped; }
+  /// Why nothing has started although inputs are there: too little to work on, or to the count of a trigger.
+  [[nodiscard]] std::optional<Lack> lack(int step) const;
   /// Members wait for a list that is not full.
   [[nodiscard]] bool has_pending(int step) const;
   /// Forms the list from those that wait.
@@ -179,6 +187,7 @@ class Graph {
     int next_batch = 0;
     int latest = -1;                        ///< last subject in order that a list has held
     std::optional<std::string> horizon;     ///< of a source
+    std::optional<Lack> lack;               ///< what was too little when it was last looked at
     // Folds:
     std::deque<Batch> queue;
     bool running = false;
@@ -219,6 +228,7 @@ class Graph {
   void note_committed(int step, int subject);
   void advance(int step);
   bool blocked(int subject) const;
+  bool suffices(int step, const std::vector<int>& members);
   void cut(int step, bool remainder);
   void replay_committed(int step, bool force);
   void consume(int step, int number, std::vector<int> members);

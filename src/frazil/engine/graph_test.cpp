@@ -28,6 +28,9 @@ const flow::Registry& registry() {
     r.add(fake("add", flow::Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
     r.add(fake("even", flow::Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
     r.add(fake("total", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}}));
+    auto heavy = fake("heavy", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}});
+    heavy.needs = [](const Json&) { return std::vector<flow::Need>{{"numbers", "value", 12, "grams"}}; };
+    r.add(std::move(heavy));
     return r;
   }();
   return made;
@@ -290,6 +293,51 @@ TEST(Graph, AStepThatWaitsForAPersonStartsWhenApproved) {
   host.end_all();
   EXPECT_TRUE(host.graph->all_closed());
   EXPECT_EQ(host.members("total").size(), 1u);
+}
+
+TEST(Graph, StartsWithEnoughAlone) {
+  for (const auto order : {Order::arrival, Order::acquisition}) {
+    TestHost host(R"({"in":{"protocol":"read"},"heavy":{"protocol":"heavy","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})", order);
+    const int heavy = host.plan.find("heavy");
+    host.arrive(1);
+    host.arrive(2);
+    EXPECT_TRUE(host.waiting.empty()) << "two are a list, but 3 grams are too little";
+    EXPECT_EQ(host.graph->lack(heavy)->have, 3);
+    EXPECT_EQ(host.graph->lack(heavy)->need, 12);
+    host.close();
+    EXPECT_EQ(host.closed, (Labels{"in", "heavy"})) << "too little is no failure and holds nobody up";
+    EXPECT_TRUE(host.batches.empty());
+    host.arrive(9);
+    ASSERT_EQ(host.waiting.size(), 1u) << "the stream went on: now there is enough";
+    EXPECT_FALSE(host.graph->lack(heavy).has_value());
+    host.arrive(11);
+    host.arrive(21);
+    host.end_all();
+    host.close();
+    host.end_all();
+    EXPECT_EQ(host.batches.at(heavy), (std::vector<Labels>{{"001", "002", "009"}, {"011", "021"}})) << "later lists add to what there is, however small";
+    EXPECT_TRUE(host.graph->all_closed());
+  }
+}
+
+TEST(Graph, AWorkflowMayAskForMoreThanAProtocolNeeds) {
+  TestHost host(R"({"in":{"protocol":"read"},"sum":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":1}},
+    "add":{"protocol":"add","inputs":{"left":"sum.totals"},"trigger":{"mode":"closed","at_least":5,"of":"value"}},
+    "each":{"protocol":"add","inputs":{"left":"sum.totals"},"trigger":{"at_least":5,"of":"value"}}})", Order::arrival);
+  host.arrive(1);
+  host.end_all();  // the total is number 1001
+  EXPECT_EQ(host.graph->cell_name(host.plan.find("each"), 1), "absent") << "a version that is too small";
+  host.close();
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.graph->lack(host.plan.find("add"))->have, 1);
+  for (int i = 2; i <= 6; ++i) {
+    host.arrive(i);
+    host.end_all();
+  }
+  host.close();
+  host.end_all();
+  EXPECT_EQ(host.members("add"), Labels{"sum_v0006"}) << "the last version is large enough";
+  EXPECT_FALSE(host.members("each").empty());
 }
 
 }  // namespace

@@ -78,6 +78,8 @@ fs::path project_folder(const fs::path& folder) {
 
 }  // namespace
 
+int default_memory_mib() { return free_memory_mib() / 5 * 4; }
+
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
@@ -93,6 +95,7 @@ Engine::Impl::~Impl() {
   sources_.clear();  // ends their threads before what they report to
   control_.reset();
   reporter_.reset();
+  running_.clear();  // gives back what it has of the machine
   pool_.reset();
   ::close(inbox_event_);
 }
@@ -124,7 +127,8 @@ void Engine::Impl::open() {
 
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
 void Engine::Impl::load() {
-  ready_.clear();
+  for (auto& [place, queue] : queues_) queue.ready.clear();
+  sort_queues();
   suspects_.clear();
   later_.clear();
   std::fill(queued_count_.begin(), queued_count_.end(), 0);
@@ -213,8 +217,12 @@ void Engine::Impl::start_sources() {
 End Engine::Impl::run() {
   const SignalBlock signals(options_.handle_signals);
   const int threads = options_.threads > 0 ? options_.threads : available_cpus();
-  const int memory = options_.memory_mib > 0 ? options_.memory_mib : free_memory_mib() / 5 * 4;
-  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, threads, memory});
+  const int memory = options_.memory_mib > 0 ? options_.memory_mib : default_memory_mib();
+  if (!options_.budget) options_.budget = std::make_shared<exec::Budget>(threads, memory, options_.gpus);
+  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    if (const auto& planned = plan_.steps[i]; !queue_of_step_[i]->elsewhere && planned.gpus > static_cast<int>(options_.gpus.size()))
+      throw Error(ErrorCode::bad_input, "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less", planned.name, planned.gpus, options_.gpus.size());
   control_ = std::make_unique<ControlServer>(control_socket(options_.project), [this](const Json& json) { return request(json); });
   if (options_.on_progress) reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
   std::unique_lock lock(state_mutex_);
@@ -224,7 +232,7 @@ End Engine::Impl::run() {
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file : {pool_->descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
+  for (const int file : {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
   while (!may_end()) {
     watch_disk();
     dispatch();
@@ -236,6 +244,7 @@ End Engine::Impl::run() {
     wanted_ = true;
     lock.lock();
     wanted_ = false;
+    pool_->account().woken();
     for (const auto& result : pool_->collect()) finish(result);
     control_->handle();
     take_sightings();
@@ -355,7 +364,20 @@ void Engine::Impl::check_triggers() {
 }
 
 void Engine::Impl::step_closed(int index) {
-  if (!replay_) store_.add_event("closed", step(index).name, "", "the output is complete");
+  if (replay_ || !pool_) return;
+  store_.add_event("closed", step(index).name, "", "the output is complete");
+  if (const auto lack = graph_->lack(index)) {
+    store_.add_event("too little", step(index).name, "", note_of(index));
+    log::warning("{}: {}", step(index).name, note_of(index));
+  }
+}
+
+/// What a step waits for that is not there, or never came, in one sentence; empty: nothing.
+std::string Engine::Impl::note_of(int index) const {
+  const auto lack = graph_->lack(index);
+  if (!lack) return {};
+  if (graph_->closed(index)) return fmt::format("did not start: {:g} {} came, it needs {:g}", lack->have, lack->of, lack->need);
+  return fmt::format("not yet: {:g} of the {:g} {} that it needs", lack->have, lack->need, lack->of);
 }
 
 void Engine::Impl::report_progress() {
@@ -382,7 +404,7 @@ Status Engine::Impl::status() {
     const auto counts = graph_->counts(static_cast<int>(i));
     StepStatus s{planned.name, planned.protocol->title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
                  counts.accepted, counts.set_aside, counts.versions, planned.protocol->shape == flow::Shape::source, planned.protocol->shape == flow::Shape::filter,
-                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i)), graph_->is_held(static_cast<int>(i)), graph_->is_stopped(static_cast<int>(i))};
+                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i)), graph_->is_held(static_cast<int>(i)), graph_->is_stopped(static_cast<int>(i)), note_of(static_cast<int>(i))};
     if (s.needs_approval && s.waiting > 0 && status.note.empty()) status.note = s.name + " waits for a person: frazil approve " + s.name;
     status.found += s.is_source ? source.items : 0;
     status.broken += source.broken;
@@ -410,7 +432,7 @@ Json to_json(const Status& status) {
   Json steps = Json::array();
   for (const auto& s : status.steps)
     steps.push_back({{"name", s.name}, {"title", s.title}, {"protocol", s.protocol}, {"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done},
-                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}, {"needs_approval", s.needs_approval}, {"stopped", s.stopped}});
+                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}, {"needs_approval", s.needs_approval}, {"stopped", s.stopped}, {"note", s.note}});
   return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
           {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
           {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}, {"alarms", status.alarms},

@@ -102,13 +102,26 @@ class Engine::Impl final : public Host {
     int alone_kills = 0;  ///< of these, while nothing else ran
     Clock::time_point since = Clock::now();  ///< ready to run
   };
+  struct Queue;
+  struct Claim {  // a place elsewhere or GPUs, given back at its end
+    Impl& engine;
+    Queue& queue;
+    std::vector<std::string> gpus = {};
+    ~Claim();
+  };
   struct Running {
     Work work;
     bool attached = true;  ///< the graph waits for it
     bool alone = false;
     std::string temporary, reference;
+    std::shared_ptr<const Claim> claim;  ///< shared by the tasks of one message
   };
   using Priority = std::tuple<bool, int, std::string, std::uint64_t>;  // optional last; deepest, then earliest first
+  struct Queue {  // tasks that wait for the same thing: room on this machine, a GPU of it, a worker of one kind
+    std::map<Priority, Work> ready;
+    int free = 0;  ///< places elsewhere
+    bool elsewhere = false;
+  };
   struct SourceState {
     std::unique_ptr<Watcher> watcher;
     flow::Watch watch;
@@ -138,6 +151,7 @@ class Engine::Impl final : public Host {
   void load();
   void start_sources();
   [[nodiscard]] std::string closing(int step) const;
+  [[nodiscard]] std::string note_of(int step) const;
   [[nodiscard]] bool is_closed_for_good(int step);
   void loop();
   void serve(const std::vector<int>& ready);
@@ -163,9 +177,16 @@ class Engine::Impl final : public Host {
 
   // impl_tasks.cpp: running and finishing
   void dispatch();
-  std::map<Priority, Work>::iterator next_ready();
-  void start_short(int threads);
-  exec::Task make_task(Work work, bool alone, int threads);
+  void sort_queues();
+  void put_in_line(Work work);
+  [[nodiscard]] bool has_room(const Queue& queue) const;
+  [[nodiscard]] bool has_gpus(const Queue& queue) const;
+  [[nodiscard]] Queue* next_queue();
+  [[nodiscard]] std::shared_ptr<const Claim> claim(Queue& queue, int step);
+  std::map<Priority, Work>::iterator next_ready(Queue& queue);
+  bool start_next(Queue& queue);
+  void start_short(Queue& queue, int threads);
+  exec::Task make_task(Work work, bool alone, int threads, std::shared_ptr<const Claim> claim);
   void begin(Work work, bool alone, int threads);
   [[nodiscard]] const store::CostRow* cost_of(const Execution& execution) const;
   void note_cost(const Execution& execution, const exec::Result& result);
@@ -238,7 +259,8 @@ class Engine::Impl final : public Host {
   int inbox_event_ = -1;
 
   std::unique_ptr<exec::LocalPool> pool_;
-  std::map<Priority, Work> ready_;
+  std::map<std::string, Queue> queues_;          ///< by place; "": this machine; "gpus N": N of its GPUs
+  std::vector<Queue*> queue_of_step_;
   std::deque<Work> suspects_;                    ///< killed their worker: run alone
   std::multimap<Clock::time_point, Work> later_; ///< after a transient error
   std::unordered_map<std::uint64_t, Running> running_;

@@ -72,6 +72,7 @@ Json Engine::Impl::explain(int subject) {
     Json entry = {{"step", planned.name}, {"protocol", planned.protocol->name}, {"state", cell.empty() ? "done" : cell}};
     for (std::size_t port = 0; port < planned.protocol->outputs.size(); ++port)
       if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0) entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
+    if (const auto note = note_of(i); !note.empty() && (cell == "absent" || cell == "ready")) entry["note"] = note;
     const auto n = graph_->task(i, subject);
     if (n > 0)
       store_.for_task(n, [&](const store::TaskRow& row) {

@@ -52,10 +52,8 @@ void Engine::Impl::enqueue(Execution execution) {
     running.attached = true;
     return;
   }
-  const auto& planned = step(execution.step);
   ++queued_count_[static_cast<std::size_t>(execution.step)];
-  Priority priority{planned.optional, -planned.depth, order_of(execution), next_number_++};
-  ready_.emplace(std::move(priority), Work{std::move(execution)});
+  put_in_line(Work{std::move(execution)});
 }
 
 void Engine::Impl::commit_batch(int index, int number, const std::vector<std::string>& members) {
@@ -76,7 +74,7 @@ std::vector<int> Engine::Impl::withdraw(int index) {
     --queued_count_[static_cast<std::size_t>(index)];
     return true;
   };
-  std::erase_if(ready_, [&](const auto& entry) { return take(entry.second); });
+  for (auto& [place, queue] : queues_) std::erase_if(queue.ready, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(later_, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(suspects_, take);
   store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
@@ -134,70 +132,128 @@ int Engine::Impl::memory_of(const Execution& execution, const exec::RecordTexts&
 
 void Engine::Impl::dispatch() {
   while (!later_.empty() && later_.begin()->first <= Clock::now()) {
-    auto work = std::move(later_.begin()->second);
+    put_in_line(std::move(later_.begin()->second));
     later_.erase(later_.begin());
-    const auto& planned = step(work.execution.step);
-    Priority priority{planned.optional, -planned.depth, order_of(work.execution), next_number_++};
-    ready_.emplace(std::move(priority), std::move(work));
   }
-  if (paused_ || stopping_ || alone_now_ || !disk_problem_.empty()) return;
+  if (paused_ || stopping_ || alone_now_ || !disk_problem_.empty()) return pool_->account().wants(false);
   if (!suspects_.empty()) {  // everything else waits until these have run by themselves
     if (pool_->running() > 0) return;
     auto work = std::move(suspects_.front());
     suspects_.pop_front();
     return begin(std::move(work), true, 1);
   }
-  while (!ready_.empty() && pool_->free_threads() > 0) {
-    const auto next = next_ready();
-    const auto& execution = next->second.execution;
-    const auto& planned = step(execution.step);
-    const int free = pool_->free_threads();
-    // A fold may take long: what comes in meanwhile keeps one thread.
-    const bool keep_one = planned.protocol->shape == flow::Shape::fold && free > 1 && free == pool_->threads() && !graph_->all_sources_closed();
-    const int share = planned.protocol->shape == flow::Shape::fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(ready_.size(), 1000)));
-    const int threads = planned.threads > 0 ? std::min(planned.threads, free) : share;
-    if (pool_->running() > 0 && !pool_->fits(threads, memory_of(execution, records_of(execution)))) return;
-    const auto* cost = cost_of(execution);
-    const bool is_short = threads == 1 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
-    if (is_short && ready_.size() > static_cast<std::size_t>(free)) {
-      start_short(free);
-      continue;
+  Queue* queue = nullptr;
+  while ((queue = next_queue()) != nullptr && start_next(*queue)) {}
+  pool_->account().wants(std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return !entry.second.elsewhere && !entry.second.ready.empty() && has_gpus(entry.second); }));
+}
+
+bool Engine::Impl::has_gpus(const Queue& queue) const { return step(queue.ready.begin()->second.execution.step).gpus <= pool_->account().free_gpus(); }
+
+/// Which steps wait for what.
+void Engine::Impl::sort_queues() {
+  queue_of_step_.clear();
+  for (const auto& planned : plan_.steps) {
+    const auto place = options_.place ? options_.place(planned) : std::nullopt;
+    auto& queue = queues_[place ? "at " + place->first : planned.gpus > 0 ? fmt::format("gpus {}", planned.gpus) : std::string()];
+    if (place && !queue.elsewhere) {
+      queue.elsewhere = true;
+      queue.free = place->second;
     }
-    auto work = std::move(next->second);
-    ready_.erase(next);
-    begin(std::move(work), false, threads);
+    queue_of_step_.push_back(&queue);
   }
+}
+
+void Engine::Impl::put_in_line(Work work) {
+  const auto& planned = step(work.execution.step);
+  Priority priority{planned.optional, -planned.depth, order_of(work.execution), next_number_++};
+  queue_of_step_[static_cast<std::size_t>(work.execution.step)]->ready.emplace(std::move(priority), std::move(work));
+}
+
+bool Engine::Impl::has_room(const Queue& queue) const {
+  if (queue.ready.empty()) return false;
+  if (queue.elsewhere) return queue.free > 0;
+  return pool_->account().free_threads() > 0 && has_gpus(queue);
+}
+
+std::shared_ptr<const Engine::Impl::Claim> Engine::Impl::claim(Queue& queue, int index) {
+  auto made = std::make_shared<Claim>(*this, queue);
+  if (queue.elsewhere) --queue.free;
+  else made->gpus = pool_->account().take_gpus(step(index).gpus);
+  return made;
+}
+
+Engine::Impl::Claim::~Claim() {
+  if (queue.elsewhere) ++queue.free;
+  if (!gpus.empty()) engine.pool_->account().give_back_gpus(gpus);
+}
+
+/// Of those that have room, the one whose first task comes first.
+Engine::Impl::Queue* Engine::Impl::next_queue() {
+  Queue* next = nullptr;
+  for (auto& [place, queue] : queues_)
+    if (has_room(queue) && (next == nullptr || queue.ready.begin()->first < next->ready.begin()->first)) next = &queue;
+  return next;
+}
+
+/// @return false if there is no room for it on this machine yet
+bool Engine::Impl::start_next(Queue& queue) {
+  const auto next = next_ready(queue);
+  const auto& execution = next->second.execution;
+  const auto& planned = step(execution.step);
+  const int free = std::max(1, pool_->account().free_threads());
+  // A fold may take long: what comes in meanwhile keeps one thread.
+  const bool is_fold = planned.protocol->shape == flow::Shape::fold;
+  const bool keep_one = is_fold && free > 1 && free == pool_->threads() && !graph_->all_sources_closed();
+  const int share = is_fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(queue.ready.size(), 1000)));
+  const int threads = queue.elsewhere ? 0 : planned.threads > 0 ? std::min(planned.threads, free) : share;
+  if (!queue.elsewhere && !pool_->account().is_unused() && !pool_->account().fits(threads, memory_of(execution, records_of(execution)))) return false;
+  const auto* cost = cost_of(execution);
+  const bool is_short = threads <= 1 && planned.gpus == 0 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
+  if (is_short && queue.ready.size() > static_cast<std::size_t>(queue.elsewhere ? queue.free : free)) {
+    start_short(queue, queue.elsewhere ? queue.free : free);
+    return true;
+  }
+  auto work = std::move(next->second);
+  queue.ready.erase(next);
+  begin(std::move(work), false, threads);
+  return true;
 }
 
 /// The deepest first, so that what has begun comes to its end. Of those that begin under backlog, the newest: people see
 /// what the microscope does now; every fourth is the oldest, so that all are reached.
-std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::next_ready() {
-  const auto first = ready_.begin();
+std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::next_ready(Queue& queue) {
+  const auto first = queue.ready.begin();
   const auto& [optional, depth, order, number] = first->first;
-  if (depth != -1 || ready_.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
-  return std::prev(ready_.lower_bound(Priority{optional, depth + 1, "", 0}));
+  if (depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
+  return std::prev(queue.ready.lower_bound(Priority{optional, depth + 1, "", 0}));
 }
 
 /// Hands one worker several tasks that take less time than the way to a worker and back.
-void Engine::Impl::start_short(int free_threads) {
-  const std::size_t most = std::clamp<std::size_t>(ready_.size() / static_cast<std::size_t>(free_threads), 1, 32);
+void Engine::Impl::start_short(Queue& queue, int free) {
+  const std::size_t most = std::clamp<std::size_t>(queue.ready.size() / static_cast<std::size_t>(free), 1, 32);
+  const auto place = claim(queue, queue.ready.begin()->second.execution.step);
   std::vector<exec::Task> tasks;
   double total_s = 0;
-  while (!ready_.empty() && tasks.size() < most && total_s < batch_s) {
-    const auto next = next_ready();
+  while (!queue.ready.empty() && tasks.size() < most && total_s < batch_s) {
+    const auto next = next_ready(queue);
     const auto* cost = cost_of(next->second.execution);
     if (next->second.kills > 0 || cost == nullptr || cost->seconds >= short_task_s) break;
     total_s += cost->seconds;
     auto work = std::move(next->second);
-    ready_.erase(next);
-    tasks.push_back(make_task(std::move(work), false, 1));
+    queue.ready.erase(next);
+    tasks.push_back(make_task(std::move(work), false, queue.elsewhere ? 0 : 1, place));
   }
   pool_->start(tasks);
 }
 
-void Engine::Impl::begin(Work work, bool alone, int threads) { pool_->start({make_task(std::move(work), alone, threads)}); }
+void Engine::Impl::begin(Work work, bool alone, int threads) {
+  const auto index = work.execution.step;
+  auto place = claim(*queue_of_step_[static_cast<std::size_t>(index)], index);
+  pool_->start({make_task(std::move(work), alone, threads, std::move(place))});
+}
 
-exec::Task Engine::Impl::make_task(Work work, bool alone, int threads) {
+/// @param threads  0: runs elsewhere and takes nothing of this machine
+exec::Task Engine::Impl::make_task(Work work, bool alone, int threads, std::shared_ptr<const Claim> claim) {
   const auto number = next_number_++;
   const auto index = work.execution.step;
   const auto& planned = step(index);
@@ -216,13 +272,14 @@ exec::Task Engine::Impl::make_task(Work work, bool alone, int threads) {
   task.reference = fmt::format("steps/{}/{}", planned.name, folder_name(label_of(work.execution), work.execution.key));
   task.log_name = fmt::format("{}_{}_{}.log", planned.name, label, work.execution.key.substr(0, 8));
   task.threads = threads;
-  task.memory_mib = memory_of(work.execution, task.inputs);
+  task.memory_mib = threads > 0 ? memory_of(work.execution, task.inputs) : 0;
+  for (const auto& gpu : claim->gpus) task.gpus += (task.gpus.empty() ? "" : ",") + gpu;
   if (work.attempts + work.kills == 0) start_latency_.add(std::chrono::duration<double>(Clock::now() - work.since).count());
   --queued_count_[static_cast<std::size_t>(index)];
   ++running_count_[static_cast<std::size_t>(index)];
   running_by_key_[work.execution.key] = number;
   alone_now_ = alone;
-  running_.emplace(number, Running{std::move(work), true, alone, task.temporary, task.reference});
+  running_.emplace(number, Running{std::move(work), true, alone, task.temporary, task.reference, std::move(claim)});
   return task;
 }
 
@@ -305,8 +362,7 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
     if (work.kills >= 2) {
       suspects_.push_back(std::move(work));
     } else {
-      Priority priority{step(work.execution.step).optional, -step(work.execution.step).depth, order_of(work.execution), next_number_++};
-      ready_.emplace(std::move(priority), std::move(work));
+      put_in_line(std::move(work));
     }
     return true;
   }

@@ -1,6 +1,7 @@
 #include "frazil/engine/replay.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace frazil::engine {
 
@@ -30,10 +31,26 @@ std::uint32_t Replay::port_index(std::string_view name) {
   return place;
 }
 
+/// Hashes lie evenly: their value tells their place nearly, that of the one found there more nearly. Few distant cells of memory
+/// are read, where halving would read twenty.
+const Replay::Key* Replay::find_key(const Digest& wanted) const {
+  const auto size = static_cast<std::ptrdiff_t>(keys_.size());
+  if (size == 0) return nullptr;
+  const auto place_of = [&](std::uint64_t part) { return static_cast<std::ptrdiff_t>(std::ldexp(static_cast<double>(part), -64) * static_cast<double>(size)); };
+  const auto at = [&](std::ptrdiff_t place) -> const Key& { return keys_[static_cast<std::size_t>(place)]; };
+  auto place = std::min(place_of(wanted.high), size - 1);
+  const auto there = at(place).key.high;
+  place += there < wanted.high ? place_of(wanted.high - there) : -place_of(there - wanted.high);
+  place = std::clamp<std::ptrdiff_t>(place, 0, size - 1);
+  while (place > 0 && wanted < at(place).key) --place;
+  while (place + 1 < size && at(place).key < wanted) ++place;
+  return at(place).key == wanted ? &at(place) : nullptr;
+}
+
 std::optional<Outcome> Replay::find(const std::string& key) const {
   const auto wanted = Digest::parse(key);
-  const auto found = std::lower_bound(keys_.begin(), keys_.end(), wanted, [](const Key& k, const Digest& digest) { return k.key < digest; });
-  if (found == keys_.end() || found->key != wanted) return std::nullopt;
+  const auto* found = find_key(wanted);
+  if (found == nullptr) return std::nullopt;
   const auto n = static_cast<std::size_t>(found->task);
   Outcome outcome;
   outcome.task = found->task;

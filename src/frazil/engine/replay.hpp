@@ -26,6 +26,7 @@ class Replay {
     std::int64_t item = 0;
     std::uint32_t port = 0;  ///< index in ports_
   };
+  [[nodiscard]] const Key* find_key(const Digest& wanted) const;
   std::uint32_t port_index(std::string_view name);
 
   std::vector<Key> keys_;               ///< sorted

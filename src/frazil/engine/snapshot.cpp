@@ -48,6 +48,7 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
     const auto& s = now_status.steps[i];
     auto json = describe_step(plan_, plan_.steps[i]);
     json["closed"] = s.closed;
+    json["note"] = s.note;
     json["counts"] = {{"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done}, {"failed", s.failed},
                       {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"items", sources_[i].items}};
     json["sets"] = Json::array();

@@ -111,10 +111,11 @@ class Hub::Impl {
   }
 
   [[nodiscard]] const fs::path& file() const { return file_; }
-  [[nodiscard]] int workers() const {
-    int total = settings_.resources.workers;
-    for (const auto& [step, resources] : settings_.steps) total += resources.workers;
-    return total;
+  [[nodiscard]] std::optional<std::pair<std::string, int>> place(const std::string& step) const {
+    const auto& here = settings_.local_steps;
+    if (std::find(here.begin(), here.end(), step) != here.end()) return std::nullopt;
+    const auto flavour = flavour_of(step);
+    return std::pair(flavour, resources(flavour).workers);
   }
 
  private:
@@ -475,6 +476,6 @@ Hub::Hub(ClusterSettings settings, std::filesystem::path project, std::vector<st
     : impl_(std::make_unique<Impl>(std::move(settings), std::move(project), std::move(worker_command))) {}
 Hub::~Hub() = default;
 const std::filesystem::path& Hub::file() const { return impl_->file(); }
-int Hub::workers() const { return impl_->workers(); }
+std::optional<std::pair<std::string, int>> Hub::place(const std::string& step) const { return impl_->place(step); }
 
 }  // namespace frazil::exec

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ class Hub {
 
   /// File that proxies are started with: where this hub listens, and the token of this run. Readable by its user alone.
   [[nodiscard]] const std::filesystem::path& file() const;
-  /// Workers that may run at once, over all kinds.
-  [[nodiscard]] int workers() const;
+  /// The kind of worker that takes the tasks of a step, and how many of them may run at once; none: it stays on this machine.
+  [[nodiscard]] std::optional<std::pair<std::string, int>> place(const std::string& step) const;
 
  private:
   class Impl;

@@ -31,7 +31,7 @@ void append_ports(std::string& text, const RecordTexts& ports) {
 /// The records are JSON text already and are not parsed on their way.
 std::string message_of(const Task& task) {
   const Json head = {{"task", task.number}, {"protocol", task.protocol}, {"seed", task.seed}, {"temporary", task.temporary},
-                     {"reference", task.reference}, {"log", task.log_name}, {"threads", task.threads}};
+                     {"reference", task.reference}, {"log", task.log_name}, {"threads", task.threads}, {"gpus", task.gpus}};
   auto text = head.dump();
   text.back() = ',';
   text += "\"params\":" + task.params + ",\"inputs\":";
@@ -104,18 +104,13 @@ struct LocalPool::Worker {
   int threads = 0, memory = 0;
 };
 
-LocalPool::LocalPool(PoolSettings settings) : settings_(std::move(settings)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+LocalPool::LocalPool(PoolSettings settings) : settings_(std::move(settings)), account_(settings_.budget), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw Error(ErrorCode::resource, "epoll cannot be created: {}", std::strerror(errno));
 }
 
 LocalPool::~LocalPool() {
   kill();
   ::close(epoll_);
-}
-
-bool LocalPool::fits(int threads, int memory_mib) const {
-  if (running_ == 0) return true;
-  return used_threads_ + threads <= settings_.threads && used_memory_ + memory_mib <= settings_.memory_mib;
 }
 
 LocalPool::Worker& LocalPool::idle_worker() {
@@ -162,8 +157,7 @@ void LocalPool::start(const std::vector<Task>& tasks) {
     worker.memory = std::max(worker.memory, task.memory_mib);
     message += (message.empty() ? "[" : ",") + message_of(task);
   }
-  used_threads_ += worker.threads;
-  used_memory_ += worker.memory;
+  account_.take(worker.threads, worker.memory);
   ++running_;
   // If the worker is gone its socket reports the end, and `collect` the lost tasks.
   (void)send_frame(worker.socket, message + "]");
@@ -172,8 +166,7 @@ void LocalPool::start(const std::vector<Task>& tasks) {
 /// One result fewer to wait for; with the last one the worker is free.
 void LocalPool::release(Worker& worker, std::uint64_t task) {
   if (std::erase(worker.tasks, task) == 0 || worker.busy()) return;
-  used_threads_ -= worker.threads;
-  used_memory_ -= worker.memory;
+  account_.give_back(worker.threads, worker.memory);
   --running_;
 }
 
@@ -225,9 +218,10 @@ void LocalPool::kill() {
   for (const auto& worker : workers_) {
     ::waitpid(worker->process, nullptr, 0);
     ::close(worker->socket);
+    if (worker->busy()) account_.give_back(worker->threads, worker->memory);
   }
   workers_.clear();
-  used_threads_ = used_memory_ = running_ = 0;
+  running_ = 0;
 }
 
 std::vector<pid_t> LocalPool::processes() const {

@@ -1,4 +1,4 @@
-// The local executor: long-lived worker processes on this machine, with threads and memory reserved for each task.
+// The local executor: long-lived worker processes on this machine, with threads and memory of the budget reserved for each task.
 #pragma once
 
 #include <sys/types.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frazil/exec/budget.hpp"
 #include "frazil/exec/frame.hpp"
 #include "frazil/exec/task.hpp"
 
@@ -16,8 +17,7 @@ namespace frazil::exec {
 struct PoolSettings {
   std::vector<std::string> worker_command;  ///< program and arguments that end in exec::run_worker
   std::filesystem::path project;
-  int threads = 1;         ///< never more in use at once
-  int memory_mib = 1024;   ///< never more reserved at once, except by one task running alone
+  std::shared_ptr<Budget> budget;           ///< of this machine
 };
 
 /// Starts workers as needed. Used from one thread; workers end with the thread that started them.
@@ -28,11 +28,10 @@ class LocalPool {
   LocalPool(const LocalPool&) = delete;
   LocalPool& operator=(const LocalPool&) = delete;
 
-  [[nodiscard]] int free_threads() const { return settings_.threads - used_threads_; }
-  /// True if a task of this size may start now.
-  [[nodiscard]] bool fits(int threads, int memory_mib) const;
+  /// What tasks here may use of the machine.
+  [[nodiscard]] Budget::Account& account() { return account_; }
   [[nodiscard]] int running() const { return running_; }
-  [[nodiscard]] int threads() const { return settings_.threads; }
+  [[nodiscard]] int threads() const { return settings_.budget->threads(); }
   /// Hands the tasks to one idle worker, or a new one, which runs them one after another; all take as many threads.
   /// If it dies, all whose results have not come count as killed. @throws Error(resource) if no process can be started
   void start(const std::vector<Task>& tasks);
@@ -54,7 +53,8 @@ class LocalPool {
 
   PoolSettings settings_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  int epoll_ = -1, used_threads_ = 0, used_memory_ = 0, running_ = 0;
+  Budget::Account account_;
+  int epoll_ = -1, running_ = 0;
 };
 
 }  // namespace frazil::exec

@@ -25,7 +25,8 @@ struct Task {
   std::string temporary;   ///< folder to write outputs to, relative to the project; made when first needed
   std::string reference;   ///< folder that the outputs will lie in, relative to the project
   std::string log_name;    ///< name of the log kept when it fails, without folder
-  int threads = 1, memory_mib = 512;
+  int threads = 1, memory_mib = 512;  ///< of this machine; none for a task that a proxy hands on
+  std::string gpus;        ///< as CUDA_VISIBLE_DEVICES wants them
 };
 
 /// How it ended.

@@ -42,6 +42,7 @@ class WorkerContext final : public flow::Context {
         temporary_(settings.project / task.at("temporary").get<std::string>()),
         reference_(task.at("reference").get<std::string>()),
         seed_(task.at("seed").get<std::string>()),
+        gpus_(task.value("gpus", std::string())),
         number_(task.at("task").get<std::uint64_t>()),
         threads_(settings.threads > 0 ? settings.threads : task.at("threads").get<int>()) {}
   ~WorkerContext() override {
@@ -63,6 +64,7 @@ class WorkerContext final : public flow::Context {
     return scratch_folder();
   }
   int threads() const override { return threads_; }
+  std::string gpus() const override { return gpus_; }
   Rng rng() const override {
     const auto digits = hash_of({"rng", seed_}).substr(0, 16);
     std::uint64_t value = 0;
@@ -102,7 +104,7 @@ class WorkerContext final : public flow::Context {
 
   const WorkerSettings& settings_;
   std::filesystem::path temporary_;
-  std::string reference_, seed_;
+  std::string reference_, seed_, gpus_;
   std::uint64_t number_;
   int threads_;
   bool has_files_ = false, has_scratch_ = false;

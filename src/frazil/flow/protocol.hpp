@@ -60,6 +60,8 @@ class Context {
   /// Folder for temporary files, removed afterwards.
   [[nodiscard]] virtual std::filesystem::path scratch() = 0;
   [[nodiscard]] virtual int threads() const = 0;
+  /// Numbers of the GPUs reserved for this task, as CUDA_VISIBLE_DEVICES wants them; empty: none are.
+  [[nodiscard]] virtual std::string gpus() const { return {}; }
   /// Seeded by project seed, step and input ids, never by time.
   [[nodiscard]] virtual Rng rng() const = 0;
   /// Throws Error(cancelled) when somebody asked to stop; call it now and then in long loops.
@@ -114,6 +116,13 @@ struct Watch {
   double settle_s = 5;                       ///< a broken file unchanged for so long is quarantined
 };
 
+/// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its first list.
+struct Need {
+  std::string port, field;  ///< field empty: records are counted
+  double at_least = 0;
+  std::string of;           ///< what is counted, as people call it: "particles"
+};
+
 /// What a source adds to a protocol. The engine watches, orders, hashes and remembers the files.
 struct Source {
   std::function<Watch(const Json& params)> watch;
@@ -142,6 +151,9 @@ struct Protocol {
   std::function<Records(const Json& params, const Records& inputs, const Records* previous, Context& context)> run;
   /// Estimate of peak memory in MiB from the input records; the engine refines it from what was measured.
   std::function<int(const Json& params, const Records& inputs)> memory_mib;
+  /// Empty: works on anything. With less nothing starts, and that is no failure.
+  std::function<std::vector<Need>(const Json& params)> needs;
+  int gpus = 0;  ///< that one execution has for itself
   /// Set for the shape `source` alone.
   Source source;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
@@ -365,6 +377,8 @@ Protocol make_protocol() {
       };
     };
   }
+  if constexpr (requires(const P& p) { { p.needs() } -> std::same_as<std::vector<Need>>; })
+    protocol.needs = [](const Json& json) { return P{detail::parse_params<P>(json)}.needs(); };
   protocol.memory_mib = [](const Json& json, const Records& inputs) -> int {
     if constexpr (requires(const P& p, const Input& i) { { p.memory_mib(i) } -> std::convertible_to<int>; }) {
       if constexpr (!is_fold) return P{detail::parse_params<P>(json)}.memory_mib(detail::input_from<Input>(inputs, 0));

@@ -146,7 +146,7 @@ std::vector<std::string> references(const Json& json, const std::string& place, 
 Draft draft_step(const std::string& name, const Json& json, const Registry& registry, std::vector<Problem>& problems) {
   const std::string place = "steps." + name;
   Draft draft{name, json, nullptr, true, {}, {}};
-  unknown_keys(json, {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor", "threads"}, place, problems);
+  unknown_keys(json, {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor", "threads", "gpus"}, place, problems);
   const auto protocol = text_at(json, "protocol", place, problems);
   try {
     draft.protocol = &registry.at(protocol);
@@ -175,24 +175,25 @@ Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, s
     problems.push_back({here, "must be an object with \"mode\""});
     return trigger;
   }
-  unknown_keys(*found, {"mode", "count", "of", "every_s", "approve", "stops"}, here, problems);
+  unknown_keys(*found, {"mode", "count", "of", "at_least", "every_s", "approve", "stops"}, here, problems);
   if (shape == Shape::source) problems.push_back({here, "a source has no trigger"});
   if (const auto approve = found->value("approve", Json(false)); approve.is_boolean()) trigger.approve = approve.get<bool>();
   else problems.push_back({here + ".approve", "must be true or false, not " + approve.dump()});
-  const auto mode = text_at(*found, "mode", here, problems);
-  if (mode.empty() && trigger.approve && !found->contains("count") && !found->contains("every_s")) return trigger;
-  if (mode == "static") trigger.mode = Trigger::Mode::first;
-  else if (mode == "dynamic") trigger.mode = Trigger::Mode::dynamic;
-  else if (mode == "batches") trigger.mode = Trigger::Mode::batches;
-  else if (mode == "closed") trigger.mode = Trigger::Mode::closed;
-  else problems.push_back({here + ".mode", "must be static, dynamic, batches or closed, not \"" + mode + "\""});
-  trigger.of = text_at(*found, "of", here, problems);
   const auto positive = [&](const char* key) {
     const auto value = found->value(key, Json());
     if (value.is_number() && value.get<double>() > 0) return value.get<double>();
     if (!value.is_null()) problems.push_back({here + "." + key, "must be a number above 0, not " + value.dump()});
     return 0.0;
   };
+  trigger.of = text_at(*found, "of", here, problems);
+  trigger.at_least = positive("at_least");
+  const auto mode = text_at(*found, "mode", here, problems);
+  if (mode.empty() && (trigger.approve || trigger.at_least > 0) && !found->contains("count") && !found->contains("every_s")) return trigger;
+  if (mode == "static") trigger.mode = Trigger::Mode::first;
+  else if (mode == "dynamic") trigger.mode = Trigger::Mode::dynamic;
+  else if (mode == "batches") trigger.mode = Trigger::Mode::batches;
+  else if (mode == "closed") trigger.mode = Trigger::Mode::closed;
+  else problems.push_back({here + ".mode", "must be static, dynamic, batches or closed, not \"" + mode + "\""});
   trigger.count = positive("count");
   trigger.every_s = positive("every_s");
   if (trigger.mode != Trigger::Mode::closed && trigger.count == 0 && trigger.every_s == 0 && !found->contains("count") && !found->contains("every_s"))
@@ -370,16 +371,39 @@ class Planner {
     if (const auto trigger = draft.json.find("trigger"); trigger != draft.json.end() && trigger->is_object() && trigger->contains("stops"))
       find_stopped(step, references(trigger->at("stops"), place + ".trigger.stops", problems_), place + ".trigger.stops");
     step.optional = draft.json.value("optional", Json(false)) == true;
-    step.executor = text_at(draft.json, "executor", place, problems_);
-    if (const auto threads = draft.json.value("threads", Json(0)); threads.is_number_integer()) step.threads = threads.get<int>();
+    resources(draft, step, place);
     for (const auto& problem : protocol.check(step.params)) problems_.push_back({place + ".params", problem});
     connect(draft, step, place);
     domains(step, place);
+    needs(step);
     if (problems_.empty()) step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(step.params)});
     plan_.steps.push_back(std::move(step));
   }
 
  private:
+  void resources(const Draft& draft, PlannedStep& step, const std::string& place) {
+    const auto executor = text_at(draft.json, "executor", place, problems_);
+    if (executor != "" && executor != "local" && executor != "cluster") problems_.push_back({place + ".executor", "must be local or cluster, not \"" + executor + "\""});
+    step.gpus = step.protocol->gpus;
+    const auto whole = [&](const char* key, int& value) {
+      const auto found = draft.json.find(key);
+      if (found == draft.json.end()) return;
+      if (found->is_number_integer() && found->get<int>() >= 0) value = found->get<int>();
+      else problems_.push_back({place + "." + key, "must be a whole number, not " + found->dump()});
+    };
+    whole("threads", step.threads);
+    whole("gpus", step.gpus);
+  }
+
+  void needs(PlannedStep& step) const {
+    if (step.inputs.empty()) return;
+    if (step.trigger.at_least > 0) step.needs.push_back({0, step.trigger.of, step.trigger.at_least, step.trigger.of.empty() ? "items" : step.trigger.of});
+    if (!problems_.empty() || !step.protocol->needs) return;  // the protocol wants legal parameters
+    for (auto& need : step.protocol->needs(step.params))
+      for (std::size_t i = 0; i < step.inputs.size(); ++i)
+        if (step.inputs[i].port == need.port) step.needs.push_back({static_cast<int>(i), std::move(need.field), need.at_least, std::move(need.of)});
+  }
+
   std::vector<Endpoint> endpoints(const std::vector<std::string>& references, const std::string& place, const std::string& kind) {
     std::vector<Endpoint> list;
     for (const auto& reference : references) {

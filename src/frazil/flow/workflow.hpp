@@ -36,6 +36,7 @@ struct Trigger {
   } mode = Mode::none;
   double count = 0;
   std::string of;  ///< sum this field of the first input's record instead of counting members; empty: count
+  double at_least = 0;     ///< with less of that nothing starts, not even at the end of the stream
   double every_s = 0;      ///< a list is formed at the latest so long after its first member was ready; 0: however long it takes
   bool approve = false;    ///< nothing starts before a person has approved the step
   std::vector<int> stops;  ///< steps that take nothing new once this trigger (static or dynamic) has fired
@@ -72,6 +73,14 @@ struct PlannedInput {
   bool broadcast = false;
 };
 
+/// What a step needs to start (Need), its port resolved.
+struct PlannedNeed {
+  int input = 0;      ///< index into PlannedStep::inputs
+  std::string field;  ///< empty: items are counted
+  double at_least = 0;
+  std::string of;     ///< what is counted, for people
+};
+
 /// A step with everything resolved.
 struct PlannedStep {
   std::string name;
@@ -80,9 +89,10 @@ struct PlannedStep {
   std::vector<PlannedInput> inputs;
   std::vector<Endpoint> where;  ///< only subjects that are present in all of these sets
   Trigger trigger;
+  std::vector<PlannedNeed> needs;
   bool optional = false;     ///< the first to wait under backlog
-  std::string executor;      ///< empty: local
   int threads = 0;           ///< 0: as many as are free
+  int gpus = 0;
   std::string key;           ///< hash of protocol, version and result-relevant parameters
   int depth = 0;             ///< longest way from a source
   std::vector<int> roots;    ///< the sources and folds whose subjects arrive here, sorted

@@ -67,7 +67,23 @@ Resources parse_resources(const Json& json, Resources from) {
   if (!resources.is_object()) return from;
   if (resources.contains("memory_mib") && resources["memory_mib"].is_number()) from.memory_mib = resources["memory_mib"].get<int>();
   if (resources.contains("time_limit_s") && resources["time_limit_s"].is_number()) from.time_limit_s = resources["time_limit_s"].get<double>();
+  if (resources.contains("gpus") && resources["gpus"].is_number_integer()) from.gpus = std::max(0, resources["gpus"].get<int>());
   return from;
+}
+
+/// {"particles": 50}: at least so many particles on that port, or items of any other kind.
+std::vector<flow::Need> parse_needs(const Json& json, const PluginProtocol& protocol, const std::string& place, std::vector<std::string>& problems) {
+  std::vector<flow::Need> needs;
+  const auto object = json.value("needs", Json::object());
+  if (!object.is_object()) problems.push_back(place + "needs must be an object of port: number");
+  else
+    for (const auto& [port, number] : object.items()) {
+      const auto input = std::find_if(protocol.inputs.begin(), protocol.inputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+      if (input == protocol.inputs.end() || !number.is_number()) problems.push_back(place + "needs: " + port + " must be an input and stand for a number");
+      else if (input->kind == "Particles") needs.push_back({port, "count", number.get<double>(), "particles"});
+      else needs.push_back({port, "", number.get<double>(), port});
+    }
+  return needs;
 }
 
 PluginProtocol parse_protocol(const Json& json, std::vector<std::string>& problems) {
@@ -75,7 +91,7 @@ PluginProtocol parse_protocol(const Json& json, std::vector<std::string>& proble
   protocol.name = text_of(json, "name");
   const auto place = "protocol " + (protocol.name.empty() ? std::string("without name") : protocol.name) + ": ";
   if (!is_name(protocol.name)) problems.push_back(place + "a name holds small letters, digits, - and _ only");
-  refuse_unknown(json, {"name", "title", "help", "cites", "version", "shape", "inputs", "outputs", "parameters", "json_port", "resources", "command", "results", "same_count", "programs", "test"},
+  refuse_unknown(json, {"name", "title", "help", "cites", "version", "shape", "inputs", "outputs", "parameters", "json_port", "resources", "command", "results", "same_count", "programs", "needs", "test"},
                  place, problems);
   protocol.title = text_of(json, "title");
   protocol.help = text_of(json, "help");
@@ -104,6 +120,7 @@ PluginProtocol parse_protocol(const Json& json, std::vector<std::string>& proble
   protocol.results = json.value("results", Json::object());
   protocol.same_count = json.value("same_count", Json::object());
   protocol.programs = texts_of(json, "programs", place, problems);
+  protocol.needs = parse_needs(json, protocol, place, problems);
   protocol.test = json.value("test", Json::object());
   protocol.resources = parse_resources(json, {});
   return protocol;
@@ -186,7 +203,7 @@ Manifest read_manifest(const fs::path& folder, const Json& described) {
   manifest.protocols = parse_protocols(list, problems);
   for (auto& protocol : manifest.protocols) {
     if (protocol.command.is_null() && manifest.adapter.empty()) problems.push_back("protocol " + protocol.name + ": has no command, and the plugin no adapter");
-    if (protocol.resources.time_limit_s == 0 && protocol.resources.memory_mib == Resources{}.memory_mib) protocol.resources = parse_resources(json, {});
+    if (protocol.resources == Resources{}) protocol.resources = parse_resources(json, {});
   }
   if (!problems.empty()) {
     std::string all;

@@ -25,6 +25,8 @@ struct Program {
 struct Resources {
   int memory_mib = 512;
   double time_limit_s = 0;  ///< 0: none
+  int gpus = 0;             ///< reserved for each execution
+  friend bool operator==(const Resources&, const Resources&) = default;
 };
 
 struct PluginProtocol {
@@ -39,6 +41,7 @@ struct PluginProtocol {
   Json results = Json::object();     ///< with a command: output port → template of its record
   Json same_count = Json::object();  ///< output port → input port: as many particles must come out as went in
   std::vector<std::string> programs; ///< those it needs; empty: all of the plugin
+  std::vector<flow::Need> needs;     ///< the least it can work on
   Json test = Json::object();        ///< "params" for `frazil plugin check`
 };
 

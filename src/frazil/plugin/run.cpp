@@ -128,6 +128,7 @@ class Job {
     command.arguments = std::move(arguments);
     command.folder = work_;
     command.environment = {{"OMP_NUM_THREADS", std::to_string(context_.threads())}, {"FRAZIL_THREADS", std::to_string(context_.threads())}};
+    if (!context_.gpus().empty()) command.environment.emplace_back("CUDA_VISIBLE_DEVICES", context_.gpus());
     command.time_limit_s = protocol_.resources.time_limit_s;
     command.poll = [this] { context_.check_cancelled(); };
     const auto done = run_program(command);
@@ -284,6 +285,8 @@ flow::Protocol make_protocol(const Manifest& manifest, const PluginProtocol& fro
   protocol.run = [plugin, shared](const Json& json, const flow::Records& inputs, const flow::Records* previous, flow::Context& context) {
     return Job(*plugin, *shared, json, context).run(inputs, previous);
   };
+  protocol.gpus = from.resources.gpus;
+  if (!from.needs.empty()) protocol.needs = [needs = from.needs](const Json&) { return needs; };
   protocol.memory_mib = [memory = from.resources.memory_mib](const Json&, const flow::Records&) { return memory; };
   return protocol;
 }

@@ -17,6 +17,7 @@ struct Classify2d {
 
   Params params;
 
+  [[nodiscard]] std::vector<flow::Need> needs() const { return {{"particles", "count", double(class2d::fewest_particles(params)), "particles"}}; }
   /// Writes classes.star, averages.mrcs, particles.star and state.bin; the state names all particle files so far.
   [[nodiscard]] Output fold(const Output* previous, const std::vector<Input>& batch, flow::Context& context) const;
 };

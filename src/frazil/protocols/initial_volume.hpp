@@ -17,6 +17,7 @@ struct InitialVolume {
 
   Params params;
 
+  [[nodiscard]] std::vector<flow::Need> needs() const { return {{"particles", "count", initvol::fewest_particles, "particles"}}; }
   /// Writes volume.mrc, half1.mrc, half2.mrc, fsc.json and particles.star (rlnAngleRot/Tilt/Psi, rlnOriginX/YAngst,
   /// rlnRandomSubset) with the particles used, and pictures of sections and projections.
   [[nodiscard]] Output process(const Particles& particles, flow::Context& context) const;

@@ -275,7 +275,7 @@ Json steps(const Json& snapshot) {
   Json list = Json::array();
   for (const auto& step : snapshot.at("steps")) {
     const auto& counts = step.at("counts");
-    list.push_back({{"name", step.at("name")}, {"title", step.value("title", "")}, {"done", counts.value("done", 0)}, {"running", counts.value("running", 0)},
+    list.push_back({{"name", step.at("name")}, {"title", step.value("title", "")}, {"note", step.value("note", "")}, {"done", counts.value("done", 0)}, {"running", counts.value("running", 0)},
                     {"waiting", counts.value("waiting", 0) + counts.value("queued", 0)}, {"failed", counts.value("failed", 0)},
                     {"seconds", step.contains("seconds") ? step.at("seconds").value("median", Json()) : Json()}});
   }

@@ -37,7 +37,7 @@ struct Geometry {
 [[nodiscard]] Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, const Optics& optics, bool phase_flipped);
 
 /// Classes that have no average: images without signal, and images stronger than any class (heaps, ice, carbon).
-enum Background : int { no_signal = 0, too_strong = 1, background_count = 2 };
+enum Background : int { no_signal = 0, too_strong = 1, background_count = background_classes };
 
 /// Weighted sums behind one class average, kept apart for even and odd particles.
 struct ClassSums {

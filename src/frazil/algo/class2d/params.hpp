@@ -1,6 +1,7 @@
 // Parameters of 2D classification.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,12 @@ struct Params {
         field(&P::background_classes, "background_classes", "Two more classes, the first ones, gather images without signal and images much stronger than the averages").advanced());
   }
 };
+
+/// Classes beside those of particles, if asked for: images without signal, and much stronger ones.
+inline constexpr int background_classes = 2;
+
+/// Two a class; without a number of classes there is one of particles at least.
+[[nodiscard]] inline int fewest_particles(const Params& params) { return 2 * (std::max(1, params.classes) + (params.background_classes ? background_classes : 0)); }
 
 /// Problems that lie between fields.
 [[nodiscard]] inline std::vector<std::string> check(const Params& params) {

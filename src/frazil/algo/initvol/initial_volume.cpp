@@ -104,7 +104,7 @@ InitialVolume collect(const Problem& problem, const ParticleSet& particles, cons
 
 InitialVolume initial_volume(std::span<const ParticleImage> particles, const InitialVolumeParams& params, const Rng& rng, int threads,
                              const std::function<void(double, std::string_view)>& progress) {
-  if (particles.size() < 50) throw Error(ErrorCode::bad_input, "initial volume: at least 50 particles are needed, found {}", particles.size());
+  if (particles.size() < fewest_particles) throw Error(ErrorCode::bad_input, "initial volume: at least {} particles are needed, found {}", fewest_particles, particles.size());
   const auto& first = particles.front().image;
   auto problem = make_problem(params, first.nx(), first.pixel_size, threads);
   problem.progress = progress;

@@ -12,6 +12,9 @@
 
 namespace frazil::initvol {
 
+/// With fewer a map would follow the noise of its particles.
+inline constexpr int fewest_particles = 50;
+
 struct InitialVolumeParams {
   std::string symmetry = "c1";
   Angstrom diameter{};                  ///< of the mask; 0: 0.85 of the box
@@ -41,7 +44,7 @@ struct InitialVolumeParams {
         field(&P::angular_step, "angular_step", "Between the orientations tried by the descent").range(3_deg, 45_deg).advanced(),
         field(&P::max_shift, "max_shift", "Largest distance of a particle from the centre of its image").range(0_A, 200_A),
         field(&P::passes, "passes", "Rounds of projection matching with two halves of the particles").range(1, 20),
-        field(&P::max_particles, "max_particles", "Particles used at most, drawn at random").range(50, 1000000));
+        field(&P::max_particles, "max_particles", "Particles used at most, drawn at random").range(fewest_particles, 1000000));
   }
 };
 
