@@ -133,6 +133,9 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
   out.iceness = iceness(rings, waves, best);
   out.b_factor = ring_decay(rings, best);
   out.quality = criteria(rings, waves, best);
+  const auto ice = find_thickness(rings, waves, best, noise_unit(rings, waves, best));
+  out.thickness = Angstrom(ice.t_A);
+  out.sigma_thickness = Angstrom(ice.sigma_A);
   out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
 }
 

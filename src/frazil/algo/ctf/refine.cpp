@@ -202,6 +202,36 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
   return step.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance)} : CsDeviation{};
 }
 
+Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25;
+  if (!solution.has_rings || !(unit > 0)) return {};
+  const double lambda = waves.pi_lambda / std::numbers::pi;
+  const auto sums = moments(rings, waves, solution.shape, 2);
+  const auto cost = [&](double t_A) {
+    auto damped = sums;
+    for (std::size_t b = 0; b < damped.size(); ++b) {
+      const double x = std::numbers::pi * lambda * rings.k[b] * rings.k[b] * t_A, f = x > 1e-6 ? std::sin(x) / x : 1;
+      damped[b].product[1] *= f;        // 1 · q
+      damped[b].product[columns] *= f * f;  // q · q
+      damped[b].data[1] *= f;
+    }
+    Solution trial;
+    solve_linear(rings, damped, trial, rings.envelope.size());
+    return trial.cost;
+  };
+  const double low = std::max(thinnest_A, 1.1 / (lambda * rings.k_max * rings.k_max)), step = 20;
+  double best = 0, least = cost(0) - least_gain * unit;
+  for (double t = low; t <= thickest_A; t += step)
+    if (const double c = cost(t); c < least) {
+      least = c;
+      best = t;
+    }
+  if (best <= low) return {};
+  const double before = cost(best - step), after = cost(best + step), bend = (before - 2 * least + after) / (step * step);
+  if (!(bend > 0)) return {};
+  return {best - 0.5 * (after - before) / (step * bend), std::sqrt(2 * unit / bend)};
+}
+
 void weigh(Rings& rings, const Waves& waves, const Solution& solution) {
   constexpr double least = 0.15;  // of the background: zeros of strong rings shall not outweigh everything
   std::vector<Level> level;
