@@ -13,6 +13,8 @@
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/test_files.hpp"
+#include "frazil/io/tiff_writer.hpp"
+#include "frazil/protocols/align_movie.hpp"
 #include "frazil/protocols/assess_ctf.hpp"
 #include "frazil/protocols/consensus_ctf.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
@@ -20,6 +22,7 @@
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/monitor_ctf.hpp"
 #include "frazil/protocols/register.hpp"
+#include "frazil/sim/simulator.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -288,6 +291,52 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   EXPECT_EQ(again.sigma_defocus, found.sigma_defocus);
   const auto profile = Json::parse(read_text(found.profile));
   EXPECT_EQ(profile["k_per_A"].size(), profile["correlation"].size());
+}
+
+TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
+  sim::Scene scene;
+  scene.kind = sim::SceneKind::movies;
+  scene.seed = 31;  // of this test alone
+  scene.nx = scene.ny = 1024;
+  scene.pixel_size = 1.5_A;
+  scene.frames = 8;
+  scene.dose_per_frame = 5_e_per_A2;
+  scene.defocus_min = scene.defocus_max = 15000_A;
+  scene.particles = 30;
+  const auto specimens = sim::load_specimens(scene);
+  const auto camera = sim::camera(scene);
+  const sim::SimulatedMovie simulated(scene, specimens, camera, 0);
+  TestContext context("frazil-ctf-groups");
+  const auto path = context.output("movie.tif"), gain = context.output("gain.mrc");
+  io::write_image(gain, camera.gain);
+  {
+    io::TiffStackWriter writer(path, scene.nx, scene.ny, {io::TiffCompression::lzw, io::PixelType::u8, false, 64});
+    Image frame(scene.nx, scene.ny);
+    for (int t = 0; t < scene.frames; ++t) {
+      simulated.frame(t, frame);
+      writer.append(frame);
+    }
+    writer.close();
+  }
+  const Json optics = {{"voltage", scene.voltage.value()}, {"cs", scene.cs.value()}, {"amplitude_contrast", scene.amplitude_contrast}, {"pixel_size", 1.5}, {"dose_per_frame", 5.0}, {"gain", gain.string()}};
+  AlignMovie align;
+  align.params.spectra = true;
+  const auto aligned = align.process(record_from_json<Movie>(records_from_file("Movie", path, optics).front().record), context);
+  ASSERT_TRUE(aligned.spectra);
+  EXPECT_EQ(aligned.spectra->groups, 8);  // of about 4 e/A^2: one frame each
+  EXPECT_EQ(aligned.motion.spectra, aligned.spectra->path);
+  EstimateCtf from_file;
+  from_file.params.input_kind = CtfInput::movie;
+  from_file.params.frames_per_group = 2;
+  from_file.params.gain = gain.string();
+  const auto as_movie = record_from_json<Micrograph>(records_from_file("Micrograph", path, optics).front().record);
+  const double truth = simulated.truth().ctf.mean_defocus().value();
+  for (const auto& [name, fit] : {std::pair{"sum", EstimateCtf{}.process({aligned.micrograph, {}, {}}, context)}, {"aligned groups", EstimateCtf{}.process({aligned.micrograph, aligned.spectra, {}}, context)},
+                                  {"groups of the movie file", from_file.process({as_movie, {}, {}}, context)}}) {
+    fmt::print("{}: defocus {:+.0f} +- {:.0f} A from the truth, tilt error {:.1f} deg, rings to {:.1f} A\n", name, mean(fit).value() - truth, fit.sigma_defocus.value(), fit.sigma_tilt.value(), fit.fit_resolution.value());
+    EXPECT_NEAR(mean(fit).value(), truth, std::max(60.0, 4 * fit.sigma_defocus.value()));
+    EXPECT_LT(fit.sigma_defocus.value(), 150);
+  }
 }
 
 TEST(ShippedTemplates, PlanAndTheVolumeOneJoinsTwoEstimators) {

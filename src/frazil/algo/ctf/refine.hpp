@@ -7,7 +7,7 @@
 
 namespace frazil::ctf {
 
-/// y = b(k) − e(k) cos 2χ with the best b and e ≥ 0 for one shape.
+/// y = b(k) − e(k) c(k) cos 2χ (c: Rings::contrast) with the best b and e ≥ 0 for one shape.
 struct Solution {
   Shape shape;
   Eigen::VectorXd background, envelope;  ///< spline coefficients
@@ -49,11 +49,13 @@ struct Thickness {
 /// solution. A node counts when it explains the spectrum better than none by 25 squared standard deviations of the noise `unit`: less than one
 /// in a hundred thousand searches by chance.
 [[nodiscard]] Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
+/// Lets the model's rings fade and come back as ice of thickness `t_A` makes them.
+void set_thickness(Rings& rings, const Waves& waves, double t_A);
 
 /// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its expectation.
 void weigh(Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Value of b and e of a solution in one bin.
+/// Value of b and of e, times the contrast, of a solution in one bin: beyond a node the latter is negative.
 struct Level {
   double background = 0, envelope = 0;
 };
