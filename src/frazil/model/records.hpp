@@ -261,8 +261,8 @@ struct CtfTrend {
 
   static constexpr auto fields() {
     using P = CtfTrend;
-    return std::tuple(field(&P::count, "count", "Fits so far"), field(&P::cs_mm, "cs_mm", "Spherical aberration seen minus given, each fit"),
-                      field(&P::cs_sigma_mm, "cs_sigma_mm", "Its standard error, each fit"), field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
+    return std::tuple(field(&P::count, "count", "Fits so far"), field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
+                      field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"), field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
                       field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"), field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"), field(&P::ice_A, "ice_A", "Places of ice rings"),
                       field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"), field(&P::cs, "cs", "Spherical aberration given"),
                       field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"), field(&P::sigma_cs, "sigma_cs", "Its standard error"),

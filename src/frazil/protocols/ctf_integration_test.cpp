@@ -242,6 +242,9 @@ TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
   EXPECT_NE(after.alarms.front().find("differ"), std::string::npos);
   EXPECT_EQ(after.count, 50);
   EXPECT_NEAR(after.astigmatism.value(), 200, 1e-6);
+  const auto stored = record_from_json<CtfTrend>(Json::parse(record_to_json(after).dump()));  // as it reaches the next batch
+  EXPECT_EQ(stored.cs_mm, after.cs_mm);
+  EXPECT_EQ(stored.alarms, after.alarms);
 }
 
 TEST(ConsensusCtf, WritesTheFusedRowBesideItsSources) {

@@ -121,8 +121,8 @@ TEST(SimulatedSpectra, HaveTheSizeAndShapeOfThoseOfSimulatedMicrographs) {
   scene.particles = 0;
   const auto made = sim::micrograph(scene, 0);
   auto measured = power_spectrum(made.image, scene.pixel_size);
-  // Counts of mean m scatter by m: that is the unit of the simulated spectra. The window keeps (3/8)² of the power.
-  const double unit = scene.electrons_per_frame() * scene.frames * 9 / 64;
+  // Counts of mean m scatter by m: that is the unit of the simulated spectra.
+  const double unit = scene.electrons_per_frame() * scene.frames;
   for (float& v : measured.power.pixels()) v = static_cast<float>(double{v} / unit);
   measured.power.pixel_size = scene.pixel_size;
   sim::SpectrumSpec spec{.pixel_size = scene.pixel_size, .dose = scene.total_dose(), .envelope = scene.envelope(), .ice = scene.ice(), .protein = 0, .noise_slope = 0, .halo = 0};
