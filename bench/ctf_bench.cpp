@@ -38,6 +38,7 @@ protocols::FilterCtfParams strict_limits(const sim::SpectrumScene& scene) {
   p.max_astigmatism = 4000_A;  // the spectra reach 3000 Å
   p.max_iceness = 0.3;
   p.crystalline_ice = false;
+  p.max_ice_spots = 15;
   p.max_strength = 0.06 * scene.spec.dose.value() * std::pow(300 / scene.optics.voltage.value(), 0.63);
   return p;
 }

@@ -160,7 +160,9 @@ TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
     fmt::print("{}: defocus {:.0f} +- {:.0f} A, rings to {:.1f} A, agreement {:.1f} A, directional damping {:.2f} +- {:.2f}, {}\n", entry.path().filename().string(), mean(joined).value(),
                joined.sigma_defocus.value(), joined.fit_resolution.value(), joined.agreement.value(), joined.quality.directional_damping, joined.quality.sigma_directional,
                decision.accepted ? "accepted" : decision.reason);
-    if (drifted) EXPECT_FALSE(decision.accepted);
+    if (drifted) {
+      EXPECT_FALSE(decision.accepted);
+    }
     ++seen;
   }
   EXPECT_EQ(seen, 10);

@@ -25,7 +25,7 @@ struct FilterCtfParams {
   double max_first_zero_ratio = 0;
   Angstrom max_envelope_end{};
   double max_directional_damping = 0.5;
-  double max_ice_spots = 15;
+  double max_ice_spots = 0;
   bool crystalline_ice = true;
   double max_background_misfit = 0;
   double max_outliers = 0;
