@@ -298,6 +298,19 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   EXPECT_EQ(profile["k_per_A"].size(), profile["correlation"].size());
 }
 
+TEST(LocalDefocus, FollowsTiltAndBendWhereTheyAreSignificant) {
+  CtfFit fit;
+  fit.tilt = 30_deg;
+  fit.tilt_axis = 0_deg;  // along x: defocus grows towards +y
+  fit.sigma_tilt = 2_deg;
+  EXPECT_NEAR(fit.defocus_offset(1000, 0).value(), 0, 1e-9);
+  EXPECT_NEAR(fit.defocus_offset(0, 1000).value(), 577.35, 0.01);
+  fit.bend = {1e-4, 0, 0};
+  EXPECT_NEAR(fit.defocus_offset(1000, 1000).value(), 677.35, 0.01);
+  fit.sigma_tilt = 15_deg;  // two standard errors: no tilt
+  EXPECT_NEAR(fit.defocus_offset(0, 1000).value(), 0, 1e-9);
+}
+
 TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
   sim::Scene scene;
   scene.kind = sim::SceneKind::movies;
