@@ -1,15 +1,21 @@
-// ctf_bench COUNT SEED [KIND] [CSV]: errors, failures and calibration of both CTF estimators and their consensus on simulated spectra.
+// ctf_bench COUNT|FIRST-LAST SEED [KIND] [CSV]: errors, failures and calibration of both CTF estimators and their consensus on simulated spectra.
 //
-// KIND: good (default) or a way of spoiling (empty, drifted, crystalline, carbon, charging). One row a spectrum goes to CSV.
+// KIND: good (default), a way of spoiling (empty, drifted, crystalline, carbon, charging), or "sessions": COUNT
+// acquisitions of 50 micrographs each with right settings, a wrong voltage, a pixel size wrong by 5 % and a wrong Cs. One row a spectrum goes to CSV.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <map>
 
-#include "frazil/algo/ctf/consensus.hpp"
 #include "frazil/algo/ctf/fit.hpp"
 #include "frazil/base/parallel.hpp"
+#include "frazil/protocols/consensus_ctf.hpp"
+#include "frazil/protocols/estimate_ctf.hpp"
+#include "frazil/protocols/filter_ctf.hpp"
+#include "frazil/protocols/monitor_ctf.hpp"
 #include "frazil/sim/simulator.hpp"
 
 namespace {
@@ -21,8 +27,21 @@ struct Row {
   sim::DefocusBound bound;
   ctf::Fit a, b;
   double seconds_a = 0, seconds_b = 0;
-  ctf::Consensus joined;
+  CtfFit fused;
+  Decision decision;
 };
+
+/// Limits of a user who wants good micrographs only: the criteria that tell the ways of spoiling apart, beside the defaults.
+/// The rings of carbon film grow with the dose, which is one number of an acquisition (docs/guide/ctf.md).
+protocols::FilterCtfParams strict_limits(const sim::SpectrumScene& scene) {
+  protocols::FilterCtfParams p;
+  p.max_astigmatism = 4000_A;  // the spectra reach 3000 Å
+  p.max_iceness = 0.3;
+  p.crystalline_ice = false;
+  p.max_ice_spots = 15;
+  p.max_strength = 0.06 * scene.spec.dose.value() * std::pow(300 / scene.optics.voltage.value(), 0.63);
+  return p;
+}
 
 Row run(std::uint64_t seed, std::uint64_t index, const std::string& kind) {
   Rng rng = Rng(seed).stream(index);
@@ -43,7 +62,9 @@ Row run(std::uint64_t seed, std::uint64_t index, const std::string& kind) {
   row.b = ctf::fit_model(power, row.scene.optics);
   row.seconds_a = middle - start;
   row.seconds_b = clock() - middle;
-  row.joined = ctf::join({{row.a.ctf, row.a.sigma_defocus, row.a.sigma_astigmatism}, {row.b.ctf, row.b.sigma_defocus, row.b.sigma_astigmatism}}, row.scene.optics, 4_A);
+  const Micrograph mic{.path = std::to_string(index), .name = {}, .nx = 0, .ny = 0, .pixel_size = row.scene.spec.pixel_size, .optics = row.scene.optics, .dose_weighted = false, .thumbnail = {}};
+  row.fused = protocols::fuse({}, {protocols::record_of(row.a, mic, protocols::CtfMethod::rings), protocols::record_of(row.b, mic, protocols::CtfMethod::model)}).fused;
+  row.decision = protocols::judge(strict_limits(row.scene), row.fused);
   return row;
 }
 
@@ -98,40 +119,116 @@ void report(const char* name, const std::vector<Row>& rows, ctf::Fit Row::*fit, 
              std::sqrt(za2 / static_cast<double>(std::max<std::size_t>(1, core))), hard, share(honest, hard), median(times));
 }
 
-/// Accepted: the estimates agree to 4 Å, rings reach 8 Å, the error bar is below 300 Å and one solution stands out, as filter-ctf asks.
-bool accepted(const Row& row) {
-  return row.joined.agreement <= 4_A && row.a.fit_resolution <= 8_A && row.joined.sigma_defocus <= 300_A && row.a.quality.confidence >= 0.5;
-}
+double error_of(const Row& row, const CtfFit& fit) { return ((fit.defocus_u + fit.defocus_v) / 2 - row.scene.ctf.mean_defocus()).value(); }
 
 void report_consensus(const std::vector<Row>& rows) {
-  std::size_t kept = 0, wrong = 0, together = 0, clear = 0, clear_kept = 0, hard = 0, hard_fine = 0;
+  std::size_t accepted = 0, wrong = 0, together = 0, clear = 0, clear_accepted = 0, hard = 0, hard_fine = 0;
+  std::map<std::string, int> rules;
   for (const auto& row : rows) {
-    const double truth = row.scene.ctf.mean_defocus().value(), a = error_of(row, row.a), b = error_of(row, row.b), e = row.joined.ctf.mean_defocus().value() - truth;
-    const bool good = accepted(row);
-    kept += good;
-    wrong += good && std::abs(e) > 300;
+    const double a = error_of(row, row.a), b = error_of(row, row.b), e = error_of(row, row.fused);
+    accepted += row.decision.accepted;
+    wrong += row.decision.accepted && std::abs(e) > 300;
     together += std::abs(a) > 300 && std::abs(b) > 300 && std::abs(a - b) < 300;
-    clear += row.bound.defocus_A < 50;
-    clear_kept += row.bound.defocus_A < 50 && good;
-    hard += row.bound.defocus_A > 150;
-    hard_fine += row.bound.defocus_A > 150 && (!good || std::abs(e) < 4 * row.joined.sigma_defocus.value());
+    if (row.bound.defocus_A < 50) {
+      ++clear;
+      clear_accepted += row.decision.accepted;
+      if (!row.decision.accepted) ++rules[row.decision.rule];
+    }
+    if (row.bound.defocus_A > 150) {
+      ++hard;
+      hard_fine += !row.decision.accepted || std::abs(e) < 4 * row.fused.sigma_defocus.value();
+    }
   }
-  fmt::print("consensus: accepted {} of {}, failures (> 300 A) among them {}; both estimators wrong by the same amount {}; of {} with bound < 50 A accepted {}; of {} with bound > 150 A set aside or honest {}\n",
-             kept, rows.size(), wrong, together, clear, clear_kept, hard, hard_fine);
+  fmt::print("consensus: accepted {} of {}, failures (> 300 A) among them {}; both estimators wrong by the same amount {}; of {} with bound < 50 A set aside {} ({:.2f} %); of {} with bound > 150 A set aside or honest {}\n",
+             accepted, rows.size(), wrong, together, clear, clear - clear_accepted, 100.0 * static_cast<double>(clear - clear_accepted) / static_cast<double>(std::max<std::size_t>(1, clear)), hard, hard_fine);
+  for (const auto& [rule, count] : rules) fmt::print("  good ones set aside by {}: {}\n", rule, count);
+}
+
+/// Rules that are right reasons for each way of spoiling (docs/guide/ctf.md); any other is a wrong one.
+const std::map<std::string, std::vector<std::string>>& admissible() {
+  static const std::vector<std::string> no_rings{"max_fit_resolution_A", "max_sigma_defocus_A", "min_confidence", "max_agreement_A", "min_visibility"};
+  static const auto with = [](std::vector<std::string> list, std::initializer_list<const char*> more) {
+    list.insert(list.end(), more.begin(), more.end());
+    return list;
+  };
+  static const std::map<std::string, std::vector<std::string>> table{{"empty", with(no_rings, {"min_defocus_A", "max_defocus_A"})},
+                                                                     {"drifted", with(no_rings, {"max_directional_damping"})},
+                                                                     {"crystalline", {"max_iceness", "crystalline_ice", "max_ice_spots"}},
+                                                                     {"carbon", {"max_strength"}},
+                                                                     {"charging", with(no_rings, {"max_directional_damping", "max_background_misfit"})}};
+  return table;
+}
+
+void report_spoilt(const std::string& kind, const std::vector<Row>& rows) {
+  std::size_t aside = 0, right = 0;
+  std::map<std::string, int> rules;
+  for (const auto& row : rows) {
+    if (row.decision.accepted) continue;
+    ++aside;
+    ++rules[row.decision.rule];
+    const auto& list = admissible().at(kind);
+    right += std::find(list.begin(), list.end(), row.decision.rule) != list.end();
+  }
+  fmt::print("{}: {} spectra, set aside {:.1f} %, with an admissible reason {:.1f} %;", kind, rows.size(), 100.0 * static_cast<double>(aside) / static_cast<double>(rows.size()),
+             100.0 * static_cast<double>(right) / static_cast<double>(rows.size()));
+  for (const auto& [rule, count] : rules) fmt::print(" {} {}", rule, count);
+  fmt::print("\n");
 }
 
 void write_csv(const std::string& path, const std::vector<Row>& rows) {
   std::ofstream out(path);
-  out << "kv,defocus,astigmatism,dose,ice,carbon,protein,tiles,pixel,bound,error_a,sigma_a,res_a,score_a,conf_a,error_b,sigma_b,res_b,conf_b,sigast_a,east_a,iceness,visibility,strength,dir,sdir,spots,phase,misfit,outliers,end,b,ta,tb\n";
+  out << "kv,defocus,astigmatism,dose,ice,carbon,protein,tiles,pixel,bound,error_a,sigma_a,res_a,score_a,conf_a,error_b,sigma_b,res_b,conf_b,sigast_a,east_a,iceness,visibility,strength,dir,sdir,spots,phase,misfit,outliers,end,b,ta,tb,error_f,sigma_f,accepted,rule,agreement\n";
   for (const auto& r : rows) {
     const auto& q = r.a.quality;
     const auto [c, s] = astigmatism_error(r, r.a);
-    out << fmt::format("{},{:.0f},{:.0f},{:.1f},{:.0f},{:.2f},{:.2f},{},{:.2f},{:.1f},{:.1f},{:.1f},{:.2f},{:.3f},{:.4f},{:.1f},{:.1f},{:.2f},{:.4f},{:.1f},{:.1f},{:.3f},{:.3f},{:.3f},{:.3f},{:.3f},{:.1f},{},{:.2f},{:.5f},{:.2f},{:.0f},{:.3f},{:.3f}\n",
+    out << fmt::format("{},{:.0f},{:.0f},{:.1f},{:.0f},{:.2f},{:.2f},{},{:.2f},{:.1f},{:.1f},{:.1f},{:.2f},{:.3f},{:.4f},{:.1f},{:.1f},{:.2f},{:.4f},{:.1f},{:.1f},{:.3f},{:.3f},{:.3f},{:.3f},{:.3f},{:.1f},{},{:.2f},{:.5f},{:.2f},{:.0f},{:.3f},{:.3f},{:.1f},{:.1f},{},{},{:.2f}\n",
                        r.scene.optics.voltage.value(), r.scene.ctf.mean_defocus().value(), r.scene.ctf.astigmatism().value(), r.scene.spec.dose.value(), r.scene.spec.ice.thickness_A,
                        r.scene.spec.carbon, r.scene.spec.protein, r.scene.spec.tiles, r.scene.spec.pixel_size.value(), r.bound.defocus_A, error_of(r, r.a), r.a.sigma_defocus.value(),
                        r.a.fit_resolution.value(), r.a.score, q.confidence, error_of(r, r.b), r.b.sigma_defocus.value(), r.b.fit_resolution.value(), r.b.quality.confidence,
                        r.a.sigma_astigmatism.value(), std::hypot(c, s) / std::sqrt(2.0), r.a.iceness, q.visibility, q.strength, q.directional_damping, q.sigma_directional, q.ice_spots,
-                       static_cast<int>(q.ice_phase), q.background_misfit, q.outliers, q.envelope_end.value(), r.a.b_factor.value(), r.seconds_a, r.seconds_b);
+                       static_cast<int>(q.ice_phase), q.background_misfit, q.outliers, q.envelope_end.value(), r.a.b_factor.value(), r.seconds_a, r.seconds_b, error_of(r, r.fused), r.fused.sigma_defocus.value(),
+                       r.decision.accepted ? 1 : 0, r.decision.rule, r.fused.agreement.value());
+  }
+}
+
+enum class Mistake { none, voltage, pixel, cs };
+
+/// One acquisition at 300 kV and 1.1 A; what is told to the estimator may be wrong. @return after how many micrographs an alarm rang, 0: never
+int alarm_after(std::uint64_t seed, std::uint64_t index, Mistake mistake) {
+  Rng rng = Rng(seed).stream(index).stream(static_cast<std::uint64_t>(mistake));
+  const Optics truth{300_kV, 2.7_mm, 0.07};
+  auto told = truth;
+  Angstrom told_pixel = 1.1_A;
+  if (mistake == Mistake::voltage) told.voltage = 200_kV;
+  if (mistake == Mistake::pixel) told_pixel = 1.1_A * (rng.uniform() < 0.5 ? 1.05 : 0.95);
+  if (mistake == Mistake::cs) told.cs = rng.uniform() < 0.5 ? 2.0_mm : 1.4_mm;
+  CtfTrend trend;
+  for (int i = 0; i < 50; ++i) {
+    auto scene = sim::random_spectrum_scene(rng);
+    scene.optics = truth;
+    scene.spec.pixel_size = 1.1_A;
+    scene.spec.envelope.b_factor_A2 = rng.uniform(50, 120);
+    const ctf::PowerSpectrum power{sim::power_spectrum(scene.ctf, truth, scene.spec, rng), told_pixel, 1.0 / scene.spec.tiles};
+    const Micrograph mic{.path = std::to_string(i), .name = {}, .nx = 0, .ny = 0, .pixel_size = told_pixel, .optics = told, .dose_weighted = false, .thumbnail = {}};
+    const auto fit = protocols::record_of(ctf::fit(power, told), mic, protocols::CtfMethod::rings);
+    protocols::FilterCtfParams limits;
+    limits.max_astigmatism = 5000_A;
+    if (!protocols::judge(limits, fit).accepted) continue;
+    trend = protocols::extend({}, &trend, {fit});
+    if (!trend.alarms.empty()) return i + 1;
+  }
+  return 0;
+}
+
+void report_sessions(std::uint64_t seed, std::size_t first, std::size_t count) {
+  const std::array<std::pair<const char*, Mistake>, 4> kinds{{{"right settings", Mistake::none}, {"voltage 200 for 300 kV", Mistake::voltage}, {"pixel size 5 % off", Mistake::pixel}, {"Cs 2.0 or 1.4 for 2.7 mm", Mistake::cs}}};
+  for (const auto& [name, mistake] : kinds) {
+    std::vector<int> after(count);
+    parallel_for(available_cpus(), count, [&, m = mistake](std::size_t i) { after[i] = alarm_after(seed, first + i, m); });
+    std::vector<double> rang;
+    for (const int n : after)
+      if (n > 0) rang.push_back(n);
+    fmt::print("{}: alarm within 50 micrographs in {} of {} acquisitions, median after {:.0f}\n", name, rang.size(), count, median(rang));
   }
 }
 
@@ -139,18 +236,27 @@ void write_csv(const std::string& path, const std::vector<Row>& rows) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "ctf_bench COUNT SEED [good|empty|drifted|crystalline|carbon|charging] [CSV]\n");
+    std::fprintf(stderr, "ctf_bench COUNT|FIRST-LAST SEED [good|empty|drifted|crystalline|carbon|charging|sessions] [CSV]\n");
     return 2;
   }
-  const auto count = static_cast<std::size_t>(std::stoul(argv[1]));
+  const std::string range = argv[1];
+  const auto dash = range.find('-');  // FIRST-LAST, from 0: a part of a long run
+  const std::size_t first = dash == std::string::npos ? 0 : std::stoul(range.substr(0, dash));
+  const std::size_t count = dash == std::string::npos ? std::stoul(range) : std::stoul(range.substr(dash + 1)) + 1 - first;
   const auto seed = static_cast<std::uint64_t>(std::stoull(argv[2]));
   const std::string kind = argc > 3 ? argv[3] : "good";
+  if (kind == "sessions") {
+    report_sessions(seed, first, count);
+    return 0;
+  }
   std::vector<Row> rows(count);
-  frazil::parallel_for(frazil::available_cpus(), count, [&](std::size_t i) { rows[i] = run(seed, i, kind); });
+  frazil::parallel_for(frazil::available_cpus(), count, [&](std::size_t i) { rows[i] = run(seed, first + i, kind); });
   if (kind == "good") {
     report("A (rings)", rows, &Row::a, &Row::seconds_a);
     report("B (model)", rows, &Row::b, &Row::seconds_b);
     report_consensus(rows);
+  } else if (admissible().contains(kind)) {
+    report_spoilt(kind, rows);
   }
   if (argc > 4) write_csv(argv[4], rows);
   return 0;

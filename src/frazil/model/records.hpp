@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frazil/model/ctf_quality.hpp"
 #include "frazil/model/optics.hpp"
 
 namespace frazil {
@@ -144,13 +145,24 @@ struct CtfFit {
   Angstrom fit_resolution{};
   double score = 0;
   Angstrom sigma_defocus{};
+  Angstrom sigma_astigmatism{};              ///< of each of its components
+  Degrees sigma_phase{};
   double iceness = 0;
   Angstrom2 b_factor{};
-  Degrees tilt{};
+  Degrees tilt{};                            ///< of the specimen, from the defocus of regions; ≥ 0
+  Degrees tilt_axis{}, sigma_tilt{};         ///< direction of the axis from +x, defocus grows to its left; standard error, 0: not measured
+  std::vector<double> bend;                  ///< what a bent specimen adds to the plane: x², xy and y² terms in 1/Å, x and y from the middle; empty: flat
+  Angstrom thickness{}, sigma_thickness{};   ///< of the ice, from nodes of the rings; 0: no node seen
+  Angstrom agreement{};                      ///< of a consensus: its estimates' phases agree within 90 degrees to here; 0: one estimate alone
+  Angstrom difference{};                     ///< of a consensus: mean defocus of its first minus that of its second estimate
+  double difference_z = 0;                   ///< the same over their error bars
+  CtfQuality quality;
   std::string method, power_spectrum, star;  ///< estimator; picture of measured and model; STAR row
   std::string profile;                       ///< JSON file with radial profile, model and correlation
 
   [[nodiscard]] Ctf ctf() const { return {defocus_u, defocus_v, astigmatism_angle, phase_shift, Angstrom2(0)}; }
+  /// What tilt and bend add to the defocus at a place given in Å from the middle of the image; 0 where they are not significant.
+  [[nodiscard]] Angstrom defocus_offset(double x_A, double y_A) const;
 
   static constexpr auto fields() {
     using P = CtfFit;
@@ -161,10 +173,102 @@ struct CtfFit {
                       field(&P::phase_shift, "phase_shift", "Phase plate").star("rlnPhaseShift"),
                       field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree").star("rlnCtfMaxResolution"),
                       field(&P::score, "score", "Agreement of rings and model, 0 to 1").star("rlnCtfFigureOfMerit"),
-                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"), field(&P::iceness, "iceness", "Ice ring over its background"),
-                      field(&P::b_factor, "b_factor", "Decay of the rings"), field(&P::tilt, "tilt", "Specimen tilt"),
+                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus").star("frazilCtfSigmaDefocus"),
+                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism").star("frazilCtfSigmaAstigmatism"),
+                      field(&P::sigma_phase, "sigma_phase", "Standard error of the phase shift, 0 when it is not fitted").star("frazilCtfSigmaPhaseShift"),
+                      field(&P::iceness, "iceness", "Ice ring over its background").star("frazilCtfIceness"),
+                      field(&P::b_factor, "b_factor", "Decay of the rings").star("frazilCtfRingDecay"), field(&P::tilt, "tilt", "Specimen tilt").star("frazilCtfTilt"),
+                      field(&P::tilt_axis, "tilt_axis", "Direction of the tilt axis from +x; defocus grows to its left").star("frazilCtfTiltAxis"),
+                      field(&P::sigma_tilt, "sigma_tilt", "Standard error of the tilt; 0: not measured").star("frazilCtfSigmaTilt"),
+                      field(&P::bend, "bend", "Curvature of the specimen: defocus per x^2, xy and y^2 in 1/A; empty: flat"),
+                      field(&P::thickness, "thickness", "Ice thickness from nodes of the rings; 0: no node seen").star("frazilCtfThickness"),
+                      field(&P::sigma_thickness, "sigma_thickness", "Its standard error").star("frazilCtfSigmaThickness"),
+                      field(&P::agreement, "agreement", "Estimates agree within 90 degrees to this resolution; 0: one estimate").star("frazilCtfAgreement"),
+                      field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate").star("frazilCtfDifference"),
+                      field(&P::difference_z, "difference_z", "The same over their error bars"),
+                      field(&P::quality, "quality", "Criteria of the spectrum and the fit"),
                       field(&P::method, "method", "Estimator"), field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
                       field(&P::profile, "profile", "Radial profile"));
+  }
+};
+
+/// Power spectra of the frame groups of one movie, averaged: what estimate-ctf reads instead of the sum.
+struct Spectra {
+  static constexpr std::string_view kind = "Spectra";
+  std::string movie, micrograph, name;
+  std::string path;               ///< amplitude spectra as MRC stack: the whole image first, then its parts; zero frequency in the middle
+  Angstrom pixel_size = 1_A;      ///< Nyquist of the spectra is 1 / (2 pixel_size)
+  int groups = 0;                 ///< frame groups averaged
+  double relative_variance = 0;   ///< of one pixel of the whole's power
+  std::vector<double> x_A, y_A;   ///< centres of the parts from the middle of the image
+  std::vector<int> tiles;         ///< tiles behind each part
+
+  static constexpr auto fields() {
+    using P = Spectra;
+    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"), field(&P::name, "name", "Name of the area"),
+                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts"), field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
+                      field(&P::groups, "groups", "Frame groups averaged"), field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
+                      field(&P::x_A, "x_A", "Centres of the parts, x"), field(&P::y_A, "y_A", "Centres of the parts, y"), field(&P::tiles, "tiles", "Tiles behind each part"));
+  }
+};
+
+/// Verdict on the estimates of one micrograph.
+struct CtfConsensus {
+  static constexpr std::string_view kind = "CtfConsensus";
+  std::string micrograph, name;
+  bool accepted = true;
+  std::string rule, reason;
+  double value = 0, limit = 0;
+  Angstrom defocus_u{}, defocus_v{};
+  Degrees astigmatism_angle{}, phase_shift{};
+  Angstrom sigma_defocus{}, sigma_astigmatism{};
+  Angstrom agreement{}, difference{};
+  double difference_z = 0;
+  std::vector<std::string> methods;  ///< estimators, in the order of their inputs
+  std::vector<int> used;             ///< 1: joined, 0: disagrees with the others
+  std::string star;                  ///< fused row and the sources
+
+  static constexpr auto fields() {
+    using P = CtfConsensus;
+    return std::tuple(field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"), field(&P::accepted, "accepted", "The estimates agree"),
+                      field(&P::rule, "rule", "Criterion"), field(&P::reason, "reason", "Why not"), field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
+                      field(&P::defocus_u, "defocus_u", "Larger defocus"), field(&P::defocus_v, "defocus_v", "Smaller defocus"),
+                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"), field(&P::phase_shift, "phase_shift", "Phase plate"),
+                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"),
+                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism"),
+                      field(&P::agreement, "agreement", "Phases agree within 90 degrees to this resolution in every direction"),
+                      field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate"),
+                      field(&P::difference_z, "difference_z", "The same over their error bars"), field(&P::methods, "methods", "Estimators"),
+                      field(&P::used, "used", "Joined (1) or left out (0)"), field(&P::star, "star", "STAR file"));
+  }
+};
+
+/// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the microscope drifts.
+struct CtfTrend {
+  static constexpr std::string_view kind = "CtfTrend";
+  int count = 0;                          ///< fits so far
+  std::vector<double> cs_mm, cs_sigma_mm; ///< of each fit that can tell
+  std::vector<double> astigmatism_c_A, astigmatism_s_A;  ///< (U − V) cos 2α, (U − V) sin 2α of each fit
+  std::vector<double> astigmatism_sigma_A;               ///< standard error of each of them
+  std::vector<double> ice_A;              ///< places of ice rings
+  std::vector<double> disagreement;       ///< |difference| of the estimates over their error bars, each consensus
+  Millimetre cs{};                        ///< spherical aberration given
+  Millimetre cs_deviation{}, sigma_cs{};  ///< weighted mean and its error
+  Angstrom astigmatism{}, astigmatism_spread{};  ///< length of the mean vector; scatter of one component that the fits' errors do not explain
+  Angstrom sigma_astigmatism{};           ///< standard error of each component of that mean
+  Degrees astigmatism_angle{};
+  std::vector<std::string> alarms;        ///< sentences for people; empty: nothing wrong
+
+  static constexpr auto fields() {
+    using P = CtfTrend;
+    return std::tuple(field(&P::count, "count", "Fits so far"), field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
+                      field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"), field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
+                      field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"), field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"), field(&P::ice_A, "ice_A", "Places of ice rings"),
+                      field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"), field(&P::cs, "cs", "Spherical aberration given"),
+                      field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"), field(&P::sigma_cs, "sigma_cs", "Its standard error"),
+                      field(&P::astigmatism, "astigmatism", "Mean astigmatism"), field(&P::astigmatism_spread, "astigmatism_spread", "Scatter of one component, errors of the fits removed"),
+                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the mean"),
+                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U, mean"), field(&P::alarms, "alarms", "What is wrong with the acquisition"));
   }
 };
 
@@ -315,6 +419,12 @@ extern template Json record_to_json<CtfFit>(const CtfFit&);
 extern template CtfFit record_from_json<CtfFit>(const Json&);
 extern template Json record_to_json<CtfAssessment>(const CtfAssessment&);
 extern template CtfAssessment record_from_json<CtfAssessment>(const Json&);
+extern template Json record_to_json<CtfConsensus>(const CtfConsensus&);
+extern template CtfConsensus record_from_json<CtfConsensus>(const Json&);
+extern template Json record_to_json<CtfTrend>(const CtfTrend&);
+extern template CtfTrend record_from_json<CtfTrend>(const Json&);
+extern template Json record_to_json<Spectra>(const Spectra&);
+extern template Spectra record_from_json<Spectra>(const Json&);
 extern template Json record_to_json<Coordinates>(const Coordinates&);
 extern template Coordinates record_from_json<Coordinates>(const Json&);
 extern template Json record_to_json<Particles>(const Particles&);

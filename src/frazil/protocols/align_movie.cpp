@@ -16,6 +16,7 @@
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/detector_record.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/group_spectra.hpp"
 #include "frazil/protocols/motion_files.hpp"
 #include "frazil/protocols/motion_plot.hpp"
 
@@ -116,6 +117,18 @@ motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, 
   return source;
 }
 
+/// Spectra of groups of about `spectra_dose`, aligned.
+Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, const motion::FrameSource& frames, const motion::Detector& detector, const motion::MotionField& field,
+                         const std::string& stem, flow::Context& context) {
+  constexpr int usual_group = 4, box = 512;
+  const int size = movie.dose_per_frame > 0_e_per_A2 ? std::max(1, static_cast<int>(std::lround(params.spectra_dose / movie.dose_per_frame))) : usual_group;
+  auto record = write_spectra(group_spectra(frames, detector, &field, size, box, context.threads()), stem + "_spectra.mrcs", context);
+  record.movie = movie.path;
+  record.micrograph = context.reference(stem + ".mrc");
+  record.name = movie.name;
+  return record;
+}
+
 }  // namespace
 
 FrameRange frame_range(const std::string& text, int frames) {
@@ -160,6 +173,8 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   auto camera = describe_camera(movie, camera_view(alignment, detector, gain_state, raw.count, known), check, stem, context);
   alignment.sum = Image();
   context.progress(0.5, "aligned");
+  AlignedMovie out;
+  if (params.spectra) out.spectra = describe_spectra(movie, params, raw, detector, alignment.field, stem, context);
 
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
@@ -168,7 +183,6 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                         : motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
   context.progress(0.9, "summed");
 
-  AlignedMovie out;
   out.detector = std::move(camera);
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
   io::write_image(context.output(stem + ".mrc"), sums.plain, mode);
@@ -204,6 +218,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   m.motion_field = context.reference(stem + "_field.json");
   m.star = context.reference(stem + "_motion.star");
   m.plot = context.reference(stem + "_motion.png");
+  if (out.spectra) m.spectra = out.spectra->path;
   m.local_amplitude = alignment.local.amplitude;
   if (third_order) m.local_model = m.star;
   m.dose = movie.dose_per_frame * raw.count;

@@ -23,6 +23,8 @@ struct AlignMovieParams {
   GainCorrection gain_correction = GainCorrection::ask;
   bool find_defects = true;
   bool halves = false;
+  bool spectra = false;
+  Dose spectra_dose = 4_e_per_A2;
   OutputFormat output_format = OutputFormat::f32;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
@@ -38,6 +40,8 @@ struct AlignMovieParams {
                       field(&P::gain_correction, "gain_correction", "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) or apply (use it as it fits)"),
                       field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
                       field(&P::halves, "halves", "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum").advanced(),
+                      field(&P::spectra, "spectra", "Also write power spectra of groups of frames, for estimate-ctf").advanced(),
+                      field(&P::spectra_dose, "spectra_dose", "Exposure of one such group; four frames where the dose of a frame is unknown").range(0.1_e_per_A2, 100_e_per_A2).advanced(),
                       field(&P::output_format, "output_format", "Pixels of the micrographs: 32-bit or 16-bit floats").advanced(),
                       field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment").range(30_A, 1000_A).advanced(),
                       field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
@@ -56,11 +60,12 @@ struct AlignedMovie {
   Micrograph micrograph;
   std::optional<Micrograph> weighted;
   Detector detector;
+  std::optional<Spectra> spectra;
 
   static constexpr auto ports() {
     using P = AlignedMovie;
     return std::tuple(flow::port(&P::motion, "motion"), flow::port(&P::micrograph, "micrographs"), flow::port(&P::weighted, "micrographs_dw"),
-                      flow::port(&P::detector, "detector"));
+                      flow::port(&P::detector, "detector"), flow::port(&P::spectra, "spectra"));
   }
 };
 

@@ -10,7 +10,7 @@ CtfAssessment AssessCtf::process(const AssessCtfInput& input, flow::Context& con
   else throw Error(ErrorCode::bad_input, "{}: no CTF to assess; give a STAR file with CTF values as second input, or defocus_u", micrograph.path);
   given = canonical(given);
 
-  const auto power = power_spectrum_of(micrograph, params.input_kind, params.box, context);
+  const auto power = power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain}, context);
   const auto judged = ctf::assess(power, micrograph.optics, given, params, params.significance);
   CtfAssessment out;
   out.micrograph = micrograph.path;

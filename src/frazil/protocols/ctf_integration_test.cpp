@@ -8,14 +8,21 @@
 #include <map>
 
 #include "frazil/base/files.hpp"
+#include "frazil/flow/workflow.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/test_files.hpp"
+#include "frazil/io/tiff_writer.hpp"
+#include "frazil/protocols/align_movie.hpp"
 #include "frazil/protocols/assess_ctf.hpp"
+#include "frazil/protocols/consensus_ctf.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
 #include "frazil/protocols/filter_ctf.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/monitor_ctf.hpp"
+#include "frazil/protocols/register.hpp"
+#include "frazil/sim/simulator.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -83,7 +90,7 @@ TEST_F(RealSpectra, AreFittedAsPublished) {
   EstimateCtf step;
   step.params.input_kind = CtfInput::spectrum;
   for (const auto& file : files_) {
-    const auto found = step.process(record(file), context);
+    const auto found = step.process({record(file), {}, {}}, context);
     const auto& answer = published_.at(area_name(file.string()));
     fmt::print("{}: defocus {:.0f} A, published {:.0f} ({:+.0f} +- {:.0f}); astigmatism {:.0f}, published {:.0f}; angle {:.1f}, published {:.1f}; rings to {:.2f} A, published {:.2f}; score {:.3f}\n",
                area_name(file.string()), mean(found).value(), mean(answer).value(), (mean(found) - mean(answer)).value(), found.sigma_defocus.value(),
@@ -109,6 +116,58 @@ TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
   }
 }
 
+TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
+  TestContext context("frazil-consensus-real");
+  EstimateCtf rings, model;
+  rings.params.input_kind = model.params.input_kind = CtfInput::spectrum;
+  model.params.method = CtfMethod::model;
+  for (const auto& file : files_) {
+    const auto area = area_name(file.string());
+    const auto a = rings.process({record(file), {}, {}}, context), b = model.process({record(file), {}, {}}, context);
+    const auto joined = ConsensusCtf{}.process({a, {b}, {}}, context);
+    const auto& answer = published_.at(area);
+    fmt::print("{}: rings {:+.0f} +- {:.0f}, model {:+.0f} +- {:.0f}, joined {:+.0f} +- {:.0f} A from the published defocus; astigmatism {:+.0f}, angle {:+.1f}; agree to {:.1f} A\n", area,
+               (mean(a) - mean(answer)).value(), a.sigma_defocus.value(), (mean(b) - mean(answer)).value(), b.sigma_defocus.value(), (mean(joined.fused) - mean(answer)).value(),
+               joined.fused.sigma_defocus.value(), ((joined.fused.defocus_u - joined.fused.defocus_v) - (answer.defocus_u - answer.defocus_v)).value(),
+               angle_between(joined.fused.astigmatism_angle, answer.astigmatism_angle), joined.fused.agreement.value());
+    EXPECT_TRUE(joined.verdict.accepted) << joined.verdict.reason;
+    EXPECT_NEAR(mean(joined.fused).value(), mean(answer).value(), 80);
+    EXPECT_TRUE(FilterCtf{}.process(joined.fused, context).accepted);
+    const auto with_trap = ConsensusCtf{}.process({a, {trap_.at(area)}, {}}, context);
+    EXPECT_FALSE(with_trap.verdict.accepted);
+    EXPECT_EQ(with_trap.verdict.rule, "max_agreement_A");
+    EXPECT_FALSE(FilterCtf{}.process(with_trap.fused, context).accepted);
+    const auto three = ConsensusCtf{}.process({trap_.at(area), {a, b}, {}}, context);  // the two that agree carry the third
+    EXPECT_TRUE(three.verdict.accepted);
+    EXPECT_EQ(three.verdict.used, (std::vector<int>{0, 1, 1}));
+  }
+}
+
+TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
+  const auto data = io::shared_data();
+  if (!data || !std::filesystem::exists(*data / "apoferritin-10146-micrographs/sums")) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
+  TestContext context("frazil-ctf-apoferritin");
+  const Json optics = {{"voltage", 300.0}, {"cs", 0.001}, {"amplitude_contrast", 0.07}, {"pixel_size", 1.5}};
+  int seen = 0;
+  for (const auto& entry : fs::directory_iterator(*data / "apoferritin-10146-micrographs/sums")) {
+    if (entry.path().extension() != ".mrc") continue;
+    const auto mic = record_from_json<Micrograph>(records_from_file("Micrograph", entry.path(), optics).front().record);
+    EstimateCtf rings, model;
+    model.params.method = CtfMethod::model;
+    const auto joined = ConsensusCtf{}.process({rings.process({mic, {}, {}}, context), {model.process({mic, {}, {}}, context)}, {}}, context).fused;
+    const auto decision = FilterCtf{}.process(joined, context);
+    const bool drifted = entry.path().filename().string().starts_with("May08_06.09.02");
+    fmt::print("{}: defocus {:.0f} +- {:.0f} A, rings to {:.1f} A, agreement {:.1f} A, directional damping {:.2f} +- {:.2f}, {}\n", entry.path().filename().string(), mean(joined).value(),
+               joined.sigma_defocus.value(), joined.fit_resolution.value(), joined.agreement.value(), joined.quality.directional_damping, joined.quality.sigma_directional,
+               decision.accepted ? "accepted" : decision.reason);
+    if (drifted) {
+      EXPECT_FALSE(decision.accepted);
+    }
+    ++seen;
+  }
+  EXPECT_EQ(seen, 10);
+}
+
 TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
   TestContext context("frazil-filter");
   CtfFit fit;
@@ -132,6 +191,90 @@ TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
   EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "min_defocus_A");
 }
 
+TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
+  TestContext context("frazil-filter-criteria");
+  CtfFit fit;
+  fit.defocus_u = fit.defocus_v = 15000_A;
+  fit.fit_resolution = 4_A;
+  fit.sigma_defocus = 20_A;
+  fit.quality.confidence = 1;
+  fit.quality.visibility = 0.5;
+  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted);
+  fit.quality.directional_damping = 0.95;
+  fit.quality.sigma_directional = 0.02;
+  EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "max_directional_damping");
+  fit.quality.sigma_directional = 0.3;  // noise could do that
+  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted);
+  FilterCtf strict;
+  strict.params.crystalline_ice = false;
+  fit.quality.ice_phase = IcePhase::hexagonal;
+  EXPECT_EQ(strict.process(fit, context).rule, "crystalline_ice");
+  fit.quality.confidence = 0.2;
+  EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "min_confidence");
+  fit.agreement = 20_A;
+  EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "max_agreement_A");
+}
+
+/// Fits as they come from an acquisition whose rings bend by `cs_mm` too much.
+std::vector<CtfFit> session(Rng& rng, int count, double cs_mm, double difference) {
+  std::vector<CtfFit> fits;
+  for (int i = 0; i < count; ++i) {
+    CtfFit fit;
+    fit.defocus_u = 15000_A;
+    fit.defocus_v = 14800_A;
+    fit.quality.sigma_cs = Millimetre(rng.uniform(0.3, 1));
+    fit.quality.cs_deviation = Millimetre(cs_mm + fit.quality.sigma_cs.value() * rng.normal());
+    fit.agreement = 3_A;
+    fit.difference_z = difference * rng.normal();
+    fits.push_back(fit);
+  }
+  return fits;
+}
+
+TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
+  TestContext context("frazil-monitor");
+  Rng rng(3);
+  EXPECT_TRUE(MonitorCtf{}.fold(nullptr, session(rng, 50, 0, 1), context).alarms.empty());
+  const auto wrong = MonitorCtf{}.fold(nullptr, session(rng, 50, 1.2, 1), context);
+  ASSERT_EQ(wrong.alarms.size(), 1U);
+  EXPECT_NEAR(wrong.cs_deviation.value(), 1.2, 0.4);
+  const auto before = MonitorCtf{}.fold(nullptr, session(rng, 40, 0, 1), context);
+  const auto after = MonitorCtf{}.fold(&before, session(rng, 10, 0, 20), context);
+  ASSERT_EQ(after.alarms.size(), 1U);
+  EXPECT_NE(after.alarms.front().find("differ"), std::string::npos);
+  EXPECT_EQ(after.count, 50);
+  EXPECT_NEAR(after.astigmatism.value(), 200, 1e-6);
+  const auto stored = record_from_json<CtfTrend>(Json::parse(record_to_json(after).dump()));  // as it reaches the next batch
+  EXPECT_EQ(stored.cs_mm, after.cs_mm);
+  EXPECT_EQ(stored.alarms, after.alarms);
+}
+
+TEST(ConsensusCtf, WritesTheFusedRowBesideItsSources) {
+  TestContext context("frazil-consensus");
+  CtfFit a;
+  a.micrograph = a.name = "mic_1.mrc";
+  a.defocus_u = 15100_A;
+  a.defocus_v = 14900_A;
+  a.sigma_defocus = 10_A;
+  a.method = "rings";
+  CtfFit b = a;
+  b.defocus_u = 15130_A;
+  b.defocus_v = 14930_A;
+  b.sigma_defocus = 20_A;
+  b.method = "model";
+  const auto joined = ConsensusCtf{}.process({a, {b}, {}}, context);
+  EXPECT_TRUE(joined.verdict.accepted);
+  EXPECT_NEAR(mean(joined.fused).value(), 15006, 0.1);  // weights 4 : 1
+  EXPECT_GT(joined.fused.sigma_defocus.value(), 10);    // the same noise twice: no better than the better one
+  const auto file = io::read_star(joined.fused.star);
+  EXPECT_EQ(file.table("micrographs").rows(), 1U);
+  EXPECT_EQ(file.table("estimates").rows(), 2U);
+  EXPECT_EQ(file.table("estimates").text(1, "frazilCtfMethod"), "model");
+  const auto back = fits_of(joined.fused.star).at("mic_1");
+  EXPECT_NEAR(back.sigma_defocus.value(), joined.fused.sigma_defocus.value(), 1e-3);
+  EXPECT_THROW((void)ConsensusCtf{}.process({a, {}, {}}, context), Error);
+}
+
 TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   TestContext context("frazil-estimate");
   Image image(512, 512, 2_A);
@@ -140,7 +283,7 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   const auto file = context.output("noise.mrc");
   io::write_image(file, image);
   const auto mic = record_from_json<Micrograph>(records_from_file("Micrograph", file, Json::object()).front().record);
-  const auto found = EstimateCtf{}.process(mic, context);
+  const auto found = EstimateCtf{}.process({mic, {}, {}}, context);
   EXPECT_LT(found.score, 0.15);
   EXPECT_GT(found.sigma_defocus.value(), 300);
   EXPECT_FALSE(FilterCtf{}.process(found, context).accepted);
@@ -153,6 +296,78 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   EXPECT_EQ(again.sigma_defocus, found.sigma_defocus);
   const auto profile = Json::parse(read_text(found.profile));
   EXPECT_EQ(profile["k_per_A"].size(), profile["correlation"].size());
+}
+
+TEST(LocalDefocus, FollowsTiltAndBendWhereTheyAreSignificant) {
+  CtfFit fit;
+  fit.tilt = 30_deg;
+  fit.tilt_axis = 0_deg;  // along x: defocus grows towards +y
+  fit.sigma_tilt = 2_deg;
+  EXPECT_NEAR(fit.defocus_offset(1000, 0).value(), 0, 1e-9);
+  EXPECT_NEAR(fit.defocus_offset(0, 1000).value(), 577.35, 0.01);
+  fit.bend = {1e-4, 0, 0};
+  EXPECT_NEAR(fit.defocus_offset(1000, 1000).value(), 677.35, 0.01);
+  fit.sigma_tilt = 15_deg;  // two standard errors: no tilt
+  EXPECT_NEAR(fit.defocus_offset(0, 1000).value(), 0, 1e-9);
+}
+
+TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
+  sim::Scene scene;
+  scene.kind = sim::SceneKind::movies;
+  scene.seed = 31;  // of this test alone
+  scene.nx = scene.ny = 1024;
+  scene.pixel_size = 1.5_A;
+  scene.frames = 8;
+  scene.dose_per_frame = 5_e_per_A2;
+  scene.defocus_min = scene.defocus_max = 15000_A;
+  scene.particles = 30;
+  const auto specimens = sim::load_specimens(scene);
+  const auto camera = sim::camera(scene);
+  const sim::SimulatedMovie simulated(scene, specimens, camera, 0);
+  TestContext context("frazil-ctf-groups");
+  const auto path = context.output("movie.tif"), gain = context.output("gain.mrc");
+  io::write_image(gain, camera.gain);
+  {
+    io::TiffStackWriter writer(path, scene.nx, scene.ny, {io::TiffCompression::lzw, io::PixelType::u8, false, 64});
+    Image frame(scene.nx, scene.ny);
+    for (int t = 0; t < scene.frames; ++t) {
+      simulated.frame(t, frame);
+      writer.append(frame);
+    }
+    writer.close();
+  }
+  const Json optics = {{"voltage", scene.voltage.value()}, {"cs", scene.cs.value()}, {"amplitude_contrast", scene.amplitude_contrast}, {"pixel_size", 1.5}, {"dose_per_frame", 5.0}, {"gain", gain.string()}};
+  AlignMovie align;
+  align.params.spectra = true;
+  const auto aligned = align.process(record_from_json<Movie>(records_from_file("Movie", path, optics).front().record), context);
+  ASSERT_TRUE(aligned.spectra);
+  EXPECT_EQ(aligned.spectra->groups, 8);  // of about 4 e/A^2: one frame each
+  EXPECT_EQ(aligned.motion.spectra, aligned.spectra->path);
+  EstimateCtf from_file;
+  from_file.params.input_kind = CtfInput::movie;
+  from_file.params.frames_per_group = 2;
+  from_file.params.gain = gain.string();
+  const auto as_movie = record_from_json<Micrograph>(records_from_file("Micrograph", path, optics).front().record);
+  const double truth = simulated.truth().ctf.mean_defocus().value();
+  for (const auto& [name, fit] : {std::pair{"sum", EstimateCtf{}.process({aligned.micrograph, {}, {}}, context)}, {"aligned groups", EstimateCtf{}.process({aligned.micrograph, aligned.spectra, {}}, context)},
+                                  {"groups of the movie file", from_file.process({as_movie, {}, {}}, context)}}) {
+    fmt::print("{}: defocus {:+.0f} +- {:.0f} A from the truth, tilt error {:.1f} deg, rings to {:.1f} A\n", name, mean(fit).value() - truth, fit.sigma_defocus.value(), fit.sigma_tilt.value(), fit.fit_resolution.value());
+    EXPECT_NEAR(mean(fit).value(), truth, std::max(60.0, 4 * fit.sigma_defocus.value()));
+    EXPECT_LT(fit.sigma_defocus.value(), 150);
+  }
+}
+
+TEST(ShippedTemplates, PlanAndTheVolumeOneJoinsTwoEstimators) {
+  for (const auto& entry : fs::directory_iterator("templates")) {
+    std::vector<flow::Problem> problems;
+    const auto workflow = flow::parse_workflow(read_text(entry.path()), problems);
+    const auto plan = flow::make_plan(workflow, registry(), Json::object(), problems, true);
+    EXPECT_TRUE(problems.empty()) << entry.path() << ": " << flow::describe(problems);
+    if (workflow.name != "volume") continue;
+    ASSERT_GE(plan.find("ctf-consensus"), 0);
+    EXPECT_EQ(plan.steps[static_cast<std::size_t>(plan.find("ctf-consensus"))].inputs.size(), 3U);
+    EXPECT_GE(plan.find("ctf-monitor"), 0);
+  }
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "frazil/protocols/estimate_ctf.hpp"
 
+#include "frazil/algo/ctf/tilt.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star.hpp"
-#include "frazil/io/star_optics.hpp"
+#include "frazil/protocols/ctf_star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/group_spectra.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -21,46 +23,25 @@ void write_profile(const std::filesystem::path& path, const ctf::Fit& fit) {
   write_text(path, profile.dump());
 }
 
-void write_row(const std::filesystem::path& path, const CtfFit& fit) {
-  io::OpticsGroup group;
-  group.optics = fit.optics;
-  group.micrograph_pixel_size = fit.pixel_size;
-  io::StarTable table("micrographs", {"rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnCtfAstigmatism", "rlnDefocusAngle",
-                                      "rlnPhaseShift", "rlnCtfFigureOfMerit", "rlnCtfMaxResolution"});
-  const auto row = table.add_row();
-  table.set(row, "rlnMicrographName", std::string_view(fit.micrograph));
-  table.set(row, "rlnOpticsGroup", 1);
-  table.set(row, "rlnDefocusU", fit.defocus_u.value());
-  table.set(row, "rlnDefocusV", fit.defocus_v.value());
-  table.set(row, "rlnCtfAstigmatism", (fit.defocus_u - fit.defocus_v).value());
-  table.set(row, "rlnDefocusAngle", fit.astigmatism_angle.value());
-  table.set(row, "rlnPhaseShift", fit.phase_shift.value());
-  table.set(row, "rlnCtfFigureOfMerit", fit.score);
-  table.set(row, "rlnCtfMaxResolution", fit.fit_resolution.value());
-  io::StarFile file;
-  file.add(io::optics_table({{group}}));
-  file.add(std::move(table));
-  io::write_star(path, file);
-}
-
 }  // namespace
 
-ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, CtfInput kind, int box, flow::Context& context) {
-  const auto image = io::read_image(context.input(micrograph.path));
+ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSource& source, flow::Context& context, std::vector<ctf::RegionSpectrum>* regions) {
   try {
-    if (kind == CtfInput::spectrum) return ctf::from_amplitude(image, micrograph.pixel_size);
-    return ctf::power_spectrum(image, micrograph.pixel_size, {.box = box, .threads = context.threads()});
+    if (source.kind == CtfInput::movie) {
+      auto spectra = group_spectra_of_file(micrograph.path, source.gain, micrograph.pixel_size, source.frames_per_group, source.box, context);
+      if (regions != nullptr) *regions = std::move(spectra.regions);
+      return std::move(spectra.whole);
+    }
+    const auto image = io::read_image(context.input(micrograph.path));
+    if (source.kind == CtfInput::spectrum) return ctf::from_amplitude(image, micrograph.pixel_size);
+    return ctf::power_spectrum(image, micrograph.pixel_size, {.box = source.box, .threads = context.threads()}, regions);
   } catch (const Error& error) {
+    if (error.code() != ErrorCode::bad_input) throw;
     throw Error(error.code(), "{}: {}", micrograph.path, error.what());
   }
 }
 
-CtfFit EstimateCtf::process(const Micrograph& micrograph, flow::Context& context) const {
-  const auto power = power_spectrum_of(micrograph, params.input_kind, params.box, context);
-  context.check_cancelled();
-  const auto found = ctf::fit(power, micrograph.optics, params);
-  const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) + "_ctf";
-
+CtfFit record_of(const ctf::Fit& found, const Micrograph& micrograph, CtfMethod method) {
   CtfFit out;
   out.micrograph = micrograph.path;
   out.name = micrograph.name;
@@ -73,21 +54,55 @@ CtfFit EstimateCtf::process(const Micrograph& micrograph, flow::Context& context
   out.fit_resolution = found.fit_resolution;
   out.score = found.score;
   out.sigma_defocus = found.sigma_defocus;
+  out.sigma_astigmatism = found.sigma_astigmatism;
+  out.sigma_phase = found.sigma_phase;
+  out.quality = found.quality;
+  out.thickness = found.thickness;
+  out.sigma_thickness = found.sigma_thickness;
   out.iceness = found.iceness;
   out.b_factor = found.b_factor;
-  out.method = EnumNames<CtfMethod>::names[static_cast<std::size_t>(params.method)];
+  out.method = EnumNames<CtfMethod>::names[static_cast<std::size_t>(method)];
+  return out;
+}
+
+CtfFit EstimateCtf::process(const EstimateCtfInput& input, flow::Context& context) const {
+  const auto& micrograph = input.micrograph;
+  std::vector<ctf::RegionSpectrum> regions;
+  ctf::PowerSpectrum power;
+  if (input.spectra) {
+    auto saved = read_spectra(*input.spectra, context);
+    power = std::move(saved.whole);
+    regions = std::move(saved.regions);
+  } else {
+    power = power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain}, context, &regions);
+  }
+  context.check_cancelled();
+  if (params.use_prior && (params.method != CtfMethod::model || !input.prior))
+    throw Error(ErrorCode::bad_input, "{}: use_prior needs the method model and an estimate on the port prior", micrograph.path);
+  const auto prior = params.use_prior ? std::optional(canonical(input.prior->ctf())) : std::nullopt;
+  const auto found = params.method == CtfMethod::model ? ctf::fit_model(power, micrograph.optics, params, prior) : ctf::fit(power, micrograph.optics, params);
+  const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) + "_ctf";
+
+  auto out = record_of(found, micrograph, params.method);
+  if (const auto tilt = ctf::find_tilt(regions, power, micrograph.optics, found, params)) {
+    out.tilt = tilt->tilt;
+    out.tilt_axis = tilt->axis;
+    out.sigma_tilt = tilt->sigma;
+    if (tilt->bend != std::array<double, 3>{}) out.bend.assign(tilt->bend.begin(), tilt->bend.end());
+  }
   out.power_spectrum = context.reference(stem + ".png");
   out.star = context.reference(stem + ".star");
   out.profile = context.reference(stem + ".json");
 
   io::write_png(context.output(stem + ".png"), ctf::ring_picture(power, micrograph.optics, found.ctf, params), -1.0F, 1.0F);
-  write_row(context.output(stem + ".star"), out);
+  io::write_star(context.output(stem + ".star"), ctf_file(out));
   write_profile(context.output(stem + ".json"), found);
   return out;
 }
 
-int EstimateCtf::memory_mib(const Micrograph& micrograph) const {
-  return 64 + static_cast<int>(double{1} * micrograph.nx * micrograph.ny * 4 / (1 << 20)) * 2;
+int EstimateCtf::memory_mib(const EstimateCtfInput& input) const {
+  const auto& micrograph = input.micrograph;
+  return 128 + static_cast<int>(double{1} * micrograph.nx * micrograph.ny * 4 / (1 << 20)) * 4;
 }
 
 }  // namespace frazil::protocols

@@ -30,7 +30,8 @@ Positions read_positions(const std::filesystem::path& path, double scale) {
 class Rows {
  public:
   Rows(const Micrograph& micrograph, const std::optional<CtfFit>& ctf, std::string stack, bool scored)
-      : micrograph_(micrograph.path), stack_(std::move(stack)), ctf_(ctf), scored_(scored),
+      : micrograph_(micrograph.path), stack_(std::move(stack)), ctf_(ctf), scored_(scored), pixel_size_A_(micrograph.pixel_size.value()),
+        centre_x_(0.5 * micrograph.nx), centre_y_(0.5 * micrograph.ny),
         table_("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnOpticsGroup", "rlnParticleId"}) {
     if (scored_) table_.add_column("rlnAutopickFigureOfMerit");
     if (ctf_)
@@ -48,8 +49,9 @@ class Rows {
     table_.set(row, "rlnParticleId", static_cast<long>(particle.index) + 1);
     if (scored_) table_.set(row, "rlnAutopickFigureOfMerit", score);
     if (!ctf_) return;
-    table_.set(row, "rlnDefocusU", ctf_->defocus_u.value());
-    table_.set(row, "rlnDefocusV", ctf_->defocus_v.value());
+    const auto local = ctf_->defocus_offset((particle.x - centre_x_) * pixel_size_A_, (particle.y - centre_y_) * pixel_size_A_);  // of a tilted specimen
+    table_.set(row, "rlnDefocusU", (ctf_->defocus_u + local).value());
+    table_.set(row, "rlnDefocusV", (ctf_->defocus_v + local).value());
     table_.set(row, "rlnDefocusAngle", ctf_->astigmatism_angle.value());
     table_.set(row, "rlnPhaseShift", ctf_->phase_shift.value());
     table_.set(row, "rlnCtfMaxResolution", ctf_->fit_resolution.value());
@@ -62,6 +64,7 @@ class Rows {
   std::string micrograph_, stack_;
   const std::optional<CtfFit>& ctf_;
   bool scored_;
+  double pixel_size_A_, centre_x_, centre_y_;
   io::StarTable table_;
 };
 

@@ -1,5 +1,6 @@
 #include "frazil/protocols/filter_ctf.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -20,6 +21,23 @@ struct Rule {
   }
 };
 
+template <class Add>
+void add_quality_rules(const FilterCtfParams& p, const CtfQuality& q, const Add& add) {
+  add("min_visibility", "visibility of the rings", "", q.visibility, p.min_visibility, false);
+  add("max_strength", "power of the rings over the background, as of carbon,", "", q.strength, p.max_strength, true);
+  add("max_first_zero_A", "first zero", " A", q.first_zero.value(), p.max_first_zero.value(), true);
+  add("max_first_zero_ratio", "ratio of the first zeros", "", q.first_zero_ratio, p.max_first_zero_ratio, true);
+  add("max_envelope_end_A", "resolution at which the rings fall below a tenth", " A", q.envelope_end.value(), p.max_envelope_end.value(), true);
+  // What noise alone could do is not held against a micrograph.
+  add("max_directional_damping", "anisotropy of the rings' strength, as of drift,", "", std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
+  add("max_ice_spots", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
+  if (!p.crystalline_ice) add("crystalline_ice", "number of sharp ice rings", "", q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
+  add("max_background_misfit", "misfit of the background", "", q.background_misfit, p.max_background_misfit, true);
+  add("max_outliers", "share of outlying pixels", "", q.outliers, p.max_outliers, true);
+  add("min_confidence", "probability of this solution", "", q.confidence, p.min_confidence, false);
+  if (!p.aliasing) add("aliasing", "resolution to which rings can be told apart", " A", q.aliasing.value(), p.max_fit_resolution.value(), true);
+}
+
 std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
   const double mean = (fit.defocus_u + fit.defocus_v).value() / 2;
   std::vector<Rule> rules;
@@ -33,12 +51,21 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
   add("max_sigma_defocus_A", "standard error of the defocus", " A", fit.sigma_defocus.value(), p.max_sigma_defocus.value(), true);
   add("min_score", "score", "", fit.score, p.min_score, false);
   add("max_iceness", "iceness", "", std::isnan(fit.iceness) ? 0 : fit.iceness, p.max_iceness, true);  // beyond Nyquist: nothing to hold against it
+  add("max_agreement_A", "resolution to which the estimates agree", " A", fit.agreement.value(), p.max_agreement.value(), true);
+  add("max_difference", "difference of the estimates over their error bars", "", std::abs(fit.difference_z), p.max_difference, true);
+  add("min_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.min_phase_shift.value(), false);
+  add("max_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.max_phase_shift.value(), true);
+  add("max_tilt_deg", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
+  add("max_thickness_A", "ice thickness", " A", fit.thickness.value(), p.max_thickness.value(), true);
+  add("max_astigmatism_ratio", "astigmatism over mean defocus", "", (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
+  if (fit.quality.visibility == 0 && fit.quality.confidence == 0) return rules;  // another program's fit
+  add_quality_rules(p, fit.quality, add);
   return rules;
 }
 
 }  // namespace
 
-Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const {
+Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   if (params.max_defocus > 0_A && params.max_defocus <= params.min_defocus)
     throw Error(ErrorCode::bad_input, "max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)", params.max_defocus.value(), params.min_defocus.value());
   Decision decision;
@@ -57,5 +84,7 @@ Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const {
   }
   return decision;
 }
+
+Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const { return judge(params, fit); }
 
 }  // namespace frazil::protocols

@@ -10,6 +10,7 @@
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/model/records.hpp"
+#include "frazil/protocols/ctf_star.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -154,12 +155,7 @@ std::vector<FileRecord> ctf_fits_from_star(const fs::path& path, const Json& set
     fit.name = fs::path(fit.micrograph).filename().string();
     fit.optics = group.optics;
     if (group.pixel_size() > 0_A) fit.pixel_size = group.pixel_size();
-    fit.defocus_u = Angstrom(table.number(row, "rlnDefocusU"));
-    fit.defocus_v = Angstrom(table.number_or(row, "rlnDefocusV", fit.defocus_u.value()));
-    fit.astigmatism_angle = Degrees(table.number_or(row, "rlnDefocusAngle", 0));
-    fit.phase_shift = Degrees(table.number_or(row, "rlnPhaseShift", 0));
-    fit.fit_resolution = Angstrom(table.number_or(row, "rlnCtfMaxResolution", 0));
-    fit.score = table.number_or(row, "rlnCtfFigureOfMerit", 0);
+    read_ctf_row(table, row, fit);
     records.push_back(finish(fit, settings, area_name(fit.micrograph)));
   }
   return records;

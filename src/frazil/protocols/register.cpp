@@ -4,6 +4,7 @@
 #include "frazil/protocols/assess_ctf.hpp"
 #include "frazil/protocols/classify_2d.hpp"
 #include "frazil/protocols/consensus_motion.hpp"
+#include "frazil/protocols/consensus_ctf.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
 #include "frazil/protocols/estimate_gain.hpp"
 #include "frazil/protocols/extract.hpp"
@@ -14,6 +15,7 @@
 #include "frazil/protocols/initial_volume.hpp"
 #include "frazil/protocols/mask_micrograph.hpp"
 #include "frazil/protocols/monitor_gain.hpp"
+#include "frazil/protocols/monitor_ctf.hpp"
 #include "frazil/protocols/pick.hpp"
 #include "frazil/protocols/preprocess_micrograph.hpp"
 #include "frazil/protocols/screen_particles.hpp"
@@ -37,6 +39,8 @@ const flow::Registry& registry() {
     r.add(flow::make_protocol<FilterMotion>());
     r.add(flow::make_protocol<EstimateCtf>());
     r.add(flow::make_protocol<AssessCtf>());
+    r.add(flow::make_protocol<ConsensusCtf>());
+    r.add(flow::make_protocol<MonitorCtf>());
     r.add(flow::make_protocol<FilterCtf>());
     r.add(flow::make_protocol<PreprocessMicrograph>());
     r.add(flow::make_protocol<MaskMicrograph>());

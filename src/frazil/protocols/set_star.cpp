@@ -6,6 +6,7 @@
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/model/records.hpp"
+#include "frazil/protocols/ctf_star.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -103,19 +104,10 @@ std::string motion(const std::vector<Json>& records) {
 
 std::string ctf_fits(const std::vector<Json>& records) {
   Groups groups;
-  io::StarTable table("micrographs", {"rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfFigureOfMerit", "rlnCtfMaxResolution"});
-  for (const auto& json : records) {
-    const auto fit = record_from_json<CtfFit>(json);
-    const auto row = table.add_row();
-    table.set(row, "rlnMicrographName", fit.micrograph);
-    table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(fit.optics, fit.pixel_size), fit.name.empty() ? fit.micrograph : fit.name));
-    table.set(row, "rlnDefocusU", fit.defocus_u.value());
-    table.set(row, "rlnDefocusV", fit.defocus_v.value());
-    table.set(row, "rlnDefocusAngle", fit.astigmatism_angle.value());
-    table.set(row, "rlnPhaseShift", fit.phase_shift.value());
-    table.set(row, "rlnCtfFigureOfMerit", fit.score);
-    table.set(row, "rlnCtfMaxResolution", fit.fit_resolution.value());
-  }
+  std::vector<CtfFit> fits;
+  for (const auto& json : records) fits.push_back(record_from_json<CtfFit>(json));
+  auto table = ctf_table("micrographs", fits);
+  for (std::size_t row = 0; row < fits.size(); ++row) table.set(row, "rlnOpticsGroup", groups.of(micrograph_group(fits[row].optics, fits[row].pixel_size), fits[row].name.empty() ? fits[row].micrograph : fits[row].name));
   return finish(groups, std::move(table));
 }
 

@@ -67,7 +67,11 @@ std::string rule_in_words(const std::string& rule) {
       {"dose_deviation", "dose off"},              {"motion_agreement", "two alignments disagree"},
       {"min_defocus_A", "defocus too low"},        {"max_defocus_A", "defocus too high"},       {"max_astigmatism_A", "astigmatism too high"},
       {"max_fit_resolution_A", "rings end early"}, {"max_sigma_defocus_A", "defocus uncertain"}, {"min_score", "rings and model disagree"},
-      {"max_iceness", "crystalline ice"}};
+      {"max_iceness", "crystalline ice"},          {"crystalline_ice", "crystalline ice"},      {"max_ice_spots", "ice crystals"},
+      {"max_agreement_A", "estimates disagree"},   {"max_difference", "estimates differ by more than their errors"}, {"max_strength", "carbon film"},
+      {"max_directional_damping", "rings damped on one side"}, {"min_visibility", "rings too faint"}, {"min_confidence", "no certain solution"},
+      {"max_background_misfit", "background not smooth"}, {"max_outliers", "spots in the spectrum"},
+      {"max_tilt_deg", "tilted too much"},         {"max_thickness_A", "ice too thick"}};
   const auto found = words.find(rule);
   return found == words.end() ? rule : found->second;
 }
@@ -132,6 +136,13 @@ Json limits(const Json& snapshot) {
     for (const auto& decision : step.at("decisions"))
       if (const auto rule = decision.value("rule", ""); !rule.empty()) limits[rule] = decision.at("limit");
   return limits;
+}
+
+/// What the page shows of one of several CTF estimates.
+Json estimate_of(const Json& record) {
+  const auto fit = record_from_json<CtfFit>(record);
+  return {{"method", fit.method}, {"defocus_A", ((fit.defocus_u + fit.defocus_v) / 2).value()}, {"sigma_A", fit.sigma_defocus.value()}, {"astigmatism_A", (fit.defocus_u - fit.defocus_v).value()},
+          {"sigma_astigmatism_A", fit.sigma_astigmatism.value()}, {"angle_deg", fit.astigmatism_angle.value()}, {"resolution_A", fit.fit_resolution.value()}, {"confidence", fit.quality.confidence}};
 }
 
 Json picks_of(const std::filesystem::path& star) {
@@ -256,6 +267,9 @@ Json warnings(const Json& snapshot) {
   Json list = snapshot.contains("status") ? snapshot.at("status").value("alarms", Json::array()) : Json::array();
   for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
     if (file.at("state") == "growing" && !file.value("reason", "").empty()) list.push_back(file.at("reason"));
+  for (const auto& set : made_sets(snapshot, CtfTrend::kind))
+    if (const auto* item = latest(set.items()))
+      for (const auto& alarm : record_from_json<CtfTrend>(item->at("record")).alarms) list.push_back(alarm);
   return list;
 }
 
@@ -321,7 +335,10 @@ Json Writer::micrographs(const Json& snapshot) {
         if (auto* r = row(item)) (*r)[name] = item.at("record");
   };
   attach(Motion::kind, "motion");
-  attach(CtfFit::kind, "ctf");
+  attach(CtfFit::kind, "ctf");  // of several steps the last one's: a consensus after its estimates
+  for (const auto& set : made_sets(snapshot, CtfFit::kind))
+    for (const auto& item : set.items())
+      if (auto* r = row(item)) (*r)["estimates"].push_back(estimate_of(item.at("record")));
   attach(Detector::kind, "camera");
   attach(MicrographMask::kind, "mask");
   attach(Micrograph::kind, "image");

@@ -58,6 +58,26 @@ Angstrom agreement(const Ctf& a, const Ctf& b, const Optics& optics) {
   return Angstrom(u <= 0 ? INFINITY : std::isinf(u) ? 0 : 1 / std::sqrt(u));
 }
 
+Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const AstigmatismPrior& prior) {
+  constexpr double chance = 13.8;  // χ² of two degrees of freedom, 0.001
+  Pulled out{ctf, sigma_astigmatism, 0_A, false};
+  const double own = std::pow(sigma_astigmatism.value(), 2);
+  if (prior.count < 2 || !(own > 0)) return out;
+  const double known = prior.scatter_A * prior.scatter_A + own, bound = known * std::sqrt(1.0 / prior.count);  // variance of a variance from 2 · count components
+  const double width = prior.scatter_A * prior.scatter_A + bound + prior.sigma_A * prior.sigma_A;
+  const auto v = vector_of(ctf);
+  const double c = prior.c_A - v.c, s = prior.s_A - v.s;
+  if ((c * c + s * s) / (own + width) > chance) {
+    out.conflict = true;
+    return out;
+  }
+  const double share = own / (own + width), new_c = v.c + share * c, new_s = v.s + share * s, a = std::hypot(new_c, new_s);
+  out.ctf = canonical({Angstrom(v.defocus + a / 2), Angstrom(v.defocus - a / 2), from_rad(0.5 * std::atan2(new_s, new_c)), ctf.phase_shift, ctf.b_factor});
+  out.sigma_astigmatism = Angstrom(std::sqrt(own * width / (own + width)));
+  out.pull = Angstrom(share * std::hypot(c, s));
+  return out;
+}
+
 Consensus join(const std::vector<Estimate>& all, const Optics& optics, Angstrom tolerance) {
   expect(all.size() >= 2, "a consensus needs two estimates");
   Consensus out;

@@ -12,6 +12,25 @@ namespace frazil::ctf {
 /// smallest defocus difference.
 [[nodiscard]] Angstrom agreement(const Ctf& a, const Ctf& b, const Optics& optics);
 
+/// What the micrographs of an acquisition say about the astigmatism of the next one.
+struct AstigmatismPrior {
+  double c_A = 0, s_A = 0;      ///< mean of (U − V) cos 2α and (U − V) sin 2α
+  double sigma_A = 0;           ///< standard error of each of them
+  double scatter_A = 0;         ///< of one micrograph about the mean, errors of the fits removed
+  int count = 0;                ///< micrographs behind it
+};
+
+struct Pulled {
+  Ctf ctf;
+  Angstrom sigma_astigmatism{}, pull{};
+  bool conflict = false;  ///< too far from the prior to be of the same kind: left as it is
+};
+
+/// Empirical Bayes (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864): the mean of estimate and prior, weighted by 1/σ² and 1/(τ² + σ₀²). The scatter
+/// τ is known from `count` micrographs only; its upper bound of one standard deviation is taken, so that a prior from few of them pulls little. An
+/// estimate that lies farther away than chance allows once in a thousand keeps its own value. The mean defocus stays.
+[[nodiscard]] Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const AstigmatismPrior& prior);
+
 struct Estimate {
   Ctf ctf;
   Angstrom sigma_defocus{};      ///< 0: the estimator gives none; then 2 % of the defocus is taken

@@ -84,5 +84,31 @@ TEST(Trend, MeanOfManyHasTheErrorThatTheirScatterShows) {
   EXPECT_NEAR(z2, 1, 0.35);
 }
 
+TEST(AstigmatismPrior, MakesErrorsSmallerByAsMuchAsItSaysAndLeavesAContradictionAlone) {
+  Rng rng(12);
+  constexpr double scatter = 40, sigma = 80;
+  double before = 0, after = 0, z = 0;
+  constexpr int count = 4000;
+  for (int i = 0; i < count; ++i) {
+    const double c = 300 + scatter * rng.normal(), s = -200 + scatter * rng.normal(), seen_c = c + sigma * rng.normal(), seen_s = s + sigma * rng.normal();
+    const double a = std::hypot(seen_c, seen_s);
+    const Ctf seen{Angstrom(15000 + a / 2), Angstrom(15000 - a / 2), from_rad(0.5 * std::atan2(seen_s, seen_c)), 0_deg, {}};
+    const auto pulled = pull_astigmatism(seen, Angstrom(sigma), {300, -200, 5, scatter, 100000});
+    const double b = pulled.ctf.astigmatism().value(), angle = 2 * to_rad(pulled.ctf.astigmatism_angle);
+    EXPECT_NEAR(pulled.ctf.mean_defocus().value(), 15000, 1e-6);
+    before += std::pow(seen_c - c, 2) + std::pow(seen_s - s, 2);
+    const double error2 = std::pow(b * std::cos(angle) - c, 2) + std::pow(b * std::sin(angle) - s, 2);
+    after += error2;
+    z += error2 / 2 / std::pow(pulled.sigma_astigmatism.value(), 2);
+  }
+  EXPECT_LT(after, 0.3 * before);
+  EXPECT_NEAR(z / count, 1, 0.12);  // errors are as large as they are said to be
+  const Ctf other{16000_A, 14000_A, 90_deg, 0_deg, {}};
+  const auto kept = pull_astigmatism(other, 80_A, {300, -200, 5, scatter, 100000});
+  EXPECT_TRUE(kept.conflict);
+  EXPECT_EQ(kept.ctf.defocus_u, other.defocus_u);
+  EXPECT_EQ(kept.pull, 0_A);
+}
+
 }  // namespace
 }  // namespace frazil::ctf

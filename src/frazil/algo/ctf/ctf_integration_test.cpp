@@ -121,8 +121,8 @@ TEST(SimulatedSpectra, HaveTheSizeAndShapeOfThoseOfSimulatedMicrographs) {
   scene.particles = 0;
   const auto made = sim::micrograph(scene, 0);
   auto measured = power_spectrum(made.image, scene.pixel_size);
-  // Counts of mean m scatter by m: that is the unit of the simulated spectra. The window keeps (3/8)² of the power.
-  const double unit = scene.electrons_per_frame() * scene.frames * 9 / 64;
+  // Counts of mean m scatter by m: that is the unit of the simulated spectra.
+  const double unit = scene.electrons_per_frame() * scene.frames;
   for (float& v : measured.power.pixels()) v = static_cast<float>(double{v} / unit);
   measured.power.pixel_size = scene.pixel_size;
   sim::SpectrumSpec spec{.pixel_size = scene.pixel_size, .dose = scene.total_dose(), .envelope = scene.envelope(), .ice = scene.ice(), .protein = 0, .noise_slope = 0, .halo = 0};
@@ -147,6 +147,54 @@ TEST(CtfTilt, IsFoundWithItsAxisAndErrorFromTheDefocusOfParts) {
   EXPECT_NEAR(tilt->tilt.value(), 25, 3);  // what CTFFIND 5 claims: eLife 97227
   EXPECT_NEAR(std::remainder(tilt->axis.value() - 35, 360), 0, 10);
   EXPECT_GT(tilt->z2, 14);
+}
+
+TEST(CtfThickness, IsFoundFromNodesAndNotInventedWithoutThem) {
+  const Optics optics{300_kV, 2.7_mm, 0.07};
+  const Rng rng(79);
+  int seen = 0, invented = 0;
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    auto own = rng.stream(i);
+    const double truth_A = 900 + 150.0 * static_cast<double>(i);  // nodes at 4.2 to 5.7 Å
+    sim::SpectrumSpec spec{.pixel_size = 1.2_A, .dose = 50_e_per_A2, .tiles = 200, .envelope = {.b_factor_A2 = 40}, .ice = {.thickness_A = truth_A}, .depth_A = truth_A};
+    const Ctf ctf{Angstrom(9000 + 1500.0 * static_cast<double>(i)), Angstrom(8800 + 1500.0 * static_cast<double>(i)), 20_deg, 0_deg, {}};
+    const auto thick = fit({sim::power_spectrum(ctf, optics, spec, own), 1.2_A, 1.0 / spec.tiles}, optics);
+    if (thick.thickness > 0_A) {
+      ++seen;
+      EXPECT_NEAR(thick.thickness.value(), truth_A, std::max(60.0, 5 * thick.sigma_thickness.value())) << "CTFFIND 5 claims 50 Å (eLife 97227)";
+    }
+    spec.ice.thickness_A = spec.depth_A = 300;  // node at 2.4 Å, beyond the band
+    const auto thin = fit({sim::power_spectrum(ctf, optics, spec, own), 1.2_A, 1.0 / spec.tiles}, optics);
+    invented += thin.thickness > 0_A;
+  }
+  EXPECT_GE(seen, 5);
+  EXPECT_EQ(invented, 0);
+}
+
+TEST(CtfBend, IsFoundFromTheDefocusOfPartsAndNotInFlatOnes) {
+  const Optics optics{300_kV, 2.7_mm, 0.07};
+  const auto found = [&](double bend) {
+    Rng rng(80);
+    const sim::SpectrumSpec spec{.pixel_size = 1.4_A, .dose = 50_e_per_A2, .tiles = 12};
+    std::vector<RegionSpectrum> regions;
+    PowerSpectrum whole{Image(512, 512, 1.4_A), 1.4_A, 1.0 / (16 * spec.tiles)};
+    for (int iy = 0; iy < 4; ++iy)
+      for (int ix = 0; ix < 4; ++ix) {
+        RegionSpectrum region{{}, 1400 * (ix - 1.5), 1400 * (iy - 1.5), spec.tiles};
+        const Angstrom local(12000 + 0.05 * region.x_A + bend * region.x_A * region.x_A);
+        const auto power = sim::power_spectrum({local + 100_A, local - 100_A, 30_deg, 0_deg, {}}, optics, spec, rng);
+        for (std::size_t i = 0; i < power.size(); ++i) whole.power.pixels()[i] += power.pixels()[i] / 16;
+        for (int y = 0; y < 512; ++y)
+          for (int x = 256; x <= 512; ++x) region.half.push_back(power(x % 512, x < 512 || y == 0 ? y : 512 - y));
+        regions.push_back(std::move(region));
+      }
+    return *find_tilt(regions, whole, optics, fit(whole, optics), {});
+  };
+  const auto bent = found(1.5e-4), flat = found(0);  // 660 Å of defocus from the middle to the edge
+  fmt::print("bend {:.2e} (truth 1.50e-04), xy {:.2e}, yy {:.2e} per A\n", bent.bend[0], bent.bend[1], bent.bend[2]);
+  EXPECT_NEAR(bent.bend[0], 1.5e-4, 0.4e-4);
+  EXPECT_NEAR(bent.bend[2], 0, 0.4e-4);
+  EXPECT_EQ(flat.bend, (std::array<double, 3>{}));
 }
 
 }  // namespace

@@ -136,6 +136,14 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
   out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
 }
 
+/// Looks for a node of the rings and, where there is one, lets the model have it.
+void take_thickness(Rings& rings, const Waves& waves, const Solution& solution, Fit& out) {
+  const auto ice = find_thickness(rings, waves, solution, noise_unit(rings, waves, solution));
+  out.thickness = Angstrom(ice.t_A);
+  out.sigma_thickness = Angstrom(ice.sigma_A);
+  if (ice.t_A > 0) set_thickness(rings, waves, ice.t_A);
+}
+
 }  // namespace
 
 std::pair<double, double> prior_vector(const FitParams& params) {
@@ -168,7 +176,13 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   auto best = all.front();
   if (best.has_rings) {  // once more with the weights that the rings themselves ask for
     weigh(rings, waves, best);
-    best = refine(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, solve_at(rings, waves, best.shape))));
+    const auto refined = [&] { return refine(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, solve_at(rings, waves, best.shape)))); };
+    best = refined();
+    take_thickness(rings, waves, best, out);
+    if (out.thickness > 0_A) {
+      weigh(rings, waves, solve_at(rings, waves, best.shape));
+      best = refined();
+    }
   }
   describe(rings, waves, best, params, out);
   const Eigen::Matrix4d covariance = noise_unit(rings, waves, best) * best.covariance;
@@ -189,6 +203,7 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   const auto solution = solve_at(rings, waves, model.shape);
   out.score = score(solution.cost, solve_without_rings(rings).cost);
   weigh(rings, waves, solution);
+  take_thickness(rings, waves, solve_at(rings, waves, model.shape), out);
   describe(rings, waves, solve_at(rings, waves, model.shape), params, out);
   out.quality.astigmatism_pull = pull_of(model.covariance, model.shape, params);
   fill_errors(widened(model.covariance, out), model.shape.defocus, params, out);

@@ -69,6 +69,7 @@ struct Fit {
   double score = 0;              ///< correlation of rings and model over all pixels of the fit band, 0 to 1
   double iceness = 0;            ///< peak at 3.5–4 Å over its surroundings, relative to the background; NaN beyond Nyquist
   Angstrom2 b_factor{};          ///< decay of the rings
+  Angstrom thickness{}, sigma_thickness{};  ///< of the ice, from nodes of the rings; 0: no node seen
   CtfQuality quality;
   Profile profile;
   std::vector<Alternative> alternatives;  ///< the chosen one first; what is missing to 1 is the chance of no rings

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int smallest_side = 64;
 constexpr std::size_t regions_per_side = 4;
+constexpr int few_tiles = 7;           ///< along a side: with fewer, what the windows of the outer tiles lose is worth a transform of the whole image
+constexpr double taper_share = 0.05;   ///< of the image at each edge
 
 struct Tiling {
   int tile = 0;              ///< pixels of the image
@@ -129,6 +131,72 @@ std::vector<RegionSpectrum> joined_regions(const std::vector<std::vector<RegionS
   return all;
 }
 
+/// Mean of window² over a side.
+double window_power(const std::vector<float>& window) {
+  double sum = 0;
+  for (const float w : window) sum += double{w} * double{w};
+  return sum / static_cast<double>(window.size());
+}
+
+/// Ones with a cosine edge.
+std::vector<float> tukey(int n) {
+  std::vector<float> window(static_cast<std::size_t>(n), 1.0F);
+  const int edge = std::max(1, static_cast<int>(taper_share * n));
+  for (int i = 0; i < edge; ++i)
+    window[static_cast<std::size_t>(i)] = window[static_cast<std::size_t>(n - 1 - i)] = static_cast<float>(0.5 - 0.5 * std::cos(std::numbers::pi * (i + 0.5) / edge));
+  return window;
+}
+
+/// Largest length ≤ n that transforms fast.
+int fast_side(int n) {
+  n = n / 2 * 2;
+  while (good_size(n) != n) n -= 2;
+  return n;
+}
+
+/// |F|² of the whole image, its frequencies shared among the four pixels of the box × box spectrum around each: every pixel of the image
+/// counts almost in full, where tiles weigh those near the edges down. Rows −box/2 … box/2 − 1, columns 0 … box/2, and the relative
+/// variance of one pixel.
+std::pair<std::vector<double>, double> whole_power(ImageView image, int box, double box_over_pixel, int threads) {
+  const int nx = fast_side(image.nx), ny = fast_side(image.ny), columns = box / 2 + 1, x0 = (image.nx - nx) / 2, y0 = (image.ny - ny) / 2;
+  const auto wx = tukey(nx), wy = tukey(ny);
+  double mean = 0;
+  for (int y = 0; y < ny; ++y)
+    for (int x = 0; x < nx; ++x) mean += double{image(x0 + x, y0 + y)};
+  mean /= double{1} * nx * ny;
+  Image part(nx, ny);
+  for (int y = 0; y < ny; ++y)
+    for (int x = 0; x < nx; ++x) part(x, y) = (image(x0 + x, y0 + y) - static_cast<float>(mean)) * wx[static_cast<std::size_t>(x)] * wy[static_cast<std::size_t>(y)];
+  const auto spectrum = fft(part, threads);
+  const double scale_x = box_over_pixel / nx, scale_y = box_over_pixel / ny, area = window_power(wx) * window_power(wy) * nx * ny;
+  std::vector<double> sum(static_cast<std::size_t>(box) * static_cast<std::size_t>(columns), 0.0), weight = sum;
+  const auto add = [&](int column, int row, double w, double value) {
+    if (column < 0 || column >= columns || row < 0 || row >= box) return;
+    const auto i = static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
+    sum[i] += w * value;
+    weight[i] += w;
+  };
+  for (int iy = 0; iy < ny; ++iy) {
+    const double y = (iy <= ny / 2 ? iy : iy - ny) * scale_y + box / 2;
+    const int row = static_cast<int>(std::floor(y));
+    if (row < -1 || row >= box) continue;
+    for (int ix = 0; ix <= nx / 2; ++ix) {
+      const double x = ix * scale_x;
+      const int column = static_cast<int>(x);
+      if (column >= columns) break;
+      const double fx = x - column, fy = y - row, value = double{std::norm(spectrum.row(iy)[ix])} / area;
+      add(column, row, (1 - fx) * (1 - fy), value);
+      add(column + 1, row, fx * (1 - fy), value);
+      add(column, row + 1, (1 - fx) * fy, value);
+      add(column + 1, row + 1, fx * fy, value);
+    }
+  }
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = weight[i] > 1e-6 ? sum[i] / weight[i] : 0;
+  // Weights 1 − |t| at n samples a pixel: Σw² = ⅔ n along each side; the taper costs a little.
+  const auto share = [](double n) { return std::min(1.0, 1 / (1.5 * n)); };
+  return {std::move(sum), share(1 / scale_x) * share(1 / scale_y) * std::pow(1 + 2 * taper_share, 2)};
+}
+
 }  // namespace
 
 PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params, std::vector<RegionSpectrum>* regions) {
@@ -161,10 +229,16 @@ PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TilePar
       for (std::size_t i = 0; i < half_size; ++i) sum[i] += double{region.half[i]};
     }
   if (used == 0) throw Error(ErrorCode::bad_input, "no part of the {} x {} image can be used: all tiles are constant or hold values that are not finite", image.nx, image.ny);
-  const double area = double{1} * tiling.tile * tiling.tile;
+  const double area = std::pow(window_power(window) * tiling.tile, 2);
   for (double& value : sum) value /= static_cast<double>(used) * area;
   if (regions != nullptr) *regions = joined_regions(sums, rows, columns, area);
-  const Angstrom sampling = pixel_size * (double{1} * tiling.tile / tiling.box);
+  const double box_over_pixel = tiling.tile;  // a frequency of the box lies `tile` pixels of the image apart
+  const Angstrom sampling = pixel_size * (box_over_pixel / tiling.box);
+  const bool few = std::min(tiling.x.size(), tiling.y.size()) < few_tiles, intact = used == tiling.x.size() * tiling.y.size();
+  if (few && intact && used > 1) {
+    const auto [whole, variance] = whole_power(image, tiling.box, box_over_pixel, params.threads);
+    return {full_plane(whole, tiling.box, sampling), sampling, variance};
+  }
   return {full_plane(sum, tiling.box, sampling), sampling, variance_of_mean(used, tiling)};
 }
 

@@ -35,10 +35,10 @@ double pearson(const std::vector<double>& a, const std::vector<double>& b, std::
   return saa > 0 && sbb > 0 ? sab / std::sqrt(saa * sbb) : 0;
 }
 
-/// Correlation of `measured` and the bare rings in a window of the CTFFIND kind around every bin.
-std::vector<double> sliding_correlation(const std::vector<double>& k, const std::vector<double>& measured, const Shape& shape, const Waves& waves) {
+/// Correlation of `measured` and the bare rings in a window of the CTFFIND kind around every bin; `sign` is −1 beyond a node.
+std::vector<double> sliding_correlation(const std::vector<double>& k, const std::vector<double>& measured, const std::vector<double>& sign, const Shape& shape, const Waves& waves) {
   std::vector<double> rings(k.size()), out(k.size());
-  for (std::size_t i = 0; i < k.size(); ++i) rings[i] = -std::cos(2 * waves.chi(shape, k[i] * k[i], 0, 0));
+  for (std::size_t i = 0; i < k.size(); ++i) rings[i] = -sign[i] * std::cos(2 * waves.chi(shape, k[i] * k[i], 0, 0));
   const double dk = k.size() > 1 ? k[1] - k[0] : 1;
   const double chi_start = waves.chi(shape, 0, 0, 0);
   for (std::size_t i = 0; i < k.size(); ++i) {
@@ -85,15 +85,17 @@ Profile equi_phase_profile(const Rings& rings, const Waves& waves, const Solutio
     if (i >= 0 && i < static_cast<std::ptrdiff_t>(bins)) { sum[static_cast<std::size_t>(i)] += (1 - f) * value; weight[static_cast<std::size_t>(i)] += 1 - f; }
     if (i + 1 >= 0 && i + 1 < static_cast<std::ptrdiff_t>(bins)) { sum[static_cast<std::size_t>(i + 1)] += f * value; weight[static_cast<std::size_t>(i + 1)] += f; }
   }
+  std::vector<double> sign;
   for (std::size_t i = 0; i < bins; ++i) {
     if (weight[i] < 1) continue;
     const double k = first + (static_cast<double>(i) + 0.5) * step;
     const auto& here = level[std::min(rings.bins() - 1, i / 2)];
     out.k_per_A.push_back(k);
+    sign.push_back(rings.contrast[std::min(rings.bins() - 1, i / 2)] < 0 ? -1 : 1);
     out.measured.push_back(sum[i] / weight[i]);
     out.model.push_back(-here.envelope * std::cos(2 * waves.chi(solution.shape, k * k, 0, 0)));
   }
-  out.correlation = sliding_correlation(out.k_per_A, out.measured, solution.shape, waves);
+  out.correlation = sliding_correlation(out.k_per_A, out.measured, sign, solution.shape, waves);
   return out;
 }
 

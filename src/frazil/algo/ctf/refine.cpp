@@ -1,5 +1,6 @@
 #include "frazil/algo/ctf/refine.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -40,7 +41,7 @@ std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape
     const double two_chi = 2 * waves.chi(shape, u, uc, us);
     double sine = 0, cosine = 0;
     sine_cosine(two_chi, sine, cosine);
-    const double q = -cosine, slope = 2 * sine;
+    const double q = -rings.contrast[b] * cosine, slope = 2 * rings.contrast[b] * sine;
     const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope, -slope * waves.per_mm * u * u};
     Moments& m = all[b];
     for (int i = 0; i < used_columns; ++i) {
@@ -120,6 +121,17 @@ void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution&
   solution.cost = linear.data2 - 2 * full.dot(linear.right) + full.dot(linear.normal * full);
 }
 
+/// b and e without the contrast, which the columns hold.
+Level spline_level(const Rings& rings, const Solution& solution, std::size_t bin) {
+  Level level;
+  const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
+  for (int i = 0; i < 4; ++i) {
+    level.background += back.weight[static_cast<std::size_t>(i)] * solution.background(back.first + i);
+    level.envelope += env.weight[static_cast<std::size_t>(i)] * solution.envelope(env.first + i);
+  }
+  return level;
+}
+
 /// Normal equations of all parameters at a solution: background, envelope coefficients that are free, shape.
 struct Full {
   Eigen::MatrixXd normal;
@@ -134,7 +146,7 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
     const auto& m = all[b];
     if (m.count == 0) continue;
     const auto &back = rings.background_at[b], &env = rings.envelope_at[b];
-    const auto level = level_at(rings, solution, b);
+    const auto level = spline_level(rings, solution, b);
     // Every parameter's column is factor × one of the seven columns of the bin.
     std::array<int, 13> index{}, column{};
     std::array<double, 13> factor{};
@@ -177,15 +189,17 @@ Shape moved(const Shape& p, const Eigen::VectorXd& step) {
   return {p.defocus + step(0), p.c + step(1), p.s + step(2), p.phase + (step.size() > 3 ? step(3) : 0)};
 }
 
+/// sinc(λ k² t).
+double node_contrast(double lambda, double k, double t_A) {
+  const double x = std::numbers::pi * lambda * k * k * t_A;
+  return x > 1e-6 ? std::sin(x) / x : 1;
+}
+
 }  // namespace
 
 Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
-  Level level;
-  const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
-  for (int i = 0; i < 4; ++i) {
-    level.background += back.weight[static_cast<std::size_t>(i)] * solution.background(back.first + i);
-    level.envelope += env.weight[static_cast<std::size_t>(i)] * solution.envelope(env.first + i);
-  }
+  auto level = spline_level(rings, solution, bin);
+  level.envelope *= rings.contrast[bin];
   return level;
 }
 
@@ -200,6 +214,41 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
   const Eigen::MatrixXd inverse = factor.solve(Eigen::MatrixXd::Identity(shapes, shapes));
   const double variance = unit * inverse(shapes - 1, shapes - 1);
   return step.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance)} : CsDeviation{};
+}
+
+void set_thickness(Rings& rings, const Waves& waves, double t_A) {
+  for (std::size_t b = 0; b < rings.bins(); ++b) rings.contrast[b] = node_contrast(waves.pi_lambda / std::numbers::pi, rings.k[b], t_A);
+}
+
+Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25;
+  if (!solution.has_rings || !(unit > 0)) return {};
+  const double lambda = waves.pi_lambda / std::numbers::pi;
+  expect(std::all_of(rings.contrast.begin(), rings.contrast.end(), [](double c) { return c == 1; }), "no thickness is assumed before one is looked for");
+  const auto sums = moments(rings, waves, solution.shape, 2);
+  const auto cost = [&](double t_A) {
+    auto damped = sums;
+    for (std::size_t b = 0; b < damped.size(); ++b) {
+      const double f = node_contrast(lambda, rings.k[b], t_A);
+      damped[b].product[1] *= f;        // 1 · q
+      damped[b].product[columns] *= f * f;  // q · q
+      damped[b].data[1] *= f;
+    }
+    Solution trial;
+    solve_linear(rings, damped, trial, rings.envelope.size());
+    return trial.cost;
+  };
+  const double low = std::max(thinnest_A, 1.1 / (lambda * rings.k_max * rings.k_max)), step = 20;
+  double best = 0, least = cost(0) - least_gain * unit;
+  for (double t = low; t <= thickest_A; t += step)
+    if (const double c = cost(t); c < least) {
+      least = c;
+      best = t;
+    }
+  if (best <= low) return {};
+  const double before = cost(best - step), after = cost(best + step), bend = (before - 2 * least + after) / (step * step);
+  if (!(bend > 0)) return {};
+  return {best - 0.5 * (after - before) / (step * bend), std::sqrt(2 * unit / bend)};
 }
 
 void weigh(Rings& rings, const Waves& waves, const Solution& solution) {

@@ -124,6 +124,7 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
   rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), background_spacing);
   rings.envelope = SplineBasis(rings.k_min, rings.k_max, envelope_spacing);
   rings.count.assign(bins, 0.0);
+  rings.contrast.assign(bins, 1.0);
   for (const auto& p : rings.pixels) rings.count[static_cast<std::size_t>(p.bin)] += 1;
   for (std::size_t b = 0; b < bins; ++b) {
     const double k = (first + static_cast<double>(b)) * rings.dk;

@@ -90,18 +90,59 @@ Eigen::VectorXd strengths(const Shells& shells, const RegionSpectrum& region) {
 
 struct Plane {
   double offset = 0, x = 0, y = 0;
+  std::array<double, 3> bend{};
+  [[nodiscard]] double at(const RegionSpectrum& r) const { return offset + x * r.x_A + y * r.y_A + bend[0] * r.x_A * r.x_A + bend[1] * r.x_A * r.y_A + bend[2] * r.y_A * r.y_A; }
 };
 
 double value_at(const Shells& shells, const std::vector<RegionSpectrum>& regions, const Eigen::MatrixXd& strength, const Plane& plane) {
   double sum = 0;
   for (std::size_t g = 0; g < regions.size(); ++g) {
-    const double at = (plane.offset + plane.x * regions[g].x_A + plane.y * regions[g].y_A - shells.first_A) / defocus_step_A;
+    const double at = (plane.at(regions[g]) - shells.first_A) / defocus_step_A;
     const auto i = static_cast<Eigen::Index>(std::floor(at));
     if (i < 0 || i + 1 >= strength.rows()) continue;
     const double f = at - static_cast<double>(i);
     sum += (1 - f) * strength(i, static_cast<Eigen::Index>(g)) + f * strength(i + 1, static_cast<Eigen::Index>(g));
   }
   return sum;
+}
+
+/// Quadratic terms by Newton steps on the parts' strengths, each a parabola near the surface so far; nothing when they gain too little.
+std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSpectrum>& regions, const Eigen::MatrixXd& strength, const Plane& plane) {
+  constexpr double least_gain = 20;
+  constexpr std::size_t fewest = 12;  // parts: six terms are to be known from them
+  if (regions.size() < fewest) return {};
+  const double before = value_at(shells, regions, strength, plane);
+  Plane best = plane;
+  double top = before;
+  for (int step = 0; step < 4; ++step) {
+    Eigen::Matrix<double, 6, 6> normal = Eigen::Matrix<double, 6, 6>::Zero();
+    Eigen::Matrix<double, 6, 1> right = Eigen::Matrix<double, 6, 1>::Zero();
+    for (std::size_t g = 0; g < regions.size(); ++g) {
+      const auto& r = regions[g];
+      const auto i = static_cast<Eigen::Index>(std::lround((best.at(r) - shells.first_A) / defocus_step_A));
+      constexpr Eigen::Index reach = 2;
+      if (i < reach || i + reach >= strength.rows()) continue;
+      const auto column = static_cast<Eigen::Index>(g);
+      const double h = reach * defocus_step_A, low = strength(i - reach, column), mid = strength(i, column), high = strength(i + reach, column);
+      const double curvature = (2 * mid - low - high) / (h * h);
+      if (!(curvature > 0)) continue;
+      Eigen::Matrix<double, 6, 1> row;
+      row << 1, r.x_A, r.y_A, r.x_A * r.x_A, r.x_A * r.y_A, r.y_A * r.y_A;
+      normal += curvature * row * row.transpose();
+      right += row * ((high - low) / (2 * h));
+    }
+    const Eigen::Matrix<double, 6, 1> scale = normal.diagonal().cwiseMax(1e-300).cwiseSqrt().cwiseInverse();
+    Eigen::Matrix<double, 6, 6> scaled = scale.asDiagonal() * normal * scale.asDiagonal();
+    scaled.diagonal().array() += 1e-6;
+    const Eigen::Matrix<double, 6, 1> move = scale.asDiagonal() * scaled.ldlt().solve(scale.asDiagonal() * right);
+    if (!move.allFinite()) break;
+    const Plane next{best.offset + move(0), best.x + move(1), best.y + move(2), {best.bend[0] + move(3), best.bend[1] + move(4), best.bend[2] + move(5)}};
+    const double value = value_at(shells, regions, strength, next);
+    if (value <= top) break;
+    top = value;
+    best = next;
+  }
+  return top - before > least_gain ? best.bend : std::array<double, 3>{};
 }
 
 }  // namespace
@@ -168,6 +209,7 @@ std::optional<Tilt> find_tilt(const std::vector<RegionSpectrum>& regions, const 
   if (axis < 0) axis += 2 * pi;
   out.axis = from_rad(axis);
   out.z2 = top - flat;
+  out.bend = find_bend(shells, regions, strength, best);
   return out;
 }
 

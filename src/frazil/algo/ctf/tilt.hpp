@@ -1,6 +1,7 @@
-// Specimen tilt from the defocus of parts of a micrograph.
+// Specimen tilt and bend from the defocus of parts of a micrograph.
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "frazil/algo/ctf/fit.hpp"
@@ -12,6 +13,7 @@ struct Tilt {
   Degrees tilt{}, axis{};   ///< ≥ 0; direction of the axis from +x in [0, 360), defocus grows to its left (axis + 90°)
   Degrees sigma{};          ///< standard error of the tilt
   double slope_x = 0, slope_y = 0;
+  std::array<double, 3> bend{};  ///< x², xy, y² terms on top of the plane in 1/Å; all 0 unless they explain the parts better by 20 squared standard deviations (by chance less than once in five thousand)
   double z2 = 0;            ///< gain of the plane over no tilt in squared standard deviations; above 14 by chance once in a thousand
 };
 

@@ -38,7 +38,7 @@ WeightedMean robust_mean(const std::vector<double>& values, const std::vector<do
     total += w;
     sum += w * values[i];
   }
-  return {sum / total, 1 / std::sqrt(total)};
+  return {sum / total, 1 / std::sqrt(total), std::sqrt(extra)};
 }
 
 }  // namespace frazil::ctf

@@ -1,0 +1,95 @@
+#include "frazil/protocols/monitor_ctf.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "frazil/algo/ctf/trend.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+constexpr std::size_t fewest = 12;    // fits before an alarm may ring
+constexpr std::size_t recent = 10;    // fits that count as "the last ones"
+constexpr double cubic_ice_A = 3.67, ice_tolerance = 0.015;
+constexpr double unknown_sigma_A = 100;  // of the astigmatism, where an estimator gives none
+
+void append(CtfTrend& trend, const CtfFit& fit) {
+  ++trend.count;
+  trend.cs = fit.optics.cs;
+  if (fit.quality.sigma_cs > 0_mm && std::isfinite(fit.quality.cs_deviation.value())) {
+    trend.cs_mm.push_back(fit.quality.cs_deviation.value());
+    trend.cs_sigma_mm.push_back(fit.quality.sigma_cs.value());
+  }
+  const double a = (fit.defocus_u - fit.defocus_v).value(), angle = 2 * to_rad(fit.astigmatism_angle);
+  trend.astigmatism_c_A.push_back(a * std::cos(angle));
+  trend.astigmatism_s_A.push_back(a * std::sin(angle));
+  trend.astigmatism_sigma_A.push_back(fit.sigma_astigmatism > 0_A ? fit.sigma_astigmatism.value() : unknown_sigma_A);
+  if (fit.quality.ice_position > 0_A) trend.ice_A.push_back(fit.quality.ice_position.value());
+  if (fit.agreement > 0_A || fit.difference_z != 0) trend.disagreement.push_back(std::abs(fit.difference_z));
+}
+
+void watch_cs(const MonitorCtfParams& params, CtfTrend& trend) {
+  const auto mean = ctf::robust_mean(trend.cs_mm, trend.cs_sigma_mm);
+  trend.cs_deviation = Millimetre(mean.value);
+  trend.sigma_cs = Millimetre(mean.sigma);
+  if (trend.cs_mm.size() < fewest || std::abs(mean.value) < params.least_cs.value() || std::abs(mean.value) < params.significance * mean.sigma) return;
+  trend.alarms.push_back(fmt::format("the rings of {} micrographs bend as if the spherical aberration were {:.2f} ± {:.2f} mm, not {:.2f} mm: voltage, pixel size or Cs is wrong",
+                                     trend.cs_mm.size(), trend.cs.value() + mean.value, mean.sigma, trend.cs.value()));
+}
+
+void watch_ice(CtfTrend& trend) {
+  if (trend.ice_A.size() < fewest / 2) return;
+  const double place = ctf::median(trend.ice_A);
+  if (std::abs(place / cubic_ice_A - 1) < ice_tolerance) return;
+  trend.alarms.push_back(fmt::format("the ring of ice lies at {:.2f} A in {} micrographs, not at {:.2f} A: the pixel size is wrong by {:+.1f} %", place, trend.ice_A.size(), cubic_ice_A,
+                                     100 * (place / cubic_ice_A - 1)));
+}
+
+void watch_disagreement(const MonitorCtfParams& params, CtfTrend& trend) {
+  const auto& all = trend.disagreement;
+  if (all.size() < 2 * recent) return;
+  const double before = ctf::median({all.begin(), all.end() - recent}), now = ctf::median({all.end() - recent, all.end()});
+  if (now > params.disagreement * (before + 1))
+    trend.alarms.push_back(fmt::format("the CTF estimators differ by {:.1f} times their error bars in the last {} micrographs, by {:.1f} times before: something in the microscope or its settings has changed", now, recent, before));
+}
+
+/// Mean of the last fits against that of those before.
+void watch_stigmator(const MonitorCtfParams& params, CtfTrend& trend) {
+  const auto &c = trend.astigmatism_c_A, &s = trend.astigmatism_s_A, &sigma = trend.astigmatism_sigma_A;
+  if (c.size() < 2 * recent) return;
+  const auto split = [](const std::vector<double>& all) { return std::pair(std::vector<double>{all.begin(), all.end() - recent}, std::vector<double>{all.end() - recent, all.end()}); };
+  const auto [c_before, c_now] = split(c);
+  const auto [s_before, s_now] = split(s);
+  const auto [sigma_before, sigma_now] = split(sigma);
+  const auto c0 = ctf::robust_mean(c_before, sigma_before), c1 = ctf::robust_mean(c_now, sigma_now), s0 = ctf::robust_mean(s_before, sigma_before), s1 = ctf::robust_mean(s_now, sigma_now);
+  const double moved = std::hypot(c1.value - c0.value, s1.value - s0.value), error = std::sqrt(0.5 * (c0.sigma * c0.sigma + c1.sigma * c1.sigma + s0.sigma * s0.sigma + s1.sigma * s1.sigma));
+  if (moved > params.least_astigmatism.value() && moved > params.significance * error)
+    trend.alarms.push_back(fmt::format("the astigmatism of the last {} micrographs is {:.0f} ± {:.0f} A away from that of those before: the stigmator has changed or the microscope drifts", recent, moved, error));
+}
+
+void summarise_astigmatism(CtfTrend& trend) {
+  const auto c = ctf::robust_mean(trend.astigmatism_c_A, trend.astigmatism_sigma_A), s = ctf::robust_mean(trend.astigmatism_s_A, trend.astigmatism_sigma_A);
+  trend.astigmatism = Angstrom(std::hypot(c.value, s.value));
+  trend.astigmatism_angle = from_rad(0.5 * std::atan2(s.value, c.value));
+  if (trend.astigmatism_angle < 0_deg) trend.astigmatism_angle += 180_deg;
+  trend.sigma_astigmatism = Angstrom(std::sqrt(0.5 * (c.sigma * c.sigma + s.sigma * s.sigma)));
+  trend.astigmatism_spread = Angstrom(std::sqrt(0.5 * (c.scatter * c.scatter + s.scatter * s.scatter)));
+}
+
+}  // namespace
+
+CtfTrend extend(const MonitorCtfParams& params, const CtfTrend* previous, const std::vector<CtfFit>& batch) {
+  CtfTrend trend = previous != nullptr ? *previous : CtfTrend{};
+  for (const auto& fit : batch) append(trend, fit);
+  trend.alarms.clear();
+  watch_cs(params, trend);
+  watch_ice(trend);
+  watch_disagreement(params, trend);
+  watch_stigmator(params, trend);
+  summarise_astigmatism(trend);
+  return trend;
+}
+
+CtfTrend MonitorCtf::fold(const CtfTrend* previous, const std::vector<CtfFit>& batch, flow::Context&) const { return extend(params, previous, batch); }
+
+}  // namespace frazil::protocols
