@@ -328,7 +328,7 @@ TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
   const auto path = context.output("movie.tif"), gain = context.output("gain.mrc");
   io::write_image(gain, camera.gain);
   {
-    io::TiffStackWriter writer(path, scene.nx, scene.ny, {io::TiffCompression::lzw, io::PixelType::u8, false, 64});
+    io::TiffStackWriter writer(path, scene.nx, scene.ny, {io::TiffCompression::lzw, io::PixelType::u16, false, 64});
     Image frame(scene.nx, scene.ny);
     for (int t = 0; t < scene.frames; ++t) {
       simulated.frame(t, frame);
