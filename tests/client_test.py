@@ -57,7 +57,7 @@ class Client(whole_program.WholeProgram):
             self.assertIsNotNone(answer, f"{command}: no engine answered")
             self.assertTrue(answer["ok"], f"{command}: {answer}")
             self.assertEqual(sorted(answer), sorted(described["answer"]), command)
-        self.assertEqual(project.what_if({"filter-ctf.max_fit_resolution": 3.0})["items"]["kept_then"], 0)
+        self.assertEqual(project.what_if({"filter-ctf.max_fit_resolution": 3.0})["items"]["kept_then"], 1, "what a person has restored stays")
         refused = project._over_socket({"command": "dance"})  # pylint: disable=protected-access
         self.assertEqual(sorted(refused), sorted(API["refusal"]))
         project.stop()

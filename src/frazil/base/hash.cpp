@@ -57,14 +57,18 @@ Digest Digest::parse(std::string_view hex) {
     for (unsigned char i = 0; i < 16; ++i) table[static_cast<unsigned char>("0123456789abcdef"[i])] = i;
     return table;
   }();
-  Digest digest;
-  unsigned char all = hex.size() == 32 ? 0 : none;
-  for (std::size_t i = 0; i < 32 && all < none; ++i) {
-    const auto digit = digits[static_cast<unsigned char>(hex[i])];
-    all |= digit;
-    auto& half = i < 16 ? digest.high : digest.low;
-    half = half << 4 | digit;
-  }
+  if (hex.size() != 32) throw Error(ErrorCode::bad_input, "\"{}\" is no hash: expected 32 hex digits", hex);
+  unsigned char all = 0;
+  const auto half = [&](std::size_t begin) {
+    std::uint64_t value = 0;
+    for (std::size_t i = begin; i < begin + 16; ++i) {
+      const auto digit = digits[static_cast<unsigned char>(hex[i])];
+      all |= digit;
+      value = value << 4 | digit;
+    }
+    return value;
+  };
+  const Digest digest{half(0), half(16)};
   if (all >= none) throw Error(ErrorCode::bad_input, "\"{}\" is no hash: expected 32 hex digits", hex);
   return digest;
 }

@@ -366,7 +366,7 @@ void Graph::resolve_absent(int index, int subject, Cell as) {
 
 // ---- executions -------------------------------------------------------------------------------------------------
 
-std::string Graph::key_of(const Execution& execution) const {
+Digest Graph::key_of(const Execution& execution) const {
   const auto& planned = step(execution.step);
   Hasher hasher;
   hasher.add("task").add(planned.name).add(planned.key).add(seed_);
@@ -375,7 +375,7 @@ std::string Graph::key_of(const Execution& execution) const {
     for (const int input : execution.inputs[i]) hasher.add(item(input).id.hex());
   }
   for (const auto& [port, previous] : execution.previous) hasher.add("previous").add(port).add(item(previous).id.hex());
-  return hasher.hex();
+  return hasher.digest();
 }
 
 void Graph::start(int index, int subject) {
@@ -384,14 +384,15 @@ void Graph::start(int index, int subject) {
   execution.subject = subject;
   if (!suffices(index, {subject})) return resolve_absent(index, subject, Cell::absent);
   execution.inputs = gather(index, subject).inputs;
-  execution.key = key_of(execution);
+  const auto key = key_of(execution);
   set_cell(index, subject, Cell::running);
-  if (const auto outcome = host_.known(execution.key)) {
+  if (const auto outcome = host_.known(key)) {
     apply_map(execution, *outcome);
     work_.push_back({Work::Kind::close, index, 0});
   } else if (state(index).stopped) {
     resolve_absent(index, subject, Cell::absent);
   } else {
+    execution.key = key.hex();
     host_.enqueue(std::move(execution));
   }
 }
@@ -413,9 +414,10 @@ void Graph::pump(int index) {
     }
     execution.members = std::move(batch.members);
     execution.previous = s.previous;
-    execution.key = key_of(execution);
+    const auto key = key_of(execution);
+    execution.key = key.hex();
     s.running = true;
-    if (const auto outcome = host_.known(execution.key)) apply_fold(execution, *outcome);
+    if (const auto outcome = host_.known(key)) apply_fold(execution, *outcome);
     else host_.enqueue(std::move(execution));
   }
 }

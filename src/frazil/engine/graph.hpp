@@ -61,7 +61,7 @@ class Host {
  public:
   virtual ~Host() = default;
   /// The result stored under this key, if any.
-  virtual std::optional<Outcome> known(const std::string& key) = 0;
+  virtual std::optional<Outcome> known(const Digest& key) = 0;
   virtual void enqueue(Execution execution) = 0;
   virtual void commit_batch(int step, int number, const std::vector<std::string>& members) = 0;
   /// Number in a field of an item's record, for triggers that sum it.
@@ -236,7 +236,7 @@ class Graph {
   void pump(int step);
   void apply_map(const Execution& execution, const Outcome& outcome);
   void apply_fold(const Execution& execution, const Outcome& outcome);
-  std::string key_of(const Execution& execution) const;
+  Digest key_of(const Execution& execution) const;
   void check_closed(int step);
   bool inputs_closed(int step) const;
   void drop_rest(int step);

@@ -48,8 +48,8 @@ class TestHost final : public Host {
     graph.emplace(plan, "seed", order, *this);
   }
 
-  std::optional<Outcome> known(const std::string& key) override {
-    const auto found = results.find(key);
+  std::optional<Outcome> known(const Digest& key) override {
+    const auto found = results.find(key.hex());
     return found == results.end() ? std::nullopt : std::optional(found->second);
   }
   void enqueue(Execution execution) override { waiting.push_back(std::move(execution)); }

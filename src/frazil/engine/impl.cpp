@@ -164,11 +164,11 @@ void Engine::Impl::load() {
     auto& source = sources_[static_cast<std::size_t>(index)];
     if (row.state == "item") {
       const auto id = hash_of({"item", step(index).key, row.subject});
-      const auto item = store_.find_item(id);
+      const auto item = store_.find_item_name(id);
       if (!item || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
       ++source.items;
       source.path_by_hash[row.hash] = row.path;
-      graph_->add_source_item(index, {row.subject, item->label, item->order, index}, {item->n, Digest::parse(item->id)});
+      graph_->add_source_item(index, {row.subject, item->label, item->order, index}, {item->n, Digest::parse(id)});
       graph_->settle();
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);

@@ -136,7 +136,7 @@ class Engine::Impl final : public Host {
   };
 
   // Host:
-  std::optional<Outcome> known(const std::string& key) override;
+  std::optional<Outcome> known(const Digest& key) override;
   void enqueue(Execution execution) override;
   void commit_batch(int step, int number, const std::vector<std::string>& members) override;
   double weight(std::int64_t item, const std::string& field) override;

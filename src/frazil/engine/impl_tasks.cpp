@@ -33,9 +33,9 @@ double number_or_nan(const Json& record, std::string_view key) {
 
 // ---- what the graph asks ----------------------------------------------------------------------------------------
 
-std::optional<Outcome> Engine::Impl::known(const std::string& key) {
+std::optional<Outcome> Engine::Impl::known(const Digest& key) {
   if (replay_) return replay_->find(key);
-  const auto row = store_.find_task(key);
+  const auto row = store_.find_task(key.hex());
   if (!row) return std::nullopt;
   Outcome outcome;
   outcome.task = row->n;

@@ -1,7 +1,7 @@
 #include "frazil/engine/replay.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
 
 namespace frazil::engine {
 
@@ -10,12 +10,13 @@ Replay::Replay(store::Project& store) {
     if (item_ids_.size() <= static_cast<std::size_t>(n)) item_ids_.resize(static_cast<std::size_t>(n) + 1);
     item_ids_[static_cast<std::size_t>(n)] = Digest::parse(id);
   });
-  std::int64_t last = 0;
   store.for_task_keys([&](std::int64_t n, std::string_view key) {
-    keys_.push_back({Digest::parse(key), n});
-    last = std::max(last, n);
+    if (keys_.size() <= static_cast<std::size_t>(n)) keys_.resize(static_cast<std::size_t>(n) + 1);
+    keys_[static_cast<std::size_t>(n)] = Digest::parse(key);
   });
-  failed_.resize(static_cast<std::size_t>(last) + 1);
+  make_table();
+  const auto last = static_cast<std::int64_t>(keys_.size()) - 1;
+  failed_.resize(keys_.size());
   for (const auto n : store.failed_tasks()) failed_[static_cast<std::size_t>(n)] = true;
   first_.reserve(static_cast<std::size_t>(last) + 2);
   store.for_outputs([&](std::int64_t task, std::string_view port, std::int64_t item) {
@@ -31,29 +32,26 @@ std::uint32_t Replay::port_index(std::string_view name) {
   return place;
 }
 
-/// Hashes lie evenly: their value tells their place nearly, that of the one found there more nearly. Few distant cells of memory
-/// are read, where halving would read twenty.
-const Replay::Key* Replay::find_key(const Digest& wanted) const {
-  const auto size = static_cast<std::ptrdiff_t>(keys_.size());
-  if (size == 0) return nullptr;
-  const auto place_of = [&](std::uint64_t part) { return static_cast<std::ptrdiff_t>(std::ldexp(static_cast<double>(part), -64) * static_cast<double>(size)); };
-  const auto at = [&](std::ptrdiff_t place) -> const Key& { return keys_[static_cast<std::size_t>(place)]; };
-  auto place = std::min(place_of(wanted.high), size - 1);
-  const auto there = at(place).key.high;
-  place += there < wanted.high ? place_of(wanted.high - there) : -place_of(there - wanted.high);
-  place = std::clamp<std::ptrdiff_t>(place, 0, size - 1);
-  while (place > 0 && wanted < at(place).key) --place;
-  while (place + 1 < size && at(place).key < wanted) ++place;
-  return at(place).key == wanted ? &at(place) : nullptr;
+/// A lookup reads one distant cell of memory: tasks that are looked up one after another lie near each other.
+void Replay::make_table() {
+  table_.assign(std::bit_ceil(2 * keys_.size() + 2), 0);
+  const auto mask = table_.size() - 1;
+  for (std::size_t n = 1; n < keys_.size(); ++n) {
+    if (keys_[n] == Digest{}) continue;  // a task that was forgotten
+    auto place = keys_[n].low & mask;
+    while (table_[place] != 0) place = (place + 1) & mask;
+    table_[place] = static_cast<std::uint32_t>(n);
+  }
 }
 
-std::optional<Outcome> Replay::find(const std::string& key) const {
-  const auto wanted = Digest::parse(key);
-  const auto* found = find_key(wanted);
-  if (found == nullptr) return std::nullopt;
-  const auto n = static_cast<std::size_t>(found->task);
+std::optional<Outcome> Replay::find(const Digest& key) const {
+  const auto mask = table_.size() - 1;
+  auto place = key.low & mask;
+  while (table_[place] != 0 && keys_[table_[place]] != key) place = (place + 1) & mask;
+  if (table_[place] == 0) return std::nullopt;
+  const std::size_t n = table_[place];
   Outcome outcome;
-  outcome.task = found->task;
+  outcome.task = static_cast<std::int64_t>(n);
   outcome.failed = failed_[n];
   for (auto i = first_[n]; i < first_[n + 1]; ++i)
     outcome.outputs.emplace_back(ports_[outputs_[i].port], ItemHandle{outputs_[i].item, item_ids_.at(static_cast<std::size_t>(outputs_[i].item))});

@@ -15,21 +15,18 @@ class Replay {
   /// Reads the whole index of tasks, outputs and items.
   explicit Replay(store::Project& store);
   /// The result stored under this reuse key, if any; without the message of a failure.
-  [[nodiscard]] std::optional<Outcome> find(const std::string& key) const;
+  [[nodiscard]] std::optional<Outcome> find(const Digest& key) const;
 
  private:
-  struct Key {
-    Digest key;
-    std::int64_t task = 0;
-  };
   struct Output {
     std::int64_t item = 0;
     std::uint32_t port = 0;  ///< index in ports_
   };
-  [[nodiscard]] const Key* find_key(const Digest& wanted) const;
+  void make_table();
   std::uint32_t port_index(std::string_view name);
 
-  std::vector<Key> keys_;               ///< sorted
+  std::vector<Digest> keys_;            ///< by task number
+  std::vector<std::uint32_t> table_;    ///< task numbers, each at the first free place from where its key points to; 0: none
   std::vector<Digest> item_ids_;        ///< by number
   std::vector<std::uint32_t> first_;    ///< by task number: its outputs are outputs_[first_[n]] … [first_[n + 1])
   std::vector<Output> outputs_;

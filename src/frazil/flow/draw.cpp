@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace frazil::flow {
 namespace {
@@ -20,6 +21,8 @@ struct Line {
   std::vector<int> nodes;  ///< from top to bottom
   std::string label;
   bool dashed = false;
+  double start = 0, end = 0;  ///< where it leaves and enters its boxes
+  int rank = 0;               ///< among the labelled lines into its box, from the left: their labels stand one above the other
 };
 
 std::string escape(std::string_view text) {
@@ -57,6 +60,7 @@ class Drawing {
     make_lines();
     for (int sweep = 0; sweep < 12; ++sweep) sort_layers(sweep % 2 == 0);
     place();
+    spread_ends();
   }
 
   std::string svg() const {
@@ -179,29 +183,51 @@ class Drawing {
     for (std::size_t i = 0; i < layer.size(); ++i) nodes_[static_cast<std::size_t>(layer[i])].x = (left[i] + right[i]) / 2;
   }
 
+  /// Gives the lines of a box places of their own along its edge, in the order of where they go.
+  void spread_ends() {
+    const auto x_of = [&](int node) { return nodes_[static_cast<std::size_t>(node)].x; };
+    const auto spread = [&](std::size_t box, std::vector<Line*> lines, const std::function<int(const Line&)>& neighbour, double Line::*end) {
+      std::stable_sort(lines.begin(), lines.end(), [&](const Line* a, const Line* b) { return x_of(neighbour(*a)) < x_of(neighbour(*b)); });
+      const auto count = static_cast<double>(lines.size());
+      const double step = count > 1 ? std::min(26.0, (nodes_[box].width - 24) / (count - 1)) : 0;
+      int rank = 0;
+      for (std::size_t i = 0; i < lines.size(); ++i) {
+        lines[i]->*end = nodes_[box].x + (static_cast<double>(i) - (count - 1) / 2) * step;
+        if (end == &Line::end && !lines[i]->label.empty()) lines[i]->rank = rank++;
+      }
+    };
+    for (std::size_t box = 0; box < nodes_.size(); ++box) {
+      std::vector<Line*> in, out;
+      for (auto& line : lines_) {
+        if (line.nodes.back() == static_cast<int>(box)) in.push_back(&line);
+        if (line.nodes.front() == static_cast<int>(box)) out.push_back(&line);
+      }
+      spread(box, std::move(in), [](const Line& line) { return line.nodes[line.nodes.size() - 2]; }, &Line::end);
+      spread(box, std::move(out), [](const Line& line) { return line.nodes[1]; }, &Line::start);
+    }
+  }
+
   std::string draw_line(const Line& line) const {
     std::string path;
     double x = 0, y = 0;
     for (std::size_t i = 0; i < line.nodes.size(); ++i) {
       const auto& node = nodes_[static_cast<std::size_t>(line.nodes[i])];
       if (i == 0) {
-        x = node.x, y = top(node) + box_height;
+        x = line.start, y = top(node) + box_height;
         path = fmt::format("M{:.1f} {:.1f}", x, y);
         continue;
       }
-      const double to_y = top(node), middle = (y + to_y) / 2;
-      path += fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", x, middle, node.x, middle, node.x, to_y);
-      if (node.step < 0) path += fmt::format(" L{:.1f} {:.1f}", node.x, to_y + box_height);
-      x = node.x, y = to_y + box_height;
+      const double to_x = i + 1 == line.nodes.size() ? line.end : node.x, to_y = top(node), middle = (y + to_y) / 2;
+      path += fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", x, middle, to_x, middle, to_x, to_y);
+      if (node.step < 0) path += fmt::format(" L{:.1f} {:.1f}", to_x, to_y + box_height);
+      x = to_x, y = to_y + box_height;
     }
     const auto& last = nodes_[static_cast<std::size_t>(line.nodes.back())];
     auto text = fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"#889\" stroke-width=\"1.3\"{}/>\n", path, line.dashed ? " stroke-dasharray=\"5 4\"" : "");
-    text += fmt::format("<path d=\"M{0:.1f} {1:.1f} l-4 -7 h8 z\" fill=\"#889\"/>\n", last.x, top(last));
-    if (!line.label.empty()) {
-      const auto& before = nodes_[static_cast<std::size_t>(line.nodes[line.nodes.size() - 2])];
+    text += fmt::format("<path d=\"M{0:.1f} {1:.1f} l-4 -7 h8 z\" fill=\"#889\"/>\n", line.end, top(last));
+    if (!line.label.empty())
       text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"10\" fill=\"#556\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>\n",
-                          last.x * 0.65 + before.x * 0.35, top(last) - layer_gap * 0.35 + 3, escape(line.label));
-    }
+                          line.end, top(last) - 12 - 12 * (line.rank % 4), escape(line.label));
     return text;
   }
 

@@ -215,6 +215,17 @@ std::optional<ItemRow> Project::find_item(const std::string& id) {
   return read_item(query);
 }
 
+std::optional<Project::ItemName> Project::find_item_name(const std::string& id) {
+  auto query = database_.query("SELECT n, ord, label FROM item WHERE id = ?");
+  query.bind(id);
+  if (!query.step()) return std::nullopt;
+  ItemName name;
+  name.n = query.integer();
+  name.order = query.text();
+  name.label = query.text();
+  return name;
+}
+
 void Project::for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit) {
   auto query = database_.query("SELECT n, id FROM item");
   while (query.step()) {
@@ -224,7 +235,7 @@ void Project::for_item_ids(const std::function<void(std::int64_t n, std::string_
 }
 
 void Project::for_task_keys(const std::function<void(std::int64_t n, std::string_view key)>& visit) {
-  auto query = database_.query("SELECT n, key FROM task ORDER BY key");
+  auto query = database_.query("SELECT n, key FROM task");
   while (query.step()) {
     const auto n = query.integer();
     visit(n, query.view());
