@@ -51,7 +51,7 @@ protocols::FilterCtfParams strict_limits(const sim::SpectrumScene& scene) {
   p.max_iceness = 0.3;
   p.crystalline_ice = false;
   p.max_ice_spots = 15;
-  p.max_strength = 0.06 * scene.spec.dose.value() * std::pow(300 / scene.optics.voltage.value(), 0.63);
+  p.max_strength = 0.17 * scene.spec.dose.value() * std::pow(300 / scene.optics.voltage.value(), 0.63);
   return p;
 }
 

@@ -16,7 +16,7 @@ struct EnumNames<IcePhase> {
 /// Definitions and sources beside their formulas in algo/ctf/criteria.cpp. NaN: cannot be told from this spectrum.
 struct CtfQuality {
   double visibility = 0;            ///< Michelson contrast of the rings, e/b, mean from the band's start to 8 Å
-  double strength = 0;              ///< rings' power over the background between 12 and 7 Å
+  double strength = 0;              ///< rings' power over that between them from 12 to 7 Å, their decay taken off
   double astigmatism_ratio = 0;     ///< (U − V) over the mean defocus
   Angstrom first_zero{};            ///< mean over azimuth
   double first_zero_ratio = 1;      ///< largest over smallest
@@ -38,7 +38,7 @@ struct CtfQuality {
   static constexpr auto fields() {
     using P = CtfQuality;
     return std::tuple(field(&P::visibility, "visibility", "Michelson contrast of the rings").star("frazilCtfVisibility"),
-                      field(&P::strength, "strength", "Rings' power over the background, 12 to 7 A").star("frazilCtfRingStrength"),
+                      field(&P::strength, "strength", "Rings' power over that between them, 12 to 7 A, decay taken off").star("frazilCtfRingStrength"),
                       field(&P::astigmatism_ratio, "astigmatism_ratio", "Astigmatism over mean defocus").star("frazilCtfAstigmatismRatio"),
                       field(&P::first_zero, "first_zero", "First zero, mean over azimuth").star("frazilCtfFirstZero"),
                       field(&P::first_zero_ratio, "first_zero_ratio", "First zero, largest over smallest").star("frazilCtfFirstZeroRatio"),

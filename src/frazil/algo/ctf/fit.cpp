@@ -1,6 +1,7 @@
 #include "frazil/algo/ctf/fit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -125,6 +126,13 @@ Angstrom pull_of(const Eigen::Matrix4d& covariance, const Shape& shape, const Fi
   return Angstrom(move.allFinite() ? std::hypot(move(1), move(2)) : 0);
 }
 
+/// What exp(−B k²/2) took off the rings' power at 10 Å. Without it the rings of carbon behind a strong envelope are as weak as those of ice;
+/// with it they lie within a factor of 1.5 of each other for a given dose.
+double undamped(Angstrom2 b_factor) {
+  constexpr double most_A2 = 600;
+  return std::exp(std::clamp(b_factor.value(), 0.0, most_A2) / 200);
+}
+
 /// All that says how good a solution is.
 void describe(const Rings& rings, const Waves& waves, const Solution& best, const FitParams& params, Fit& out) {
   out.ctf = ctf_of(best.shape);
@@ -133,7 +141,24 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
   out.iceness = iceness(rings, waves, best);
   out.b_factor = ring_decay(rings, best);
   out.quality = criteria(rings, waves, best);
+  out.quality.strength *= undamped(out.b_factor);
   out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
+}
+
+/// Covariance of what the choice of background and envelope does to the shape: how far softer and stiffer splines move it from `centre`, or from
+/// each other where none is given. Where few rings are seen, protein's own structure looks like a part of them; the normal matrix knows nothing of that.
+Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options, bool about_start) {
+  std::array<Eigen::Vector4d, 2> moves;
+  for (std::size_t i = 0; i < moves.size(); ++i) {
+    Rings other = rings;
+    set_stiffness(other, i == 0 ? 0.7 : 1.4);
+    const auto moved = refine(other, waves, start, options).shape;
+    moves[i] = {moved.defocus - start.defocus, moved.c - start.c, moved.s - start.s, moved.phase - start.phase};
+  }
+  const Eigen::Vector4d centre = about_start ? Eigen::Vector4d(Eigen::Vector4d::Zero()) : Eigen::Vector4d(0.5 * (moves[0] + moves[1]));
+  Eigen::Matrix4d sum = Eigen::Matrix4d::Zero();
+  for (const auto& move : moves) sum += 0.5 * (move - centre) * (move - centre).transpose();
+  return sum;
 }
 
 /// Looks for a node of the rings and, where there is one, lets the model have it.
@@ -187,7 +212,9 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   describe(rings, waves, best, params, out);
   const Eigen::Matrix4d covariance = noise_unit(rings, waves, best) * best.covariance;
   out.quality.astigmatism_pull = pull_of(covariance, best.shape, params);
-  fill_errors(widened(covariance, out), best.shape.defocus, params, out);
+  Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
+  if (best.has_rings) systematic = choice_of_splines(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, best)), true);
+  fill_errors(widened(covariance, out) + systematic, best.shape.defocus, params, out);
   return out;
 }
 
@@ -206,7 +233,9 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   take_thickness(rings, waves, solve_at(rings, waves, model.shape), out);
   describe(rings, waves, solve_at(rings, waves, model.shape), params, out);
   out.quality.astigmatism_pull = pull_of(model.covariance, model.shape, params);
-  fill_errors(widened(model.covariance, out), model.shape.defocus, params, out);
+  Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
+  if (solution.has_rings) systematic = choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), false);
+  fill_errors(widened(model.covariance, out) + systematic, model.shape.defocus, params, out);
   return out;
 }
 

@@ -121,8 +121,6 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
     throw Error(ErrorCode::bad_input, "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with Nyquist {:.2f} A",
                 min_resolution.value(), max_resolution.value(), fewest_bins, rings.n, 1 / k_nyquist);
   const double first = std::ceil(rings.k_min / rings.dk);
-  rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), background_spacing);
-  rings.envelope = SplineBasis(rings.k_min, rings.k_max, envelope_spacing);
   rings.count.assign(bins, 0.0);
   rings.contrast.assign(bins, 1.0);
   for (const auto& p : rings.pixels) rings.count[static_cast<std::size_t>(p.bin)] += 1;
@@ -130,12 +128,22 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
     const double k = (first + static_cast<double>(b)) * rings.dk;
     rings.k.push_back(k);
     rings.in_fit.push_back(rings.count[b] > 0 && k <= rings.k_max && (k < ice_low_k || k > ice_high_k) ? 1 : 0);
-    rings.background_at.push_back(rings.background.at(std::sqrt(k)));
-    rings.envelope_at.push_back(rings.envelope.at(k));
   }
+  set_stiffness(rings, 1);
   limit_outliers(rings);
   divide_by_baseline(rings);
   return rings;
+}
+
+void set_stiffness(Rings& rings, double factor) {
+  rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), factor * background_spacing);
+  rings.envelope = SplineBasis(rings.k_min, rings.k_max, factor * envelope_spacing);
+  rings.background_at.clear();
+  rings.envelope_at.clear();
+  for (const double k : rings.k) {
+    rings.background_at.push_back(rings.background.at(std::sqrt(k)));
+    rings.envelope_at.push_back(rings.envelope.at(k));
+  }
 }
 
 Shape shape_of(const Ctf& ctf) {

@@ -66,6 +66,9 @@ inline constexpr double ice_low_k = 1 / 3.98, ice_high_k = 1 / 3.50;
 /// @throws Error(bad_input) if the band holds fewer than 8 bins or the spectrum is not positive
 [[nodiscard]] Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom max_resolution);
 
+/// Gives background and envelope other knots: `factor` times as far apart as make_rings has them.
+void set_stiffness(Rings& rings, double factor);
+
 /// Mean defocus, astigmatism components and phase shift, the numbers that are fitted.
 /// C = (U − V) cos 2α₀, S = (U − V) sin 2α₀ have no singular point (Å).
 struct Shape {
