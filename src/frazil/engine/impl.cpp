@@ -143,7 +143,11 @@ void Engine::Impl::load() {
   decided_.clear();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name)) graph_->wait_for_person(static_cast<int>(i));
-  replay_.emplace(store_);
+  const auto files = store_.files();
+  std::vector<Digest> imported(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (const int index = plan_.find(files[i].step); index >= 0 && files[i].state == "item") imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
+  replay_.emplace(store_, imported);
   for (auto& row : store_.costs()) costs_[{row.key, row.size}] = std::move(row);
   people_.clear();
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
@@ -158,17 +162,18 @@ void Engine::Impl::load() {
     if (source.scanned) graph_->set_horizon(static_cast<int>(i), source.horizon);
     else graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
   }
-  for (const auto& row : store_.files()) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& row = files[i];
     const int index = plan_.find(row.step);
     if (index < 0) continue;
     auto& source = sources_[static_cast<std::size_t>(index)];
     if (row.state == "item") {
-      const auto id = hash_of({"item", step(index).key, row.subject});
-      const auto item = store_.find_item_name(id);
-      if (!item || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
+      const auto n = replay_->number_of(imported[i]);
+      if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
       ++source.items;
       source.path_by_hash[row.hash] = row.path;
-      graph_->add_source_item(index, {row.subject, item->label, item->order, index}, {item->n, Digest::parse(id)});
+      auto [order, label] = store_.item_name(n);
+      graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       graph_->settle();
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);

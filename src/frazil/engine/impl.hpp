@@ -185,7 +185,7 @@ class Engine::Impl final : public Host {
   [[nodiscard]] std::shared_ptr<const Claim> claim(Queue& queue, int step);
   std::map<Priority, Work>::iterator next_ready(Queue& queue);
   bool start_next(Queue& queue);
-  void start_short(Queue& queue, int threads);
+  void start_short(Queue& queue, std::map<Priority, Work>::iterator next, int free);
   exec::Task make_task(Work work, bool alone, int threads, std::shared_ptr<const Claim> claim);
   void begin(Work work, bool alone, int threads);
   [[nodiscard]] const store::CostRow* cost_of(const Execution& execution) const;

@@ -210,7 +210,7 @@ bool Engine::Impl::start_next(Queue& queue) {
   const auto* cost = cost_of(execution);
   const bool is_short = threads <= 1 && planned.gpus == 0 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
   if (is_short && queue.ready.size() > static_cast<std::size_t>(queue.elsewhere ? queue.free : free)) {
-    start_short(queue, queue.elsewhere ? queue.free : free);
+    start_short(queue, next, queue.elsewhere ? queue.free : free);
     return true;
   }
   auto work = std::move(next->second);
@@ -229,20 +229,22 @@ std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::nex
 }
 
 /// Hands one worker several tasks that take less time than the way to a worker and back.
-void Engine::Impl::start_short(Queue& queue, int free) {
+void Engine::Impl::start_short(Queue& queue, std::map<Priority, Work>::iterator next, int free) {
   const std::size_t most = std::clamp<std::size_t>(queue.ready.size() / static_cast<std::size_t>(free), 1, 32);
-  const auto place = claim(queue, queue.ready.begin()->second.execution.step);
+  const auto place = claim(queue, next->second.execution.step);
   std::vector<exec::Task> tasks;
   double total_s = 0;
-  while (!queue.ready.empty() && tasks.size() < most && total_s < batch_s) {
-    const auto next = next_ready(queue);
-    const auto* cost = cost_of(next->second.execution);
-    if (next->second.kills > 0 || cost == nullptr || cost->seconds >= short_task_s) break;
-    total_s += cost->seconds;
+  const auto is_short = [&](const Work& work) {
+    const auto* cost = cost_of(work.execution);
+    return work.kills == 0 && cost != nullptr && cost->seconds < short_task_s;
+  };
+  do {
+    total_s += cost_of(next->second.execution)->seconds;
     auto work = std::move(next->second);
     queue.ready.erase(next);
     tasks.push_back(make_task(std::move(work), false, queue.elsewhere ? 0 : 1, place));
-  }
+    if (!queue.ready.empty()) next = next_ready(queue);
+  } while (!queue.ready.empty() && tasks.size() < most && total_s < batch_s && is_short(next->second));
   pool_->start(tasks);
 }
 

@@ -5,10 +5,14 @@
 
 namespace frazil::engine {
 
-Replay::Replay(store::Project& store) {
+Replay::Replay(store::Project& store, const std::vector<Digest>& wanted) {
+  numbers_.reserve(wanted.size());
+  for (const auto& id : wanted) numbers_[id] = 0;
   store.for_item_ids([&](std::int64_t n, std::string_view id) {
     if (item_ids_.size() <= static_cast<std::size_t>(n)) item_ids_.resize(static_cast<std::size_t>(n) + 1);
-    item_ids_[static_cast<std::size_t>(n)] = Digest::parse(id);
+    const auto digest = Digest::parse(id);
+    item_ids_[static_cast<std::size_t>(n)] = digest;
+    if (const auto found = numbers_.find(digest); found != numbers_.end()) found->second = n;
   });
   store.for_task_keys([&](std::int64_t n, std::string_view key) {
     if (keys_.size() <= static_cast<std::size_t>(n)) keys_.resize(static_cast<std::size_t>(n) + 1);
@@ -24,6 +28,11 @@ Replay::Replay(store::Project& store) {
     outputs_.push_back({item, port_index(port)});
   });
   first_.resize(static_cast<std::size_t>(last) + 2, static_cast<std::uint32_t>(outputs_.size()));
+}
+
+std::int64_t Replay::number_of(const Digest& item) const {
+  const auto found = numbers_.find(item);
+  return found == numbers_.end() ? 0 : found->second;
 }
 
 std::uint32_t Replay::port_index(std::string_view name) {

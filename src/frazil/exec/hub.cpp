@@ -300,8 +300,7 @@ class Hub::Impl {
 
   void drop(int socket, const std::string& why) {
     const auto peer = std::move(peers_.at(socket));
-    peers_.erase(socket);
-    ::close(socket);
+    close_peer(socket);
     std::erase(waiting_, socket);
     if (peer.role == Role::worker) log::warning("cluster: the worker on {}{} is gone: {}", peer.host, peer.job.empty() ? "" : ", job " + peer.job, why);
     if (peer.partner < 0 || !peers_.contains(peer.partner)) return;
@@ -315,10 +314,14 @@ class Hub::Impl {
     } else {
       (void)send_frame(peer.partner, "{}");  // the engine is gone, or has killed its proxy: nobody waits for this result
       partner.partner = -1;
-      const int worker = peer.partner;
-      peers_.erase(worker);
-      ::close(worker);
+      close_peer(peer.partner);
     }
+  }
+
+  void close_peer(int socket) {
+    peers_.erase(socket);
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);  // a program that is just being started may hold a copy for a moment
+    ::close(socket);
   }
 
   /// What stays the same when a task is tried again: everything but its number and temporary folder; its seed tells it all.

@@ -183,7 +183,9 @@ void LocalPool::reap(Worker& worker, std::vector<Result>& results) {
     results.push_back(std::move(result));
     release(worker, task);
   }
-  ::close(worker.socket);  // also leaves the epoll set
+  // Closing alone would do, were there not other processes that have just been started: the kernel wakes us before it closes what they must not have.
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, worker.socket, nullptr);
+  ::close(worker.socket);
   std::erase_if(workers_, [&](const auto& w) { return w.get() == &worker; });
 }
 

@@ -227,7 +227,7 @@ class Drawing {
     text += fmt::format("<path d=\"M{0:.1f} {1:.1f} l-4 -7 h8 z\" fill=\"#889\"/>\n", line.end, top(last));
     if (!line.label.empty())
       text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"10\" fill=\"#556\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>\n",
-                          line.end, top(last) - 12 - 12 * (line.rank % 4), escape(line.label));
+                          line.end, top(last) - 13 - 12 * (line.rank % 4), escape(line.label));
     return text;
   }
 
@@ -242,7 +242,7 @@ class Drawing {
     text += fmt::format("<text x=\"{0:.1f}\" y=\"{1:.1f}\" text-anchor=\"middle\" font-weight=\"bold\" fill=\"#223\">{2}</text>\n"
                         "<text x=\"{0:.1f}\" y=\"{3:.1f}\" text-anchor=\"middle\" font-size=\"11\" fill=\"#445\">{4}</text>\n",
                         node.x, y + 19, escape(step.name), y + 35, escape(step.protocol->name));
-    if (!trigger.empty()) text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"10\" fill=\"#735\">{}</text>\n", node.x, y + box_height + 11, escape(trigger));
+    if (!trigger.empty()) text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"10\" fill=\"#735\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>\n", node.x, y + box_height + 11, escape(trigger));
     return text;
   }
 

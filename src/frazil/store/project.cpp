@@ -215,15 +215,12 @@ std::optional<ItemRow> Project::find_item(const std::string& id) {
   return read_item(query);
 }
 
-std::optional<Project::ItemName> Project::find_item_name(const std::string& id) {
-  auto query = database_.query("SELECT n, ord, label FROM item WHERE id = ?");
-  query.bind(id);
-  if (!query.step()) return std::nullopt;
-  ItemName name;
-  name.n = query.integer();
-  name.order = query.text();
-  name.label = query.text();
-  return name;
+std::pair<std::string, std::string> Project::item_name(std::int64_t n) {
+  auto query = database_.query("SELECT ord, label FROM item WHERE n = ?");
+  query.bind(n);
+  if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
+  auto order = query.text();
+  return {std::move(order), query.text()};
 }
 
 void Project::for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit) {

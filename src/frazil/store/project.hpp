@@ -109,12 +109,8 @@ class Project {
   [[nodiscard]] ItemRow item(std::int64_t n);
   [[nodiscard]] std::string record(std::int64_t n);
   [[nodiscard]] std::optional<ItemRow> find_item(const std::string& id);
-  /// Number, order key and label of the item with this id.
-  struct ItemName {
-    std::int64_t n = 0;
-    std::string order, label;
-  };
-  [[nodiscard]] std::optional<ItemName> find_item_name(const std::string& id);
+  /// Order key and label of an item.
+  [[nodiscard]] std::pair<std::string, std::string> item_name(std::int64_t n);
   void for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit);
   void for_tasks(const std::function<void(TaskRow&&)>& visit);
   /// Numbers and keys of all tasks.
