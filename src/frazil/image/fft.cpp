@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "frazil/base/parallel.hpp"
+#include "frazil/image/fft_part.hpp"
 
 namespace frazil {
 namespace {
@@ -52,11 +53,14 @@ void rows_to_real(const std::complex<float>* in, int columns, Image& out, int th
 
 }  // namespace
 
-void fft_into(ImageView image, Spectrum& out, int threads) {
+void fft_into(ImageView image, Spectrum& out, int threads) { fft_columns_into(image, out, out.columns(), threads); }
+
+void fft_columns_into(ImageView image, Spectrum& out, int columns, int threads) {
   expect(out.nx() == image.nx && out.ny() == image.ny, "spectrum has the sides of the image");
+  expect(columns <= out.columns(), "no more columns are wanted than there are");
   if (out.size() == 0) return;
   rows_to_complex(image, out.data(), out.columns(), threads);
-  transform_columns(out.data(), out.columns(), out.ny(), out.columns(), pocketfft::FORWARD, 1.0F, threads);
+  transform_columns(out.data(), out.columns(), out.ny(), columns, pocketfft::FORWARD, 1.0F, threads);
 }
 
 Spectrum fft(ImageView image, Angstrom pixel_size, int threads) {

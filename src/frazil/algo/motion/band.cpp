@@ -5,7 +5,8 @@
 #include <numbers>
 
 #include "frazil/base/parallel.hpp"
-#include "frazil/image/ops.hpp"
+#include "frazil/image/fft.hpp"
+#include "frazil/image/fft_part.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -50,44 +51,77 @@ void lay_out(Band& band, int nx, int ny, Angstrom pixel_size, const BandLimits& 
     };
     Band::Row row;
     row.ky = ky;
-    row.first_kx = cross;
-    while (shell_of(row.first_kx) < 0 && row.first_kx < nx / 2) ++row.first_kx;
-    int end = row.first_kx;
+    int begin = cross;
+    while (shell_of(begin) < 0 && begin < nx / 2) ++begin;
+    int end = begin;
     while (end < nx / 2 && shell_of(end) >= 0) ++end;
-    if (end == row.first_kx) continue;
+    if (end == begin) continue;
+    row.first_kx = begin / Band::lanes * Band::lanes;
     row.count = (end - row.first_kx + Band::lanes - 1) / Band::lanes * Band::lanes;
     row.component = components;
-    row.offset = components * z(band.frames);
-    for (int i = 0; i < row.count; ++i) {
-      const int s = row.first_kx + i < end ? shell_of(row.first_kx + i) : band.shells;
+    row.offset = 2 * components * z(band.frames);
+    for (int kx = row.first_kx; kx < row.first_kx + row.count; ++kx) {
+      const int s = kx >= begin && kx < end ? shell_of(kx) : band.shells;
       band.shell.push_back(static_cast<std::uint16_t>(s));
       if (s < band.shells) band.shell_count[z(s)] += 1;
     }
     components += z(row.count);
     band.rows.push_back(row);
   }
-  band.re.resize(components * z(band.frames));
-  band.im.resize(components * z(band.frames));
+  band.data.resize(2 * components * z(band.frames));
 }
 
-void fill(Band& band, int t, Image part, const Window& window) {
-  const int nx = part.nx(), ny = part.ny();
-  const auto mean = static_cast<float>(statistics(part).mean);
-  for (int y = 0; y < ny; ++y)
-    for (int x = 0; x < nx; ++x) part(x, y) = (part(x, y) - mean) * window.taper_x[z(x)] * window.taper_y[z(y)];
-  const Spectrum spectrum = fft(part);
+struct Scratch {
+  Image part;
+  Spectrum spectrum;
+};
+
+/// Takes the mean out and lets the sides fall off.
+void soften(Image& part, const Window& window) {
+  double mean = 0;
+  for (int y = 0; y < part.ny(); ++y) {
+    const float* __restrict row = part.row(y);
+    float sums[Band::lanes] = {};
+    int x = 0;
+    for (; x + Band::lanes <= part.nx(); x += Band::lanes)
+      for (int i = 0; i < Band::lanes; ++i) sums[i] += row[x + i];
+    for (; x < part.nx(); ++x) sums[0] += row[x];
+    for (const float v : sums) mean += static_cast<double>(v);
+  }
+  const auto offset = static_cast<float>(mean / static_cast<double>(part.size()));
+  for (int y = 0; y < part.ny(); ++y) {
+    float* __restrict row = part.row(y);
+    const float* __restrict along_x = window.taper_x.data();
+    const float factor = window.taper_y[z(y)];
+    for (int x = 0; x < part.nx(); ++x) row[x] = (row[x] - offset) * (along_x[x] * factor);
+  }
+}
+
+void fill(Band& band, int t, const Window& window, Scratch& scratch) {
+  const int ny = static_cast<int>(window.taper_y.size());
+  if (scratch.part.size() == 0) {
+    scratch.part = Image(static_cast<int>(window.taper_x.size()), ny);
+    scratch.spectrum = Spectrum(scratch.part.nx(), ny);
+  }
+  window.part(t, scratch.part);
+  soften(scratch.part, window);
+  int columns = 0;
+  for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count);
+  fft_columns_into(scratch.part, scratch.spectrum, std::min(columns, scratch.spectrum.columns()), 1);
   auto& power = band.power[z(t)];
   power.assign(z(band.shells), 0.0);
   for (const auto& row : band.rows) {
-    const auto* source = spectrum.row(row.ky >= 0 ? row.ky : row.ky + ny);
-    float* re = band.re.data() + row.offset + z(t) * z(row.count);
-    float* im = band.im.data() + row.offset + z(t) * z(row.count);
-    for (int i = 0; i < row.count; ++i) {
-      const int s = band.shell[row.component + z(i)];
-      const auto value = s < band.shells ? source[row.first_kx + i] : std::complex<float>(0);
-      re[i] = value.real();
-      im[i] = value.imag();
-      if (s < band.shells) power[z(s)] += std::norm(value);
+    const auto* source = scratch.spectrum.row(row.ky >= 0 ? row.ky : row.ky + ny) + row.first_kx;
+    for (int b = 0; b < row.count; b += Band::lanes) {
+      float* to = band.data.data() + band.at(row, t, b);
+      for (int i = 0; i < Band::lanes; ++i) {
+        const int s = band.shell[row.component + z(b + i)];
+        if (s >= band.shells) continue;  // stays zero
+        const auto value = source[b + i];
+        to[i] = value.real();
+        to[i + Band::lanes] = value.imag();
+        power[z(s)] += static_cast<double>(value.real() * value.real() + value.imag() * value.imag());
+      }
     }
   }
   for (int s = 0; s < band.shells; ++s) power[z(s)] /= std::max(1.0, band.shell_count[z(s)]);
@@ -144,10 +178,11 @@ int good_size_below(int n) {
 Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads) {
   expect(!frames.empty(), "a band has frames");
   const int nx = good_size_below(frames[0].nx()), ny = good_size_below(frames[0].ny());
-  const Window window{margin(nx), margin(ny), [&](int t) {
+  const int x0 = (frames[0].nx() - nx) / 2, y0 = (frames[0].ny() - ny) / 2;
+  const Window window{margin(nx), margin(ny), [&](int t, Image& out) {
                         const Image& frame = frames[z(t)];
                         expect(frame.nx() == frames[0].nx() && frame.ny() == frames[0].ny(), "frames have one size");
-                        return crop(frame, (frame.nx() - nx) / 2, (frame.ny() - ny) / 2, nx, ny, 0, frame.pixel_size);
+                        for (int y = 0; y < ny; ++y) std::copy_n(frame.row(y0 + y) + x0, nx, out.row(y));
                       }};
   return make_band(static_cast<int>(frames.size()), window, frames[0].pixel_size, limits, exposure, threads);
 }
@@ -157,19 +192,21 @@ Band make_band(int frames, const Window& window, Angstrom pixel_size, const Band
   band.frames = frames;
   lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
   band.power.resize(z(frames));
-  parallel_for(threads, z(frames), [&](std::size_t t) { fill(band, static_cast<int>(t), window.part(static_cast<int>(t)), window); });
+  std::vector<Scratch> scratch(z(std::max(1, threads)));
+  parallel_for_slots(threads, z(frames), [&](std::size_t t, int slot) { fill(band, static_cast<int>(t), window, scratch[z(slot)]); });
   const auto factor = whitening(band, exposure);
   parallel_for(threads, band.rows.size(), [&](std::size_t r) {
     const auto& row = band.rows[r];
-    for (int t = 0; t < band.frames; ++t) {
-      float* re = band.re.data() + row.offset + z(t) * z(row.count);
-      float* im = band.im.data() + row.offset + z(t) * z(row.count);
-      for (int i = 0; i < row.count; ++i) {
-        const float f = factor[z(t)][band.shell[row.component + z(i)]];
-        re[i] *= f;
-        im[i] *= f;
+    for (int b = 0; b < row.count; b += Band::lanes)
+      for (int t = 0; t < band.frames; ++t) {
+        float* __restrict values = band.data.data() + band.at(row, t, b);
+        const auto* shell = band.shell.data() + row.component + z(b);
+        for (int i = 0; i < Band::lanes; ++i) {
+          const float f = factor[z(t)][shell[i]];
+          values[i] *= f;
+          values[i + Band::lanes] *= f;
+        }
       }
-    }
   });
   return band;
 }

@@ -22,14 +22,14 @@ struct BandLimits {
 /// columns of a stale gain), kx > 0 half only. Whitened: mean power 1 in every shell over all frames, and 1 for every
 /// frame over the band; multiplied by the exposure weight q_t(k).
 struct Band {
-  static constexpr int lanes = 16;  ///< rows are padded to a multiple with zeros of shell `shells`
+  static constexpr int lanes = 16;  ///< rows begin and end at multiples of it, filled up with zeros of shell `shells`
 
   struct Row {
     int ky = 0;              ///< signed index
-    int first_kx = 0;
+    int first_kx = 0;        ///< multiple of `lanes`
     int count = 0;           ///< multiple of `lanes`
     std::size_t component = 0;  ///< of the first one in `shell`
-    std::size_t offset = 0;  ///< of frame 0 in re and im; frame t follows at offset + t · count
+    std::size_t offset = 0;  ///< of the row in `data`
   };
 
   int frames = 0;
@@ -38,12 +38,16 @@ struct Band {
   double shell_width_per_A = 0, first_shell_per_A = 0;
   std::vector<Row> rows;
   std::vector<std::uint16_t> shell;          ///< of each component; `shells` for padding
-  AlignedVector<float> re, im;
+  AlignedVector<float> data;                 ///< row by row, block by block of `lanes`, frame by frame: real parts, then imaginary ones
   std::vector<double> shell_count;           ///< components in each shell
   std::vector<std::vector<double>> q;        ///< [frame][shell] exposure weight
   std::vector<std::vector<double>> power;    ///< [frame][shell] mean |F_t|², with the weight q² in it
   std::vector<double> frame_scale;           ///< RMS of each frame before it was normalised, over the mean of all
 
+  /// Where the real part of component i of a row stands in `data`; the imaginary one stands `lanes` further.
+  [[nodiscard]] std::size_t at(const Row& row, int t, int i) const {
+    return row.offset + 2 * lanes * (static_cast<std::size_t>(i / lanes) * static_cast<std::size_t>(frames) + static_cast<std::size_t>(t)) + static_cast<std::size_t>(i % lanes);
+  }
   [[nodiscard]] double shell_per_A(int s) const { return first_shell_per_A + (s + 0.5) * shell_width_per_A; }
 };
 
@@ -58,8 +62,8 @@ struct Band {
 /// Parts of frames, all of one size, and how they fall off to their sides.
 struct Window {
   std::vector<float> taper_x, taper_y;  ///< one factor a column, a row; their numbers are the size, of prime factors 2, 3, 5
-  /// Part `index` of the movie, from 0.
-  std::function<Image(int index)> part;
+  /// Writes part `index` of the movie, from 0, into an image of that size; called from several threads with different images.
+  std::function<void(int index, Image& out)> part;
 };
 /// The same from a window of each of `frames` frames.
 [[nodiscard]] Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits, const Exposure& exposure, int threads);

@@ -31,7 +31,7 @@ class Coarse {
         const double k = band.shell_per_A(s);
         if (k > 1 / finest_A) continue;
         const int kx = row.first_kx + i;
-        parts_.push_back({kx, row.ky, static_cast<float>(std::exp(-b_factor_A2 * k * k / 4)), row.offset + z(i), z(row.count)});
+        parts_.push_back({kx, row.ky, static_cast<float>(std::exp(-b_factor_A2 * k * k / 4)), band.at(row, 0, i)});
         reach_x_ = std::max(reach_x_, kx);
         reach_y_ = std::max(reach_y_, std::abs(row.ky));
       }
@@ -89,7 +89,7 @@ class Coarse {
   struct Part {
     int kx, ky;
     float weight;
-    std::size_t offset, stride;
+    std::size_t offset;
   };
 
   /// Lags that are looked at: those of a transform of n within `half` of the expected one.
@@ -120,8 +120,8 @@ class Coarse {
     return curvature < 0 ? std::clamp(0.5 * (left - right) / curvature, -0.5, 0.5) : 0;
   }
   [[nodiscard]] std::complex<float> component(std::size_t i, int t) const {
-    const auto at = parts_[i].offset + z(t) * parts_[i].stride;
-    return {band_.re[at], band_.im[at]};
+    const auto at = parts_[i].offset + z(t) * 2 * Band::lanes;
+    return {band_.data[at], band_.data[at + Band::lanes]};
   }
   const Band& band_;
   double fixed_pattern_;

@@ -68,19 +68,25 @@ TrackA Likelihood::within_band(const TrackA& track) const {
   return rest;
 }
 
-void Likelihood::learn(const TrackA& track, Amplitudes amplitudes) {
-  const Agreement found = agreement(band_, amplitude, within_band(track), threads_);
+std::vector<double> Likelihood::sum_power(const TrackA& track) const {
+  auto [power_here, other] = power_of_sum(band_, amplitude, within_band(track), threads_);
+  for (std::size_t s = 0; s < other.size(); ++s) power_here[s] += other[s];
+  return std::move(power_here);
+}
+
+void Likelihood::learn(const TrackA& track) { use_power(measure_power(sum_power(track), pattern_overlap(track)).power); }
+
+void Likelihood::learn(const TrackA& track, const Objective& found) {
   const auto pattern = pattern_overlap(track);
-  use_power(measure_power(found, pattern).power);
-  if (amplitudes == Amplitudes::keep) return;
-  estimate_amplitude(found, pattern);
-  use_power(measure_power(found, pattern).power);
+  const auto used = weight;
+  use_power(measure_power(found.sum_power, pattern).power);
+  estimate_amplitude(found.overlap, used, pattern);
+  use_power(measure_power(found.sum_power, pattern).power);
 }
 
 void Likelihood::learn_like(const TrackA& track, const std::vector<double>& usual) {
   constexpr double spread = 0.5;  // of the ratio to the usual power, shell by shell
-  const Agreement found = agreement(band_, amplitude, within_band(track), threads_, Overlap::skip);
-  const Measured measured = measure_power(found, pattern_overlap(track));
+  const Measured measured = measure_power(sum_power(track), pattern_overlap(track));
   double product = 0, square = 0;
   for (int s = 0; s < band_.shells; ++s) {
     if (measured.variance[z(s)] <= 0) continue;
@@ -111,7 +117,7 @@ std::vector<std::vector<double>> Likelihood::pattern_overlap(const TrackA& track
 }
 
 /// Mean power of each shell from pairs of different frames, and the variance of that when the shells' speckle is Gaussian.
-Likelihood::Measured Likelihood::measure_power(const Agreement& found, const std::vector<std::vector<double>>& pattern) const {
+Likelihood::Measured Likelihood::measure_power(const std::vector<double>& sum_power, const std::vector<std::vector<double>>& pattern) const {
   Measured result{std::vector<double>(z(band_.shells)), std::vector<double>(z(band_.shells))};
   for (int s = 0; s < band_.shells; ++s) {
     const double total = total_aq2(s);
@@ -122,8 +128,9 @@ Likelihood::Measured Likelihood::measure_power(const Agreement& found, const std
     }
     const double pairs = total * total - squares;
     if (pairs <= 0) continue;
-    result.power[z(s)] = (found.sum_power[z(s)] - own) / pairs;
-    result.variance[z(s)] = std::pow(found.sum_power[z(s)] / pairs, 2) / std::max(1.0, band_.shell_count[z(s)]);
+    const double mean = sum_power[z(s)] / std::max(1.0, band_.shell_count[z(s)]);
+    result.power[z(s)] = (mean - own) / pairs;
+    result.variance[z(s)] = std::pow(mean / pairs, 2) / std::max(1.0, band_.shell_count[z(s)]);
   }
   return result;
 }
@@ -145,19 +152,20 @@ void Likelihood::use_power(const std::vector<double>& raw) {
 }
 
 /// Amplitude of every frame from its overlap with the others, drawn towards 1 as far as it is uncertain.
-void Likelihood::estimate_amplitude(const Agreement& found, const std::vector<std::vector<double>>& pattern) {
+/// @param used  weights that the overlap was summed with
+void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const std::vector<double>& used, const std::vector<std::vector<double>>& pattern) {
   constexpr double spread = 0.3;
   std::vector<double> total(z(band_.shells));
   for (int s = 0; s < band_.shells; ++s) total[z(s)] = total_aq2(s);
   std::vector<double> next(z(band_.frames));
   for (int t = 0; t < band_.frames; ++t) {
-    double overlap = 0, expected = 0, variance = 0;
+    double overlap = overlaps[z(t)], expected = 0, variance = 0;
     for (int s = 0; s < band_.shells; ++s) {
       const auto i = z(s);
-      const double n = band_.shell_count[i] * weight[i], q2 = band_.q[z(t)][i] * band_.q[z(t)][i], others = total[i] - aq2(t, s);
-      overlap += n * (found.overlap[z(t)][i] - amplitude[z(t)] * band_.power[z(t)][i] - pattern[z(t)][i]);
+      const double n = band_.shell_count[i] * used[i], q2 = band_.q[z(t)][i] * band_.q[z(t)][i], others = total[i] - aq2(t, s);
+      overlap -= n * (amplitude[z(t)] * band_.power[z(t)][i] + pattern[z(t)][i]);
       expected += n * power[i] * q2 * others;
-      variance += n * weight[i] * q2 * others * (1 + power[i] * others) / 2;
+      variance += n * used[i] * q2 * others * (1 + power[i] * others) / 2;
     }
     const double certainty = variance > 0 ? expected * expected / variance : 0;
     const double measured = expected > 0 ? overlap / expected : 1;
@@ -197,28 +205,46 @@ std::array<Objective, 2> Likelihood::halves(const TrackA& track) const {
   return parts;
 }
 
-void Likelihood::subtract_pattern(const TrackA& track, double share, Objective& j) const {
-  constexpr double h = 0.01;  // Å, for the slope
+std::array<double, 2> Likelihood::half_values(const TrackA& track) const {
+  const auto powers = power_of_sum(band_, amplitude, within_band(track), threads_);
+  std::array<double, 2> values{};
+  for (std::size_t half = 0; half < 2; ++half)
+    for (std::size_t s = 0; s < weight.size(); ++s) values[half] += weight[s] * powers[half][s];
+  if (fixed_pattern_ <= 0) return values;
+  double pull = 0;
+  for_pairs(track, [&](const Pair& pair) { pull += pair.strength * pattern_at(std::hypot(pair.dx, pair.dy)); });
+  for (double& value : values) value -= 0.5 * pull;
+  return values;
+}
+
+template <class Body>
+void Likelihood::for_pairs(const TrackA& track, const Body& body) const {
   std::vector<double> mean_q(z(band_.frames), 0.0);
   for (int t = 0; t < band_.frames; ++t)
     for (int s = 0; s < band_.shells; ++s) mean_q[z(t)] += band_.q[z(t)][z(s)] / band_.shells;
-  const auto overlap = [&](double distance) {
-    double sum = 0;
-    for (int s = 0; s < band_.shells; ++s) sum += weight[z(s)] * band_.shell_count[z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
-    return share * fixed_pattern_ * sum;
-  };
-  for (int t = 0; t < band_.frames; ++t)
-    for (int u = 0; u < t; ++u) {
-      const double dx = track.x[z(t)] - track.x[z(u)], dy = track.y[z(t)] - track.y[z(u)], distance = std::hypot(dx, dy);
-      const double pair = 2 * amplitude[z(t)] * amplitude[z(u)] * mean_q[z(t)] * mean_q[z(u)];
-      j.value -= pair * overlap(distance);
-      if (distance < h) continue;
-      const double slope = pair * (overlap(distance + h) - overlap(distance - h)) / (2 * h) / distance;
-      j.gradient_x[z(t)] -= slope * dx;
-      j.gradient_x[z(u)] += slope * dx;
-      j.gradient_y[z(t)] -= slope * dy;
-      j.gradient_y[z(u)] += slope * dy;
-    }
+  for (std::size_t t = 0; t < mean_q.size(); ++t)
+    for (std::size_t u = 0; u < t; ++u) body(Pair{t, u, track.x[t] - track.x[u], track.y[t] - track.y[u], 2 * fixed_pattern_ * amplitude[t] * amplitude[u] * mean_q[t] * mean_q[u]});
+}
+
+/// Σ_k w J₀(2πk distance).
+double Likelihood::pattern_at(double distance) const {
+  double sum = 0;
+  for (int s = 0; s < band_.shells; ++s) sum += weight[z(s)] * band_.shell_count[z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
+  return sum;
+}
+
+void Likelihood::subtract_pattern(const TrackA& track, double share, Objective& j) const {
+  constexpr double h = 0.01;  // Å, for the slope
+  for_pairs(track, [&](const Pair& pair) {
+    const double distance = std::hypot(pair.dx, pair.dy), strength = share * pair.strength;
+    j.value -= strength * pattern_at(distance);
+    if (distance < h) return;
+    const double slope = strength * (pattern_at(distance + h) - pattern_at(distance - h)) / (2 * h) / distance;
+    j.gradient_x[pair.t] -= slope * pair.dx;
+    j.gradient_x[pair.u] += slope * pair.dx;
+    j.gradient_y[pair.t] -= slope * pair.dy;
+    j.gradient_y[pair.u] += slope * pair.dy;
+  });
 }
 
 }  // namespace frazil::motion

@@ -15,15 +15,18 @@ class Likelihood {
   /// @param moved          by what frames were moved before they came into the band, Å; empty: not at all. Tracks include it.
   Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved = {});
 
-  enum class Amplitudes { keep, learn };
-  /// Learns the specimen's power from the frames' agreement along a track, and, if asked, each frame's amplitude.
-  void learn(const TrackA& track, Amplitudes amplitudes);
-  /// The same for a band too small to tell alone: power is drawn towards a multiple of `usual`, as far as it is uncertain.
+  /// Learns the specimen's power from the frames' agreement along a track.
+  void learn(const TrackA& track);
+  /// Learns power and each frame's amplitude from the objective as it was found along a track with the present weights and amplitudes.
+  void learn(const TrackA& track, const Objective& found);
+  /// Learns the power of a band too small to tell alone: it is drawn towards a multiple of `usual`, as far as it is uncertain.
   void learn_like(const TrackA& track, const std::vector<double>& usual);
 
   [[nodiscard]] Objective objective(const TrackA& track) const;
   /// In two halves that share no component; their sum is the objective.
   [[nodiscard]] std::array<Objective, 2> halves(const TrackA& track) const;
+  /// `value` of those halves alone, at half the cost.
+  [[nodiscard]] std::array<double, 2> half_values(const TrackA& track) const;
   /// Expected negative Hessian of the objective along one axis, 1/Å².
   [[nodiscard]] Eigen::MatrixXd information_x() const { return information(kx2_); }
   [[nodiscard]] Eigen::MatrixXd information_y() const { return information(ky2_); }
@@ -40,10 +43,19 @@ class Likelihood {
   struct Measured {
     std::vector<double> power, variance;
   };
-  [[nodiscard]] Measured measure_power(const Agreement& found, const std::vector<std::vector<double>>& pattern) const;
+  [[nodiscard]] std::vector<double> sum_power(const TrackA& track) const;
+  [[nodiscard]] Measured measure_power(const std::vector<double>& sum_power, const std::vector<std::vector<double>>& pattern) const;
   void use_power(const std::vector<double>& raw);
-  void estimate_amplitude(const Agreement& found, const std::vector<std::vector<double>>& pattern);
+  void estimate_amplitude(const std::vector<double>& overlap, const std::vector<double>& used, const std::vector<std::vector<double>>& pattern);
   [[nodiscard]] Eigen::MatrixXd information(const std::vector<double>& k2) const;
+  /// Distance of two frames as the pattern lies in them.
+  struct Pair {
+    std::size_t t, u;
+    double dx, dy, strength;
+  };
+  template <class Body>
+  void for_pairs(const TrackA& track, const Body& body) const;
+  [[nodiscard]] double pattern_at(double distance) const;
   void subtract_pattern(const TrackA& track, double share, Objective& j) const;
 
   const Band& band_;

@@ -67,6 +67,12 @@ class TileFit {
     return result;
   }
 
+  [[nodiscard]] std::vector<std::array<double, 2>> half_values(const TrackA& global, const std::array<MatrixXd, 2>& local) const {
+    std::vector<std::array<double, 2>> result(likelihoods_.size());
+    parallel_for(threads_, result.size(), [&](std::size_t i) { result[i] = likelihoods_[i].half_values(track_of(i, global, local)); });
+    return result;
+  }
+
   /// Mean of the information along x and y.
   [[nodiscard]] std::vector<MatrixXd> information() const {
     std::vector<MatrixXd> result;
@@ -144,12 +150,12 @@ struct Gain {
 Gain held_out_gain(const TileFit& fit, const std::vector<std::array<Objective, 2>>& here, const std::vector<MatrixXd>& information, const Places& places,
                    const TrackA& track, const std::array<MatrixXd, 2>& local, SpaceKernel kernel, const LocalSmoothness& smoothness) {
   const std::array<MatrixXd, 2> none{MatrixXd::Zero(local[0].rows(), local[0].cols()), MatrixXd::Zero(local[0].rows(), local[0].cols())};
-  const auto without = fit.halves(track, none);
+  const auto without = fit.half_values(track, none);
   VectorXd gains = VectorXd::Zero(fit.count());
   for (std::size_t half = 0; half < 2; ++half) {
     const Linear linear = linearise(fit, here, information, places, local, half == 0, half == 1);
-    const auto with = fit.halves(track, LocalPosterior(linear.local, kernel, smoothness).mean_at(places));
-    for (std::size_t i = 0; i < with.size(); ++i) gains[static_cast<Eigen::Index>(i)] += fit.weight[i] * (with[i][1 - half].value - without[i][1 - half].value);
+    const auto with = fit.half_values(track, LocalPosterior(linear.local, kernel, smoothness).mean_at(places));
+    for (std::size_t i = 0; i < with.size(); ++i) gains[static_cast<Eigen::Index>(i)] += fit.weight[i] * (with[i][1 - half] - without[i][1 - half]);
   }
   return {gains.sum(), std::sqrt((gains.array() - gains.mean()).square().sum())};
 }

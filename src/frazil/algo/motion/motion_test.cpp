@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <cmath>
 #include <limits>
@@ -6,6 +7,7 @@
 #include "frazil/algo/motion/align.hpp"
 #include "frazil/algo/motion/band.hpp"
 #include "frazil/algo/motion/objective.hpp"
+#include "frazil/algo/motion/objective_kernels.hpp"
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
@@ -192,12 +194,45 @@ TEST(Objective, EqualsItsReferenceAndItsGradientIsItsSlope) {
   for (std::size_t t = 0; t < 5; ++t) {
     EXPECT_NEAR(fast.gradient_x[t], plain.gradient_x[t], 1e-4 * plain.value);
     EXPECT_NEAR(fast.gradient_y[t], plain.gradient_y[t], 1e-4 * plain.value);
+    EXPECT_NEAR(fast.overlap[t], plain.overlap[t], 1e-5 * plain.value);
     auto ahead = track, behind = track;
     ahead.x[t] += 1e-3;
     behind.x[t] -= 1e-3;
     const double slope = (evaluate_reference(band, weight, amplitude, ahead).value - evaluate_reference(band, weight, amplitude, behind).value) / 2e-3;
     EXPECT_NEAR(plain.gradient_x[t], slope, 1e-4 * plain.value);
   }
+  const auto halves = evaluate_halves(band, weight, amplitude, track, 1);
+  const auto powers = power_of_sum(band, amplitude, track, 2);
+  for (std::size_t s = 0; s < weight.size(); ++s) {
+    EXPECT_NEAR(fast.sum_power[s] / plain.sum_power[s], 1, 1e-5);
+    for (const std::size_t half : {0U, 1U}) EXPECT_EQ(powers[half][s], halves[half].sum_power[s]);
+  }
+}
+
+TEST(ObjectiveKernels, EqualThePlainOnesToTheBitOnEveryInstructionSetOfThisCpu) {
+  Rng rng(41);
+  const auto noise = [&](std::size_t n) {
+    AlignedVector<float> values(n);
+    for (auto& v : values) v = static_cast<float>(rng.normal());
+    return values;
+  };
+  constexpr std::size_t frames = 7;
+  const auto components = noise(32 * frames), along_x = noise(32 * frames), along_y = noise(2 * frames), before = noise(48 * frames);
+  const ObjectiveBlock block{components.data(), along_x.data(), along_y.data(), frames};
+  const auto run = [&](const ObjectiveKernels& kernels) {
+    AlignedVector<float> alone(32), sum(32), turned(32 * frames), totals = before;
+    kernels.sum(block, alone.data());
+    kernels.turn(block, turned.data(), sum.data());
+    EXPECT_EQ(alone, sum);
+    kernels.slope(turned.data(), sum.data(), 16, -3, frames, totals.data());
+    return std::tuple(turned, sum, totals);
+  };
+  for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    SCOPED_TRACE(objective_kernels().target);
+    EXPECT_EQ(run(objective_kernels()), run(objective_kernels_reference()));
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 TEST(Dose, HasTheCriticalExposuresOfThePaper) {

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
+#include <numeric>
 
+#include "frazil/algo/motion/objective_kernels.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
@@ -11,177 +13,149 @@ namespace {
 
 constexpr double two_pi = 2 * std::numbers::pi;
 constexpr int rows_per_chunk = 8;  ///< fixed, so that sums are split alike on any number of threads
+constexpr std::size_t lanes = Band::lanes;
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
-/// exp(−2πi kx s_x(t)) for all columns of the band.
-struct Phases {
-  Phases(const Band& band, const TrackA& track) {
-    for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count);
-    re.resize(z(columns) * track.x.size());
-    im.resize(re.size());
-    for (std::size_t t = 0; t < track.x.size(); ++t) {
-      const std::complex<double> step = std::polar(1.0, -two_pi * band.step_x_per_A * track.x[t]);
+/// Without the checks for infinities that the operator makes.
+std::complex<double> product(const std::complex<double>& a, const std::complex<double>& b) {
+  return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+}
+
+/// exp(−2πi k·s_t) of all columns and rows of the band, as the kernels want them.
+class Phases {
+ public:
+  Phases(const Band& band, const std::vector<double>& amplitude, const TrackA& track) : frames_(track.x.size()) {
+    int columns = 0;
+    for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count), reach_ = std::max(reach_, std::abs(row.ky));
+    x_.resize(z(columns) * 2 * frames_);
+    y_.resize(z(2 * reach_ + 1) * 2 * frames_);
+    for (std::size_t t = 0; t < frames_; ++t) {
+      const auto step = std::polar(1.0, -two_pi * band.step_x_per_A * track.x[t]);
       std::complex<double> phase = 1;
-      for (int kx = 0; kx < columns; ++kx, phase *= step) {
-        re[t * z(columns) + z(kx)] = static_cast<float>(phase.real());
-        im[t * z(columns) + z(kx)] = static_cast<float>(phase.imag());
+      for (std::size_t kx = 0; kx < z(columns); ++kx, phase = product(phase, step)) {
+        float* to = x_.data() + (kx / lanes * frames_ + t) * 2 * lanes + kx % lanes;
+        to[0] = static_cast<float>(phase.real());
+        to[lanes] = static_cast<float>(phase.imag());
       }
     }
-  }
-  int columns = 0;
-  AlignedVector<float> re, im;
-};
-
-/// One row of all frames turned by the track, and their sum.
-struct Turned {
-  AlignedVector<float> re, im;  ///< [frame][count]
-  AlignedVector<float> sum_re, sum_im;
-
-  void turn(const Band& band, const Band::Row& row, const std::vector<double>& amplitude, const TrackA& track, const Phases& phases) {
-    const int n = row.count;
-    re.resize(z(n) * z(band.frames));
-    im.resize(re.size());
-    sum_re.assign(z(n), 0.0F);
-    sum_im.assign(z(n), 0.0F);
-    float* __restrict sr = sum_re.data();
-    float* __restrict si = sum_im.data();
-    for (int t = 0; t < band.frames; ++t) {
-      const double phase = -two_pi * row.ky * band.step_y_per_A * track.y[z(t)];
-      const auto cy = static_cast<float>(std::cos(phase) * amplitude[z(t)]);
-      const auto sy = static_cast<float>(std::sin(phase) * amplitude[z(t)]);
-      const float* __restrict px = phases.re.data() + z(t) * z(phases.columns) + row.first_kx;
-      const float* __restrict pi = phases.im.data() + z(t) * z(phases.columns) + row.first_kx;
-      const float* __restrict fr = band.re.data() + row.offset + z(t) * z(n);
-      const float* __restrict fi = band.im.data() + row.offset + z(t) * z(n);
-      float* __restrict tr = re.data() + z(t) * z(n);
-      float* __restrict ti = im.data() + z(t) * z(n);
-      for (int i = 0; i < n; ++i) {
-        const float er = px[i] * cy - pi[i] * sy, ei = px[i] * sy + pi[i] * cy;
-        const float r = fr[i] * er - fi[i] * ei, j = fr[i] * ei + fi[i] * er;
-        tr[i] = r;
-        ti[i] = j;
-        sr[i] += r;
-        si[i] += j;
-      }
+    for (std::size_t t = 0; t < frames_; ++t) {
+      const auto step = std::polar(1.0, -two_pi * band.step_y_per_A * track.y[t]);
+      std::complex<double> phase = amplitude[t];
+      for (int ky = 0; ky <= reach_; ++ky, phase = product(phase, step))
+        for (const int sign : {1, -1}) {
+          float* to = y_.data() + (z(reach_ + sign * ky) * frames_ + t) * 2;
+          to[0] = static_cast<float>(phase.real());
+          to[1] = static_cast<float>(sign * phase.imag());
+        }
     }
   }
+  [[nodiscard]] const float* along_x(int kx) const { return x_.data() + z(kx) * 2 * frames_; }
+  [[nodiscard]] const float* along_y(int ky) const { return y_.data() + z(reach_ + ky) * 2 * frames_; }
+
+ private:
+  std::size_t frames_;
+  int reach_ = 0;
+  AlignedVector<float> x_, y_;
 };
 
-/// Σ_i w_i kx_i Im(S* F) and Σ_i w_i Im(S* F), in lanes of a fixed order.
-void row_gradient(int n, int first_kx, const float* __restrict wr, const float* __restrict wi, const float* __restrict fr,
-                  const float* __restrict fi, double& along_x, double& along_y) {
-  float sum_x[Band::lanes] = {}, sum_y[Band::lanes] = {};
-  for (int b = 0; b < n; b += Band::lanes)
-    for (int i = 0; i < Band::lanes; ++i) {
-      const float v = wr[b + i] * fi[b + i] - wi[b + i] * fr[b + i];
-      sum_y[i] += v;
-      sum_x[i] += v * static_cast<float>(first_kx + b + i);
-    }
-  for (int i = 0; i < Band::lanes; ++i) {
-    along_x += static_cast<double>(sum_x[i]);
-    along_y += static_cast<double>(sum_y[i]);
+/// Calls body(row, first component of the block in the row, block) for all blocks of a chunk of rows.
+template <class Body>
+void for_blocks(const Band& band, const Phases& phases, std::size_t chunk, const Body& body) {
+  for (std::size_t r = chunk * rows_per_chunk; r < std::min(band.rows.size(), (chunk + 1) * rows_per_chunk); ++r) {
+    const auto& row = band.rows[r];
+    for (int i = 0; i < row.count; i += Band::lanes)
+      body(row, i, ObjectiveBlock{band.data.data() + band.at(row, 0, i), phases.along_x(row.first_kx + i), phases.along_y(row.ky), band.frames});
   }
 }
 
 std::size_t chunk_count(const Band& band) { return (band.rows.size() + rows_per_chunk - 1) / rows_per_chunk; }
 
-template <class Body>
-void for_rows_of_chunk(const Band& band, std::size_t chunk, const Body& body) {
-  for (std::size_t r = chunk * rows_per_chunk; r < std::min(band.rows.size(), (chunk + 1) * rows_per_chunk); ++r) body(band.rows[r]);
+void add_power(const float* sum, const std::uint16_t* shell, std::vector<double>& power) {
+  for (std::size_t i = 0; i < lanes; ++i) power[shell[i]] += static_cast<double>(sum[i] * sum[i] + sum[i + lanes] * sum[i + lanes]);
 }
 
-void add(Objective& total, const Objective& part) {
-  total.value += part.value;
-  for (std::size_t t = 0; t < total.gradient_x.size(); ++t) {
-    total.gradient_x[t] += part.gradient_x[t];
-    total.gradient_y[t] += part.gradient_y[t];
+void add_to(std::vector<double>& total, const std::vector<double>& part) {
+  for (std::size_t i = 0; i < total.size(); ++i) total[i] += part[i];
+}
+
+double in_lanes(const float* values) { return std::accumulate(values, values + lanes, 0.0); }
+
+Objective evaluate_chunk(const Band& band, const Phases& phases, const std::vector<float>& weight, std::size_t chunk) {
+  const auto& kernels = objective_kernels();
+  const auto frames = z(band.frames);
+  AlignedVector<float> turned(2 * lanes * frames), totals(3 * lanes * frames), sum(2 * lanes);
+  Objective part{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(z(band.shells) + 1)};
+  for_blocks(band, phases, chunk, [&](const Band::Row& row, int i, const ObjectiveBlock& block) {
+    kernels.turn(block, turned.data(), sum.data());
+    const std::uint16_t* shell = band.shell.data() + row.component + z(i);
+    add_power(sum.data(), shell, part.sum_power);
+    for (std::size_t j = 0; j < lanes; ++j) {
+      sum[j] *= weight[shell[j]];
+      sum[j + lanes] *= weight[shell[j]];
+    }
+    kernels.slope(turned.data(), sum.data(), static_cast<float>(row.first_kx + i), static_cast<float>(row.ky), band.frames, totals.data());
+  });
+  for (std::size_t t = 0; t < frames; ++t) {
+    const float* at = totals.data() + t * 3 * lanes;
+    // d/ds |S|² = 2 Re(S* · (−2πi k) F) = 4π k Im(S* F)
+    part.gradient_x[t] = 2 * two_pi * band.step_x_per_A * in_lanes(at);
+    part.gradient_y[t] = 2 * two_pi * band.step_y_per_A * in_lanes(at + lanes);
+    part.overlap[t] = in_lanes(at + 2 * lanes);
   }
-}
-
-std::vector<float> padded(const std::vector<double>& weight) {
-  std::vector<float> w(weight.begin(), weight.end());
-  w.push_back(0.0F);
-  return w;
+  return part;
 }
 
 }  // namespace
 
 std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
-  const auto w = padded(weight);
-  const Phases phases(band, track);
+  std::vector<float> w(weight.begin(), weight.end());
+  w.push_back(0.0F);
+  const Phases phases(band, amplitude, track);
+  const auto frames = z(band.frames);
   std::vector<Objective> parts(chunk_count(band));
-  parallel_for(threads, parts.size(), [&](std::size_t chunk) {
-    auto& part = parts[chunk];
-    part.gradient_x.assign(z(band.frames), 0.0);
-    part.gradient_y.assign(z(band.frames), 0.0);
-    Turned turned;
-    for_rows_of_chunk(band, chunk, [&](const Band::Row& row) {
-      turned.turn(band, row, amplitude, track, phases);
-      double value = 0;
-      for (int i = 0; i < row.count; ++i) {
-        const float wi = w[band.shell[row.component + z(i)]];
-        auto &sr = turned.sum_re[z(i)], &si = turned.sum_im[z(i)];
-        value += static_cast<double>(wi * (sr * sr + si * si));
-        sr *= wi;
-        si *= wi;
-      }
-      part.value += value;
-      for (int t = 0; t < band.frames; ++t) {
-        double along_x = 0, along_y = 0;
-        row_gradient(row.count, row.first_kx, turned.sum_re.data(), turned.sum_im.data(), turned.re.data() + z(t) * z(row.count),
-                     turned.im.data() + z(t) * z(row.count), along_x, along_y);
-        // d/ds |S|² = 2 Re(S* · (−2πi k) F) = 4π k Im(S* F)
-        part.gradient_x[z(t)] += 2 * two_pi * band.step_x_per_A * along_x;
-        part.gradient_y[z(t)] += 2 * two_pi * band.step_y_per_A * row.ky * along_y;
-      }
-    });
-  });
+  parallel_for(threads, parts.size(), [&](std::size_t chunk) { parts[chunk] = evaluate_chunk(band, phases, w, chunk); });
   std::array<Objective, 2> totals;
-  totals.fill({0, std::vector<double>(z(band.frames)), std::vector<double>(z(band.frames))});
-  for (std::size_t chunk = 0; chunk < parts.size(); ++chunk) add(totals[chunk % 2], parts[chunk]);
+  totals.fill({0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(z(band.shells))});
+  for (std::size_t chunk = 0; chunk < parts.size(); ++chunk) {
+    auto& total = totals[chunk % 2];
+    add_to(total.gradient_x, parts[chunk].gradient_x);
+    add_to(total.gradient_y, parts[chunk].gradient_y);
+    add_to(total.overlap, parts[chunk].overlap);
+    add_to(total.sum_power, parts[chunk].sum_power);
+  }
+  for (auto& total : totals) {
+    total.value = std::inner_product(weight.begin(), weight.end(), total.sum_power.begin(), 0.0);
+    // The turned frame carries its amplitude; the overlap is meant without.
+    for (std::size_t t = 0; t < frames; ++t) total.overlap[t] = amplitude[t] > 0 ? total.overlap[t] / amplitude[t] : 0;
+  }
   return totals;
 }
 
 Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
   auto [total, other] = evaluate_halves(band, weight, amplitude, track, threads);
-  add(total, other);
-  return total;
+  total.value += other.value;
+  add_to(total.gradient_x, other.gradient_x);
+  add_to(total.gradient_y, other.gradient_y);
+  add_to(total.overlap, other.overlap);
+  add_to(total.sum_power, other.sum_power);
+  return std::move(total);
 }
 
-Agreement agreement(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads, Overlap overlap) {
-  const Phases phases(band, track);
-  const std::size_t overlaps = overlap == Overlap::measure ? z(band.frames) : 0;
-  const auto make = [&] { return Agreement{std::vector<double>(z(band.shells) + 1), std::vector<std::vector<double>>(overlaps, std::vector<double>(z(band.shells) + 1))}; };
-  std::vector<Agreement> parts(chunk_count(band));
+std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+  const Phases phases(band, amplitude, track);
+  std::vector<std::vector<double>> parts(chunk_count(band), std::vector<double>(z(band.shells) + 1));
   parallel_for(threads, parts.size(), [&](std::size_t chunk) {
-    auto& part = parts[chunk] = make();
-    Turned turned;
-    for_rows_of_chunk(band, chunk, [&](const Band::Row& row) {
-      turned.turn(band, row, amplitude, track, phases);
-      for (int i = 0; i < row.count; ++i) {
-        const auto s = band.shell[row.component + z(i)];
-        const auto sr = static_cast<double>(turned.sum_re[z(i)]), si = static_cast<double>(turned.sum_im[z(i)]);
-        part.sum_power[s] += sr * sr + si * si;
-        for (std::size_t t = 0; t < overlaps; ++t) {
-          const auto at = t * z(row.count) + z(i);
-          part.overlap[t][s] += sr * static_cast<double>(turned.re[at]) + si * static_cast<double>(turned.im[at]);
-        }
-      }
+    const auto& kernels = objective_kernels();
+    alignas(64) float sum[2 * lanes];
+    for_blocks(band, phases, chunk, [&](const Band::Row& row, int i, const ObjectiveBlock& block) {
+      kernels.sum(block, sum);
+      add_power(sum, band.shell.data() + row.component + z(i), parts[chunk]);
     });
   });
-  Agreement total = make();
-  for (const auto& part : parts)
-    for (std::size_t s = 0; s < z(band.shells); ++s) {
-      total.sum_power[s] += part.sum_power[s] / std::max(1.0, band.shell_count[s]);
-      for (std::size_t t = 0; t < overlaps; ++t) {
-        // The turned frame carries its amplitude; the overlap is meant without.
-        if (amplitude[t] > 0) total.overlap[t][s] += part.overlap[t][s] / (amplitude[t] * std::max(1.0, band.shell_count[s]));
-      }
-    }
-  total.sum_power.pop_back();
-  for (auto& list : total.overlap) list.pop_back();
-  return total;
+  std::array<std::vector<double>, 2> totals{std::vector<double>(z(band.shells)), std::vector<double>(z(band.shells))};
+  for (std::size_t chunk = 0; chunk < parts.size(); ++chunk) add_to(totals[chunk % 2], parts[chunk]);
+  return totals;
 }
 
 }  // namespace frazil::motion

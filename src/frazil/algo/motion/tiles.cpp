@@ -19,24 +19,38 @@ constexpr double lattice_ratio = 8;
 void leave_out_lattice(Band& band) {
   std::vector<double> shell_power(z(band.shells) + 1, 0.0);
   std::vector<float> power(band.shell.size(), 0.0F);
-  for (const auto& row : band.rows) {
-    float* __restrict sum = power.data() + row.component;
-    for (int t = 0; t < band.frames; ++t) {
-      const float* __restrict re = band.re.data() + row.offset + z(t) * z(row.count);
-      const float* __restrict im = band.im.data() + row.offset + z(t) * z(row.count);
-      for (int i = 0; i < row.count; ++i) sum[i] += re[i] * re[i] + im[i] * im[i];
+  const auto for_blocks = [&](const auto& body) {
+    for (const auto& row : band.rows)
+      for (int b = 0; b < row.count; b += Band::lanes) body(band.data.data() + band.at(row, 0, b), row.component + z(b));
+  };
+  for_blocks([&](const float* values, std::size_t component) {
+    float* __restrict sum = power.data() + component;
+    for (int t = 0; t < band.frames; ++t, values += 2 * Band::lanes)
+      for (int i = 0; i < Band::lanes; ++i) sum[i] += values[i] * values[i] + values[i + Band::lanes] * values[i + Band::lanes];
+    for (int i = 0; i < Band::lanes; ++i) shell_power[band.shell[component + z(i)]] += static_cast<double>(sum[i]);
+  });
+  for_blocks([&](float* values, std::size_t component) {
+    for (int i = 0; i < Band::lanes; ++i) {
+      const auto s = band.shell[component + z(i)];
+      if (s >= band.shells || static_cast<double>(power[component + z(i)]) * band.shell_count[s] <= lattice_ratio * shell_power[s]) continue;
+      for (int t = 0; t < band.frames; ++t) values[2 * Band::lanes * t + i] = values[2 * Band::lanes * t + i + Band::lanes] = 0;
     }
-    for (int i = 0; i < row.count; ++i) shell_power[band.shell[row.component + z(i)]] += static_cast<double>(sum[i]);
+  });
+}
+
+/// Adds the pixels of a window that may reach beyond the image, `outside` there.
+void add_window(const Image& image, int x0, int y0, float outside, bool first, Image& out) {
+  const int from = std::clamp(-x0, 0, out.nx()), to = std::clamp(image.nx() - x0, from, out.nx());
+  for (int y = 0; y < out.ny(); ++y) {
+    float* __restrict target = out.row(y);
+    if (first) std::fill_n(target, out.nx(), 0.0F);
+    const bool inside = y + y0 >= 0 && y + y0 < image.ny();
+    const float* __restrict source = inside ? image.row(y + y0) + x0 : nullptr;
+    for (int x = 0; x < (inside ? from : out.nx()); ++x) target[x] += outside;
+    if (!inside) continue;
+    for (int x = from; x < to; ++x) target[x] += source[x];
+    for (int x = to; x < out.nx(); ++x) target[x] += outside;
   }
-  for (const auto& row : band.rows)
-    for (int i = 0; i < row.count; ++i) {
-      const auto s = band.shell[row.component + z(i)];
-      if (s >= band.shells || static_cast<double>(power[row.component + z(i)]) * band.shell_count[s] <= lattice_ratio * shell_power[s]) continue;
-      for (int t = 0; t < band.frames; ++t) {
-        band.re[row.offset + z(t) * z(row.count) + z(i)] = 0;
-        band.im[row.offset + z(t) * z(row.count) + z(i)] = 0;
-      }
-    }
 }
 
 }  // namespace
@@ -93,14 +107,9 @@ Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const T
     Tile& tile = result.tiles[n];
     tile.x_px = result.x.centre(i);
     tile.y_px = result.y.centre(j);
-    const Window window{result.x.taper(i), result.y.taper(j), [&](int g) {
-                          Image sum;
-                          for (int t = groups.first(g); t < groups.end(g); ++t) {
-                            Image part = crop(binned[z(t)], result.x.start[z(i)] - dx[z(g)], result.y.start[z(j)] - dy[z(g)], result.x.side, result.y.side, mean[z(t)], binned[z(t)].pixel_size);
-                            if (sum.size() == 0) sum = std::move(part);
-                            else std::transform(part.data(), part.data() + part.size(), sum.data(), sum.data(), [](float a, float b) { return a + b; });
-                          }
-                          return sum;
+    const Window window{result.x.taper(i), result.y.taper(j), [&](int g, Image& out) {
+                          for (int t = groups.first(g); t < groups.end(g); ++t)
+                            add_window(binned[z(t)], result.x.start[z(i)] - dx[z(g)], result.y.start[z(j)] - dy[z(g)], mean[z(t)], t == groups.first(g), out);
                         }};
     tile.band = make_band(groups.count(), window, binned[0].pixel_size, limits, exposure, 1);
     leave_out_lattice(tile.band);

@@ -47,11 +47,13 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
   Likelihood fit(band, fixed_pattern, threads);
   TrackFit result;
   TrackA track = start;
+  Objective here;
   for (int round = 0; round < max_rounds; ++round) {
     const TrackA before = track;
-    fit.learn(track, round > 0 ? Likelihood::Amplitudes::learn : Likelihood::Amplitudes::keep);
+    if (round == 0) fit.learn(track);
+    else fit.learn(track, here);
     const Eigen::MatrixXd hx = fit.information_x(), hy = fit.information_y();
-    Objective here = fit.objective(track);
+    here = fit.objective(track);
     const auto inform = [](const Eigen::MatrixXd& h, const std::vector<double>& s, const std::vector<double>& gradient) {
       return Information{h, h * as_eigen(s) + as_eigen(gradient)};
     };
