@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <iterator>
 
 #include "frazil/algo/motion/event_sum.hpp"
 #include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/defects.hpp"
 #include "frazil/io/image_file.hpp"
@@ -81,13 +83,9 @@ CameraView camera_view(const motion::Alignment& alignment, const motion::Detecto
   return view;
 }
 
-/// The record, and the file that lists the pixels found.
-Detector describe_camera(const Movie& movie, const CameraView& view, const gain::Check& check, const std::string& stem, flow::Context& context) {
-  auto record = detector_record(movie, view, check);
-  if (view.found.empty()) return record;
-  write_defects(context.output(stem + "_defects.txt"), view.found, movie.nx);
-  record.defects = context.reference(stem + "_defects.txt");
-  return record;
+/// Independent pieces of work, side by side where there are threads.
+void do_all(int threads, const std::vector<std::function<void()>>& work) {
+  parallel_for(threads, work.size(), [&](std::size_t i) { work[i](); });
 }
 
 /// Frames of the range, decoded once where they fit.
@@ -147,48 +145,66 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
-  auto check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
-  if (params.gain_correction == GainCorrection::apply && check.found() && (check.orientation != gain_state.orientation || check.inverted != gain_state.divided())) {
-    if (check.inverted != gain_state.divided()) gain_state.kind = check.inverted ? io::GainKind::divide : io::GainKind::multiply;
-    gain_state.orientation = check.orientation;
+  const auto view = [&] { return camera_view(alignment, detector, gain_state, raw.count, known); };
+  std::optional<gain::Check> check;
+  if (params.gain_correction == GainCorrection::apply) check = check_used_gain(view());
+  if (check && check->found() && (check->orientation != gain_state.orientation || check->inverted != gain_state.divided())) {
+    if (check->inverted != gain_state.divided()) gain_state.kind = check->inverted ? io::GainKind::divide : io::GainKind::multiply;
+    gain_state.orientation = check->orientation;
     detector = detector_of(movie, reader, gain_state, context);
     known = detector.defects();
     alignment = motion::align_frames(raw, detector, exposure, align_params);
-    check = check_used_gain(camera_view(alignment, detector, gain_state, raw.count, known));
+    check = check_used_gain(view());
   }
   const std::string stem = area_name(movie.name.empty() ? movie.path : movie.name);
-  auto camera = describe_camera(movie, camera_view(alignment, detector, gain_state, raw.count, known), check, stem, context);
-  alignment.sum = Image();
   context.progress(0.5, "aligned");
 
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  const auto sums = reader.eer() != nullptr
-                        ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, context.rng()(), params.binning, context.threads())
-                        : motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
+  AlignedMovie out;
+  std::vector<std::uint64_t> found;
+  const auto seed = context.rng()();
+  motion::Sums sums;
+  do_all(context.threads(), {[&] {
+                               sums = reader.eer() != nullptr
+                                          ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, seed, params.binning, context.threads())
+                                          : motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
+                             },
+                             [&] {
+                               const auto seen = view();
+                               out.detector = detector_record(movie, seen, check ? *check : check_used_gain(seen));
+                               found = seen.found;
+                               alignment.sum = Image();
+                             }});
   context.progress(0.9, "summed");
 
-  AlignedMovie out;
-  out.detector = std::move(camera);
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
-  io::write_image(context.output(stem + ".mrc"), sums.plain, mode);
-  io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(sums.plain, thumbnail_px));
+  std::vector<std::function<void()>> files;
+  const auto file = [&](const std::string& end, const auto& write) { files.emplace_back([path = context.output(stem + end), write] { write(path); }); };
+  const auto image_file = [&](const std::string& end, const Image& image) { file(end, [&image, mode](const auto& path) { io::write_image(path, image, mode); }); };
+  image_file(".mrc", sums.plain);
+  file("_thumb.png", [&](const auto& path) { io::write_png_auto(path, thumbnail(sums.plain, thumbnail_px)); });
   out.micrograph = {context.reference(stem + ".mrc"), movie.name, sums.plain.nx(), sums.plain.ny(), sums.plain.pixel_size, movie.optics, false, context.reference(stem + "_thumb.png")};
   if (sums.weighted) {
-    io::write_image(context.output(stem + "_DW.mrc"), *sums.weighted, mode);
+    image_file("_DW.mrc", *sums.weighted);
     out.weighted = out.micrograph;
     out.weighted->path = context.reference(stem + "_DW.mrc");
     out.weighted->dose_weighted = true;
   }
   if (sums.odd && sums.even) {
-    io::write_image(context.output(stem + "_ODD.mrc"), *sums.odd, mode);
-    io::write_image(context.output(stem + "_EVN.mrc"), *sums.even, mode);
+    image_file("_ODD.mrc", *sums.odd);
+    image_file("_EVN.mrc", *sums.even);
   }
   std::optional<motion::ThirdOrder> third_order;
   if (!alignment.field.is_global()) third_order = motion::fit_third_order(alignment.field, alignment.track, movie.nx, movie.ny).model;
   io::write_star(context.output(stem + "_motion.star"), motion_star(movie, range.first, params.binning, alignment.track, third_order));
   write_text(context.output(stem + "_field.json"), field_json(alignment, movie.nx, movie.ny).dump());
-  io::write_png(context.output(stem + "_motion.png"), plot_motion(alignment, movie.nx, movie.ny, movie.pixel_size));
+  file("_motion.png", [&](const auto& path) { io::write_png(path, plot_motion(alignment, movie.nx, movie.ny, movie.pixel_size)); });
+  if (!found.empty()) {
+    file("_defects.txt", [&](const auto& path) { write_defects(path, found, movie.nx); });
+    out.detector.defects = context.reference(stem + "_defects.txt");
+  }
+  do_all(context.threads(), files);
 
   Motion& m = out.motion;
   m.movie = movie.path;
@@ -224,14 +240,16 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   const double frame = 4.0 * movie.nx * movie.ny / mib, side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
   // Decoded frames: all that fit, or at least one.
   const double kept = std::max(frame, std::min(static_cast<double>(kept_bytes) / mib, movie.frames * frame));
-  // Beside them and the gain either two unaligned sums and the binned stack with its components, or the sums of the exposure basis (seven
-  // rows at most). Those are transformed one by one, when the frames are gone.
+  // Beside them and the gain either two unaligned sums and the binned stack with its components (of whole frames or of tiles, at most as
+  // much again as the stack), or the sums of the exposure basis (seven rows at most), while the camera is described from an unaligned
+  // sum. Those of the basis are transformed one by one, when the frames are gone.
   const double aligning = 2 * frame + 2.5 * std::min(movie.frames, 128) * frame / (side * side);
   const double rows = movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1;
-  double summing = rows * (params.halves ? 2 : 1) * frame + (params.halves ? 2 : 0) * frame;
+  double summing = rows * (params.halves ? 2 : 1) * frame + (params.halves ? 2 : 0) * frame + 2 * frame;
   // Electrons are summed on a grid twice as fine as the sensor's, unless the movie's own is finer.
   if (movie.raw_frames > 0) summing = (rows + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) + 2 * frame;
-  return 64 + static_cast<int>(kept + frame + std::max(aligning, summing));
+  constexpr int base = 64 + 192;  // the program, and freed blocks that are kept for the next image
+  return base + static_cast<int>(kept + frame + std::max(aligning, summing));
 }
 
 }  // namespace frazil::protocols

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -145,7 +144,8 @@ double chance(const std::vector<Tile>& data, const std::vector<Tile>& reference,
 }
 
 /// Calls body(d, e) with the mixed second differences of both images; blocks with an absent pixel are left out.
-void for_differences(const Image& a, const Image& b, const std::function<void(double, double)>& body) {
+template <class Body>
+void for_differences(const Image& a, const Image& b, const Body& body) {
   for (int y = 0; y + 1 < a.ny(); y += 2)
     for (int x = 0; x + 1 < a.nx(); x += 2) {
       const auto difference = [x, y](const Image& i) -> double { return i(x, y) - i(x + 1, y) - i(x, y + 1) + i(x + 1, y + 1); };

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "frazil/algo/motion/band.hpp"
 #include "frazil/algo/motion/local.hpp"
 #include "frazil/algo/motion/survey.hpp"
 #include "frazil/algo/motion/track.hpp"
+#include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -136,6 +138,15 @@ Angstrom informative_resolution(const TrackFit& fit, Angstrom finest) {
   return std::clamp(Angstrom(1 / fit.signal_per_A[z(static_cast<int>(reached - sum.begin()))]), finest, std::max(finest, coarsest));
 }
 
+double mean_of(const Image& image, int threads) {
+  std::vector<double> rows(z(image.ny()));
+  parallel_for(threads, rows.size(), [&](std::size_t y) {
+    const float* row = image.row(static_cast<int>(y));
+    rows[y] = std::accumulate(row, row + image.nx(), 0.0);
+  });
+  return std::accumulate(rows.begin(), rows.end(), 0.0) / static_cast<double>(image.size());
+}
+
 /// Finer tiles and a field that may break.
 LocalSettings flow_settings() {
   LocalSettings settings;
@@ -152,11 +163,10 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   const int group = (frames.count + most_groups - 1) / most_groups;
   Survey first = survey(frames, detector, bin, group, params.threads);
   if (params.find_defects) {
-    double mean = 0;
-    for (const float v : first.sum.pixels()) mean += static_cast<double>(v) / static_cast<double>(first.sum.size());
+    const double mean = mean_of(first.sum, params.threads);
     detector.add_defects(find_defects(first.sum, mean > 0 ? first.noise_variance / mean : 1, 6, params.threads));
   }
-  repair(first, detector.defects(), frames.nx, repair_seed);
+  repair(first, detector.defects(), frames.nx, repair_seed, params.threads);
   Alignment result;
   result.fixed_pattern = fixed_pattern(first, frames.count);
   result.noise_variance = first.noise_variance;
@@ -174,7 +184,7 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   const BandLimits limits{params.min_resolution, params.max_resolution};
   const TrackFit fit = [&] {
     const Band band = make_band(first.binned, limits, grouped, params.threads);
-    return fit_track(band, pattern, decay_frames, coarse_track(band, pattern), params.threads);
+    return fit_track(band, pattern, decay_frames, coarse_track(band, pattern, params.threads), params.threads);
   }();
   const double pixel_A = frames.pixel_size.value();
   result.track = to_shifts(to_frames(fit.track.x, frames.count, group), to_frames(fit.track.y, frames.count, group), pixel_A);

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
+#include <numeric>
 
+#include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::motion {
@@ -23,7 +25,7 @@ struct Point {
 /// The coarse part of the band as a list.
 class Coarse {
  public:
-  Coarse(const Band& band, double fixed_pattern) : band_(band), fixed_pattern_(fixed_pattern) {
+  Coarse(const Band& band, double fixed_pattern, int threads) : band_(band), fixed_pattern_(fixed_pattern), threads_(threads) {
     for (const auto& row : band.rows)
       for (int i = 0; i < row.count; ++i) {
         const int s = band.shell[row.component + z(i)];
@@ -45,31 +47,32 @@ class Coarse {
   /// Adds (sign 1) or takes away (−1) frame t moved by s.
   void add(int t, const Point& s, float sign) {
     const auto x = phases(reach_x_, band_.step_x_per_A * s.x, sign), y = phases(reach_y_, band_.step_y_per_A * s.y, 1);
-    for (std::size_t i = 0; i < parts_.size(); ++i) {
+    for_parts([&](std::size_t i) {
       const auto turn = product(x[z(parts_[i].kx + reach_x_)], y[z(parts_[i].ky + reach_y_)]);
       sum_[i] += product(component(i, t), turn);
       pattern_[i] += turn;
-    }
+    });
   }
 
   /// Where frame t correlates with the sum, given where it is expected. Of the inverse transform only the lags around that are made.
   Point find(int t, const Point& expected) {
     columns_.assign(z(reach_x_ + 1) * z(ny_), 0);
-    double variance = 0;
-    for (std::size_t i = 0; i < parts_.size(); ++i) {
+    std::vector<double> variances(pieces);
+    for_parts([&](std::size_t i) {
       const auto& p = parts_[i];
       const auto frame = component(i, t);
       columns_[z(p.kx) * z(ny_) + z(wrapped(p.ky, ny_))] = p.weight * (product(sum_[i], std::conj(frame)) - static_cast<float>(fixed_pattern_) * pattern_[i]);
-      variance += static_cast<double>(std::norm(p.weight * sum_[i]) * std::norm(frame)) / 2;
-    }
-    ifft_rows(columns_.data(), ny_, reach_x_ + 1);
+      variances[i * pieces / parts_.size()] += static_cast<double>(std::norm(p.weight * sum_[i]) * std::norm(frame)) / 2;
+    });
+    const double variance = std::accumulate(variances.begin(), variances.end(), 0.0);
+    ifft_rows_in_pieces(columns_, ny_);
     const double step_x = 1 / (nx_ * band_.step_x_per_A), step_y = 1 / (ny_ * band_.step_y_per_A);
     const Lags along_x(nx_, expected.x / step_x, search_A / step_x), along_y(ny_, expected.y / step_y, search_A / step_y);
     const int first_row = along_y.first - 1, rows = along_y.last - along_y.first + 3;  // one more on either side, for the parabola
     rows_.assign(z(rows) * z(nx_), 0);
-    for (int row = 0; row < rows; ++row)
-      for (int kx = 0; kx <= reach_x_; ++kx) rows_[z(row) * z(nx_) + z(kx)] = columns_[z(kx) * z(ny_) + z(wrapped(first_row + row, ny_))];
-    ifft_rows(rows_.data(), nx_, rows);
+    for (int kx = 0; kx <= reach_x_; ++kx)
+      for (int row = 0; row < rows; ++row) rows_[z(row) * z(nx_) + z(kx)] = columns_[z(kx) * z(ny_) + z(wrapped(first_row + row, ny_))];
+    ifft_rows_in_pieces(rows_, nx_);
     // The half plane counts for the whole.
     const auto at = [&](int x, int y) { return 2 * static_cast<double>(rows_[z(y - first_row) * z(nx_) + z(wrapped(x, nx_))].real()); };
     const double to_sd = variance > 0 ? static_cast<double>(nx_) * ny_ / 2 / std::sqrt(variance) : 0;
@@ -103,6 +106,23 @@ class Coarse {
     int first, last;
   };
 
+  static constexpr std::size_t pieces = 8;  ///< fixed, so that sums are split alike on any number of threads
+
+  /// body(i) for all parts.
+  template <class Body>
+  void for_parts(const Body& body) const {
+    const std::size_t n = parts_.size();
+    parallel_for(threads_, pieces, [&](std::size_t piece) {
+      for (std::size_t i = (piece * n + pieces - 1) / pieces; i * pieces < (piece + 1) * n; ++i) body(i);
+    });
+  }
+  void ifft_rows_in_pieces(std::vector<std::complex<float>>& data, int n) const {
+    const std::size_t count = data.size() / z(n);
+    parallel_for(threads_, pieces, [&](std::size_t piece) {
+      const std::size_t from = piece * count / pieces, to = (piece + 1) * count / pieces;
+      ifft_rows(data.data() + from * z(n), n, static_cast<int>(to - from));
+    });
+  }
   static int wrapped(int i, int n) { return ((i % n) + n) % n; }
   /// Without the checks for infinities that the operator makes.
   static std::complex<float> product(std::complex<float> a, std::complex<float> b) {
@@ -125,6 +145,7 @@ class Coarse {
   }
   const Band& band_;
   double fixed_pattern_;
+  int threads_;
   std::vector<Part> parts_;
   std::vector<std::complex<float>> sum_, pattern_;
   std::vector<std::complex<float>> columns_, rows_;  ///< scratch of `find`
@@ -133,8 +154,8 @@ class Coarse {
 
 }  // namespace
 
-TrackA coarse_track(const Band& band, double fixed_pattern) {
-  Coarse coarse(band, fixed_pattern);
+TrackA coarse_track(const Band& band, double fixed_pattern, int threads) {
+  Coarse coarse(band, fixed_pattern, threads);
   const int frames = band.frames, middle = frames / 2;
   std::vector<Point> track(z(frames));
   coarse.add(middle, track[z(middle)], 1);

@@ -12,6 +12,7 @@ namespace frazil::motion {
 ///
 /// @param fixed_pattern  power of what does not move over that of the noise in one frame; the peak it is expected
 ///        to give is subtracted
-[[nodiscard]] TrackA coarse_track(const Band& band, double fixed_pattern);
+/// The same for any number of threads.
+[[nodiscard]] TrackA coarse_track(const Band& band, double fixed_pattern, int threads = 1);
 
 }  // namespace frazil::motion

@@ -173,7 +173,7 @@ Survey survey(const FrameSource& frames, const Detector& detector, int bin_facto
   return Surveyor(frames, detector, bin_factor, group, threads).run();
 }
 
-void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed) {
+void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed, int threads) {
   if (survey.binned.empty()) return;
   const int width = survey.binned[0].nx(), height = survey.binned[0].ny();
   std::vector<std::size_t> bad;
@@ -183,7 +183,7 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
   }
   std::sort(bad.begin(), bad.end());
   bad.erase(std::unique(bad.begin(), bad.end()), bad.end());
-  for (std::size_t t = 0; t < survey.binned.size(); ++t) {
+  parallel_for(threads, survey.binned.size(), [&](std::size_t t) {
     Image& image = survey.binned[t];
     const Rng frame_rng = Rng(seed).stream(t);
     for (const auto pixel : bad) {
@@ -198,7 +198,7 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
         break;
       }
     }
-  }
+  });
 }
 
 double fixed_pattern(const Survey& survey, int frames) {

@@ -18,7 +18,7 @@ struct Survey {
 [[nodiscard]] Survey survey(const FrameSource& frames, const Detector& detector, int bin, int group, int threads);
 
 /// Binned pixels that hold a defective pixel take the value of a sound neighbour in the same image, picked by hash.
-void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed);
+void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed, int threads = 1);
 
 /// Power of a pattern that stands still over the power of the noise in one frame, from what the noise of the unaligned sum exceeds
 /// that of its frames; 0 when there is none.

@@ -64,7 +64,8 @@ class Warp {
 
   std::vector<Image> run() {
     std::vector<Image> sums;
-    for (int r = 0; r < rank_; ++r) sums.emplace_back(frames_.nx, frames_.ny, frames_.pixel_size);
+    sums.resize(z(rank_));
+    parallel_for(params_.threads, sums.size(), [&](std::size_t r) { sums[r] = Image(frames_.nx, frames_.ny, frames_.pixel_size); });
     const int batch = batch_of(frames_, params_.threads), across = (frames_.nx + tile_x - 1) / tile_x, down = (frames_.ny + tile_y - 1) / tile_y;
     std::vector<Scratch> scratch(z(std::max(1, params_.threads)));
     std::vector<Frame> held;
