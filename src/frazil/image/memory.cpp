@@ -45,9 +45,14 @@ class Reserve {
     const std::lock_guard lock(mutex_);
     const auto found = length_of_.find(memory);
     if (found == length_of_.end()) return false;
-    spare_.push_back({memory, found->second});
-    held_ += found->second;
+    const std::size_t length = found->second;
     length_of_.erase(found);
+    if (length < least_kept || length > most_held / 2) {
+      std::free(memory);
+      return true;
+    }
+    spare_.push_back({memory, length});
+    held_ += length;
     while (held_ > most_held) {
       std::free(spare_.front().memory);
       held_ -= spare_.front().length;
@@ -57,7 +62,7 @@ class Reserve {
   }
 
  private:
-  static constexpr std::size_t most_held = std::size_t{192} << 20U;
+  static constexpr std::size_t most_held = std::size_t{144} << 20U, least_kept = std::size_t{32} << 20U;
   struct Block {
     void* memory;
     std::size_t length;

@@ -137,7 +137,6 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
     throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path, movie.nx, movie.ny, movie.frames,
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
-  if (params.halves && reader.eer() != nullptr) throw Error(ErrorCode::unsupported, "{}: sums of odd and even frames are not made of EER movies yet; leave --halves out", movie.path);
   auto gain_state = configured_gain(movie, params, context);
   auto detector = detector_of(movie, reader, gain_state, context);
   const auto raw = frames_of(reader, movie, range, context).source();
@@ -164,11 +163,12 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   AlignedMovie out;
   std::vector<std::uint64_t> found;
   const auto seed = context.rng()();
+  const motion::SumParams sum_params{params.binning, params.halves, context.threads()};
   motion::Sums sums;
   do_all(context.threads(), {[&] {
                                sums = reader.eer() != nullptr
-                                          ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, seed, params.binning, context.threads())
-                                          : motion::sum_frames(raw, detector, alignment.field, basis, {params.binning, params.halves, context.threads()});
+                                          ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, seed, sum_params)
+                                          : motion::sum_frames(raw, detector, alignment.field, basis, sum_params);
                              },
                              [&] {
                                const auto seen = view();
@@ -247,8 +247,8 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   const double rows = movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1;
   double summing = rows * (params.halves ? 2 : 1) * frame + (params.halves ? 2 : 0) * frame + 2 * frame;
   // Electrons are summed on a grid twice as fine as the sensor's, unless the movie's own is finer.
-  if (movie.raw_frames > 0) summing = (rows + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) + 2 * frame;
-  constexpr int base = 64 + 192;  // the program, and freed blocks that are kept for the next image
+  if (movie.raw_frames > 0) summing = (rows * (params.halves ? 2 : 1) + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) + (params.halves ? 4 : 2) * frame;
+  constexpr int base = 64 + 144;  // the program, and freed blocks that are kept for the next image
   return base + static_cast<int>(kept + frame + std::max(aligning, summing));
 }
 

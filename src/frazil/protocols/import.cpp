@@ -38,7 +38,16 @@ Json optics_settings(const Params& params) {
 flow::Watch ImportMovies::watch() const {
   return {.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value()};
 }
-flow::FileCheck ImportMovies::check(const std::filesystem::path& path) { return check_image(path); }
+flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
+  auto found = check_image(path);
+  if (found.state != flow::FileCheck::State::complete) return found;
+  const auto extension = path.extension();
+  if (extension != ".mrc" && extension != ".mrcs") return found;
+  const auto info = io::read_info(path);
+  // Maps lie beside movies where a simulator or a user left them; no camera has as many rows as a movie has frames.
+  if (info.is_volume && info.nx == info.ny && info.ny == info.nz) return {flow::FileCheck::State::broken, fmt::format("{}: expected a movie, found a map of {}³ voxels", path.string(), info.nx)};
+  return found;
+}
 Movie ImportMovies::record(const std::filesystem::path& path, const std::string& reference) const {
   auto settings = optics_settings(params);
   settings["dose_per_frame"] = params.dose_per_frame.value();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "frazil/algo/motion/dose.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
@@ -86,6 +87,7 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   MovieContext context(folder.path());
   AlignMovie align;
   align.params.gain_use = GainUse::multiply;
+  align.params.halves = true;
   const auto record = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"gain", (folder / "gain.mrc").string()}});
   const auto out = align.process(record, context);
   EXPECT_EQ(out.motion.frames, 10);
@@ -99,7 +101,9 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   for (std::size_t t = 0; t < truth.size(); ++t) mx += (out.motion.shifts_px[t][0] - truth[t][0]) / 10, my += (out.motion.shifts_px[t][1] - truth[t][1]) / 10;
   for (std::size_t t = 0; t < truth.size(); ++t)
     squares += std::pow(out.motion.shifts_px[t][0] - truth[t][0] - mx, 2) + std::pow(out.motion.shifts_px[t][1] - truth[t][1] - my, 2);
-  EXPECT_LT(std::sqrt(squares / 10), 2 * std::sqrt(2.0) * out.motion.shift_sigma_px);  // twice what is claimed
+  const double claimed = std::sqrt(2.0) * out.motion.shift_sigma_px;  // known to a quarter from ten frames whose errors hang together
+  std::printf("EER: the track errs by %.3f px, claimed %.3f px\n", std::sqrt(squares / 10), claimed);
+  EXPECT_LT(std::sqrt(squares / 10), 1.75 * claimed);
   ASSERT_TRUE(out.weighted.has_value());
   const auto sum = io::read_image(out.micrograph.path), weighted = io::read_image(out.weighted->path);
   EXPECT_EQ(sum.nx(), 512);
@@ -107,7 +111,23 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   for (const float v : sum.pixels()) mean += static_cast<double>(v) / static_cast<double>(sum.size());
   const double in_raw_frame = scene.electrons_per_frame() / scene.raw_frames;
   EXPECT_NEAR(mean / (raw_total * (1 - std::exp(-in_raw_frame))), 1, 0.03);  // a pixel counts one electron in a raw frame
-  EXPECT_GT(correlation(sum.pixels(), weighted.pixels()), 0.7);
+  // Noise prevails, and is white: at each frequency the two correlate by the mean weight of the frames.
+  const motion::Exposure exposure{scene.dose_per_frame, 0_e_per_A2, scene.voltage};
+  double expected = 0;
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x)
+      for (const double w : motion::filter_weights(exposure, scene.frames, std::hypot(x + 0.5, y + 0.5) / 128 / scene.pixel_size.value())) expected += w / scene.frames / (64 * 64);
+  std::printf("EER: plain and weighted sum correlate by %.3f, noise by %.3f\n", correlation(sum.pixels(), weighted.pixels()), expected);
+  EXPECT_NEAR(correlation(sum.pixels(), weighted.pixels()), expected, 0.02);
+  EXPECT_GT(expected, 0.5);
+
+  const auto stem = out.micrograph.path.substr(0, out.micrograph.path.size() - 4);
+  const auto odd = io::read_image(stem + "_ODD.mrc"), even = io::read_image(stem + "_EVN.mrc");
+  double apart = 0;
+  for (std::size_t i = 0; i < odd.size(); ++i) apart = std::max(apart, std::abs(static_cast<double>(odd.pixels()[i] + even.pixels()[i] - weighted.pixels()[i])));
+  EXPECT_LT(apart, 1e-3 * statistics(weighted).stddev);  // together they are the weighted sum
+  EXPECT_LT(std::abs(correlation(odd.pixels(), even.pixels())), 0.5);
+  align.params.halves = false;
 
   // At the level of details no two renderings agree, but the finer grid shows the same image.
   auto on_fine = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"eer_grid", "8K"}, {"gain", (folder / "gain.mrc").string()}});

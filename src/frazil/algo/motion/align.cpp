@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "frazil/algo/motion/band.hpp"
 #include "frazil/algo/motion/local.hpp"
 #include "frazil/algo/motion/survey.hpp"
 #include "frazil/algo/motion/track.hpp"
-#include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -136,15 +134,6 @@ Angstrom informative_resolution(const TrackFit& fit, Angstrom finest) {
   const auto reached = std::find_if(sum.begin(), sum.end(), [&](double v) { return v >= 0.99 * sum.back(); });
   constexpr auto coarsest = 15_A;  // blur by local motion may hide the rest
   return std::clamp(Angstrom(1 / fit.signal_per_A[z(static_cast<int>(reached - sum.begin()))]), finest, std::max(finest, coarsest));
-}
-
-double mean_of(const Image& image, int threads) {
-  std::vector<double> rows(z(image.ny()));
-  parallel_for(threads, rows.size(), [&](std::size_t y) {
-    const float* row = image.row(static_cast<int>(y));
-    rows[y] = std::accumulate(row, row + image.nx(), 0.0);
-  });
-  return std::accumulate(rows.begin(), rows.end(), 0.0) / static_cast<double>(image.size());
 }
 
 /// Finer tiles and a field that may break.

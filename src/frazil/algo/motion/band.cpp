@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/motion/survey.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 #include "frazil/image/fft_part.hpp"
@@ -78,17 +79,7 @@ struct Scratch {
 
 /// Takes the mean out and lets the sides fall off.
 void soften(Image& part, const Window& window) {
-  double mean = 0;
-  for (int y = 0; y < part.ny(); ++y) {
-    const float* __restrict row = part.row(y);
-    float sums[Band::lanes] = {};
-    int x = 0;
-    for (; x + Band::lanes <= part.nx(); x += Band::lanes)
-      for (int i = 0; i < Band::lanes; ++i) sums[i] += row[x + i];
-    for (; x < part.nx(); ++x) sums[0] += row[x];
-    for (const float v : sums) mean += static_cast<double>(v);
-  }
-  const auto offset = static_cast<float>(mean / static_cast<double>(part.size()));
+  const auto offset = static_cast<float>(mean_of(part));
   for (int y = 0; y < part.ny(); ++y) {
     float* __restrict row = part.row(y);
     const float* __restrict along_x = window.taper_x.data();

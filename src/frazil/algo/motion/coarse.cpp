@@ -40,6 +40,13 @@ class Coarse {
     if (parts_.empty()) throw Error(ErrorCode::bad_input, "alignment finds no components coarser than {:g} A", finest_A);
     nx_ = good_size(4 * reach_x_);
     ny_ = good_size(4 * reach_y_);
+    frames_.resize(parts_.size() * z(band.frames));
+    parallel_for(threads, z(band.frames), [&](std::size_t t) {
+      for (std::size_t i = 0; i < parts_.size(); ++i) {
+        const auto at = parts_[i].offset + t * 2 * Band::lanes;
+        frames_[t * parts_.size() + i] = {band.data[at], band.data[at + Band::lanes]};
+      }
+    });
     sum_.assign(parts_.size(), 0);
     pattern_.assign(parts_.size(), 0);
   }
@@ -140,13 +147,13 @@ class Coarse {
     return curvature < 0 ? std::clamp(0.5 * (left - right) / curvature, -0.5, 0.5) : 0;
   }
   [[nodiscard]] std::complex<float> component(std::size_t i, int t) const {
-    const auto at = parts_[i].offset + z(t) * 2 * Band::lanes;
-    return {band_.data[at], band_.data[at + Band::lanes]};
+    return frames_[z(t) * parts_.size() + i];
   }
   const Band& band_;
   double fixed_pattern_;
   int threads_;
   std::vector<Part> parts_;
+  AlignedVector<std::complex<float>> frames_;  ///< [frame][part]
   std::vector<std::complex<float>> sum_, pattern_;
   std::vector<std::complex<float>> columns_, rows_;  ///< scratch of `find`
   int reach_x_ = 0, reach_y_ = 0, nx_ = 0, ny_ = 0;

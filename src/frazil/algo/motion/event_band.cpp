@@ -307,8 +307,8 @@ double ShiftPlan::time_of(int raw) const {
   return static_cast<double>(f) + (t - middle(f)) / (middle(f + 1) - middle(f));
 }
 
-std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid, const ShiftPlan& plan, const DoseBasis& basis, const std::vector<double>& scales,
-                               std::uint64_t seed, int threads) {
+std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid, const ShiftPlan& plan, const std::vector<std::vector<double>>& weights,
+                               const std::vector<double>& scales, std::uint64_t seed, int threads) {
   const Sensitivity sensitivity(detector);
   unsigned view_shift = 0;
   while (1 << view_shift < grid.eighths) ++view_shift;
@@ -317,7 +317,7 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
   const int most = std::max(1, static_cast<int>(65535 / (4.0F * one_electron * sensitivity.most)));
   const auto slabs = slabs_of(source.begin, most);
   std::vector<Image> images;
-  for (int r = 0; r < basis.rank(); ++r) images.emplace_back(grid.nx(), grid.ny());
+  for (std::size_t r = 0; r < weights.size(); ++r) images.emplace_back(grid.nx(), grid.ny());
   const int stride = (grid.nx() + 2 + 15) / 16 * 16;
   std::vector<std::vector<std::uint16_t>> counters(z(std::max(1, threads)));
   parallel_for_slots(threads, z((grid.ny() + band_rows - 1) / band_rows), [&](std::size_t index, int slot) {
@@ -332,7 +332,7 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
         const Slab& slab = slabs[from + s];
         const Counters target{stride, held.data() + s * z(band_rows + 2) * z(stride)};
         for (int raw = slab.first; raw < slab.last; ++raw) band.count(raw, target);
-        for (std::size_t r = 0; r < images.size(); ++r) b[r][s] = static_cast<float>(basis.b[r][z(slab.frame)] * scales[z(slab.frame)] / one_electron);
+        for (std::size_t r = 0; r < images.size(); ++r) b[r][s] = static_cast<float>(weights[r][z(slab.frame)] * scales[z(slab.frame)] / one_electron);
       }
       fold(held, stride, first_row, band.rows(), b, images);
     }

@@ -37,9 +37,9 @@ struct ShiftPlan {
   [[nodiscard]] double time_of(int raw) const;
 };
 
-/// For each row of the basis the fine grid's Σ over electrons of weight · gain · share.
+/// For each row of weights (one a frame) the fine grid's Σ over electrons of weight · gain · share.
 /// @param scales  one a frame
-[[nodiscard]] std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid, const ShiftPlan& plan, const DoseBasis& basis,
-                                             const std::vector<double>& scales, std::uint64_t seed, int threads);
+[[nodiscard]] std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid, const ShiftPlan& plan,
+                                             const std::vector<std::vector<double>>& weights, const std::vector<double>& scales, std::uint64_t seed, int threads);
 
 }  // namespace frazil::motion

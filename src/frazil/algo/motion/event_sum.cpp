@@ -79,23 +79,24 @@ Shift shift_at(const MotionField& field, double time, double x_px, double y_px) 
   return sum;
 }
 
-Sums sum_electrons(const ElectronSource& source, const Detector& detector, const MotionField& field, const DoseBasis& basis, std::uint64_t seed, double binning, int threads) {
+Sums sum_electrons(const ElectronSource& source, const Detector& detector, const MotionField& field, const DoseBasis& basis, std::uint64_t seed, const SumParams& params) {
   expect(source.begin.size() >= 2 && field.frames() + 1 == static_cast<int>(source.begin.size()) && basis.b.at(0).size() + 1 == source.begin.size(), "field, basis and movie hold equally many frames");
   const EventGrid grid(source.nx, source.ny, detector.nx(), detector.ny());
   const ShiftPlan plan{&field, &source.begin};
   const auto scales = frame_scales(source);
-  auto accumulators = deposit_all(source, detector, grid, plan, basis, scales, seed, threads);
+  auto accumulators = deposit_all(source, detector, grid, plan, rows_of(basis, params.halves), scales, seed, params.threads);
   std::array<double, 16> at_x{}, at_y{};
   histograms(source, grid, plan, at_x, at_y);
   Response response;
   for (const auto& v : inverse_response(grid.nx(), at_x)) response.x.emplace_back(v);
   for (const auto& v : inverse_response(grid.ny(), at_y)) response.y.emplace_back(v);
   for (auto& image : accumulators) image.pixel_size = source.pixel_size / grid.cells_per_pixel;
-  auto sums = combine(std::move(accumulators), basis, response, grid.cells_per_pixel * std::max(1.0, binning), false, threads);
+  auto sums = combine(std::move(accumulators), basis, response, grid.cells_per_pixel * std::max(1.0, params.binning), params.halves, params.threads);
   const auto cells = static_cast<float>(grid.cells_per_pixel * grid.cells_per_pixel);  // that make a pixel
   for (float& v : sums.plain.pixels()) v *= cells;
-  if (sums.weighted)
-    for (float& v : sums.weighted->pixels()) v *= cells;
+  for (auto* image : {&sums.weighted, &sums.odd, &sums.even})
+    if (*image)
+      for (float& v : (*image)->pixels()) v *= cells;
   return sums;
 }
 

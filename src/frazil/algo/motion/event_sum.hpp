@@ -36,12 +36,12 @@ struct ElectronSource {
 ///
 /// @param detector  of the frames' grid: a sensor pixel, or a half, a quarter or two of them wide
 /// @param field     of as many frames as the source has, in pixels of the frames' grid
-/// @param binning   ≥ 1, relative to the frames' grid
 /// @param seed      of the replacement of defects
+/// @param params    binning relative to the frames' grid; halves of odd and even frames
 /// Cost: the codes are decoded about 1.3 times; rank transforms of the fine grid. Memory: rank + threads images of the fine grid
 /// and 10 MB a thread. The same result for any number of threads.
-[[nodiscard]] Sums sum_electrons(const ElectronSource& source, const Detector& detector, const MotionField& field, const DoseBasis& basis, std::uint64_t seed, double binning = 1,
-                                 int threads = 1);
+[[nodiscard]] Sums sum_electrons(const ElectronSource& source, const Detector& detector, const MotionField& field, const DoseBasis& basis, std::uint64_t seed,
+                                 const SumParams& params = {});
 
 /// Shift of a field at a time counted in frames (0: the middle of the first one), by a cubic through the frames' middles.
 [[nodiscard]] Shift shift_at(const MotionField& field, double time, double x_px, double y_px);

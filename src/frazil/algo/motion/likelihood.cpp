@@ -35,6 +35,39 @@ const Bessel& bessel() {
   return instance;
 }
 
+/// Σ_k w J₀(2πk distance) and its slope by table, up to the greatest distance of two points of a track.
+class Pull {
+ public:
+  Pull(const Band& band, const std::vector<double>& weight, const TrackA& track) {
+    double reach = 0;
+    for (std::size_t t = 0; t < track.x.size(); ++t) reach = std::max(reach, std::hypot(track.x[t] - track.x[0], track.y[t] - track.y[0]));
+    values_.resize(static_cast<std::size_t>(2 * reach / step) + 4);
+    for (int s = 0; s < band.shells; ++s)
+      for (std::size_t i = 0; i < values_.size(); ++i) values_[i] += weight[z(s)] * band.shell_count[z(s)] * bessel().at(two_pi * band.shell_per_A(s) * static_cast<double>(i) * step);
+  }
+  [[nodiscard]] double at(double distance) const {
+    const auto [i, f] = place(distance);
+    return values_[i] * (1 - f) + values_[i + 1] * f;
+  }
+  [[nodiscard]] double slope(double distance) const {
+    const auto [i, f] = place(distance);
+    return difference(i) * (1 - f) + difference(i + 1) * f;
+  }
+
+ private:
+  static constexpr double step = 0.1;  ///< Å
+  struct Place {
+    std::size_t i;
+    double f;
+  };
+  static Place place(double distance) {
+    const auto i = static_cast<std::size_t>(distance / step);
+    return {i, distance / step - static_cast<double>(i)};
+  }
+  [[nodiscard]] double difference(std::size_t i) const { return i == 0 ? 0 : (values_[i + 1] - values_[i - 1]) / (2 * step); }
+  std::vector<double> values_;
+};
+
 }  // namespace
 
 Likelihood::Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved)
@@ -211,9 +244,10 @@ std::array<double, 2> Likelihood::half_values(const TrackA& track) const {
   for (std::size_t half = 0; half < 2; ++half)
     for (std::size_t s = 0; s < weight.size(); ++s) values[half] += weight[s] * powers[half][s];
   if (fixed_pattern_ <= 0) return values;
-  double pull = 0;
-  for_pairs(track, [&](const Pair& pair) { pull += pair.strength * pattern_at(std::hypot(pair.dx, pair.dy)); });
-  for (double& value : values) value -= 0.5 * pull;
+  const Pull pull(band_, weight, track);
+  double sum = 0;
+  for_pairs(track, [&](const Pair& pair) { sum += pair.strength * pull.at(std::hypot(pair.dx, pair.dy)); });
+  for (double& value : values) value -= 0.5 * sum;
   return values;
 }
 
@@ -226,20 +260,14 @@ void Likelihood::for_pairs(const TrackA& track, const Body& body) const {
     for (std::size_t u = 0; u < t; ++u) body(Pair{t, u, track.x[t] - track.x[u], track.y[t] - track.y[u], 2 * fixed_pattern_ * amplitude[t] * amplitude[u] * mean_q[t] * mean_q[u]});
 }
 
-/// Σ_k w J₀(2πk distance).
-double Likelihood::pattern_at(double distance) const {
-  double sum = 0;
-  for (int s = 0; s < band_.shells; ++s) sum += weight[z(s)] * band_.shell_count[z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
-  return sum;
-}
-
 void Likelihood::subtract_pattern(const TrackA& track, double share, Objective& j) const {
-  constexpr double h = 0.01;  // Å, for the slope
+  constexpr double least = 1e-6;  // Å, below which there is no direction
+  const Pull pull(band_, weight, track);
   for_pairs(track, [&](const Pair& pair) {
     const double distance = std::hypot(pair.dx, pair.dy), strength = share * pair.strength;
-    j.value -= strength * pattern_at(distance);
-    if (distance < h) return;
-    const double slope = strength * (pattern_at(distance + h) - pattern_at(distance - h)) / (2 * h) / distance;
+    j.value -= strength * pull.at(distance);
+    if (distance < least) return;
+    const double slope = strength * pull.slope(distance) / distance;
     j.gradient_x[pair.t] -= slope * pair.dx;
     j.gradient_x[pair.u] += slope * pair.dx;
     j.gradient_y[pair.t] -= slope * pair.dy;

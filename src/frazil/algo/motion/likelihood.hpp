@@ -55,7 +55,6 @@ class Likelihood {
   };
   template <class Body>
   void for_pairs(const TrackA& track, const Body& body) const;
-  [[nodiscard]] double pattern_at(double distance) const;
   void subtract_pattern(const TrackA& track, double share, Objective& j) const;
 
   const Band& band_;

@@ -32,8 +32,9 @@ std::vector<std::complex<float>> inverse_along(int n, const std::vector<double>&
   return inverse;
 }
 
-/// Rows of the basis, each split into odd (first, third, …) and even frames when halves are asked for.
-std::vector<std::vector<double>> weights_of(const DoseBasis& basis, bool halves) {
+}  // namespace
+
+std::vector<std::vector<double>> rows_of(const DoseBasis& basis, bool halves) {
   if (!halves) return basis.b;
   std::vector<std::vector<double>> rows;
   for (const auto& row : basis.b)
@@ -43,8 +44,6 @@ std::vector<std::vector<double>> weights_of(const DoseBasis& basis, bool halves)
     }
   return rows;
 }
-
-}  // namespace
 
 Response inverse_response(int nx, int ny, const MotionField& field, Spline spline) {
   std::vector<double> x, y;
@@ -62,7 +61,7 @@ Response inverse_response(int nx, int ny, const MotionField& field, Spline splin
 Sums sum_frames(const FrameSource& frames, const Detector& detector, const MotionField& field, const DoseBasis& basis, const SumParams& params) {
   expect(field.frames() == frames.count && basis.b.at(0).size() == z(frames.count), "field, basis and movie hold equally many frames");
   const Spline spline = params.binning >= 2 ? Spline::cubic : Spline::quintic;
-  auto sums = warp_frames(frames, detector, field, weights_of(basis, params.halves), {spline, params.threads});
+  auto sums = warp_frames(frames, detector, field, rows_of(basis, params.halves), {spline, params.threads});
   if (frames.done) frames.done();
   return combine(std::move(sums), basis, inverse_response(frames.nx, frames.ny, field, spline), params.binning, params.halves, params.threads);
 }

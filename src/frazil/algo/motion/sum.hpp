@@ -28,6 +28,9 @@ struct SumParams {
 /// The same by a Fourier transform of each frame and exact phase shifts, periodic at the edges; global fields only.
 [[nodiscard]] Sums sum_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field, const Exposure& exposure);
 
+/// Weights of the frames in each sum: the rows of the basis, each split into odd (first, third, …) and even frames when halves are asked for.
+[[nodiscard]] std::vector<std::vector<double>> rows_of(const DoseBasis& basis, bool halves);
+
 /// Inverse of the mean response of a gather with `spline`, over all frames and places of the field.
 [[nodiscard]] Response inverse_response(int nx, int ny, const MotionField& field, Spline spline);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
 
 #include "frazil/base/parallel.hpp"
@@ -94,7 +95,8 @@ class Surveyor {
     const int width = frames_.nx / factor_, height = frames_.ny / factor_;
     survey_.bin = factor_;
     survey_.group = group_;
-    for (int t = 0; t < frames_.count; t += group_) survey_.binned.emplace_back(width, height, frames_.pixel_size * factor_);
+    survey_.binned.resize(z((frames_.count + group_ - 1) / group_));
+    parallel_for(threads_, survey_.binned.size(), [&](std::size_t g) { survey_.binned[g] = Image(width, height, frames_.pixel_size * factor_); });
     variance_.assign(z(frames_.count), 0.0);
     const int batch = batch_of(frames_, threads_);
     std::vector<std::shared_ptr<const Counts>> held(z(batch));
@@ -199,6 +201,21 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
       }
     }
   });
+}
+
+double mean_of(const Image& image, int threads) {
+  constexpr int lanes = 16;
+  std::vector<double> rows(z(image.ny()));
+  parallel_for(threads, rows.size(), [&](std::size_t y) {
+    const float* __restrict row = image.row(static_cast<int>(y));
+    float sums[lanes] = {};
+    int x = 0;
+    for (; x + lanes <= image.nx(); x += lanes)
+      for (int i = 0; i < lanes; ++i) sums[i] += row[x + i];
+    for (; x < image.nx(); ++x) sums[0] += row[x];
+    rows[y] = std::accumulate(sums, sums + lanes, 0.0);
+  });
+  return std::accumulate(rows.begin(), rows.end(), 0.0) / static_cast<double>(image.size());
 }
 
 double fixed_pattern(const Survey& survey, int frames) {

@@ -20,6 +20,9 @@ struct Survey {
 /// Binned pixels that hold a defective pixel take the value of a sound neighbour in the same image, picked by hash.
 void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, std::uint64_t seed, int threads = 1);
 
+/// Mean of finite pixels; the same for any number of threads.
+[[nodiscard]] double mean_of(const Image& image, int threads = 1);
+
 /// Power of a pattern that stands still over the power of the noise in one frame, from what the noise of the unaligned sum exceeds
 /// that of its frames; 0 when there is none.
 [[nodiscard]] double fixed_pattern(const Survey& survey, int frames);

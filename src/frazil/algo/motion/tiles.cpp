@@ -4,8 +4,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/motion/survey.hpp"
 #include "frazil/base/parallel.hpp"
-#include "frazil/image/ops.hpp"
+#include "frazil/image/fft.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -100,7 +101,7 @@ Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const T
     result.moved.y.push_back(dy.back() * pixel_A);
   }
   std::vector<float> mean(binned.size());
-  parallel_for(threads, binned.size(), [&](std::size_t t) { mean[t] = static_cast<float>(statistics(binned[t]).mean); });
+  parallel_for(threads, binned.size(), [&](std::size_t t) { mean[t] = static_cast<float>(mean_of(binned[t])); });
   result.tiles.resize(z(result.x.count()) * z(result.y.count()));
   parallel_for(threads, result.tiles.size(), [&](std::size_t n) {
     const int i = static_cast<int>(n) % result.x.count(), j = static_cast<int>(n) / result.x.count();

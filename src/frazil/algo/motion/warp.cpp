@@ -202,14 +202,20 @@ class Warp {
 }  // namespace
 
 void spline_taps(Spline spline, double u, float* out) {
-  // Cardinal B-splines of degree 3 and 5 (Unser 1999, doi:10.1109/79.799930) at distances taps/2 − 1 + u, …, u, 1 − u, ….
-  const int taps = static_cast<int>(spline), before = taps / 2 - 1;
-  const auto third = [](double d) { return d > 0 ? d * d * d : 0.0; };
-  const auto fifth = [](double d) { return d > 0 ? d * d * d * d * d : 0.0; };
-  for (int i = 0; i < taps; ++i) {
-    const double d = std::abs(u + before - i);
-    out[i] = static_cast<float>(spline == Spline::cubic ? (third(2 - d) - 4 * third(1 - d)) / 6 : (fifth(3 - d) - 6 * fifth(2 - d) + 15 * fifth(1 - d)) / 120);
+  // Cardinal B-splines of degree 3 and 5 (Unser 1999, doi:10.1109/79.799930) at distances taps/2 − 1 + u, …, u, 1 − u, …,
+  // degree by degree: those of degree d are blends of neighbours of degree d − 1 (de Boor 1972, doi:10.1016/0021-9045(72)90080-9).
+  const int degree = static_cast<int>(spline) - 1;
+  double taps[most_taps] = {1};
+  for (int d = 1; d <= degree; ++d) {
+    double right = 0;
+    for (int i = 0; i < d; ++i) {
+      const double share = taps[i] / d;
+      taps[i] = right + (i + 1 - u) * share;
+      right = (u + d - 1 - i) * share;
+    }
+    taps[d] = right;
   }
+  for (int i = 0; i <= degree; ++i) out[i] = static_cast<float>(taps[i]);
 }
 
 int block_side(const MotionField& field) {
