@@ -316,8 +316,8 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
   // A point gets at most the whole of four electrons a raw frame, from the pixels around it.
   const int most = std::max(1, static_cast<int>(65535 / (4.0F * one_electron * sensitivity.most)));
   const auto slabs = slabs_of(source.begin, most);
-  std::vector<Image> images;
-  for (std::size_t r = 0; r < weights.size(); ++r) images.emplace_back(grid.nx(), grid.ny());
+  std::vector<Image> images(weights.size());
+  parallel_for(threads, images.size(), [&](std::size_t r) { images[r] = Image(grid.nx(), grid.ny()); });
   const int stride = (grid.nx() + 2 + 15) / 16 * 16;
   std::vector<std::vector<std::uint16_t>> counters(z(std::max(1, threads)));
   parallel_for_slots(threads, z((grid.ny() + band_rows - 1) / band_rows), [&](std::size_t index, int slot) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace frazil::motion {
 namespace {
@@ -25,7 +26,7 @@ double log_usual(const Smoothness& s) {
 
 /// Coordinate search upwards, by ever smaller factors.
 template <class Score>
-std::pair<Smoothness, double> climb(Smoothness best, const Score& score) {
+std::pair<Smoothness, double> climb(Smoothness best, const std::vector<double>& factors, const Score& score) {
   double best_score = score(best);
   const auto try_one = [&](double acceleration, double step, double burst) {
     const Smoothness candidate{std::clamp(best.acceleration_A * acceleration, 1e-4, 10.0), std::clamp(best.step_A * step, 1e-4, 10.0),
@@ -36,7 +37,7 @@ std::pair<Smoothness, double> climb(Smoothness best, const Score& score) {
     best = candidate;
     return true;
   };
-  for (const double factor : {4.0, 2.0, 1.4})
+  for (const double factor : factors)
     for (int round = 0; round < 4; ++round) {
       bool moved = false;
       for (const double f : {factor, 1 / factor}) {
@@ -82,17 +83,18 @@ Posterior posterior(const Information& information, const Eigen::MatrixXd& covar
   return result;
 }
 
-Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames) {
+Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames, const std::optional<Smoothness>& known) {
   const auto frames = static_cast<int>(x.b.size());
   const auto score = [&](const Smoothness& s) {
     const auto covariance = prior_covariance(frames, s, decay_frames);
     return log_evidence(x, covariance) + log_evidence(y, covariance) + log_usual(s);
   };
+  if (known) return climb(*known, {2.0, 1.4}, score).first;
   Smoothness best;
   double best_score = -std::numeric_limits<double>::infinity();
   // Smooth drift and random steps explain much of each other, so the evidence has a hill for either.
   for (const Smoothness& start : {Smoothness{0.1, 0.01, 5}, Smoothness{0.01, 0.15, 5}, Smoothness{0.05, 0.1, 2}}) {
-    const auto [climbed, height] = climb(start, score);
+    const auto [climbed, height] = climb(start, {4.0, 2.0, 1.4}, score);
     if (height <= best_score) continue;
     best_score = height;
     best = climbed;

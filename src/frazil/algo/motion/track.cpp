@@ -9,6 +9,7 @@ namespace frazil::motion {
 namespace {
 
 constexpr int max_rounds = 12, steps_a_round = 3;
+constexpr int searched_rounds = 3;  ///< later ones start from the smoothness that the last one found
 constexpr double converged_A = 0.01;
 
 Eigen::VectorXd as_eigen(const std::vector<double>& v) { return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<Eigen::Index>(v.size())); }
@@ -57,7 +58,8 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
     const auto inform = [](const Eigen::MatrixXd& h, const std::vector<double>& s, const std::vector<double>& gradient) {
       return Information{h, h * as_eigen(s) + as_eigen(gradient)};
     };
-    result.smoothness = learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), decay_frames);
+    result.smoothness = learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), decay_frames,
+                                         round < searched_rounds ? std::nullopt : std::optional(result.smoothness));
     const Eigen::MatrixXd prior = prior_covariance(band.frames, result.smoothness, decay_frames);
     const PriorEnergy energy(prior);
     for (int step = 0; step < steps_a_round; ++step) {
