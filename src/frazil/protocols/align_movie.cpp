@@ -175,7 +175,6 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 
   const double corner_per_A = std::sqrt(0.5) / movie.pixel_size.value();
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
-  AlignedMovie out;
   std::vector<std::uint64_t> found;
   const auto seed = context.rng()();
   const motion::SumParams sum_params{params.binning, params.halves, context.threads()};
@@ -193,10 +192,8 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                              }});
   context.progress(0.9, "summed");
 
-<<<<<<< HEAD
-  out.detector = std::move(camera);
 =======
->>>>>>> 15ccc88317c0311f8053d38ca4786757b946b85b
+>>>>>>> 6fa15c9f9f4107354394413f325ebe0ae2592433
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
   std::vector<std::function<void()>> files;
   const auto file = [&](const std::string& end, const auto& write) { files.emplace_back([path = context.output(stem + end), write] { write(path); }); };
