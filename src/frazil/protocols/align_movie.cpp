@@ -192,8 +192,6 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                              }});
   context.progress(0.9, "summed");
 
-=======
->>>>>>> 6fa15c9f9f4107354394413f325ebe0ae2592433
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
   std::vector<std::function<void()>> files;
   const auto file = [&](const std::string& end, const auto& write) { files.emplace_back([path = context.output(stem + end), write] { write(path); }); };
