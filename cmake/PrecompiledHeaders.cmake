@@ -1,6 +1,6 @@
 # Headers that nearly every translation unit reads, parsed once: those of the standard library, fmt and nlohmann/json for all
 # folders, and on top of them the records and protocols for the folders from flow on, which all know them anyway. A source file
-# still includes all that it uses: the preset "fuzz" builds without these.
+# still includes all that it uses: the presets "asan", "tsan" and "fuzz" build without these.
 
 set(FRAZIL_COMMON_HEADERS
     <fmt/format.h> <nlohmann/json.hpp>
