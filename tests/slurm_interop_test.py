@@ -140,16 +140,12 @@ class OnACluster(whole_program.WholeProgram):
         super().setUpClass()
         (cls.folder / "slurm").mkdir()
         cls.slurm = Slurm(cls.folder / "slurm")
+        cls.addClassCleanup(cls.slurm.stop)  # also when what follows fails
         cls.environment["SLURM_CONF"] = cls.slurm.environment["SLURM_CONF"]
         cls.simulate_micrographs(6)
         (cls.folder / "small.json").write_text(json.dumps(WORKFLOW), encoding="utf-8")
         cls.run_frazil("local")
         cls.expected = cls.digest("local")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.slurm.stop()
-        super().tearDownClass()
 
     @classmethod
     def site(cls, **more):

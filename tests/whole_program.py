@@ -16,11 +16,8 @@ class WholeProgram(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="frazil-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.environment = dict(os.environ, FRAZIL_PLUGINS=str(cls.folder / "plugins"), FRAZIL_TEMPLATES=str(cls.folder / "templates"), XDG_RUNTIME_DIR=str(cls.folder))
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder, ignore_errors=True)
 
     @classmethod
     def frazil(cls, *arguments, code=0):

@@ -230,7 +230,7 @@ void switch_off(std::vector<Draft>& drafts) {
 }
 
 /// Something that a parameter without default might be: legal for every step that takes it.
-Json placeholder(const Workflow& workflow, const Registry& registry, const Parameter& parameter) {
+Json example_value(const Workflow& workflow, const Registry& registry, const Parameter& parameter) {
   if (parameter.type == "boolean") return false;
   if (parameter.type != "integer" && parameter.type != "number") return parameter.choices.empty() ? "?" : parameter.choices.front();
   double value = 1, low = -std::numeric_limits<double>::infinity(), high = -low;
@@ -259,7 +259,7 @@ Json fill_values(const Workflow& workflow, const Registry& registry, const Json&
     Json value = given.contains(parameter.name) ? given.at(parameter.name) : parameter.default_value;
     if (value.is_null() || value == "") {
       if (parameter.required && !check_only) problems.push_back({place, "is required: " + parameter.title});
-      if (parameter.required && check_only) value = placeholder(workflow, registry, parameter);
+      if (parameter.required && check_only) value = example_value(workflow, registry, parameter);
     } else if (!fits(value, parameter.type)) {
       problems.push_back({place, "must be of type " + parameter.type + ", not " + value.dump()});
     } else if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(), value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {

@@ -127,6 +127,36 @@ Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, con
   return record;
 }
 
+/// What the alignment found, in the words of the record; the micrographs' paths are the caller's to fill in.
+Motion motion_record(const Movie& movie, const io::MovieReader& reader, const motion::Alignment& alignment, const motion::Detector& detector, int frames, const std::string& stem,
+                     const flow::Context& context) {
+  Motion m;
+  m.movie = movie.path;
+  m.frames = frames;
+  m.pixel_size = movie.pixel_size;
+  for (const auto& s : alignment.track) m.shifts_px.push_back({s.x, s.y});
+  m.shift_sigma_px = alignment.sigma_px;
+  m.total_path = alignment.path.total_path;
+  m.net_drift = alignment.path.net_drift;
+  m.max_step = alignment.path.max_step;
+  m.motion_field = context.reference(stem + "_field.json");
+  m.star = context.reference(stem + "_motion.star");
+  m.plot = context.reference(stem + "_motion.png");
+  m.local_amplitude = alignment.local.amplitude;
+  if (!alignment.field.is_global()) m.local_model = m.star;
+  m.dose = movie.dose_per_frame * frames;
+  if (const auto* eer = reader.eer()) {
+    m.raw_frames = eer->raw_frames();
+    m.broken_raw_frames = eer->broken_frames(context.threads());
+    m.broken_raw_percent = 100.0 * m.broken_raw_frames / m.raw_frames;
+    m.eer_frames_per_fraction = movie.eer_frames_per_fraction;
+    m.eer_dose_per_fraction = movie.dose_per_frame;
+  }
+  m.defects = static_cast<int>(detector.defects().size());
+  m.fixed_pattern = std::sqrt(alignment.fixed_pattern);
+  return m;
+}
+
 }  // namespace
 
 FrameRange frame_range(const std::string& text, int frames) {
@@ -220,33 +250,10 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   }
   do_all(context.threads(), files);
 
-  Motion& m = out.motion;
-  m.movie = movie.path;
-  m.micrograph = out.micrograph.path;
-  if (out.weighted) m.micrograph_dw = out.weighted->path;
-  m.frames = raw.count;
-  m.pixel_size = movie.pixel_size;
-  for (const auto& s : alignment.track) m.shifts_px.push_back({s.x, s.y});
-  m.shift_sigma_px = alignment.sigma_px;
-  m.total_path = alignment.path.total_path;
-  m.net_drift = alignment.path.net_drift;
-  m.max_step = alignment.path.max_step;
-  m.motion_field = context.reference(stem + "_field.json");
-  m.star = context.reference(stem + "_motion.star");
-  m.plot = context.reference(stem + "_motion.png");
-  if (out.spectra) m.spectra = out.spectra->path;
-  m.local_amplitude = alignment.local.amplitude;
-  if (third_order) m.local_model = m.star;
-  m.dose = movie.dose_per_frame * raw.count;
-  if (const auto* eer = reader.eer()) {
-    m.raw_frames = eer->raw_frames();
-    m.broken_raw_frames = eer->broken_frames(context.threads());
-    m.broken_raw_percent = 100.0 * m.broken_raw_frames / m.raw_frames;
-    m.eer_frames_per_fraction = movie.eer_frames_per_fraction;
-    m.eer_dose_per_fraction = movie.dose_per_frame;
-  }
-  m.defects = static_cast<int>(detector.defects().size());
-  m.fixed_pattern = std::sqrt(alignment.fixed_pattern);
+  out.motion = motion_record(movie, reader, alignment, detector, raw.count, stem, context);
+  out.motion.micrograph = out.micrograph.path;
+  if (out.weighted) out.motion.micrograph_dw = out.weighted->path;
+  if (out.spectra) out.motion.spectra = out.spectra->path;
   return out;
 }
 

@@ -13,27 +13,12 @@
 #include "frazil/io/test_files.hpp"
 #include "frazil/io/tiff_writer.hpp"
 #include "frazil/protocols/align_movie.hpp"
+#include "frazil/protocols/test_context.hpp"
 
 namespace frazil::protocols {
 namespace {
 
 namespace fs = std::filesystem;
-
-class MovieContext final : public flow::Context {
- public:
-  explicit MovieContext(fs::path folder) : folder_(std::move(folder)) {}
-  fs::path output(std::string_view name) override { return folder_ / name; }
-  [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
-  [[nodiscard]] fs::path input(const std::string& reference) const override { return reference; }
-  fs::path scratch() override { return folder_; }
-  [[nodiscard]] int threads() const override { return 2; }
-  [[nodiscard]] Rng rng() const override { return Rng(1); }
-  void check_cancelled() const override {}
-  void progress(double, std::string_view) override {}
-
- private:
-  fs::path folder_;
-};
 
 struct MovieFiles {
   io::TestFolder folder;
@@ -59,7 +44,7 @@ struct MovieFiles {
   }
 
   AlignedMovie align(const Movie& movie, const AlignMovieParams& params = {}) const {
-    MovieContext context(folder.path());
+    TestContext context(folder.path(), 2);
     AlignMovie protocol;
     protocol.params = params;
     return protocol.process(movie, context);
