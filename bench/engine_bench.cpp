@@ -2,6 +2,7 @@
 //
 //   engine_bench load DIR [--items N] [--threads N]     all files are there at once; then the time of a restart
 //   engine_bench restart DIR                            opens the project that `load` has left in DIR again
+//   engine_bench what-if DIR [--items N]                asks a project of N CTF fits what other limits of filter-ctf would keep
 //   engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a microscope
 //
 // All print one JSON object. `live` works on the project that `load` has left in DIR, if there is one.
@@ -19,6 +20,7 @@
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/numbers.hpp"
 #include "frazil/exec/worker.hpp"
+#include "frazil/protocols/filter_ctf.hpp"
 
 namespace {
 
@@ -121,6 +123,71 @@ int restart(const fs::path& folder, int threads) {
   return 0;
 }
 
+/// A CTF fit for each file: full records without images.
+struct ImportFits {
+  static constexpr flow::Info info{.name = "import-fits", .title = "Import fits", .version = 1, .help = "Makes CTF fits from numbers in files."};
+  using Params = numbers::Import::Params;
+  using Output = CtfFit;
+  Params params;
+  [[nodiscard]] flow::Watch watch() const { return numbers::Import{params}.watch(); }
+  static flow::FileCheck check(const fs::path& path) { return numbers::Import::check(path); }
+  [[nodiscard]] CtfFit record(const fs::path& path, const std::string& reference) const {
+    Rng rng(static_cast<std::uint64_t>(std::stoi(read_text(path))));
+    CtfFit fit;
+    fit.micrograph = fit.name = reference;
+    fit.defocus_u = Angstrom(rng.uniform(8000, 30000));
+    fit.defocus_v = fit.defocus_u - Angstrom(rng.uniform(0, 500));
+    fit.fit_resolution = Angstrom(rng.uniform(3, 9));
+    fit.sigma_defocus = Angstrom(rng.uniform(5, 50));
+    fit.score = rng.uniform(0, 1);
+    fit.quality.confidence = 1;
+    fit.power_spectrum = fit.star = fit.profile = reference;
+    return fit;
+  }
+};
+
+const flow::Registry& fits_registry() {
+  static const flow::Registry all = [] {
+    flow::Registry r;
+    r.add(flow::make_source<ImportFits>());
+    r.add(flow::make_protocol<protocols::FilterCtf>());
+    return r;
+  }();
+  return all;
+}
+
+int what_if(const fs::path& folder, int items, int threads) {
+  constexpr const char* text = R"({"name": "fits", "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}, {"name": "limit", "type": "number", "default": 8}],
+    "steps": {"in": {"protocol": "import-fits", "params": {"files": "${files}", "expected": "${expected}"}},
+              "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": "${limit}"}, "inputs": {"ctf_fits": "in.ctf_fits"}}}})";
+  if (!fs::exists(folder / "fits"))
+    for (int i = 0; i < items; ++i) write_number(folder / "fits", i);
+  std::vector<flow::Problem> problems;
+  engine::prepare_project(folder / "fits.frazil", flow::parse_workflow(text, problems), {{"files", (folder / "fits").string()}, {"expected", items}}, fits_registry());
+  const auto ask = [&](engine::Engine& engine) {
+    Json seconds = Json::array(), answer;
+    for (const double limit : {4.0, 5.0, 6.0}) {
+      const auto start = Clock::now();
+      answer = engine.request({{"command", "what-if"}, {"values", {{"limit", limit}}}});
+      seconds.push_back(seconds_since(start));
+    }
+    return Json({{"seconds", seconds}, {"answer", answer}});
+  };
+  auto options = options_for(folder / "fits.frazil", threads);
+  options.worker_command.back() = "fits-worker";
+  Json at_work, again;
+  {
+    engine::Engine engine(options, fits_registry());
+    if (engine.run() != engine::End::finished) return 1;
+    at_work = ask(engine);
+  }
+  const auto start = Clock::now();
+  engine::Engine engine(options, fits_registry());
+  again = ask(engine);
+  fmt::print("{}\n", Json({{"items", engine.status().found}, {"engine_that_ran", at_work}, {"opened_again", again}, {"opening_and_answers_s", seconds_since(start)}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  return at_work["answer"].value("ok", false) && again["answer"].value("ok", false) ? 0 : 1;
+}
+
 int live(const fs::path& folder, double rate, double seconds, int threads) {
   const int before = [&] {
     int count = 0;
@@ -153,14 +220,16 @@ int live(const fs::path& folder, double rate, double seconds, int threads) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
+    if (arguments.at(0) == "fits-worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), fits_registry());
     if (arguments.at(0) == "worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), numbers::registry());
     std::map<std::string, double> values = {{"--items", 100000}, {"--threads", 2}, {"--rate", 1500}, {"--seconds", 60}};
     for (std::size_t i = 2; i + 1 < arguments.size(); i += 2) values.at(arguments[i]) = std::stod(arguments[i + 1]);
     const int threads = static_cast<int>(values["--threads"]);
     if (arguments.at(0) == "load") return load(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
     if (arguments.at(0) == "restart") return restart(fs::absolute(arguments.at(1)), threads);
+    if (arguments.at(0) == "what-if") return what_if(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
     if (arguments.at(0) == "live") return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
-    fmt::print(stderr, "engine_bench load|restart|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
+    fmt::print(stderr, "engine_bench load|restart|what-if|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
   }

@@ -70,6 +70,9 @@ class Bundles(whole_program.WholeProgram):
         listed = json.loads((moved / "bundle.json").read_text(encoding="utf-8"))
         self.assertEqual(len(next(s for s in listed["steps"] if s["name"] == "filter")["decisions"]), 2)
         self.assertIn("(", listed["program"])
+        tasks = [json.loads(line) for line in (moved / "tasks.jsonl").read_text(encoding="utf-8").splitlines()]
+        self.assertEqual(sorted(t["step"] for t in tasks), sorted(["ctf", "filter", "pick", "extract"] * 2))
+        self.assertTrue(all(t["programs"].startswith("frazil ") and len(t["key"]) == 32 for t in tasks), "what computed it, and the seed")
         crate = json.loads((moved / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
         ids = {entry["@id"] for entry in crate}
         root = next(entry for entry in crate if entry["@id"] == "./")

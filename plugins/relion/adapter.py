@@ -383,6 +383,8 @@ def main():
         result, code = {"outputs": RUN[task["protocol"]](task)}, 0
     except Refused as refusal:
         result = {"error": {"code": "bad_input", "message": str(refusal)}}
+    except FileNotFoundError as error:
+        result = {"error": {"code": "not_found", "message": f"{task['protocol']}: {error.filename}: there is no such file"}}
     except subprocess.CalledProcessError as error:
         print(f"{os.path.basename(error.cmd[0])} ended with code {error.returncode}", flush=True)
     if result:

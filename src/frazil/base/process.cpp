@@ -188,7 +188,7 @@ int take_programs_peak_mib() { return programs_peak_mib.exchange(0); }
 Finished run_program(const Command& command) {
   expect(!command.arguments.empty(), "a command has a program");
   const auto program = find_program(command.arguments.front());
-  if (!program) throw Error(ErrorCode::not_found, "{}: there is no such program on this machine", command.arguments.front());
+  if (!program) throw Error(ErrorCode::not_found, "{}: there is no such program on this machine; install it or put its folder into PATH", command.arguments.front());
   Prepared prepared;
   fill(prepared, command, *program);
   Descriptor output_read, output_write, ending_read, ending_write, input_read, input_write;

@@ -71,6 +71,21 @@ int write_tables(const fs::path& bundle) {
   return tables;
 }
 
+/// tasks.jsonl: one line a task with what computed it. The key is also the seed of its random numbers.
+void write_tasks(const fs::path& bundle, store::Project& store) {
+  std::string text;
+  store.for_tasks([&](store::TaskRow&& task) {
+    Json outputs = Json::array();
+    for (const auto& [port, item] : task.outputs) outputs.push_back({{"port", port}, {"item", item}});
+    Json line = {{"step", task.step}, {"protocol", task.protocol}, {"version", task.version}, {"programs", task.programs}, {"subject", task.label}, {"key", task.key}, {"inputs", Json::parse(task.inputs)},
+                 {"outputs", std::move(outputs)}, {"attempts", task.attempts}, {"seconds", task.seconds}, {"peak_mib", task.peak_mib}, {"threads", task.threads}, {"target", task.target},
+                 {"finished", iso_time(task.finished)}};
+    if (task.failed) line["error"] = task.message;
+    text += line.dump() + "\n";
+  });
+  write_text(bundle / "tasks.jsonl", text);
+}
+
 Json hashes_of(const fs::path& bundle, Exported& exported) {
   std::map<std::string, Json> sorted;
   for (const auto& entry : fs::recursive_directory_iterator(bundle)) {
@@ -139,6 +154,7 @@ Exported export_project(const fs::path& project, const fs::path& bundle, const f
     store::Project store(project);  // closed again before its file is copied
     list = {{"format", 1}, {"name", snapshot.at("project").at("name")}, {"title", snapshot.at("project").at("title")}, {"exported", iso_time(store::now())}, {"program", options.program},
             {"plugins", options.plugins}, {"seed", store.get("seed").value_or("1")}, {"values", snapshot.at("values")}, {"workflow", snapshot.at("workflow")}, {"steps", history(snapshot)}};
+    write_tasks(work, store);
   }
   copy_project(project, work);
   list["raw"] = carry_raw(project, work, bundle, options.with_movies);

@@ -70,20 +70,24 @@ Options parse(const std::vector<std::string>& arguments) {
   return options;
 }
 
-/// Every STAR file of the project is measured as what it holds; keys are "<what>:<step>".
+/// Every STAR file of the project is measured as what it holds, and of every step that made volumes the last one; keys are "<what>:<step>".
 void check_project(const check::Truth& truth, const Options& options, Json& results) {
   const fs::path project = options.text("project");
   std::vector<fs::path> motion, fields;
+  std::map<std::string, fs::path> volumes;  // by step: folders of versions sort by their number
   if (fs::exists(project / "steps"))
     for (const auto& entry : fs::recursive_directory_iterator(project / "steps")) {
       const auto name = entry.path().filename().string();
       if (name.ends_with("_motion.star")) motion.push_back(entry.path());
       if (name.ends_with("_field.json")) fields.push_back(entry.path());
+      if (name == "volume.mrc")
+        if (auto& last = volumes[fs::relative(entry.path(), project / "steps").begin()->string()]; last < entry.path()) last = entry.path();
     }
   std::sort(motion.begin(), motion.end());
   std::sort(fields.begin(), fields.end());
   if (!motion.empty()) results["motion"] = check::check_motion(truth, motion);
   if (!fields.empty()) results["fields"] = check::check_fields(truth, fields);
+  for (const auto& [step, path] : volumes) results["volume:" + step] = check::check_volume(truth, path, static_cast<int>(options.number("specimen", 0)));
   if (!fs::exists(project / "star")) return;
   std::vector<fs::path> stars;
   for (const auto& entry : fs::directory_iterator(project / "star"))
@@ -117,6 +121,10 @@ Json run(const Options& options) {
 void print_table(const Json& results) {
   for (const auto& [what, numbers] : results.items()) {
     std::cout << what << "\n";
+    if (numbers.value("micrographs", 1) == 0) {
+      std::cout << "  nothing in it to compare\n";
+      continue;
+    }
     for (const auto& [key, value] : numbers.items()) {
       if (value.is_array()) continue;
       std::cout << fmt::format("  {:26} {}\n", key, value.is_number_float() ? fmt::format("{:.4g}", value.get<double>()) : value.is_string() ? value.get<std::string>() : value.dump());

@@ -73,6 +73,7 @@ std::vector<std::string> gpus_of(const std::string& text) {
 engine::Options engine_options(const fs::path& project, report::Writer& writer, const fs::path& page) {
   engine::Options settings;
   settings.project = project;
+  settings.program = "frazil " + version();
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
   settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
   settings.on_progress = [&writer, &page](const Json& snapshot, bool) {

@@ -49,6 +49,7 @@ struct Status {
 
 struct Options {
   std::filesystem::path project;
+  std::string program;                      ///< name and version of this program: noted with every task
   std::vector<std::string> worker_command;  ///< program and arguments that lead to exec::run_worker
   int threads = 0;                          ///< 0: all CPUs of this process
   std::vector<std::string> gpus;            ///< numbers of the GPUs that tasks may have, as CUDA_VISIBLE_DEVICES wants them

@@ -38,6 +38,15 @@ TEST_F(EngineTest, IsolatesBadItemsRepeatsTransientFaultsAndGivesUpOnPoison) {
   EXPECT_NE(ask("p", "why", "n_2").dump().find("set aside at even by the rule remainder"), std::string::npos);
 }
 
+TEST_F(EngineTest, LeavesOutWhatIsExcludedUntilItNoLongerIs) {
+  write_numbers(1, 12);
+  ASSERT_EQ(run("p", {"expected=8", "exclude=n_1*.num"}), 0);  // n_1, n_10, n_11, n_12
+  EXPECT_EQ(values(snapshot("p"), "in", "numbers"), (std::vector{2, 3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_NE(ask("p", "why", "n_11.num").dump().find("left out by the pattern n_1*.num"), std::string::npos);
+  ASSERT_EQ(run("p", {"expected=11", "exclude=n_12.num"}), 0);
+  EXPECT_EQ(values(snapshot("p"), "in", "numbers"), (std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+}
+
 TEST_F(EngineTest, WaitsForIncompleteFilesAndNamesThem) {
   write_numbers(1, 3);
   write_number(2, "2\nen");

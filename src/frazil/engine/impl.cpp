@@ -117,10 +117,17 @@ void Engine::Impl::open() {
   if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}", options_.project.string(), flow::describe(problems));
   order_ = plan_.values.value("order", Json()) == "acquisition" ? Order::acquisition : Order::arrival;
+  oldest_first_ = plan_.values.value("backlog", Json()) == "oldest";
   seed_ = store_.get("seed").value_or("1");
   sources_.resize(plan_.steps.size());
   queued_count_.assign(plan_.steps.size(), 0);
   running_count_.assign(plan_.steps.size(), 0);
+  programs_.clear();
+  for (const auto& planned : plan_.steps) {
+    programs_.push_back(options_.program);
+    if (planned.protocol->programs)
+      for (const auto& program : planned.protocol->programs()) programs_.back() += (programs_.back().empty() ? "" : ", ") + program;
+  }
   for (std::size_t i = 0; i < plan_.steps.size() && first_step_ < 0; ++i)
     if (plan_.steps[i].depth == 1 && plan_.steps[i].trigger.mode == flow::Trigger::Mode::none) first_step_ = static_cast<int>(i);
 }
@@ -168,13 +175,15 @@ void Engine::Impl::load() {
     if (index < 0) continue;
     auto& source = sources_[static_cast<std::size_t>(index)];
     if (row.state == "item") {
-      const auto n = replay_->number_of(imported[i]);
+      const auto n = replay_->number_of(i);
       if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
       ++source.items;
       source.path_by_hash[row.hash] = row.path;
       auto [order, label] = store_.item_name(n);
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       graph_->settle();
+    } else if (row.state == "excluded") {
+      if (excluded_by(step(index).protocol->source.watch(step(index).params).exclude, row.path) == nullptr) continue;  // no longer: taken now
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);
     }

@@ -244,6 +244,7 @@ class Engine::Impl final : public Host {
   flow::Workflow workflow_;
   flow::Plan plan_;
   Order order_ = Order::arrival;
+  bool oldest_first_ = false;  ///< under backlog too
   std::string seed_;
   std::int64_t epoch_ = 0;
   std::string state_ = "stopped";
@@ -266,6 +267,7 @@ class Engine::Impl final : public Host {
   std::unordered_map<std::uint64_t, Running> running_;
   std::unordered_map<std::string, std::uint64_t> running_by_key_;
   std::vector<int> queued_count_, running_count_;  ///< by step
+  std::vector<std::string> programs_;              ///< by step: names and versions of those that compute it
   std::map<std::pair<std::string, int>, store::CostRow> costs_;  ///< measured, by key of the step and size class
   std::uint64_t next_number_ = 1, turn_ = 0;
   bool alone_now_ = false, paused_ = false, stopping_ = false;

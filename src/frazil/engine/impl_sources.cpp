@@ -65,6 +65,12 @@ void Engine::Impl::see(const Sighting& sighting) {
       store_.add_event("incomplete", name, sighting.path, sighting.reason);
       log::warning("still incomplete: {}", naming(sighting));
       break;
+    case Sighting::Kind::excluded:
+      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
+      store_.add_file({0, name, sighting.path, sighting.size, sighting.mtime_ns, "excluded", "", "", sighting.reason, 0});
+      store_.add_event("excluded", name, sighting.path, sighting.reason);
+      log::info("{}", naming(sighting));
+      return;
     case Sighting::Kind::broken:
       source.waiting.erase(sighting.path);
       source.growing.erase(sighting.path);

@@ -220,11 +220,11 @@ bool Engine::Impl::start_next(Queue& queue) {
 }
 
 /// The deepest first, so that what has begun comes to its end. Of those that begin under backlog, the newest: people see
-/// what the microscope does now; every fourth is the oldest, so that all are reached.
+/// what the microscope does now; every fourth is the oldest, so that all are reached. With backlog=oldest always the oldest.
 std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::next_ready(Queue& queue) {
   const auto first = queue.ready.begin();
   const auto& [optional, depth, order, number] = first->first;
-  if (depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
+  if (oldest_first_ || depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
   return std::prev(queue.ready.lower_bound(Priority{optional, depth + 1, "", 0}));
 }
 
@@ -443,6 +443,7 @@ store::TaskRow Engine::Impl::task_row(const Running& running, const exec::Result
   for (const auto& port : execution.inputs)
     for (const int item : port) inputs.push_back(graph_->item(item).n);
   row.inputs = inputs.dump();
+  row.programs = programs_.at(static_cast<std::size_t>(execution.step));
   return row;
 }
 

@@ -26,18 +26,22 @@ struct Number {
 struct Import {
   static constexpr flow::Info info{.name = "import-numbers", .title = "Import numbers", .version = 1, .help = "Reads numbers from files."};
   struct Params {
-    std::string files;
+    std::string files, exclude;
     int expected = 0;
     double idle = 0, patience = 60;
     static constexpr auto fields() {
       using P = Params;
-      return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(), field(&P::expected, "expected", "Close after so many").runtime(),
+      return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(), field(&P::exclude, "exclude", "Pattern to leave out").runtime(), field(&P::expected, "expected", "Close after so many").runtime(),
                         field(&P::idle, "idle", "Close after so many seconds").runtime(), field(&P::patience, "patience", "Name incomplete files after so many seconds").runtime());
     }
   };
   using Output = Number;
   Params params;
-  [[nodiscard]] flow::Watch watch() const { return {params.files, {".num"}, params.expected, params.idle, params.patience, 0.1}; }
+  [[nodiscard]] flow::Watch watch() const {
+    flow::Watch watch{params.files, {".num"}, params.expected, params.idle, params.patience, 0.1};
+    if (!params.exclude.empty()) watch.exclude.push_back(params.exclude);
+    return watch;
+  }
   static flow::FileCheck check(const std::filesystem::path& path) {
     const auto text = read_text(path);
     if (text.starts_with("bad")) return {flow::FileCheck::State::broken, "holds no number"};

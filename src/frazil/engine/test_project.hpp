@@ -30,10 +30,10 @@ using namespace std::chrono_literals;
 
 inline constexpr const char* full_workflow = R"({"name": "numbers",
   "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}, {"name": "idle", "type": "number", "default": 0},
-                 {"name": "order", "default": "acquisition"}, {"name": "sleep", "type": "integer", "default": 0}, {"name": "fail_at", "type": "integer", "default": -1},
+                 {"name": "order", "default": "acquisition"}, {"name": "exclude", "default": ""}, {"name": "sleep", "type": "integer", "default": 0}, {"name": "fail_at", "type": "integer", "default": -1},
                  {"name": "flaky_at", "type": "integer", "default": -1}, {"name": "crash_at", "type": "integer", "default": -1}, {"name": "by", "type": "integer", "default": 2}],
   "steps": {
-    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}", "idle": "${idle}", "patience": 0.4}},
+    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "exclude": "${exclude}", "expected": "${expected}", "idle": "${idle}", "patience": 0.4}},
     "add": {"protocol": "add", "params": {"sleep_ms": "${sleep}", "fail_at": "${fail_at}", "flaky_at": "${flaky_at}", "crash_at": "${crash_at}"}, "inputs": {"left": "in.numbers"}},
     "even": {"protocol": "even", "params": {"by": "${by}"}, "inputs": {"numbers": "add.numbers"}},
     "join": {"protocol": "add", "params": {"add": 0, "sleep_ms": "${sleep}"}, "inputs": {"left": "add.numbers", "right": "in.numbers"}, "where": ["even.accepted"]},

@@ -39,6 +39,13 @@ std::string lower(std::string text) {
 
 }  // namespace
 
+const std::string* excluded_by(const std::vector<std::string>& patterns, const std::string& path) {
+  const auto name = fs::path(path).filename().string();
+  const auto fits = [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0 || ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0; };
+  const auto found = std::find_if(patterns.begin(), patterns.end(), fits);
+  return found == patterns.end() ? nullptr : &*found;
+}
+
 std::pair<fs::path, std::string> split_pattern(const std::string& files) {
   const auto wildcard = files.find_first_of("*?[");
   if (wildcard != std::string::npos) {
@@ -164,6 +171,7 @@ bool Watcher::examine(const Seen& seen) {
     report_(std::move(sighting));
     return true;
   };
+  if (const auto* pattern = excluded_by(settings_.watch.exclude, seen.path)) return finish(Sighting::Kind::excluded, "left out by the pattern " + *pattern);
   const auto& source = settings_.protocol->source;
   const double unchanged_s = now - pending.since;
   const auto keep_waiting = [&](const std::string& reason, bool may_name) {

@@ -18,6 +18,7 @@ namespace frazil::engine {
 struct Sighting {
   enum class Kind {
     complete,  ///< whole: has hash and record
+    excluded,  ///< matches a pattern of those to leave out: `reason`
     broken,    ///< will not become whole, or cannot be read: `reason`
     growing,   ///< not complete yet: `reason`; reported when it changes
     waiting,   ///< incomplete for longer than the patience: `reason`; reported once
@@ -91,6 +92,9 @@ class Watcher {
   double all_again_ = 0;  ///< when those dealt with are looked at again: they may have been rewritten
   std::jthread thread_;
 };
+
+/// The pattern by which a file is left out, if any: one that fits the whole relative path or the file name.
+[[nodiscard]] const std::string* excluded_by(const std::vector<std::string>& patterns, const std::string& path);
 
 /// Splits "folder", "folder/*.tiff" or one file into the folder to watch and a pattern of paths relative to it.
 [[nodiscard]] std::pair<std::filesystem::path, std::string> split_pattern(const std::string& files);

@@ -114,6 +114,7 @@ struct Watch {
   double idle_s = 0;                         ///< closes after so long without a new file; 0: no such limit
   double patience_s = 60;                    ///< a file incomplete and unchanged for so long is named, and no longer waited for
   double settle_s = 5;                       ///< a broken file unchanged for so long is quarantined
+  std::vector<std::string> exclude = {};     ///< patterns of paths below the folder, or of file names, that are left out
 };
 
 /// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its first list.
@@ -154,6 +155,8 @@ struct Protocol {
   /// Empty: works on anything. With less nothing starts, and that is no failure.
   std::function<std::vector<Need>(const Json& params)> needs;
   int gpus = 0;  ///< that one execution has for itself
+  /// Names and versions of the other programs that it calls; unset: none.
+  std::function<std::vector<std::string>()> programs;
   /// Set for the shape `source` alone.
   Source source;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.

@@ -117,6 +117,7 @@ TEST(Interop, AStackAndTheTiffThatRelionMakesOfItAreTheSameArray) {
 StarFile particles(int count) {
   OpticsGroup group;
   group.image_pixel_size = 1.77_A, group.image_size = 64, group.original_pixel_size = 0.885_A, group.micrograph_pixel_size = 0.885_A;
+  group.optics.magnification = {1.01, 0.002, 0.003, 0.99};
   StarFile file;
   file.add(optics_table(std::span(&group, 1)));
   auto& rows = file.add(StarTable("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"}));
@@ -159,6 +160,7 @@ TEST(Interop, RelionReadsOurStarFilesAndWeItsCopy) {
   EXPECT_NEAR(groups.groups[0].original_pixel_size.value(), 0.885, 1e-6);
   EXPECT_EQ(groups.groups[0].image_size, 64);
   EXPECT_EQ(groups.groups[0].name, "opticsGroup1");
+  EXPECT_EQ(groups.groups[0].optics.magnification, (std::vector{1.01, 0.002, 0.003, 0.99})) << "RELION knows the labels: it drops others on the way";
 }
 
 TEST(Interop, MrcfileFindsOurFilesValidAndReadsTheSamePixels) {

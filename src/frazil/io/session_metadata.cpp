@@ -167,10 +167,9 @@ ExposureInfo parse_mdoc(std::string_view text, const std::string& name) {
   return info;
 }
 
-std::optional<ExposureInfo> find_exposure_info(const fs::path& movie, const fs::path& relative, const fs::path& metadata) {
-  auto info = parse_epu_name(relative);
-  std::vector<fs::path> folders = {movie.parent_path()};
-  if (!metadata.empty()) folders.insert(folders.end(), {metadata / relative.parent_path(), metadata});
+std::optional<ExposureInfo> find_exposure_info(const fs::path& movie, const fs::path& metadata) {
+  auto info = parse_epu_name(movie);
+  const bool is_epu = info.has_value();
   const auto take = [&](const fs::path& file, auto parse) {
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) return false;
@@ -183,13 +182,20 @@ std::optional<ExposureInfo> find_exposure_info(const fs::path& movie, const fs::
       return false;
     }
   };
-  for (const auto& folder : folders) {
-    if (parse_epu_name(relative) && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) break;
-    if (take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc)) break;
+  const auto take_from = [&](const fs::path& folder) {
+    return (is_epu && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) || take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc);
+  };
+  if (take_from(movie.parent_path()) || metadata.empty()) return info;
+  std::vector<fs::path> parts;
+  for (const auto& part : movie.parent_path().relative_path()) parts.push_back(part);
+  for (std::size_t first = 0; first <= parts.size(); ++first) {
+    auto folder = metadata;
+    for (auto i = first; i < parts.size(); ++i) folder /= parts[i];
+    if (take_from(folder)) break;
   }
   return info;
 }
 
-std::string beam_shift_group(const ExposureInfo& info) { return info.shot; }
+std::string beam_shift_group(const ExposureInfo& info) { return info.shot.empty() ? std::string() : "shot" + info.shot; }
 
 }  // namespace frazil::io

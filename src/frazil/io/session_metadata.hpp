@@ -6,19 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "frazil/model/exposure_info.hpp"
+
 namespace frazil::io {
-
-/// Where and how one movie was taken. What is not known is empty.
-struct ExposureInfo {
-  std::string grid_square, hole, shot;  ///< names within the session; a shot is one place of the template repeated at every hole
-  std::string acquired;                 ///< date and time as written, ISO 8601 where the program writes it
-  std::optional<double> stage_x_um, stage_y_um, stage_z_um;
-  std::optional<double> beam_shift_x, beam_shift_y;  ///< in the units of the program (EPU: scan units; SerialEM: image shift in µm)
-  std::optional<double> applied_defocus_um;          ///< as asked of the microscope, underfocus negative
-  std::optional<double> pixel_size_A, voltage_kV;
-
-  friend bool operator==(const ExposureInfo&, const ExposureInfo&) = default;
-};
 
 /// Parts of "FoilHole_H_Data_A_B_YYYYMMDD_HHMMSS…" (B may be missing a digit group, as EPU versions differ) and of the folder
 /// "GridSquare_S" above it. Empty when the name is none of EPU's.
@@ -31,12 +21,10 @@ struct ExposureInfo {
 [[nodiscard]] ExposureInfo parse_mdoc(std::string_view text, const std::string& name);
 
 /// All that is known of a movie: from its name and from the metadata file beside it ("x.xml" for "x_fractions.tiff", "x.tif.mdoc"),
-/// or below `metadata` in the same subfolder. A metadata file that cannot be read counts as missing.
-/// @param relative  path of the movie below the watched folder
-[[nodiscard]] std::optional<ExposureInfo> find_exposure_info(const std::filesystem::path& movie, const std::filesystem::path& relative,
-                                                             const std::filesystem::path& metadata);
+/// or below the folder `metadata`, in the same subfolders as the movie or fewer. A metadata file that cannot be read counts as missing.
+[[nodiscard]] std::optional<ExposureInfo> find_exposure_info(const std::filesystem::path& movie, const std::filesystem::path& metadata);
 
-/// Name of the optics group: exposures with the same beam shift template share it. Empty: unknown.
+/// Name of the optics group: exposures at the same place of the beam shift template share their beam tilt. Empty: unknown.
 [[nodiscard]] std::string beam_shift_group(const ExposureInfo& info);
 
 }  // namespace frazil::io

@@ -16,7 +16,7 @@ TEST(SessionMetadata, ReadsEpuNamesOfSeveralVersions) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->grid_square, "8999138");
   EXPECT_EQ(info->hole, "9015883");
-  EXPECT_EQ(beam_shift_group(*info), "9017347") << "the place of the template, the same at every hole";
+  EXPECT_EQ(beam_shift_group(*info), "shot9017347") << "the place of the template, the same at every hole";
   EXPECT_EQ(info->acquired, "2025-01-08T15:49:15");
   const auto older = parse_epu_name("FoilHole_5850127_Data_5798426_5798428_20221104_061329_fractions.tiff");
   ASSERT_TRUE(older);
@@ -51,7 +51,7 @@ TEST(SessionMetadata, FindsTheFilesOfARealSession) {
   if (!data || !fs::exists(*data / "session-metadata")) GTEST_SKIP() << "no real files of a session here (set FRAZIL_SHARED to the folder that holds session-metadata)";
   const auto session = *data / "session-metadata";
   const fs::path relative = "Images-Disc1/GridSquare_8999186/Data/FoilHole_9028219_Data_9017354_50_20250109_062624_fractions.tiff";
-  const auto info = find_exposure_info("elsewhere" / relative, relative, session / "epu-dir-example");  // movies on another disk
+  const auto info = find_exposure_info("elsewhere" / relative, session / "epu-dir-example");  // movies on another disk
   ASSERT_TRUE(info);
   EXPECT_EQ(info->grid_square, "8999186");
   EXPECT_EQ(info->acquired, "2025-01-09T06:26:26.4345786+00:00") << "more exact than the name";
@@ -59,7 +59,7 @@ TEST(SessionMetadata, FindsTheFilesOfARealSession) {
   EXPECT_NEAR(*info->beam_shift_x, -0.32477155327796936, 1e-12);
   EXPECT_NEAR(*info->pixel_size_A, 1.0558814239614023, 1e-9);
   const auto* mdoc = "20220605_75157_20220605-aav2spr_1-1_counted_frames.mrc";
-  const auto serial = find_exposure_info(session / "mdoc" / mdoc, mdoc, {});
+  const auto serial = find_exposure_info(session / "mdoc" / mdoc, {});
   ASSERT_TRUE(serial);
   EXPECT_EQ(serial->shot, "1-1");
   EXPECT_NEAR(*serial->stage_x_um, 792.824, 1e-9);

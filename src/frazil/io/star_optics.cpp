@@ -1,5 +1,6 @@
 #include "frazil/io/star_optics.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -17,6 +18,9 @@ int size_or_zero(const StarTable& table, std::size_t row) {
   return static_cast<int>(size);
 }
 
+constexpr std::array magnification_labels{"rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11"};
+const std::vector<double> unit_magnification{1, 0, 0, 1};
+
 double positive_or_zero(const StarTable& table, std::size_t row, std::string_view label) {
   const double value = table.number_or(row, label, 0);
   if (!std::isfinite(value) || value < 0) throw Error(ErrorCode::corrupt, "{}: {} is {}, a number from 0 is expected", table.place(row), label, value);
@@ -26,7 +30,19 @@ double positive_or_zero(const StarTable& table, std::size_t row, std::string_vie
 Optics optics_of(const StarTable& table, std::size_t row) {
   const double voltage = table.number(row, "rlnVoltage");
   if (!(voltage > 0 && voltage < 1e4)) throw Error(ErrorCode::corrupt, "{}: rlnVoltage is {} kV", table.place(row), voltage);
-  return {Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)), table.number_or(row, "rlnAmplitudeContrast", 0.1)};
+  Optics optics{Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)), table.number_or(row, "rlnAmplitudeContrast", 0.1)};
+  std::vector<double> matrix;
+  for (const auto* label : magnification_labels)
+    if (const auto column = table.find_column(label)) matrix.push_back(table.number(row, *column));
+  if (const auto problems = check_magnification(matrix); !problems.empty()) throw Error(ErrorCode::corrupt, "{}: {}", table.place(row), problems.front());
+  if (matrix != unit_magnification) optics.magnification = matrix;
+  return optics;
+}
+
+/// "opticsGroup3": a name made of a number says nothing about the optics.
+bool is_numbered(std::string_view name) {
+  constexpr std::string_view start = "opticsGroup";
+  return name.starts_with(start) && name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
 }
 
 OpticsGroup group_of(const StarTable& table, std::size_t row) {
@@ -48,8 +64,8 @@ Angstrom pixel_size_30(const StarTable& table, std::size_t row) {
 }
 
 bool same(const OpticsGroup& a, const OpticsGroup& b) {
-  return a.optics.voltage == b.optics.voltage && a.optics.cs == b.optics.cs && a.optics.amplitude_contrast == b.optics.amplitude_contrast &&
-         a.image_pixel_size == b.image_pixel_size;
+  return a.optics == b.optics && a.image_pixel_size == b.image_pixel_size && a.micrograph_pixel_size == b.micrograph_pixel_size &&
+         a.original_pixel_size == b.original_pixel_size && a.image_size == b.image_size;
 }
 
 OpticsGroups groups_of_rows(const StarTable& table) {
@@ -61,9 +77,7 @@ OpticsGroups groups_of_rows(const StarTable& table) {
     while (i < found.groups.size() && !same(found.groups[i], g)) ++i;
     if (i == found.groups.size()) {
       if (i >= 1000) throw Error(ErrorCode::corrupt, "{}: the rows before it have a thousand different optics", table.place(row));
-      g.id = static_cast<int>(i) + 1;
-      g.name = fmt::format("opticsGroup{}", g.id);
-      found.groups.push_back(g);
+      add_group(found.groups, g);
     }
     found.group_of_row.push_back(static_cast<int>(i));
   }
@@ -76,6 +90,17 @@ Angstrom OpticsGroup::pixel_size() const {
   for (const auto size : {image_pixel_size, micrograph_pixel_size, original_pixel_size})
     if (size > 0_A) return size;
   return 0_A;
+}
+
+int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted) {
+  const auto found = std::find_if(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return same(g, wanted); });
+  if (found != groups.end()) return found->id;
+  wanted.id = static_cast<int>(groups.size()) + 1;
+  const auto is_taken = [&](const std::string& name) { return std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return g.name == name; }); };
+  wanted.name = wanted.optics.optics_group.empty() ? fmt::format("opticsGroup{}", wanted.id) : wanted.optics.optics_group;
+  if (is_taken(wanted.name)) wanted.name += fmt::format("_{}", wanted.id);
+  groups.push_back(std::move(wanted));
+  return groups.back().id;
 }
 
 StarTable optics_table(std::span<const OpticsGroup> groups) {
@@ -92,6 +117,8 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
     for (const auto& g : groups)
       if (column.value(g) > 0) table.add_column(column.label);
   if (table.has("rlnImageSize")) table.add_column("rlnImageDimensionality");
+  if (std::any_of(groups.begin(), groups.end(), [](const OpticsGroup& g) { return !g.optics.magnification.empty(); }))
+    for (const auto* label : magnification_labels) table.add_column(label);
   for (const auto& g : groups) {
     const auto row = table.add_row();
     table.set(row, "rlnOpticsGroupName", g.name);
@@ -102,6 +129,8 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
     for (const auto& column : optional)
       if (table.has(column.label)) table.set(row, column.label, column.value(g));
     if (table.has("rlnImageDimensionality")) table.set(row, "rlnImageDimensionality", 2);
+    const auto& matrix = g.optics.magnification.empty() ? unit_magnification : g.optics.magnification;
+    for (std::size_t i = 0; i < 4 && table.has(magnification_labels[0]); ++i) table.set(row, magnification_labels[i], matrix.at(i));
   }
   return table;
 }
@@ -112,6 +141,7 @@ std::vector<OpticsGroup> parse_optics(const StarTable& table) {
     auto g = group_of(table, row);
     g.id = table.has("rlnOpticsGroup") ? static_cast<int>(table.integer(row, "rlnOpticsGroup")) : static_cast<int>(row) + 1;
     g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName")) : fmt::format("opticsGroup{}", g.id);
+    if (!is_numbered(g.name)) g.optics.optics_group = g.name;
     groups.push_back(std::move(g));
   }
   return groups;

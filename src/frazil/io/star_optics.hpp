@@ -13,7 +13,7 @@ namespace frazil::io {
 /// One row of data_optics. Sizes of 0 are absent in the file.
 struct OpticsGroup {
   int id = 1;                         ///< rlnOpticsGroup, from 1
-  std::string name = "opticsGroup1";  ///< rlnOpticsGroupName
+  std::string name = "opticsGroup1";  ///< rlnOpticsGroupName: that of the optics, or one made of the number
   Optics optics;
   Angstrom image_pixel_size{0};       ///< rlnImagePixelSize: of the particle images
   Angstrom micrograph_pixel_size{0};  ///< rlnMicrographPixelSize
@@ -30,6 +30,8 @@ struct OpticsGroups {
   std::vector<int> group_of_row;  ///< index into `groups`
 };
 
+/// Finds the group of the same optics and sizes, or adds it with the next number and a name that no other has. @return its number
+int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted);
 /// data_optics; columns only for what at least one group has.
 [[nodiscard]] StarTable optics_table(std::span<const OpticsGroup> groups);
 [[nodiscard]] std::vector<OpticsGroup> parse_optics(const StarTable& table);

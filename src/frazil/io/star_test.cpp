@@ -112,6 +112,31 @@ TEST(Star, OpticsGroupsGoThroughTheirTable) {
   EXPECT_FALSE(file.tables[0].has("rlnMicrographPixelSize"));
 }
 
+TEST(Star, OpticsGroupsKeepTheirNamesAndAnisotropicMagnification) {
+  std::vector<OpticsGroup> groups;
+  OpticsGroup first, named;
+  named.optics.optics_group = "shot7";
+  auto bent = named;
+  bent.optics.magnification = {1.01, 0.002, 0.002, 0.99};
+  EXPECT_EQ(add_group(groups, first), 1);
+  EXPECT_EQ(add_group(groups, named), 2);
+  EXPECT_EQ(add_group(groups, bent), 3);
+  EXPECT_EQ(add_group(groups, named), 2) << "the same optics and sizes are one group";
+  EXPECT_EQ(groups[2].name, "shot7_3") << "RELION wants names that differ";
+  StarFile file;
+  file.add(optics_table(groups));
+  const auto again = parse_optics(parse_star(format_star(file), "x").table("optics"));
+  ASSERT_EQ(again.size(), 3U);
+  EXPECT_EQ(again[0].optics, first.optics) << "a name made of a number says nothing, the unit matrix neither";
+  EXPECT_EQ(again[1].optics, named.optics);
+  EXPECT_EQ(again[2].optics.magnification, bent.optics.magnification);
+  const auto table = [](const std::string& matrix) {
+    return parse_optics(parse_star("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnMagMat00\n_rlnMagMat01\n_rlnMagMat10\n" + matrix, "m.star").table("optics"));
+  };
+  EXPECT_ERROR((void)table("1 300 1 0 0\n"), corrupt, "expected the four numbers");
+  EXPECT_ERROR((void)table("_rlnMagMat11\n1 300 10 0 0 1\n"), corrupt, "m.star line 9: magnification");
+}
+
 TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {
   const auto file = parse_star(
       "data_\nloop_\n_rlnImageName\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnDetectorPixelSize\n_rlnMagnification\n"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "frazil/model/ctf_quality.hpp"
+#include "frazil/model/exposure_info.hpp"
 #include "frazil/model/optics.hpp"
 
 namespace frazil {
@@ -31,6 +32,7 @@ struct Movie {
   Dose pre_exposure{};
   std::string gain;         ///< file, empty: none
   std::string defects;      ///< file, empty: none
+  ExposureInfo exposure;    ///< as the microscope tells
   // EER only: the frames above are fractions, groups of the raw frames in the file.
   int raw_frames = 0;                   ///< 0: not EER
   EerGrid eer_grid = EerGrid::k4;       ///< of nx, ny and pixel_size
@@ -46,6 +48,7 @@ struct Movie {
                       field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown").range(0_e_per_A2, 100_e_per_A2),
                       field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2).star("rlnMicrographPreExposure"),
                       field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"), field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"),
+                      field(&P::exposure, "exposure", "Where and how it was taken, as the microscope tells"),
                       field(&P::raw_frames, "raw_frames", "Raw frames of an EER movie"),
                       field(&P::eer_grid, "eer_grid", "Grid on which EER electrons are counted: 4K is the sensor's pixel"),
                       field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame; 0: by exposure").range(0, 100000),

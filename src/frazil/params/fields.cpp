@@ -5,6 +5,44 @@
 
 namespace frazil {
 
+namespace detail {
+
+void set_member(Json& object, std::string_view name, std::string_view suffix, Json value) { object[std::string(name).append(suffix)] = std::move(value); }
+
+const Json* find_member(const Json& object, std::string_view name, std::string_view suffix) {
+  const auto found = object.find(std::string(name).append(suffix));
+  return found == object.end() ? nullptr : &*found;
+}
+
+std::string naming(std::string_view name, std::string_view suffix, const std::string& problem) { return fmt::format("{}{} {}", name, suffix, problem); }
+
+void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value) {
+  list.push_back({std::string(text.name), std::string(text.help), std::string(text.type), std::string(text.unit), std::string(text.suffix), std::move(default_value), text.low, text.high,
+                  {text.choices.begin(), text.choices.end()}, text.advanced, text.runtime, text.required, std::string(text.star_label)});
+}
+
+void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target) {
+  const auto* value = find_member(json, text.name, {});
+  if (value == nullptr) {
+    if (text.required) problems.push_back(fmt::format("{} is missing: {}", text.name, text.help));
+    return;
+  }
+  if (const auto problem = read(*value, target); !problem.empty()) {
+    problems.push_back(fmt::format("{} {}, not {}", text.name, problem, value->dump()));
+    return;
+  }
+  if (!value->is_number() || !text.low) return;
+  if (const double number = value->get<double>(); !(number >= *text.low && number <= *text.high))
+    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", text.name, *text.low, *text.high, text.unit, value->dump()));
+}
+
+void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems) {
+  for (const auto& [key, value] : json.items())
+    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == key; })) problems.push_back(key + " is not a parameter");
+}
+
+}  // namespace detail
+
 Json json_schema(const std::vector<FieldInfo>& fields) {
   Json properties = Json::object();
   Json required = Json::array();

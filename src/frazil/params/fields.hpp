@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -46,6 +47,10 @@ concept NamedEnum = std::is_enum_v<T> && requires { EnumNames<T>::names.size(); 
 
 template <class S>
 concept Described = requires { S::fields(); };
+
+/// The descriptions of all members, as one constant: a call of fields() at run time would build them anew.
+template <Described S>
+inline constexpr auto fields_of = S::fields();
 
 /// One member of a struct, described.
 template <class S, class T>
@@ -111,6 +116,22 @@ struct FieldInfo {
 
 namespace detail {
 
+// What each field of each record would otherwise be compiled to once more.
+void set_member(Json& object, std::string_view name, std::string_view suffix, Json value);
+/// Null if the object has no such member.
+[[nodiscard]] const Json* find_member(const Json& object, std::string_view name, std::string_view suffix);
+[[nodiscard]] std::string naming(std::string_view name, std::string_view suffix, const std::string& problem);
+struct FieldText {
+  std::string_view name, help, type, unit, suffix, star_label;
+  std::span<const std::string_view> choices;
+  std::optional<double> low, high;
+  bool advanced, runtime, required;
+};
+void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value);
+/// Problems of one parameter: missing, of the wrong type, out of range. @param read  stores the value, or says what is wrong
+void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target);
+void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems);
+
 template <class T>
 constexpr std::string_view suffix_of() {
   if constexpr (is_quantity<T>::value) {
@@ -149,7 +170,7 @@ Json value_to_json(const T& value) {
     return value;
   } else if constexpr (Described<T>) {
     Json object = Json::object();
-    std::apply([&](const auto&... f) { ((object[std::string(f.name) + std::string(suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>())] = value_to_json(value.*f.member)), ...); }, T::fields());
+    std::apply([&](const auto&... f) { (set_member(object, f.name, suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>(), value_to_json(value.*f.member)), ...); }, fields_of<T>);
     return object;
   } else {
     Json list = Json::array();
@@ -196,12 +217,13 @@ std::string value_from_json(const Json& json, T& value) {
     std::string problem;
     std::apply([&](const auto&... f) {
       (([&] {
-         const auto key = std::string(f.name) + std::string(suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>());
-         if (!json.contains(key) || !problem.empty()) return;
-         problem = value_from_json(json.at(key), value.*f.member);
-         if (!problem.empty()) problem = key + " " + problem;
+         constexpr auto suffix = suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>();
+         const auto* found = problem.empty() ? find_member(json, f.name, suffix) : nullptr;
+         if (found == nullptr) return;
+         problem = value_from_json(*found, value.*f.member);
+         if (!problem.empty()) problem = naming(f.name, suffix, problem);
        }()), ...);
-    }, T::fields());
+    }, fields_of<T>);
     return problem;
   } else {
     if (!json.is_array()) return "must be a list";
@@ -213,8 +235,22 @@ std::string value_from_json(const Json& json, T& value) {
   return {};
 }
 
+template <NamedEnum E>
+inline constexpr auto names_of = [] {
+  std::array<std::string_view, EnumNames<E>::names.size()> copy{};
+  std::copy(EnumNames<E>::names.begin(), EnumNames<E>::names.end(), copy.begin());
+  return copy;
+}();
+
+/// What a field of this type may be, if it has a choice of names.
 template <class T>
-std::string json_type() {
+constexpr std::span<const std::string_view> choices_of() {
+  if constexpr (NamedEnum<T>) return names_of<T>;
+  else return {};
+}
+
+template <class T>
+constexpr std::string_view json_type() {
   if constexpr (is_optional<T>::value) return json_type<typename T::value_type>();
   else if constexpr (std::is_same_v<T, bool>) return "boolean";
   else if constexpr (NamedEnum<T> || std::is_same_v<T, std::string>) return "string";
@@ -224,6 +260,18 @@ std::string json_type() {
   else return "array";
 }
 
+template <class T>
+std::string read_member(const Json& json, void* target) { return value_from_json(json, *static_cast<T*>(target)); }
+
+template <class S, class T>
+constexpr FieldText text_of(const Field<S, T>& f) {
+  return {f.name, f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label, choices_of<T>(), f.low, f.high, f.is_advanced, f.is_runtime, f.is_required};
+}
+
+/// What is said of all fields of S, as one constant.
+template <Described S>
+inline constexpr auto texts_of = std::apply([](const auto&... f) { return std::array<FieldText, sizeof...(f)>{text_of(f)...}; }, fields_of<S>);
+
 }  // namespace detail
 
 /// The fields of S with types erased, defaults taken from a default-constructed S.
@@ -231,17 +279,8 @@ template <Described S>
 std::vector<FieldInfo> describe() {
   const S defaults{};
   std::vector<FieldInfo> list;
-  std::apply([&](const auto&... f) {
-    (([&] {
-       using T = typename std::remove_cvref_t<decltype(f)>::Value;
-       FieldInfo info{std::string(f.name), std::string(f.help), detail::json_type<T>(), std::string(detail::symbol_of<T>()),
-                      std::string(detail::suffix_of<T>()), detail::value_to_json(defaults.*f.member), f.low, f.high, {},
-                      f.is_advanced, f.is_runtime, f.is_required, std::string(f.star_label)};
-       if constexpr (NamedEnum<T>)
-         for (const auto name : EnumNames<T>::names) info.choices.emplace_back(name);
-       list.push_back(std::move(info));
-     }()), ...);
-  }, S::fields());
+  const auto* text = detail::texts_of<S>.data();
+  std::apply([&](const auto&... f) { (detail::add_info(list, *text++, detail::value_to_json(defaults.*f.member)), ...); }, fields_of<S>);
   return list;
 }
 
@@ -262,7 +301,7 @@ S record_from_json(const Json& json) {
 template <Described S>
 Json params_to_json(const S& params) {
   Json object = Json::object();
-  std::apply([&](const auto&... f) { ((object[std::string(f.name)] = detail::value_to_json(params.*f.member)), ...); }, S::fields());
+  std::apply([&](const auto&... f) { (detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member)), ...); }, fields_of<S>);
   return object;
 }
 
@@ -275,27 +314,11 @@ S params_from_json(const Json& json, std::vector<std::string>& problems) {
     if (!json.is_null()) problems.push_back("parameters must be an object");
     return params;
   }
-  std::vector<std::string> known;
+  const auto* text = detail::texts_of<S>.data();
   std::apply([&](const auto&... f) {
-    (([&] {
-       using T = typename std::remove_cvref_t<decltype(f)>::Value;
-       const std::string name(f.name);
-       known.push_back(name);
-       if (!json.contains(name)) {
-         if (f.is_required) problems.push_back(name + " is missing: " + std::string(f.help));
-         return;
-       }
-       const auto& value = json.at(name);
-       if (auto problem = detail::value_from_json(value, params.*f.member); !problem.empty()) {
-         problems.push_back(name + " " + problem + ", not " + value.dump());
-         return;
-       }
-       if (value.is_number() && f.low && (value.get<double>() < *f.low || value.get<double>() > *f.high || value.get<double>() != value.get<double>()))
-         problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", name, *f.low, *f.high, detail::symbol_of<T>(), value.dump()));
-     }()), ...);
-  }, S::fields());
-  for (const auto& [key, value] : json.items())
-    if (std::find(known.begin(), known.end(), key) == known.end()) problems.push_back(key + " is not a parameter");
+    (detail::check_member(json, *text++, problems, &detail::read_member<typename std::remove_cvref_t<decltype(f)>::Value>, &(params.*f.member)), ...);
+  }, fields_of<S>);
+  detail::check_unknown(json, detail::texts_of<S>, problems);
   if constexpr (requires { check(params); })
     for (auto& problem : check(params)) problems.push_back(std::move(problem));
   return params;
@@ -306,8 +329,8 @@ template <Described S>
 std::string result_key(const S& params) {
   Json object = Json::object();
   std::apply([&](const auto&... f) {
-    ((f.is_runtime ? void() : void(object[std::string(f.name)] = detail::value_to_json(params.*f.member))), ...);
-  }, S::fields());
+    ((f.is_runtime ? void() : detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member))), ...);
+  }, fields_of<S>);
   return object.dump();
 }
 

@@ -34,6 +34,7 @@ class Samples {
     for (int i = 0; i < 12; ++i) centres_.push_back({60.0 + 110 * (i % 4), 50.0 + 105 * (i / 4)});
     write_micrograph(rng);
     write_particles(rng);
+    write_classes(rng);
     write_volume();
   }
 
@@ -46,6 +47,7 @@ class Samples {
     else if (kind == "CtfFit") record = {{"micrograph", path("sample.mrc")}, {"name", name}, {"pixel_size_A", pixel_A}, {"defocus_u_A", 15000}, {"defocus_v_A", 14800}, {"score", 0.5}, {"fit_resolution_A", 8}};
     else if (kind == "Coordinates") record = {{"micrograph", path("sample.mrc")}, {"name", name}, {"coordinates", path("sample_picks.star")}, {"count", centres_.size()}, {"diameter_A", diameter_A}, {"pixel_size_A", pixel_A}};
     else if (kind == "Particles") record = {{"star", path("sample_particles.star")}, {"stack", path("sample.mrcs")}, {"micrograph", path("sample.mrc")}, {"name", name}, {"count", particle_count}, {"box", box}, {"pixel_size_A", pixel_A}, {"diameter_A", diameter_A}};
+    else if (kind == "Classes") record = {{"star", path("sample_classes.star")}, {"averages", path("averages.mrcs")}, {"particles", path("sample_particles.star")}, {"classes", 2}, {"counts", {particle_count, 0}}, {"selected", {1, 1}}, {"particle_count", particle_count}, {"box", box}, {"pixel_size_A", pixel_A}, {"diameter_A", diameter_A}};
     else if (kind == "Volume") record = {{"volume", path("map.mrc")}, {"half1", path("half1.mrc")}, {"half2", path("half2.mrc")}, {"box", box}, {"pixel_size_A", pixel_A}};
     else return nullptr;
     return find_kind(kind)->complete(record);
@@ -129,6 +131,19 @@ class Samples {
     file.add(io::optics_table({{group}}));
     file.add(std::move(table));
     io::write_star(folder_ / "sample_particles.star", file);
+  }
+
+  void write_classes(Rng& rng) const {
+    io::StackWriter averages(folder_ / "averages.mrcs", box, box, Angstrom(pixel_A));
+    io::StarTable table("classes", {"rlnReferenceImage"});
+    for (int i = 0; i < 2; ++i) {
+      averages.append(disc_image(rng, box, box, {{box / 2.0, box / 2.0}}, 2, 0.1));
+      table.set(table.add_row(), 0, std::string_view(io::join_reference(i, path("averages.mrcs"))));
+    }
+    averages.close();
+    io::StarFile file;
+    file.add(std::move(table));
+    io::write_star(folder_ / "sample_classes.star", file);
   }
 
   void write_volume() const {

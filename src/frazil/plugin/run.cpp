@@ -274,12 +274,16 @@ flow::Protocol make_protocol(const Manifest& manifest, const PluginProtocol& fro
     for (auto& problem : missing_programs(*plugin, *shared)) problems.push_back(std::move(problem));
     return problems;
   };
-  protocol.key = [plugin, shared, plugin_checksum](const Json& json) {
+  protocol.programs = [plugin, shared] {
+    std::vector<std::string> list;
+    const auto& needed = shared->programs;
+    for (const auto& program : plugin->programs)
+      if (needed.empty() || std::find(needed.begin(), needed.end(), program.name) != needed.end()) list.push_back(program.name + " " + find(program, true).version);
+    return list;
+  };
+  protocol.key = [shared, plugin_checksum, programs = protocol.programs](const Json& json) {
     auto text = result_key(shared->params, json) + "\n" + plugin_checksum;
-    for (const auto& program : plugin->programs) {
-      const auto& needed = shared->programs;
-      if (needed.empty() || std::find(needed.begin(), needed.end(), program.name) != needed.end()) text += "\n" + program.name + " " + find(program, true).version;
-    }
+    for (const auto& program : programs()) text += "\n" + program;
     return text;
   };
   protocol.run = [plugin, shared](const Json& json, const flow::Records& inputs, const flow::Records* previous, flow::Context& context) {

@@ -71,11 +71,13 @@ void read_ctf_row(const io::StarTable& table, std::size_t row, CtfFit& fit) {
 }
 
 io::StarFile ctf_file(const CtfFit& fit, const std::vector<CtfFit>& sources) {
+  std::vector<io::OpticsGroup> groups;
   io::OpticsGroup group;
   group.optics = fit.optics;
   group.micrograph_pixel_size = fit.pixel_size;
+  io::add_group(groups, group);
   io::StarFile file;
-  file.add(io::optics_table({{group}}));
+  file.add(io::optics_table(groups));
   file.add(ctf_table("micrographs", {fit}));
   if (!sources.empty()) file.add(ctf_table("estimates", sources));
   return file;

@@ -69,13 +69,15 @@ class Rows {
 };
 
 void write_particles(const std::filesystem::path& path, const Micrograph& micrograph, const Optics& optics, const extract::Geometry& geometry, io::StarTable table) {
+  std::vector<io::OpticsGroup> groups;
   io::OpticsGroup group;
   group.optics = optics;
   group.image_pixel_size = geometry.pixel_size;
   group.micrograph_pixel_size = micrograph.pixel_size;
   group.image_size = geometry.output_box;
+  io::add_group(groups, group);
   io::StarFile file;
-  file.add(io::optics_table({{group}}));
+  file.add(io::optics_table(groups));
   file.add(std::move(table));
   io::write_star(path, file);
 }

@@ -138,6 +138,8 @@ std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& 
     if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A) with_optics["pixel_size"] = group.pixel_size().value();
     for (const auto& [name, value] : {std::pair{"voltage", group.optics.voltage.value()}, {"cs", group.optics.cs.value()}, {"amplitude_contrast", group.optics.amplitude_contrast}})
       if (!with_optics.contains(name)) with_optics[name] = value;
+    if (!with_optics.contains("optics_group") && !group.optics.optics_group.empty()) with_optics["optics_group"] = group.optics.optics_group;
+    if (!with_optics.contains("magnification") && !group.optics.magnification.empty()) with_optics["magnification"] = group.optics.magnification;
     records.push_back(micrograph_from(image, with_optics));
   }
   return records;

@@ -1,7 +1,11 @@
 #include "frazil/protocols/import.hpp"
 
+#include <sstream>
+
+#include "frazil/base/files.hpp"
 #include "frazil/io/completeness.hpp"
 #include "frazil/io/image_file.hpp"
+#include "frazil/io/session_metadata.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
 
@@ -26,6 +30,20 @@ Record one_record(const std::filesystem::path& path, const Json& settings) {
   return record_from_json<Record>(list.front().record);
 }
 
+/// Patterns from a list with commas, or from the lines of a file; lines that begin with # are notes.
+std::vector<std::string> patterns_of(const std::string& exclude) {
+  std::error_code ignored;
+  const bool is_file = std::filesystem::is_regular_file(exclude, ignored);
+  std::istringstream parts(is_file ? read_text(exclude) : exclude);
+  std::vector<std::string> patterns;
+  for (std::string part; std::getline(parts, part, is_file ? '\n' : ',');) {
+    const auto first = part.find_first_not_of(" \t\r");
+    if (first == std::string::npos || part[first] == '#') continue;
+    patterns.push_back(part.substr(first, part.find_last_not_of(" \t\r") + 1 - first));
+  }
+  return patterns;
+}
+
 template <class Params>
 Json optics_settings(const Params& params) {
   Json settings = {{"voltage", params.voltage.value()}, {"cs", params.cs.value()}, {"amplitude_contrast", params.amplitude_contrast}};
@@ -36,7 +54,7 @@ Json optics_settings(const Params& params) {
 }  // namespace
 
 flow::Watch ImportMovies::watch() const {
-  return {.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value()};
+  return {.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value(), .exclude = patterns_of(params.exclude)};
 }
 flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   auto found = check_image(path);
@@ -59,20 +77,29 @@ Movie ImportMovies::record(const std::filesystem::path& path, const std::string&
   settings["defects"] = params.defects;
   auto movie = one_record<Movie>(path, settings);
   movie.path = reference;
+  movie.optics.magnification = params.magnification;
+  if (const auto exposure = io::find_exposure_info(path, params.metadata)) {
+    movie.exposure = *exposure;
+    movie.optics.optics_group = io::beam_shift_group(*exposure);
+  }
   return movie;
 }
 
 flow::Watch ImportMicrographs::watch() const {
-  return {.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value()};
+  return {.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value(), .exclude = patterns_of(params.exclude)};
 }
 flow::FileCheck ImportMicrographs::check(const std::filesystem::path& path) { return check_image(path); }
 Micrograph ImportMicrographs::record(const std::filesystem::path& path, const std::string& reference) const {
   auto micrograph = one_record<Micrograph>(path, optics_settings(params));
   micrograph.path = reference;
+  const auto name = path.filename().string();
+  if (const auto start = name.find("FoilHole_"); start != std::string::npos)  // names of results begin with those of folders
+    if (const auto exposure = io::parse_epu_name(name.substr(start))) micrograph.optics.optics_group = io::beam_shift_group(*exposure);
   return micrograph;
 }
 
-flow::Watch ImportParticles::watch() const { return {.files = params.particles, .extensions = {".star"}, .expected = params.expected}; }
+/// What the simulator knows of its particles lies beside them, and is not for the pipeline.
+flow::Watch ImportParticles::watch() const { return {.files = params.particles, .extensions = {".star"}, .expected = params.expected, .exclude = {"truth.star"}}; }
 flow::FileCheck ImportParticles::check(const std::filesystem::path& path) {
   try {
     (void)io::read_star(path).table_with("rlnImageName");

@@ -10,6 +10,8 @@ namespace frazil::protocols {
 struct ImportMoviesParams {
   std::string movies;
   std::string gain, defects;
+  std::string metadata, exclude;
+  std::vector<double> magnification;
   Angstrom pixel_size{};
   Kilovolt voltage = 300_kV;
   Millimetre cs = 2.7_mm;
@@ -26,6 +28,9 @@ struct ImportMoviesParams {
     using P = ImportMoviesParams;
     return std::tuple(field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required().runtime(), field(&P::gain, "gain", "Gain reference"),
                       field(&P::defects, "defects", "Defect list or map"),
+                      field(&P::metadata, "metadata", "Folder with the metadata files of the microscope (EPU XML, SerialEM mdoc); empty: beside the movies").runtime(),
+                      field(&P::exclude, "exclude", "Files to leave out: names or patterns separated by commas, or a file with one a line").runtime(),
+                      field(&P::magnification, "magnification", "Anisotropic magnification: rlnMagMat00, 01, 10, 11; empty: none").advanced(),
                       field(&P::pixel_size, "pixel_size", "Pixel of the movies at the specimen (EER: of the sensor, whatever the grid); 0: as the files say").range(0_A, 100_A),
                       field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
                       field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
@@ -40,9 +45,11 @@ struct ImportMoviesParams {
   }
 };
 
+/// One sentence a parameter that cannot be.
+[[nodiscard]] inline std::vector<std::string> check(const ImportMoviesParams& params) { return check_magnification(params.magnification); }
+
 struct ImportMovies {
-  static constexpr flow::Info info{.name = "import-movies", .title = "Movies", .version = 1, .help = "Watch a folder and take each movie as soon as its file is whole.",
-                                   .thin = "metadata files of the microscope (EPU XML, SerialEM mdoc) are not read yet"};
+  static constexpr flow::Info info{.name = "import-movies", .title = "Movies", .version = 1, .help = "Watch a folder and take each movie as soon as its file is whole."};
   using Params = ImportMoviesParams;
   using Output = Movie;
   Params params;
@@ -54,6 +61,7 @@ struct ImportMovies {
 
 struct ImportMicrographsParams {
   std::string micrographs;
+  std::string exclude;
   Angstrom pixel_size{};
   Kilovolt voltage = 300_kV;
   Millimetre cs = 2.7_mm;
@@ -64,6 +72,7 @@ struct ImportMicrographsParams {
   static constexpr auto fields() {
     using P = ImportMicrographsParams;
     return std::tuple(field(&P::micrographs, "micrographs", "Folder, glob pattern or file with the images").required().runtime(),
+                      field(&P::exclude, "exclude", "Files to leave out: names or patterns separated by commas, or a file with one a line").runtime(),
                       field(&P::pixel_size, "pixel_size", "Pixel at the specimen; 0: as the files say").range(0_A, 100_A),
                       field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV), field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
                       field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),

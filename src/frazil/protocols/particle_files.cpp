@@ -42,19 +42,6 @@ Stack find_stack(const fs::path& star, const std::string& named, const flow::Con
   throw Error(ErrorCode::not_found, "{}: the image stack {} that it names is not there", star.string(), named);
 }
 
-int merged_group(std::vector<io::OpticsGroup>& groups, const io::OpticsGroup& group) {
-  const auto same = [&](const io::OpticsGroup& g) {
-    return record_to_json(g.optics) == record_to_json(group.optics) && g.image_pixel_size == group.image_pixel_size &&
-           g.micrograph_pixel_size == group.micrograph_pixel_size && g.original_pixel_size == group.original_pixel_size && g.image_size == group.image_size;
-  };
-  const auto found = std::find_if(groups.begin(), groups.end(), same);
-  if (found != groups.end()) return found->id;
-  groups.push_back(group);
-  groups.back().id = static_cast<int>(groups.size());
-  groups.back().name = "opticsGroup" + std::to_string(groups.back().id);
-  return groups.back().id;
-}
-
 struct Place {
   std::size_t stack;
   int index;
@@ -105,6 +92,8 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
       throw Error(ErrorCode::bad_input, "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å", star.string(),
                   used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
     const auto optics = io::read_optics(files[f], table);
+    std::vector<int> number;
+    for (const auto& group : optics.groups) number.push_back(io::add_group(out.groups, group));
     std::map<std::string, std::pair<std::size_t, std::string>> known_stacks;  // name in this table → number, our name
     for (std::size_t row = 0; row < table.rows(); ++row) {
       const auto reference = io::split_reference(std::string(table.text(row, "rlnImageName")));
@@ -115,14 +104,14 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
         stacks->push_back(stack.path.string());
       }
       places->push_back({known->second.first, reference.index});
-      const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
+      const auto group = static_cast<std::size_t>(optics.group_of_row.at(row));
       out.set.ctf.push_back(ctf_of(table, row));
-      out.set.optics.push_back(group.optics);
+      out.set.optics.push_back(optics.groups.at(group).optics);
       const auto to = out.table.add_row();
       for (const auto& label : labels)
         if (label != "rlnOpticsGroup") out.table.set(to, label, table.text(row, label));
       out.table.set(to, "rlnImageName", io::join_reference(reference.index, known->second.second));
-      out.table.set(to, "rlnOpticsGroup", merged_group(out.groups, group));
+      out.table.set(to, "rlnOpticsGroup", number.at(group));
     }
   }
   auto open = std::make_shared<OpenStacks>();

@@ -323,6 +323,7 @@ Json Writer::micrographs(const Json& snapshot) {
   for (const auto& item : source_items(snapshot)) {
     const auto subject = item.at("subject").get<std::string>();
     rows[subject] = {{"name", item.at("record").value("name", subject)}, {"status", "pending"}, {"reason", ""}};
+    if (item.at("record").contains("exposure")) rows[subject]["place"] = item.at("record").at("exposure");
     order.emplace_back(item.value("order", ""), subject);
   }
   const auto row = [&](const Json& item) -> Json* {
@@ -334,7 +335,9 @@ Json Writer::micrographs(const Json& snapshot) {
       for (const auto& item : set.items())
         if (auto* r = row(item)) (*r)[name] = item.at("record");
   };
-  attach(Motion::kind, "motion");
+  for (const auto& set : made_sets(snapshot, Motion::kind))
+    for (const auto& item : set.items())
+      if (auto* r = row(item); r != nullptr && !r->contains("motion")) (*r)["motion"] = item.at("record");  // of several alignments the first one's: others check it
   attach(CtfFit::kind, "ctf");  // of several steps the last one's: a consensus after its estimates
   for (const auto& set : made_sets(snapshot, CtfFit::kind))
     for (const auto& item : set.items())

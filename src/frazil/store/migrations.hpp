@@ -37,6 +37,10 @@ CREATE INDEX task_failed ON task (n) WHERE failed = 1;
 CREATE TABLE cost (key TEXT NOT NULL, size INTEGER NOT NULL, peak_mib INTEGER NOT NULL, seconds REAL NOT NULL, count INTEGER NOT NULL,
   PRIMARY KEY (key, size)) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE program (n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+ALTER TABLE task ADD COLUMN program INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace frazil::store

@@ -43,6 +43,7 @@ TaskRow read_task(Query& row) {
   task.target = row.text();
   task.inputs = row.text();
   task.finished = row.number();
+  task.programs = row.text();
   return task;
 }
 
@@ -145,11 +146,12 @@ std::int64_t Project::add_item(const ItemRow& item) {
 
 std::int64_t Project::add_task(const TaskRow& task) {
   begin();
+  const auto program = program_number(task.programs);
   const auto insert = [&] {
     database_.query("INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                    "target, inputs, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING")
+                    "target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING")
       .bind(task.key).bind(task.step).bind(task.protocol).bind(task.version).bind(task.subject).bind(task.label).bind(task.order).bind(task.failed)
-      .bind(task.code).bind(task.message).bind(task.attempts).bind(task.seconds).bind(task.peak_mib).bind(task.threads).bind(task.target).bind(task.inputs).bind(task.finished).run();
+      .bind(task.code).bind(task.message).bind(task.attempts).bind(task.seconds).bind(task.peak_mib).bind(task.threads).bind(task.target).bind(task.inputs).bind(task.finished).bind(program).run();
     return database_.changes() > 0;
   };
   if (!insert()) {
@@ -161,6 +163,16 @@ std::int64_t Project::add_task(const TaskRow& task) {
   for (const auto& [port, item] : task.outputs)
     database_.query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)").bind(n).bind(place++).bind(port).bind(item).run();
   return n;
+}
+
+std::int64_t Project::program_number(const std::string& text) {
+  if (text.empty()) return 0;
+  if (const auto found = program_numbers_.find(text); found != program_numbers_.end()) return found->second;
+  database_.query("INSERT INTO program (text) VALUES (?) ON CONFLICT (text) DO NOTHING").bind(text).run();
+  auto query = database_.query("SELECT n FROM program WHERE text = ?");
+  query.bind(text);
+  if (!query.step()) throw Error(ErrorCode::bug, "the program {} is there and is not", text);
+  return program_numbers_[text] = query.integer();
 }
 
 void Project::forget_task(const std::string& key) {
@@ -288,7 +300,7 @@ void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
   bool more = outputs.step();
   std::int64_t owner = more ? outputs.integer() : 0;
   auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                               "target, inputs, finished FROM task ORDER BY n");
+                               "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task ORDER BY n");
   while (query.step()) {
     auto task = read_task(query);
     while (more && owner <= task.n) {
@@ -304,7 +316,7 @@ void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
 
 std::optional<TaskRow> Project::find_task(const std::string& key) {
   auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                               "target, inputs, finished FROM task WHERE key = ?");
+                               "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task WHERE key = ?");
   query.bind(key);
   if (!query.step()) return std::nullopt;
   auto task = read_task(query);

@@ -35,6 +35,7 @@ struct TaskRow {
   int peak_mib = 0, threads = 1;
   std::string target;          ///< CPU target it ran on
   std::string inputs;          ///< JSON list of item numbers
+  std::string programs;        ///< names and versions of the programs that computed it; empty in projects made before they were noted
   double finished = 0;         ///< seconds since 1970
   std::vector<std::pair<std::string, std::int64_t>> outputs;  ///< port and item number, in order
 };
@@ -139,9 +140,11 @@ class Project {
   void commit();
 
  private:
+  [[nodiscard]] std::int64_t program_number(const std::string& text);
   void begin();
   void migrate(const std::filesystem::path& file);
   Database database_;
+  std::map<std::string, std::int64_t> program_numbers_;
   bool dirty_ = false;
 };
 

@@ -1,0 +1,84 @@
+#include "frazil/protocols/import.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "frazil/base/files.hpp"
+#include "frazil/io/image_file.hpp"
+#include "frazil/io/star.hpp"
+#include "frazil/io/star_optics.hpp"
+#include "frazil/protocols/set_star.hpp"
+
+namespace frazil::protocols {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Import : public ::testing::Test {
+ protected:
+  Import() { make_folders(folder_); }
+  ~Import() override { fs::remove_all(folder_); }
+
+  fs::path write_stack(const fs::path& name, int frames) const {
+    const auto path = folder_ / name;
+    make_folders(path.parent_path());
+    io::StackWriter writer(path, 16, 12, 1_A, io::MrcMode::i8);
+    for (int i = 0; i < frames; ++i) writer.append(Image(16, 12));
+    writer.close();
+    return path;
+  }
+  [[nodiscard]] Movie import(const fs::path& path) const {
+    ImportMovies source;
+    source.params.movies = folder_.string();
+    source.params.metadata = (folder_ / "xml").string();
+    source.params.magnification = {1.01, 0, 0, 0.99};
+    return source.record(path, "raw/movies/" + fs::relative(path, folder_).string());
+  }
+
+  fs::path folder_ = fs::temp_directory_path() / fmt::format("frazil-import-{}", ::getpid());
+};
+
+TEST_F(Import, TakesPlaceAndBeamShiftGroupFromNamesAndMetadataFiles) {
+  const auto movie = [&](const std::string& hole, const std::string& shot) { return write_stack("GridSquare_8/Data/FoilHole_" + hole + "_Data_" + shot + "_6_20250108_154915_fractions.mrc", 3); };
+  const auto first = movie("1", "91"), second = movie("2", "92"), third = movie("3", "91");
+  make_folders(folder_ / "xml/GridSquare_8/Data");
+  write_text(folder_ / "xml/GridSquare_8/Data/FoilHole_1_Data_91_6_20250108_154915.xml",
+             "<MicroscopeImage><microscopeData><stage><Position><X>-0.0008</X><Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>");
+  const auto record = import(first);
+  EXPECT_EQ(record.exposure.grid_square, "8");
+  EXPECT_EQ(record.exposure.hole, "1");
+  EXPECT_EQ(record.exposure.acquired, "2025-01-08T15:49:15");
+  ASSERT_TRUE(record.exposure.stage_x_um);
+  EXPECT_NEAR(*record.exposure.stage_x_um, -800, 1e-9) << "from the tree of metadata files elsewhere";
+  EXPECT_FALSE(import(second).exposure.stage_x_um) << "without its file what the name tells remains";
+  EXPECT_EQ(record_from_json<Movie>(record_to_json(record)).exposure, record.exposure);
+
+  std::vector<Json> records;
+  for (const auto& path : {first, second, third}) records.push_back(record_to_json(import(path)));
+  const auto star = io::parse_star(*set_star("Movie", records, folder_), "movies.star");
+  const auto optics = io::read_optics(star, star.table("movies"));
+  ASSERT_EQ(optics.groups.size(), 2U) << "exposures at the same place of the beam shift template share their beam tilt";
+  EXPECT_EQ(optics.group_of_row, (std::vector{0, 1, 0}));
+  EXPECT_EQ(optics.groups[0].name, "shot91");
+  EXPECT_EQ(optics.groups[1].optics.magnification, (std::vector{1.01, 0.0, 0.0, 0.99}));
+}
+
+TEST_F(Import, MetadataOfSerialEmLiesBesideTheMovie) {
+  const auto path = write_stack("a_001.mrc", 3);
+  write_text(folder_ / "a_001.mrc.mdoc", "[FrameSet = 0]\nStagePosition = 792.824 -213.633\nNavigatorLabel = 12-3\nMultishotHoleAndPosition = 2-1\n");
+  const auto record = import(path);
+  EXPECT_EQ(record.exposure.grid_square, "12-3");
+  EXPECT_EQ(record.optics.optics_group, "shot2-1");
+}
+
+TEST_F(Import, ListsOfFilesToLeaveOut) {
+  ImportMovies source;
+  source.params.exclude = "bad_*.tif, ,square_3/x.mrc";
+  EXPECT_EQ(source.watch().exclude, (std::vector<std::string>{"bad_*.tif", "square_3/x.mrc"}));
+  write_text(folder_ / "list.txt", "# drifted, says the log\nbad_1.tif\r\n\n  bad_2.tif\n");
+  source.params.exclude = (folder_ / "list.txt").string();
+  EXPECT_EQ(source.watch().exclude, (std::vector<std::string>{"bad_1.tif", "bad_2.tif"}));
+}
+
+}  // namespace
+}  // namespace frazil::protocols
