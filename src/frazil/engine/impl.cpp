@@ -148,6 +148,7 @@ void Engine::Impl::load() {
 
   pending_since_.clear();
   decided_.clear();
+  undecided_.clear();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name)) graph_->wait_for_person(static_cast<int>(i));
   const auto files = store_.files();
@@ -191,6 +192,8 @@ void Engine::Impl::load() {
   }
   graph_->settle();
   replay_.reset();
+  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i)
+    for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) note_undecided(i, subject);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
 }
 
@@ -275,6 +278,7 @@ End Engine::Impl::run() {
       wait_for_disk(error.what());
     }
     report_progress();
+    read_some_decided();
   }
   ::close(epoll);
   pool_->kill();
@@ -313,6 +317,7 @@ int Engine::Impl::next_timeout_ms() const {
   auto next = Clock::now() + milliseconds(1000);
   if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
   if (!later_.empty()) next = std::min(next, later_.begin()->first);
+  if (!undecided_.empty()) next = std::min(next, next_reading_);
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
   for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));

@@ -228,7 +228,9 @@ class Engine::Impl final : public Host {
     std::shared_ptr<const void> record;
   };
   Changed change(const Json& settings);
-  void read_decided(int step);
+  void read_decided(int index, int subject);
+  void note_undecided(int index, int subject);
+  void read_some_decided();
   Json what_if(const Json& settings);
   Json set(const Json& settings);
   std::vector<int> find_subjects(const std::string& text) const;
@@ -286,7 +288,9 @@ class Engine::Impl final : public Host {
   std::deque<Clock::time_point> through_;  ///< when items left the first step, lately
   /// Of each fold: the task of its last version and what alarm that raised.
   std::map<int, std::pair<std::int64_t, std::string>> alarms_;
-  std::map<int, std::unordered_map<int, Decided>> decided_;  ///< by step and subject: read by the first what-if
+  std::map<int, std::unordered_map<int, Decided>> decided_;  ///< by step and subject: what what-if asks
+  std::deque<std::pair<int, int>> undecided_;                ///< steps and subjects not yet read into it
+  Clock::time_point next_reading_ = Clock::now();
   std::map<int, Clock::time_point> pending_since_;  ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency start_latency_, item_latency_;

@@ -458,6 +458,7 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
     outcome.accepted = decision.value("accepted", true);
     row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
+    note_undecided(execution.step, execution.subject);
     store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted, decision.value("rule", ""), number_or_nan(decision, "value"),
                          number_or_nan(decision, "limit"), decision.value("reason", ""), "rule", row.key, row.finished});
   } else {

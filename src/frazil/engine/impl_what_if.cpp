@@ -47,23 +47,40 @@ Engine::Impl::Changed Engine::Impl::change(const Json& settings) {
   return changed;
 }
 
-/// The inputs of a filter for every subject that it has decided on, read once.
-void Engine::Impl::read_decided(int index) {
-  auto& cache = decided_[index];
+/// The inputs of a filter for one subject that it has decided on.
+void Engine::Impl::read_decided(int index, int subject) {
+  if (graph_->cell_name(index, subject) != "done") return;
   const auto& planned = step(index);
-  for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) {
-    if (graph_->cell_name(index, subject) != "done") continue;
-    auto inputs = graph_->inputs_of(index, subject);
-    auto& entry = cache[subject];
-    if (entry.inputs == inputs && entry.record != nullptr) continue;
-    flow::Records records;
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      std::vector<Json> list;
-      for (const int item : inputs[i]) list.push_back(Json::parse(store_.record(graph_->item(item).n)));
-      if (!list.empty()) records.emplace_back(planned.inputs[i].port, std::move(list));
-    }
-    entry = {std::move(inputs), planned.protocol->parse_inputs(records)};
+  auto inputs = graph_->inputs_of(index, subject);
+  auto& entry = decided_[index][subject];
+  if (entry.inputs == inputs && entry.record != nullptr) return;
+  flow::Records records;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    std::vector<Json> list;
+    for (const int item : inputs[i]) list.push_back(Json::parse(store_.record(graph_->item(item).n)));
+    if (!list.empty()) records.emplace_back(planned.inputs[i].port, std::move(list));
   }
+  entry = {std::move(inputs), planned.protocol->parse_inputs(records)};
+}
+
+void Engine::Impl::note_undecided(int index, int subject) {
+  constexpr std::size_t most = 50000;  // subjects: their records are kept in memory
+  if (graph_->subject_count() <= most && step(index).protocol->parse_inputs) undecided_.emplace_back(index, subject);
+}
+
+/// A little at a time while the project is at work, so that the first question is answered as fast as the next.
+void Engine::Impl::read_some_decided() {
+  constexpr std::chrono::milliseconds slice(3), pause(60);
+  if (undecided_.empty() || Clock::now() < next_reading_) return;
+  for (const auto until = Clock::now() + slice; !undecided_.empty() && Clock::now() < until;) {
+    const auto [index, subject] = undecided_.front();
+    undecided_.pop_front();
+    try {
+      read_decided(index, subject);
+    } catch (const std::exception&) {  // what-if asks again, and tells
+    }
+  }
+  next_reading_ = Clock::now() + pause;
 }
 
 Json Engine::Impl::what_if(const Json& settings) {
@@ -87,7 +104,7 @@ Json Engine::Impl::what_if(const Json& settings) {
     const auto add = [&](const char* key) { entry[key] = entry[key].get<int>() + 1; };
     std::function<bool(const void*)> decide;
     if (!same && other >= 0) {
-      read_decided(i);
+      for (int subject = 0; subject < static_cast<int>(count); ++subject) read_decided(i, subject);
       decide = planned.protocol->decide(changed.plan.steps[static_cast<std::size_t>(other)].params);
     }
     for (int subject = 0; subject < static_cast<int>(count); ++subject) {
