@@ -7,7 +7,7 @@
 #include <functional>
 #include <numbers>
 
-#include "frazil/algo/motion/frames.hpp"
+#include "frazil/algo/motion/sum.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/image/fft.hpp"
 
@@ -15,7 +15,8 @@ namespace frazil::motion {
 
 /// A specimen of plane waves with |k| on one ring, moved by a local, sub-pixel field and evaluated at its exact places, and white
 /// noise. Both go through the summation apart: what is left of the waves' amplitude, squared, over what is left of the
-/// noise's power, is the ratio to an ideal sum, which shifts exactly.
+/// noise's power, is the ratio to an ideal sum, which shifts exactly. The noise of the ideal sum is that of the same frames after exact shifts by
+/// their mean displacement, so that chance in it, some percent of a ring, cancels.
 class SignalProbe {
  public:
   using Sum = std::function<Image(const FrameSource& frames, const MotionField& field)>;
@@ -33,7 +34,12 @@ class SignalProbe {
     for (int t = 0; t < frames; ++t) {
       // Sub-pixel positions evenly spread along both axes, in unlike order.
       const Shift whole{std::floor(rng.normal(0, 4)) + (t + 0.5) / frames, std::floor(rng.normal(0, 4)) + ((7 * t) % frames + 0.5) / frames};
-      for (int i = 0; i < nodes * nodes; ++i) shifts.push_back({whole.x + rng.normal(0, local_px), whole.y + rng.normal(0, local_px)});
+      Shift mean;
+      for (int i = 0; i < nodes * nodes; ++i) {
+        shifts.push_back({whole.x + rng.normal(0, local_px), whole.y + rng.normal(0, local_px)});
+        mean = {mean.x + shifts.back().x / (nodes * nodes), mean.y + shifts.back().y / (nodes * nodes)};
+      }
+      track_.push_back(mean);
     }
     field_ = MotionField(places, places, shifts);
     for (int t = 0; t < frames; ++t) {
@@ -42,14 +48,14 @@ class SignalProbe {
     }
     const int margin = n / 10;  // towards the edges, where frames have moved out of the field
     for (int i = 0; i < n; ++i) window_.push_back(i < margin || i >= n - margin ? 0 : std::pow(std::sin(std::numbers::pi * (i - margin + 0.5) / (n - 2 * margin)), 2));
+    const auto noise = source(white_);
+    ideal_noise_ = noise_power(sum_frames_reference(noise, Detector(n, n, {}, 1), MotionField(track_), {}).plain);
   }
-
-  [[nodiscard]] const MotionField& field() const { return field_; }
 
   /// Ratio to the ideal on the ring.
   [[nodiscard]] double kept(const Sum& sum) const {
     const Image signal = sum(source(moved_), field_), noise = sum(source(white_), field_);
-    return signal_power(signal) / noise_power(noise);
+    return signal_power(signal) / (noise_power(noise) / ideal_noise_);
   }
 
  private:
@@ -114,15 +120,13 @@ class SignalProbe {
     return total / static_cast<double>(waves_.size());
   }
 
-  /// Mean power of the noise on the ring, over that in an ideal sum.
+  /// Mean power of the noise on the ring.
   [[nodiscard]] double noise_power(const Image& sum) const {
     Image windowed(n_, n_);
-    double squares = 0;
     for (int y = 0; y < n_; ++y)
       for (int x = 0; x < n_; ++x) {
         const double w = window_[static_cast<std::size_t>(x)] * window_[static_cast<std::size_t>(y)];
         windowed(x, y) = static_cast<float>(w * static_cast<double>(sum(x, y)));
-        squares += w * w;
       }
     const Spectrum spectrum = fft(windowed);
     double total = 0, count = 0;
@@ -132,7 +136,7 @@ class SignalProbe {
         total += static_cast<double>(std::norm(spectrum(ix, iy)));
         ++count;
       }
-    return total / count / squares / field_.frames();
+    return total / count;
   }
 
   int n_;
@@ -142,6 +146,8 @@ class SignalProbe {
   MotionField field_;
   std::vector<Image> moved_, white_;  ///< frames
   std::vector<double> window_;
+  std::vector<Shift> track_;
+  double ideal_noise_ = 1;
 };
 
 /// What others do: the sum of frames interpolated between four pixels.
