@@ -92,10 +92,10 @@ int main(int argc, char** argv) {
     const auto whole = field_error(found.field, area.at("motion_field")), track = field_error(motion::MotionField(found.track), area.at("motion_field"));
     double sigma2 = 0;
     for (const double v : found.local.sigma_px) sigma2 += 2 * v * v / static_cast<double>(found.local.sigma_px.size());
-    fmt::print("{}: track {:.3f} px (claimed {:.3f}), field {:.3f} px (claimed {:.3f}; 90 % of places below {:.3f}; track alone {:.3f}), {} {} x {} tiles ({} out), gain {:.0f}, amplitude {:.2f} A, path {:.1f} A, {:.1f} s to align",
+    fmt::print("{}: track {:.3f} px (claimed {:.3f}), field {:.3f} px (claimed {:.3f}; 90 % of places below {:.3f}; track alone {:.3f}), {} {} x {} tiles ({} out), gain {:.0f}, amplitude {:.2f} A, path {:.1f} A, step {:.2f} A, acceleration {:.2f} A, burst {:.0f}, {} rounds, {:.1f} s to align",
                area.at("file").get<std::string>(), error_of(found.track, area.at("shifts_px")), found.sigma_px * std::sqrt(2.0), whole.rms, std::sqrt(sigma2), whole.worst_tenth, track.rms,
                EnumNames<motion::MotionModel>::names[static_cast<std::size_t>(found.local.used)], found.local.tiles_x, found.local.tiles_y, found.local.outlying_tiles, found.local.held_out_gain,
-               found.local.amplitude.value(), found.path.total_path.value(), spent);
+               found.local.amplitude.value(), found.path.total_path.value(), found.step_A, found.acceleration_A, found.burst, found.iterations, spent);
     if (argc <= 3 || std::string(argv[3]) != "0") {
       start = std::chrono::steady_clock::now();
       const auto basis = motion::dose_basis(exposure, raw.count, std::sqrt(0.5) / pixel.value());

@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "frazil/base/error.hpp"
@@ -73,6 +76,25 @@ TEST(ParallelFor, NestsWithoutWaitingForItself) {
     counts[i] = std::accumulate(inner.begin(), inner.end(), 0);
   });
   for (const int count : counts) EXPECT_EQ(count, 100);
+}
+
+TEST(ParallelFor, ACallerThatWaitsHelpsTheInnerLoopsOfItsBody) {
+  const auto caller = std::this_thread::get_id();
+  const auto meet = [](std::atomic<int>& arrived) {  // false when the other one does not come
+    ++arrived;
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20); arrived < 2 && std::chrono::steady_clock::now() < end;) std::this_thread::yield();
+    return arrived == 2;
+  };
+  std::atomic<int> outer = 0, inner = 0;
+  std::atomic<bool> met = true;
+  parallel_for(2, 2, [&](std::size_t) {
+    if (!meet(outer)) met = false;
+    if (std::this_thread::get_id() == caller) return;  // and waits for the other half, which only it can share
+    parallel_for(2, 2, [&](std::size_t) {
+      if (!meet(inner)) met = false;
+    });
+  });
+  EXPECT_TRUE(met);
 }
 
 TEST(Hasher, SeparatesItsParts) {

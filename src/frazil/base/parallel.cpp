@@ -14,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace frazil {
@@ -23,13 +24,20 @@ namespace {
 struct Loop {
   std::size_t count;
   const std::function<void(std::size_t, int)>* body;
+  std::shared_ptr<Loop> outer;  ///< the one whose body started it
+  int helpers = 0;              ///< at work; guarded by the pool's mutex
   std::atomic<std::size_t> next{0};
   std::atomic<int> slots{0};
-  std::mutex mutex;
-  std::condition_variable idle;
-  int active = 0;
+  std::mutex mutex;  ///< of the failure
   std::size_t failed_index = std::numeric_limits<std::size_t>::max();
   std::exception_ptr failure;
+
+  [[nodiscard]] bool exhausted() const { return next.load() >= count; }
+  [[nodiscard]] bool is_inside(const Loop* other) const {
+    const Loop* loop = outer.get();
+    while (loop != nullptr && loop != other) loop = loop->outer.get();
+    return loop != nullptr;
+  }
 
   void work() {
     const int slot = slots.fetch_add(1);
@@ -48,6 +56,15 @@ struct Loop {
   }
 };
 
+/// The loop whose body this thread runs.
+thread_local std::shared_ptr<Loop> current;
+
+void work_on(const std::shared_ptr<Loop>& loop) {
+  const auto before = std::exchange(current, loop);
+  loop->work();
+  current = before;
+}
+
 /// Threads that wait for loops; grows to the largest number ever asked for.
 class Pool {
  public:
@@ -61,32 +78,45 @@ class Pool {
     while (static_cast<int>(threads_.size()) < helpers)
       threads_.emplace_back([this](const std::stop_token& stop) { serve(stop); });
     for (int i = 0; i < helpers; ++i) queue_.push_back(loop);
-    wake_.notify_all();
+    changed_.notify_all();
+  }
+
+  /// Returns when the last helper has left the loop, which has no indices left. Meanwhile it helps those loops that
+  /// their bodies wait for, and no others: those may want what this thread's caller holds.
+  void finish(const Loop& loop) {
+    std::unique_lock lock(mutex_);
+    while (loop.helpers > 0) {
+      const auto inner = std::find_if(queue_.rbegin(), queue_.rend(), [&](const auto& queued) { return !queued->exhausted() && queued->is_inside(&loop); });
+      if (inner == queue_.rend()) {
+        changed_.wait(lock);
+        continue;
+      }
+      const auto taken = *inner;
+      queue_.erase(std::next(inner).base());
+      help(taken, lock);
+    }
   }
 
  private:
   void serve(const std::stop_token& stop) {
-    for (;;) {
-      std::shared_ptr<Loop> loop;
-      {
-        std::unique_lock lock(mutex_);
-        if (!wake_.wait(lock, stop, [this] { return !queue_.empty(); })) return;
-        loop = queue_.back();
-        queue_.pop_back();
-      }
-      {
-        const std::lock_guard lock(loop->mutex);
-        if (loop->next.load() >= loop->count) continue;
-        ++loop->active;
-      }
-      loop->work();
-      const std::lock_guard lock(loop->mutex);
-      if (--loop->active == 0) loop->idle.notify_all();
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !queue_.empty(); })) {
+      const auto loop = queue_.back();
+      queue_.pop_back();
+      if (!loop->exhausted()) help(loop, lock);
     }
   }
 
+  void help(const std::shared_ptr<Loop>& loop, std::unique_lock<std::mutex>& lock) {
+    ++loop->helpers;
+    lock.unlock();
+    work_on(loop);
+    lock.lock();
+    if (--loop->helpers == 0) changed_.notify_all();
+  }
+
   std::mutex mutex_;
-  std::condition_variable_any wake_;
+  std::condition_variable_any changed_;
   std::vector<std::shared_ptr<Loop>> queue_;
   std::vector<std::jthread> threads_;
 };
@@ -102,10 +132,10 @@ void parallel_for_slots(int threads, std::size_t count, const std::function<void
   const auto loop = std::make_shared<Loop>();
   loop->count = count;
   loop->body = &body;
+  loop->outer = current;
   Pool::instance().offer(loop, static_cast<int>(helpers) - 1);
-  loop->work();
-  std::unique_lock lock(loop->mutex);
-  loop->idle.wait(lock, [&] { return loop->active == 0; });
+  work_on(loop);
+  Pool::instance().finish(*loop);
   if (loop->failure) std::rethrow_exception(loop->failure);
 }
 

@@ -10,7 +10,7 @@ constexpr int field_nodes = 9;
 
 Json pose_to_json(const sim::Pose& pose) { return {{"rot_deg", pose.rot.value()}, {"tilt_deg", pose.tilt.value()}, {"psi_deg", pose.psi.value()}}; }
 
-/// The whole displacement at each frame's middle as the shift that undoes it, in the layout of align-movie's `motion_field`.
+/// The whole displacement that each frame shows, mean over its exposure, as the shift that undoes it, in the layout of align-movie's `motion_field`.
 Json field_to_json(const sim::Scene& scene, const sim::Motion& motion) {
   std::vector<double> xs, ys;
   for (int i = 0; i < field_nodes; ++i) {
@@ -19,11 +19,12 @@ Json field_to_json(const sim::Scene& scene, const sim::Motion& motion) {
   }
   Json frames = Json::array();
   for (int t = 0; t < scene.frames; ++t) {
+    const auto instants = sim::drawn_instants(scene, motion, t);
     Json rows = Json::array();
     for (const double y : ys) {
       Json row = Json::array();
       for (const double x : xs) {
-        const auto d = motion.displacement(x, y, (t + 0.5) * scene.dose_per_frame.value());
+        const auto d = sim::mean_displacement(instants, [&](double dose) { return motion.displacement(x, y, dose); });
         row.push_back({-d[0], -d[1]});
       }
       rows.push_back(std::move(row));

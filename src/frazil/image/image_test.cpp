@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numbers>
+#include <vector>
 
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
@@ -130,6 +133,26 @@ TEST(BandPass, KeepsWhatLiesInside) {
     for (int x = 0; x < 64; ++x) image(x, y) = static_cast<float>(std::cos(2 * std::numbers::pi * x / 8) + std::cos(2 * std::numbers::pi * x / 64));
   const auto filtered = band_pass(image, 32_A, 4_A);
   for (int x = 0; x < 64; ++x) EXPECT_NEAR(filtered(x, 10), std::cos(2 * std::numbers::pi * x / 8), 1e-4);
+}
+
+TEST(Memory, LargeBlocksStayApartWhateverIsFreedAndTakenAgain) {
+  Rng rng(20);
+  std::vector<AlignedVector<std::uint32_t>> blocks;
+  const auto holds = [](const AlignedVector<std::uint32_t>& block) {
+    return reinterpret_cast<std::uintptr_t>(block.data()) % 64 == 0 && std::all_of(block.begin() + 1, block.end(), [&](std::uint32_t v) { return v == block[0]; });
+  };
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    blocks.emplace_back((std::size_t{1} << 18U) * (1 + rng.below(8)), i);  // one to eight megabytes
+    if (rng.uniform() < 0.45) {
+      const auto which = static_cast<std::ptrdiff_t>(rng.below(blocks.size()));
+      ASSERT_TRUE(holds(blocks[static_cast<std::size_t>(which)]));
+      blocks.erase(blocks.begin() + which);
+    }
+  }
+  for (const auto& block : blocks) EXPECT_TRUE(holds(block));
+  blocks.clear();
+  const Image image(3000, 1000);  // in memory that held numbers
+  EXPECT_TRUE(std::all_of(image.pixels().begin(), image.pixels().end(), [](float v) { return v == 0; }));
 }
 
 }  // namespace

@@ -181,8 +181,11 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                 reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
   auto gain_state = configured_gain(movie, params, context);
-  auto detector = detector_of(movie, reader, gain_state, context);
-  const auto raw = frames_of(reader, movie, range, context).source();
+  const auto cache = frames_of(reader, movie, range, context);
+  std::optional<motion::Detector> read_detector;
+  do_all(context.threads(), {[&] { read_detector.emplace(detector_of(movie, reader, gain_state, context)); }, [&] { cache.load(context.threads()); }});
+  motion::Detector& detector = *read_detector;
+  const auto raw = cache.source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
   const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
   auto known = detector.defects();

@@ -70,7 +70,7 @@ struct AlignedMovie {
 };
 
 struct AlignMovie {
-  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 4, .cites = "10.7554/eLife.06980",
+  static constexpr flow::Info info{.name = "align-movie", .title = "Movie alignment", .version = 5, .cites = "10.7554/eLife.06980",
                                    .help = "Align the frames of a movie, also where motion differs over the field, and sum them, plain and weighted by exposure."};
   using Params = AlignMovieParams;
   using Input = Movie;

@@ -199,7 +199,7 @@ Area draw_area(const Scene& scene, const std::vector<Specimen>& specimens, int i
   area.transparency = draw_transparency(area, crystals, of_light);
   truth.motion = Motion(scene, area.rng);
   for (int t = 0; t < scene.frames; ++t) {
-    const auto d = truth.motion.global((t + 0.5) * scene.dose_per_frame.value());
+    const auto d = mean_displacement(drawn_instants(scene, truth.motion, t), [&](double dose) { return truth.motion.global(dose); });
     truth.shifts_px.push_back({-d[0], -d[1]});
   }
   return area;

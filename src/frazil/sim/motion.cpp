@@ -90,6 +90,20 @@ std::array<double, 2> Motion::global(double dose) const {
   return {now[0] - start[0], now[1] - start[1]};
 }
 
+std::vector<double> Motion::instants(const Scene& scene, int frame, double reach_px, int most) const {
+  const double dose = scene.dose_per_frame.value();
+  const auto from = displacement(scene.nx / 2, scene.ny / 2, frame * dose), to = displacement(scene.nx / 2, scene.ny / 2, (frame + 1) * dose);
+  const int count = std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / reach_px)), 1, most);
+  std::vector<double> doses;
+  for (int i = 0; i < count; ++i) doses.push_back((frame + (i + 0.5) / count) * dose);
+  return doses;
+}
+
+std::vector<double> drawn_instants(const Scene& scene, const Motion& motion, int frame) {
+  // Electrons are told apart in time, so they are drawn more often.
+  return scene.format == MovieFormat::eer ? motion.instants(scene, frame, 0.1, scene.raw_frames) : motion.instants(scene, frame, 0.5, 8);
+}
+
 std::array<double, 2> Motion::raw_shape(int mode, double x_px, double y_px) const {
   const auto& wave = waves_[static_cast<std::size_t>(mode)];
   if (mode == dome) {

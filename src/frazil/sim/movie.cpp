@@ -241,15 +241,10 @@ const AreaTruth& SimulatedMovie::truth() const { return state_->truth; }
 
 /// Expected electrons a pixel of frame t into `out`. A frame during which the specimen moves far is the mean of several instants.
 void SimulatedMovie::State::add_expected(int t, Image& out) const {
-  const double dose = scene.dose_per_frame.value();
-  const auto from = truth.motion.displacement(scene.nx / 2, scene.ny / 2, t * dose), to = truth.motion.displacement(scene.nx / 2, scene.ny / 2, (t + 1) * dose);
-  const int instants = std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / 0.5)), 1, 8);
   const auto group = std::min(groups.size() - 1, static_cast<std::size_t>((t + 0.5) / scene.frames * static_cast<double>(groups.size())));
   std::fill(out.data(), out.data() + out.size(), 0.0F);
-  for (int i = 0; i < instants; ++i) {
-    const auto field = block_field(truth.motion, scene, (t + (i + 0.5) / instants) * dose, shapes);
-    add_warped(groups[group], field, margin, 1 / (static_cast<float>(instants) * steps_of_contrast), out);
-  }
+  const auto instants = drawn_instants(scene, truth.motion, t);
+  for (const double dose : instants) add_warped(groups[group], block_field(truth.motion, scene, dose, shapes), margin, 1 / (static_cast<float>(instants.size()) * steps_of_contrast), out);
   const auto electrons = static_cast<float>(scene.electrons_per_frame());
   for (std::size_t i = 0; i < out.size(); ++i) out.data()[i] = electrons * transparency.data()[i] * std::max(0.0F, 1 + out.data()[i]);
 }
@@ -262,9 +257,8 @@ Image SimulatedMovie::expected_frame(int t) const {
 
 void SimulatedMovie::electrons(int t, std::vector<std::vector<Electron>>& raw_frames) const {
   const auto& s = *state_;
-  const double dose = s.scene.dose_per_frame.value();
-  const auto from = s.truth.motion.displacement(s.scene.nx / 2, s.scene.ny / 2, t * dose), to = s.truth.motion.displacement(s.scene.nx / 2, s.scene.ny / 2, (t + 1) * dose);
-  const int parts = s.scene.raw_frames, instants = std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / 0.1)), 1, parts);
+  const auto doses = drawn_instants(s.scene, s.truth.motion, t);
+  const int parts = s.scene.raw_frames, instants = static_cast<int>(doses.size());
   const auto group = std::min(s.groups.size() - 1, static_cast<std::size_t>((t + 0.5) / s.scene.frames * static_cast<double>(s.groups.size())));
   const auto& tables = PoissonTables::instance();
   const Rng of_frame = s.rng.stream("electrons").stream(static_cast<std::uint64_t>(t));
@@ -274,7 +268,7 @@ void SimulatedMovie::electrons(int t, std::vector<std::vector<Electron>>& raw_fr
   for (std::size_t i = 0; i < s.camera->hot.size(); ++i) hot(s.camera->hot[i][0], s.camera->hot[i][1]) += static_cast<float>(s.hot_means[i] / instants);
   for (int i = 0; i < instants; ++i) {
     std::fill(contrast.pixels().begin(), contrast.pixels().end(), 0.0F);
-    add_warped(s.groups[group], block_field(s.truth.motion, s.scene, (t + (i + 0.5) / instants) * dose, s.shapes), s.margin, 1 / steps_of_contrast, contrast);
+    add_warped(s.groups[group], block_field(s.truth.motion, s.scene, doses[static_cast<std::size_t>(i)], s.shapes), s.margin, 1 / steps_of_contrast, contrast);
     const int first = parts * i / instants, last = parts * (i + 1) / instants;
     const double electrons = s.scene.electrons_per_frame() * (last - first) / parts;
     Rng own = of_frame.stream(static_cast<std::uint64_t>(i));

@@ -69,6 +69,9 @@ class Motion {
   [[nodiscard]] std::array<double, 2> displacement(double x_px, double y_px, double dose) const;
   /// The same without the local part.
   [[nodiscard]] std::array<double, 2> global(double dose) const;
+  /// Doses at which the specimen is drawn while a frame (from 0) is exposed, evenly spread: as many as keep it from moving farther than
+  /// `reach_px` in between, at most `most`.
+  [[nodiscard]] std::vector<double> instants(const Scene& scene, int frame, double reach_px, int most) const;
   /// Local modes: displacement = global + Σ amplitude_m(dose) · shape_m(x, y).
   static constexpr int modes = 4;
   [[nodiscard]] std::array<double, 2> shape(int mode, double x_px, double y_px) const;
@@ -92,6 +95,20 @@ class Motion {
   std::array<Wave, modes> waves_{};
 };
 
+/// Doses at which the specimen is drawn in a frame of a movie.
+[[nodiscard]] std::vector<double> drawn_instants(const Scene& scene, const Motion& motion, int frame);
+
+/// Mean over `doses` of what `at` says of each: the displacement that a frame shows.
+template <class At>
+std::array<double, 2> mean_displacement(const std::vector<double>& doses, const At& at) {
+  std::array<double, 2> mean{};
+  for (const double dose : doses) {
+    const auto d = at(dose);
+    for (std::size_t axis = 0; axis < 2; ++axis) mean[axis] += d[axis] / static_cast<double>(doses.size());
+  }
+  return mean;
+}
+
 /// Where carbon, crystals and aggregates are: the covered share of blocks of 4 × 4 pixels, 0 to 255; the remainder at the far edges is left out.
 struct JunkMap {
   static constexpr int bin = 4;
@@ -110,7 +127,7 @@ struct AreaTruth {
   double carbon_fraction = 0;     ///< part of the area covered by carbon
   std::array<double, 3> hole{0, 0, 0};  ///< carbon lies outside this circle (x, y, radius in pixels); radius 0: no carbon
   bool crystalline_ice = false;
-  std::vector<std::array<double, 2>> shifts_px;  ///< per frame, moves it onto the first: minus the mean displacement of the area
+  std::vector<std::array<double, 2>> shifts_px;  ///< per frame, moves it onto the first: minus the displacement of the area, mean over the frame's exposure
   Motion motion;
 };
 

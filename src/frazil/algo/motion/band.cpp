@@ -1,6 +1,7 @@
 #include "frazil/algo/motion/band.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -59,6 +60,8 @@ void lay_out(Band& band, int nx, int ny, Angstrom pixel_size, const BandLimits& 
     if (end == begin) continue;
     row.first_kx = begin / Band::lanes * Band::lanes;
     row.count = (end - row.first_kx + Band::lanes - 1) / Band::lanes * Band::lanes;
+    row.begin = begin - row.first_kx;
+    row.end = end - row.first_kx;
     row.component = components;
     row.offset = 2 * components * z(band.frames);
     for (int kx = row.first_kx; kx < row.first_kx + row.count; ++kx) {
@@ -69,12 +72,14 @@ void lay_out(Band& band, int nx, int ny, Angstrom pixel_size, const BandLimits& 
     components += z(row.count);
     band.rows.push_back(row);
   }
-  band.data.resize(2 * components * z(band.frames));
+  band.data.allocate(2 * components * z(band.frames));
 }
+
+constexpr int frames_a_turn = 4;  ///< whose components lie next to one another are written together
 
 struct Scratch {
   Image part;
-  Spectrum spectrum;
+  std::array<Spectrum, frames_a_turn> spectra;
 };
 
 /// Takes the mean out and lets the sides fall off.
@@ -88,34 +93,43 @@ void soften(Image& part, const Window& window) {
   }
 }
 
-void fill(Band& band, int t, const Window& window, Scratch& scratch) {
-  const int ny = static_cast<int>(window.taper_y.size());
-  if (scratch.part.size() == 0) {
-    scratch.part = Image(static_cast<int>(window.taper_x.size()), ny);
-    scratch.spectrum = Spectrum(scratch.part.nx(), ny);
+/// Components of one block; padding is zero.
+void copy_block(const Band& band, const Band::Row& row, int b, const std::complex<float>* source, float* __restrict to, std::vector<double>& power) {
+  float norms[Band::lanes];
+  const auto* __restrict from = reinterpret_cast<const float*>(source + b);
+  for (int i = 0; i < Band::lanes; ++i) {
+    const float re = from[2 * i], im = from[2 * i + 1];
+    to[i] = re;
+    to[i + Band::lanes] = im;
+    norms[i] = re * re + im * im;
   }
-  window.part(t, scratch.part);
-  soften(scratch.part, window);
+  const int begin = std::max(row.begin - b, 0), end = std::min(row.end - b, Band::lanes);
+  for (int i = 0; i < begin; ++i) to[i] = to[i + Band::lanes] = 0;
+  for (int i = end; i < Band::lanes; ++i) to[i] = to[i + Band::lanes] = 0;
+  const std::uint16_t* shell = band.shell.data() + row.component + b;
+  for (int i = begin; i < end; ++i) power[shell[i]] += static_cast<double>(norms[i]);
+}
+
+/// Fills frames first … last − 1.
+void fill(Band& band, int first, int last, const Window& window, Scratch& scratch) {
+  const int ny = static_cast<int>(window.taper_y.size());
+  if (scratch.part.size() == 0) scratch.part = Image(static_cast<int>(window.taper_x.size()), ny);
   int columns = 0;
   for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count);
-  fft_columns_into(scratch.part, scratch.spectrum, std::min(columns, scratch.spectrum.columns()), 1);
-  auto& power = band.power[z(t)];
-  power.assign(z(band.shells), 0.0);
-  for (const auto& row : band.rows) {
-    const auto* source = scratch.spectrum.row(row.ky >= 0 ? row.ky : row.ky + ny) + row.first_kx;
-    for (int b = 0; b < row.count; b += Band::lanes) {
-      float* to = band.data.data() + band.at(row, t, b);
-      for (int i = 0; i < Band::lanes; ++i) {
-        const int s = band.shell[row.component + z(b + i)];
-        if (s >= band.shells) continue;  // stays zero
-        const auto value = source[b + i];
-        to[i] = value.real();
-        to[i + Band::lanes] = value.imag();
-        power[z(s)] += static_cast<double>(value.real() * value.real() + value.imag() * value.imag());
-      }
-    }
+  for (int t = first; t < last; ++t) {
+    auto& spectrum = scratch.spectra[z(t - first)];
+    if (spectrum.size() == 0) spectrum = Spectrum(scratch.part.nx(), ny);
+    window.part(t, scratch.part);
+    soften(scratch.part, window);
+    fft_columns_into(scratch.part, spectrum, std::min(columns, spectrum.columns()), 1);
+    band.power[z(t)].assign(z(band.shells), 0.0);
   }
-  for (int s = 0; s < band.shells; ++s) power[z(s)] /= std::max(1.0, band.shell_count[z(s)]);
+  for (const auto& row : band.rows)
+    for (int b = 0; b < row.count; b += Band::lanes)
+      for (int t = first; t < last; ++t)
+        copy_block(band, row, b, scratch.spectra[z(t - first)].row(row.ky >= 0 ? row.ky : row.ky + ny) + row.first_kx, band.data.data() + band.at(row, t, b), band.power[z(t)]);
+  for (int t = first; t < last; ++t)
+    for (int s = 0; s < band.shells; ++s) band.power[z(t)][z(s)] /= std::max(1.0, band.shell_count[z(s)]);
 }
 
 /// Factor of every frame and shell that whitens it, exposure weight included; updates `power`.
@@ -184,7 +198,11 @@ Band make_band(int frames, const Window& window, Angstrom pixel_size, const Band
   lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
   band.power.resize(z(frames));
   std::vector<Scratch> scratch(z(std::max(1, threads)));
-  parallel_for_slots(threads, z(frames), [&](std::size_t t, int slot) { fill(band, static_cast<int>(t), window, scratch[z(slot)]); });
+  const int turn = std::clamp((frames + threads - 1) / std::max(1, threads), 1, frames_a_turn), turns = (frames + turn - 1) / turn;
+  parallel_for_slots(threads, z(turns), [&](std::size_t i, int slot) {
+    const int first = static_cast<int>(i) * turn;
+    fill(band, first, std::min(frames, first + turn), window, scratch[z(slot)]);
+  });
   const auto factor = whitening(band, exposure);
   parallel_for(threads, band.rows.size(), [&](std::size_t r) {
     const auto& row = band.rows[r];

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -24,10 +25,22 @@ struct BandLimits {
 struct Band {
   static constexpr int lanes = 16;  ///< rows begin and end at multiples of it, filled up with zeros of shell `shells`
 
+  /// Memory that is first written by the thread that fills it.
+  struct Buffer {
+    struct Free {
+      void operator()(float* memory) const { free_aligned(memory); }
+    };
+    std::unique_ptr<float[], Free> memory;  // NOLINT(*-avoid-c-arrays)
+    void allocate(std::size_t n) { memory.reset(static_cast<float*>(allocate_aligned(n * sizeof(float)))); }
+    [[nodiscard]] float* data() const { return memory.get(); }
+    [[nodiscard]] float& operator[](std::size_t i) const { return memory[i]; }
+  };
+
   struct Row {
     int ky = 0;              ///< signed index
     int first_kx = 0;        ///< multiple of `lanes`
     int count = 0;           ///< multiple of `lanes`
+    int begin = 0, end = 0;  ///< those of the row's components that are not padding
     std::size_t component = 0;  ///< of the first one in `shell`
     std::size_t offset = 0;  ///< of the row in `data`
   };
@@ -38,7 +51,7 @@ struct Band {
   double shell_width_per_A = 0, first_shell_per_A = 0;
   std::vector<Row> rows;
   std::vector<std::uint16_t> shell;          ///< of each component; `shells` for padding
-  AlignedVector<float> data;                 ///< row by row, block by block of `lanes`, frame by frame: real parts, then imaginary ones
+  Buffer data;                               ///< row by row, block by block of `lanes`, frame by frame: real parts, then imaginary ones
   std::vector<double> shell_count;           ///< components in each shell
   std::vector<std::vector<double>> q;        ///< [frame][shell] exposure weight
   std::vector<std::vector<double>> power;    ///< [frame][shell] mean |F_t|², with the weight q² in it

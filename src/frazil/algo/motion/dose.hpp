@@ -39,7 +39,7 @@ struct DoseBasis {
 
 /// Smallest basis whose error stays below `tolerance`.
 /// @param highest_per_A  highest frequency that will be asked for (the corner of the transform)
-[[nodiscard]] DoseBasis dose_basis(const Exposure& exposure, int frames, double highest_per_A, double tolerance = 5e-4);
+[[nodiscard]] DoseBasis dose_basis(const Exposure& exposure, int frames, double highest_per_A, double tolerance = 2e-3);
 
 /// Weights of the exposure filter as they are applied, without the basis: √T q_t(k) / √Σ q².
 [[nodiscard]] std::vector<double> filter_weights(const Exposure& exposure, int frames, double k_per_A);

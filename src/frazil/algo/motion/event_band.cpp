@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "frazil/algo/motion/event_kernels.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
 
@@ -87,14 +88,25 @@ struct Counters {
   int stride;
   std::uint16_t* data;
 
-  /// Adds an electron at (x, y), sixteenths of a cell from the corner of the spare row and column.
-  void add(int x, int y, int gain) const {
-    __m128i share;
-    share = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(shares()[z((y & 15) << 4 | (x & 15))].data()));
+  /// Four shares and where they go.
+  struct Deposit {
+    std::uint16_t* at;
+    std::uint64_t parts;
+  };
+
+  /// Of an electron at (x, y), sixteenths of a cell from the corner of the spare row and column; asks for the counters' memory.
+  [[nodiscard]] Deposit deposit(int x, int y, int gain) const {
+    const __m128i share = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(shares()[z((y & 15) << 4 | (x & 15))].data()));
     const __m128i parts = _mm_mulhrs_epi16(share, _mm_set1_epi16(static_cast<short>(gain)));
     std::uint16_t* at = data + static_cast<std::ptrdiff_t>(y >> 4) * stride + (x >> 4);
-    add_pair(at, static_cast<std::uint32_t>(_mm_cvtsi128_si32(parts)));
-    add_pair(at + stride, static_cast<std::uint32_t>(_mm_extract_epi32(parts, 1)));
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at + stride, 1);
+    return {at, static_cast<std::uint64_t>(_mm_cvtsi128_si64(parts))};
+  }
+
+  void add(const Deposit& d) const {
+    add_pair(d.at, static_cast<std::uint32_t>(d.parts));
+    add_pair(d.at + stride, static_cast<std::uint32_t>(d.parts >> 32U));
   }
 
  private:
@@ -104,6 +116,28 @@ struct Counters {
     old += pair;
     std::memcpy(at, &old, sizeof(old));
   }
+};
+
+/// Deposits that wait for their counters to come near: memory answers later than an electron takes.
+class Deposits {
+ public:
+  explicit Deposits(const Counters& counters) : counters_(counters) {}
+  Deposits(const Deposits&) = delete;
+  Deposits& operator=(const Deposits&) = delete;
+  ~Deposits() { flush(); }
+  void add(int x, int y, int gain) {
+    held_[count_++] = counters_.deposit(x, y, gain);
+    if (count_ == held_.size()) flush();
+  }
+
+ private:
+  void flush() {
+    for (std::size_t i = 0; i < count_; ++i) counters_.add(held_[i]);
+    count_ = 0;
+  }
+  Counters counters_;
+  std::size_t count_ = 0;
+  std::array<Counters::Deposit, 32> held_;
 };
 
 struct Offset {
@@ -191,6 +225,7 @@ class Band {
     const auto inside = [&](int x, int y) { return static_cast<unsigned>(y >> 4) <= last_row && static_cast<unsigned>(x >> 4) <= last_column; };
     const std::int16_t* gains = w_.sensitivity.gain.data();
     const unsigned shift = w_.view_shift;
+    Deposits deposits(counters);
     for (const Electron e : electrons) {
       const Offset o = offsets_[e.x8 >> block_shift];
       const int x = k * e.x8 + o.x, y = scale_y * e.y8 + extra_y + o.y;
@@ -198,19 +233,19 @@ class Band {
       const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(view_y) * columns + view_x;
       int gain = gains[pixel];
       if (gain <= 0) {
-        if (gain < 0 && scale_y > 0) stand_in(e, static_cast<std::uint64_t>(pixel), raw, counters);
+        if (gain < 0 && scale_y > 0) stand_in(e, static_cast<std::uint64_t>(pixel), raw, deposits);
         gain = -gain;
       }
-      if (inside(x, y)) counters.add(x, y, gain);
+      if (inside(x, y)) deposits.add(x, y, gain);
       if (e.x8 - near < 0 || e.x8 - near >= inner) {  // near the first or last column
         const int mirrored = e.x8 - near < 0 ? o.x - k * e.x8 : o.x + k * (16 * w_.source.nx - e.x8);
-        if (inside(mirrored, y)) counters.add(mirrored, y, gain);
+        if (inside(mirrored, y)) deposits.add(mirrored, y, gain);
       }
     }
   }
 
   /// An electron in a good pixel counts for the defects that chose the pixel in this raw frame, too.
-  void stand_in(const Electron& e, std::uint64_t pixel, int raw, const Counters& counters) const {
+  void stand_in(const Electron& e, std::uint64_t pixel, int raw, Deposits& deposits) const {
     const auto& list = w_.sensitivity.substitutions;
     const int columns = w_.detector.nx();
     for (auto s = std::lower_bound(list.begin(), list.end(), pixel, [](const auto& entry, std::uint64_t p) { return entry.good < p; }); s != list.end() && s->good == pixel; ++s) {
@@ -221,7 +256,7 @@ class Band {
       const Offset o = offsets_[z(x8 >> block_shift)];
       const int x = w_.grid.per_eighth * x8 + o.x, y = w_.grid.per_eighth * y8 + o.y;
       if (static_cast<unsigned>(y >> 4) <= static_cast<unsigned>(rows_) && static_cast<unsigned>(x >> 4) <= static_cast<unsigned>(w_.grid.nx()))
-        counters.add(x, y, std::abs(w_.sensitivity.gain[s->good]));
+        deposits.add(x, y, std::abs(w_.sensitivity.gain[s->good]));
     }
   }
 
@@ -233,33 +268,27 @@ class Band {
   std::vector<Electron> scratch_;
 };
 
-/// images[r] += Σ_slab b[r][slab] · counters[slab] over one band; the counters are left at zero.
-/// @param counters  [slab][rows + 2][stride]
-void fold(std::vector<std::uint16_t>& counters, int stride, int first_row, int rows, const std::vector<std::vector<float>>& b, std::vector<Image>& images) {
-  constexpr int step = 128;
-  const int nx = images[0].nx();
-  const std::size_t slab = z(band_rows + 2) * z(stride);
-  std::vector<float> sums(images.size() * step);
+/// images[r] += Σ_slab b[slab][r] · counters[slab] over one band; the counters are left at zero.
+/// @param counters  [slab][band_rows + 2][stride]
+void fold(AlignedVector<std::uint16_t>& counters, int stride, int first_row, int rows, const std::vector<float>& b, std::size_t slabs, std::vector<Image>& images) {
+  const auto nx = z(images[0].nx());
+  const std::size_t rank = images.size(), slab = z(band_rows + 2) * z(stride);
   for (int y = 0; y < rows; ++y)
-    for (int x0 = 0; x0 < nx; x0 += step) {
-      const int n = std::min(step, nx - x0);
-      std::fill(sums.begin(), sums.end(), 0.0F);
-      for (std::size_t s = 0; s < b[0].size(); ++s) {
-        const std::uint16_t* __restrict from = counters.data() + s * slab + z(y + 1) * z(stride) + z(x0 + 1);
-        float counts[step];
-        for (int i = 0; i < n; ++i) counts[i] = static_cast<float>(from[i]);
-        for (std::size_t r = 0; r < images.size(); ++r) {
-          const float weight = b[r][s];
-          float* __restrict to = sums.data() + r * step;
-          for (int i = 0; i < n; ++i) to[i] += weight * counts[i];
-        }
-      }
-      for (std::size_t r = 0; r < images.size(); ++r) {
-        float* __restrict to = images[r].row(first_row + y) + x0;
-        for (int i = 0; i < n; ++i) to[i] += sums[r * step + z(i)];
-      }
+    for (std::size_t r = 0; r < rank; r += most_fold_rows) {
+      const std::size_t n = std::min<std::size_t>(most_fold_rows, rank - r);
+      std::array<float*, most_fold_rows> to{};
+      for (std::size_t i = 0; i < n; ++i) to[i] = images[r + i].row(first_row + y);
+      fold_row({counters.data() + z(y + 1) * z(stride) + 1, slab, slabs, b.data() + r, rank, static_cast<int>(n), to.data(), nx, r + n == rank});
     }
-  std::fill(counters.begin(), counters.end(), std::uint16_t{0});
+  for (std::size_t s = 0; s < slabs; ++s) {  // what is to spare
+    std::uint16_t* from = counters.data() + s * slab;
+    for (const int y : {0, rows + 1}) std::fill_n(from + z(y) * z(stride), stride, std::uint16_t{0});
+    for (int y = 1; y <= rows; ++y) {
+      std::uint16_t* row = from + z(y) * z(stride);
+      row[0] = 0;
+      std::fill(row + nx + 1, row + stride, std::uint16_t{0});
+    }
+  }
 }
 
 }  // namespace
@@ -319,7 +348,7 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
   std::vector<Image> images(weights.size());
   parallel_for(threads, images.size(), [&](std::size_t r) { images[r] = Image(grid.nx(), grid.ny()); });
   const int stride = (grid.nx() + 2 + 15) / 16 * 16;
-  std::vector<std::vector<std::uint16_t>> counters(z(std::max(1, threads)));
+  std::vector<AlignedVector<std::uint16_t>> counters(z(std::max(1, threads)));
   parallel_for_slots(threads, z((grid.ny() + band_rows - 1) / band_rows), [&](std::size_t index, int slot) {
     auto& held = counters[z(slot)];
     held.resize(z(std::min<int>(slabs_at_once, static_cast<int>(slabs.size()))) * z(band_rows + 2) * z(stride));
@@ -327,14 +356,14 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
     Band band(work, first_row);
     for (std::size_t from = 0; from < slabs.size(); from += slabs_at_once) {
       const std::size_t n = std::min<std::size_t>(slabs_at_once, slabs.size() - from);
-      std::vector<std::vector<float>> b(images.size(), std::vector<float>(n));
+      std::vector<float> b;  // [slab][r]
       for (std::size_t s = 0; s < n; ++s) {
         const Slab& slab = slabs[from + s];
         const Counters target{stride, held.data() + s * z(band_rows + 2) * z(stride)};
         for (int raw = slab.first; raw < slab.last; ++raw) band.count(raw, target);
-        for (std::size_t r = 0; r < images.size(); ++r) b[r][s] = static_cast<float>(weights[r][z(slab.frame)] * scales[z(slab.frame)] / one_electron);
+        for (const auto& row : weights) b.push_back(static_cast<float>(row[z(slab.frame)] * scales[z(slab.frame)] / one_electron));
       }
-      fold(held, stride, first_row, band.rows(), b, images);
+      fold(held, stride, first_row, band.rows(), b, n, images);
     }
   });
   return images;

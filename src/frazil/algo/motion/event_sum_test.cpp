@@ -1,3 +1,4 @@
+#include "frazil/algo/motion/event_kernels.hpp"
 #include "frazil/algo/motion/event_sum.hpp"
 
 #include <gtest/gtest.h>
@@ -180,6 +181,29 @@ TEST(EventSum, IsTheSameForAnyNumberOfThreadsAndOnEveryGrid) {
     const auto binned = sum_electrons(source, detector, MotionField(track), basis, 1, {.binning = 2, .threads = 2});
     EXPECT_EQ(binned.plain.nx(), view / 2);
     EXPECT_NEAR(statistics(binned.plain.view()).mean, statistics(one.plain.view()).mean, 1e-3);
+  }
+}
+
+TEST(EventSum, FoldsCountersAsThePlainLoopDoes) {
+  Rng rng(21);
+  for (const int rows : {1, 3, 8}) {
+    constexpr std::size_t n = 77, stride = 100, slabs = 5;
+    std::vector<std::uint16_t> counts(stride * slabs);
+    for (auto& v : counts) v = static_cast<std::uint16_t>(rng.below(65536));
+    std::vector<float> weights(slabs * 8);
+    for (auto& v : weights) v = static_cast<float>(rng.normal());
+    std::vector<std::vector<float>> fast(8, std::vector<float>(n, 1.0F)), plain = fast;
+    const auto fold = [&](auto kernel, std::vector<std::uint16_t>& from, std::vector<std::vector<float>>& to) {
+      std::array<float*, 8> at{};
+      for (std::size_t r = 0; r < 8; ++r) at[r] = to[r].data();
+      kernel(FoldRow{from.data(), stride, slabs, weights.data(), 8, rows, at.data(), n, true});
+    };
+    auto copy = counts;
+    fold(fold_row, counts, fast);
+    fold(fold_row_reference, copy, plain);
+    EXPECT_EQ(counts, copy);
+    for (std::size_t r = 0; r < 8; ++r)
+      for (std::size_t i = 0; i < n; ++i) ASSERT_NEAR(fast[r][i], plain[r][i], 0.1) << r << " " << i;
   }
 }
 

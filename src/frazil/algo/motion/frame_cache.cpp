@@ -4,6 +4,8 @@
 #include <cstring>
 #include <mutex>
 
+#include "frazil/base/parallel.hpp"
+
 namespace frazil::motion {
 
 struct FrameCache::State : std::enable_shared_from_this<State> {
@@ -77,6 +79,10 @@ FrameCache::FrameCache(int nx, int ny, int count, CountType type, Angstrom pixel
 }
 
 int FrameCache::kept() const { return state_->limit; }
+
+void FrameCache::load(int threads) const {
+  parallel_for(threads, static_cast<std::size_t>(kept()), [&](std::size_t i) { state_->get(static_cast<int>(i)); });
+}
 
 FrameSource FrameCache::source() const {
   FrameSource source{state_->nx, state_->ny, state_->count, state_->pixel_size, {}};

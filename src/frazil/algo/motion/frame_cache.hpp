@@ -19,6 +19,8 @@ class FrameCache {
   [[nodiscard]] FrameSource source() const;
   /// Frames that stay.
   [[nodiscard]] int kept() const;
+  /// Reads those frames now.
+  void load(int threads) const;
 
  private:
   struct State;

@@ -5,13 +5,8 @@
 namespace frazil::motion {
 namespace {
 
-/// Node left of `position` and the fraction of the way to the next one, clamped to the grid.
-struct Place {
-  int index = 0;
-  double fraction = 0;
-};
-
-Place locate(const std::vector<double>& nodes, double position) {
+/// Clamped to the grid.
+MotionField::Place locate(const std::vector<double>& nodes, double position) {
   if (nodes.size() < 2 || position <= nodes.front()) return {};
   const auto last = static_cast<int>(nodes.size()) - 2;
   const auto above = std::upper_bound(nodes.begin(), nodes.end(), position) - nodes.begin();
@@ -54,14 +49,20 @@ Shift MotionField::node(int frame, int ix, int iy) const {
   return shifts_[row * x_px_.size() + static_cast<std::size_t>(ix)];
 }
 
+MotionField::Place MotionField::place_x(double x_px) const { return locate(x_px_, x_px); }
+MotionField::Place MotionField::place_y(double y_px) const { return locate(y_px_, y_px); }
+
 Shift MotionField::at(int frame, double x_px, double y_px) const {
   expect(frame >= 0 && frame < frames_, "the motion field holds this frame");
-  const Place px = locate(x_px_, x_px), py = locate(y_px_, y_px);
-  const int next_x = px.fraction > 0 ? px.index + 1 : px.index, next_y = py.fraction > 0 ? py.index + 1 : py.index;
+  return at(frame, place_x(x_px), place_y(y_px));
+}
+
+Shift MotionField::at(int frame, const Place& x, const Place& y) const {
+  const int next_x = x.fraction > 0 ? x.index + 1 : x.index, next_y = y.fraction > 0 ? y.index + 1 : y.index;
   const auto mix = [](const Shift& a, const Shift& b, double f) { return Shift{a.x + f * (b.x - a.x), a.y + f * (b.y - a.y)}; };
-  const Shift low = mix(node(frame, px.index, py.index), node(frame, next_x, py.index), px.fraction);
-  const Shift high = mix(node(frame, px.index, next_y), node(frame, next_x, next_y), px.fraction);
-  return mix(low, high, py.fraction);
+  const Shift low = mix(node(frame, x.index, y.index), node(frame, next_x, y.index), x.fraction);
+  const Shift high = mix(node(frame, x.index, next_y), node(frame, next_x, next_y), x.fraction);
+  return mix(low, high, y.fraction);
 }
 
 }  // namespace frazil::motion

@@ -46,6 +46,16 @@ class MotionField {
   [[nodiscard]] int frames() const { return frames_; }
   [[nodiscard]] bool is_global() const { return x_px_.size() == 1 && y_px_.size() == 1; }
   [[nodiscard]] Shift at(int frame, double x_px, double y_px) const;
+
+  /// Node before a position along one axis, and the fraction of the way to the next.
+  struct Place {
+    int index = 0;
+    double fraction = 0;
+  };
+  [[nodiscard]] Place place_x(double x_px) const;
+  [[nodiscard]] Place place_y(double y_px) const;
+  /// The same where places serve many frames.
+  [[nodiscard]] Shift at(int frame, const Place& x, const Place& y) const;
   [[nodiscard]] const std::vector<double>& x_px() const { return x_px_; }
   [[nodiscard]] const std::vector<double>& y_px() const { return y_px_; }
   [[nodiscard]] Shift node(int frame, int ix, int iy) const;

@@ -49,6 +49,7 @@ struct Scratch {
   AlignedVector<float> source, rows, sums;
   std::array<AlignedVector<float>, warp_group> moved;
   std::vector<Move> moves;
+  std::vector<MotionField::Place> places_x, places_y;  ///< of a tile's blocks
 };
 
 class Warp {
@@ -86,6 +87,9 @@ class Warp {
  private:
   void do_tile(const Rectangle& tile, const std::vector<Frame>& held, int first, Scratch& scratch, std::vector<Image>& sums) const {
     constexpr std::size_t tile_size = z(tile_x) * z(tile_y);
+    scratch.places_x.clear(), scratch.places_y.clear();
+    for (int x = 0; x < tile.nx; x += side_) scratch.places_x.push_back(field_.place_x(tile.x0 + x + 0.5 * (side_ - 1)));
+    for (int y = 0; y < tile.ny; y += side_) scratch.places_y.push_back(field_.place_y(tile.y0 + y + 0.5 * (side_ - 1)));
     scratch.sums.assign(tile_size * z(rank_), 0.0F);
     std::vector<float*> targets(z(rank_));
     for (int r = 0; r < rank_; ++r) {
@@ -122,7 +126,7 @@ class Warp {
   /// One frame moved, over one tile; rows of `out` are tile_x apart.
   void move(const Rectangle& tile, const Frame& frame, int t, Scratch& scratch, float* out) const {
     const int taps = static_cast<int>(params_.spline);
-    Rectangle needed = plan(tile, t, scratch.moves);
+    Rectangle needed = plan(tile, t, scratch);
     const std::ptrdiff_t stride = needed.nx + warp_slack;
     scratch.source.resize(z(static_cast<int>(stride)) * z(needed.ny) + warp_slack);
     frame.counts->visit([&](const auto& raw) { fill(raw, frame.replacements, needed, scratch.source.data(), stride); });
@@ -138,21 +142,21 @@ class Warp {
   }
 
   /// Displacement of every block of a tile, and the source pixels that they need together.
-  Rectangle plan(const Rectangle& tile, int t, std::vector<Move>& moves) const {
+  Rectangle plan(const Rectangle& tile, int t, Scratch& scratch) const {
     const int taps = static_cast<int>(params_.spline), before = taps / 2 - 1;
     int left = std::numeric_limits<int>::max(), top = left, right = std::numeric_limits<int>::min(), bottom = right;
-    moves.clear();
+    scratch.moves.clear();
     for (int y = 0; y < tile.ny; y += side_)
       for (int x = 0; x < tile.nx; x += side_) {
         const int nx = std::min(side_, tile.nx - x), ny = std::min(side_, tile.ny - y), x0 = tile.x0 + x, y0 = tile.y0 + y;
-        const Shift s = field_.at(t, x0 + 0.5 * (side_ - 1), y0 + 0.5 * (side_ - 1));
+        const Shift s = field_.at(t, scratch.places_x[z(x / side_)], scratch.places_y[z(y / side_)]);
         const double px = x0 - s.x, py = y0 - s.y, ix = std::floor(px), iy = std::floor(py);
         Move m{static_cast<int>(ix) - before, static_cast<int>(iy) - before};
         spline_taps(params_.spline, px - ix, m.wx.data());
         spline_taps(params_.spline, py - iy, m.wy.data());
         left = std::min(left, m.x), top = std::min(top, m.y);
         right = std::max(right, m.x + nx + taps - 1), bottom = std::max(bottom, m.y + ny + taps - 1);
-        moves.push_back(m);
+        scratch.moves.push_back(m);
       }
     return {left, top, right - left, bottom - top};
   }
@@ -199,23 +203,32 @@ class Warp {
   const WarpKernels& kernels_ = warp_kernels();
 };
 
-}  // namespace
-
-void spline_taps(Spline spline, double u, float* out) {
-  // Cardinal B-splines of degree 3 and 5 (Unser 1999, doi:10.1109/79.799930) at distances taps/2 − 1 + u, …, u, 1 − u, …,
-  // degree by degree: those of degree d are blends of neighbours of degree d − 1 (de Boor 1972, doi:10.1016/0021-9045(72)90080-9).
-  const int degree = static_cast<int>(spline) - 1;
-  double taps[most_taps] = {1};
+/// Cardinal B-splines of degree 3 and 5 (Unser 1999, doi:10.1109/79.799930) at distances taps/2 − 1 + u, …, u, 1 − u, …,
+/// degree by degree: those of degree d are blends of neighbours of degree d − 1 (de Boor 1972, doi:10.1016/0021-9045(72)90080-9).
+template <int degree>
+void taps_of(double u, float* out) {
+  constexpr std::array inverse{0.0, 1.0, 1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5};
+  double taps[degree + 1] = {1};
+#pragma GCC unroll 6
   for (int d = 1; d <= degree; ++d) {
     double right = 0;
+#pragma GCC unroll 6
     for (int i = 0; i < d; ++i) {
-      const double share = taps[i] / d;
+      const double share = taps[i] * inverse[z(d)];
       taps[i] = right + (i + 1 - u) * share;
       right = (u + d - 1 - i) * share;
     }
     taps[d] = right;
   }
+#pragma GCC unroll 6
   for (int i = 0; i <= degree; ++i) out[i] = static_cast<float>(taps[i]);
+}
+
+}  // namespace
+
+void spline_taps(Spline spline, double u, float* out) {
+  if (spline == Spline::quintic) taps_of<5>(u, out);
+  else taps_of<3>(u, out);
 }
 
 int block_side(const MotionField& field) {

@@ -33,18 +33,22 @@ V to_float(Floats d, const std::int16_t* in) {
 }
 V to_float(Floats d, const float* in) { return hn::LoadU(d, in); }
 
+/// What is left over at the end of a row is done by one more vector that overlaps the last.
 template <class T>
-void correct(const T* in, const float* gain, float* out, int n) {
+void correct(const T* HWY_RESTRICT in, const float* HWY_RESTRICT gain, float* HWY_RESTRICT out, int n) {
   const Floats d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  int x = 0;
-  if (gain == nullptr) {
-    for (; x + lanes <= n; x += lanes) hn::StoreU(to_float(d, in + x), d, out + x);
-    for (; x < n; ++x) out[x] = static_cast<float>(in[x]);
+  if (n < lanes) {
+    for (int x = 0; x < n; ++x) out[x] = gain == nullptr ? static_cast<float>(in[x]) : static_cast<float>(in[x]) * gain[x];
     return;
   }
-  for (; x + lanes <= n; x += lanes) hn::StoreU(hn::Mul(to_float(d, in + x), hn::LoadU(d, gain + x)), d, out + x);
-  for (; x < n; ++x) out[x] = static_cast<float>(in[x]) * gain[x];
+  const auto at = [&](int x) {
+    const auto value = to_float(d, in + x);
+    hn::StoreU(gain == nullptr ? value : hn::Mul(value, hn::LoadU(d, gain + x)), d, out + x);
+  };
+  int x = 0;
+  for (; x + lanes <= n; x += lanes) at(x);
+  if (x < n) at(n - lanes);
 }
 
 /// Along x into `rows` (columns rounded up), then along y with a sliding window of rows in registers.

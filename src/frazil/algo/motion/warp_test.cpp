@@ -229,12 +229,18 @@ TEST(Sum, CropsInFourierSpaceAsAResizeDoes) {
 }
 
 TEST(Sum, KeepsTheSignalAndABilinearOneLosesWhatTheorySays) {
-  const SignalProbe probe(256, 10, 0.4, 15);  // 0.8 of Nyquist
+  double ours = 0, bilinear = 0;
+  constexpr int seeds = 2;
+  for (int seed = 0; seed < seeds; ++seed) {
+    const SignalProbe probe(256, 10, 0.4, static_cast<std::uint64_t>(15 + seed));  // 0.8 of Nyquist
+    ours += probe.kept([](const FrameSource& frames, const MotionField& field) {
+      return sum_frames(frames, Detector(frames.nx, frames.ny, {}, 1), field, dose_basis({}, frames.count, 0.71)).plain;
+    }) / seeds;
+    bilinear += probe.kept(bilinear_sum) / seeds;
+  }
   // Ring mean of sinc⁴(kx) sinc⁴(ky) over the mean noise transfer (2 + cos 2πk) / 3 of both axes.
-  EXPECT_NEAR(probe.kept(bilinear_sum), 0.886, 0.02);
-  EXPECT_GT(probe.kept([](const FrameSource& frames, const MotionField& field) {
-    return sum_frames(frames, Detector(frames.nx, frames.ny, {}, 1), field, dose_basis({}, frames.count, 0.71)).plain;
-  }), 0.97);
+  EXPECT_NEAR(bilinear, 0.886, 0.03);  // signal_bench takes enough seeds for a hundredth
+  EXPECT_GT(ours, 0.97);
 }
 
 }  // namespace
