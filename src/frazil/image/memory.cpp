@@ -16,8 +16,15 @@ namespace {
 
 constexpr std::size_t line = 64, large_page = std::size_t{2} << 20U;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool pooled = false;  // every block alone, so that reading beyond one is seen
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FRAZIL_BLOCKS_ALONE
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define FRAZIL_BLOCKS_ALONE
+#endif
+#ifdef FRAZIL_BLOCKS_ALONE
+constexpr bool pooled = false;  // so that reading beyond one is seen
 #else
 constexpr bool pooled = true;
 #endif
