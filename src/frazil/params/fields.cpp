@@ -21,6 +21,11 @@ void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_
                   {text.choices.begin(), text.choices.end()}, text.advanced, text.runtime, text.required, std::string(text.star_label)});
 }
 
+bool is_object(const Json& json, std::vector<std::string>& problems) {
+  if (!json.is_object() && !json.is_null()) problems.emplace_back("parameters must be an object");
+  return json.is_object();
+}
+
 void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target) {
   const auto* value = find_member(json, text.name, {});
   if (value == nullptr) {

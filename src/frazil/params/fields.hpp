@@ -128,6 +128,8 @@ struct FieldText {
   bool advanced, runtime, required;
 };
 void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value);
+/// No problem if it is null: every parameter has its default then.
+[[nodiscard]] bool is_object(const Json& json, std::vector<std::string>& problems);
 /// Problems of one parameter: missing, of the wrong type, out of range. @param read  stores the value, or says what is wrong
 void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target);
 void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems);
@@ -310,10 +312,7 @@ Json params_to_json(const S& params) {
 template <Described S>
 S params_from_json(const Json& json, std::vector<std::string>& problems) {
   S params{};
-  if (!json.is_object()) {
-    if (!json.is_null()) problems.push_back("parameters must be an object");
-    return params;
-  }
+  if (!detail::is_object(json, problems)) return params;
   const auto* text = detail::texts_of<S>.data();
   std::apply([&](const auto&... f) {
     (detail::check_member(json, *text++, problems, &detail::read_member<typename std::remove_cvref_t<decltype(f)>::Value>, &(params.*f.member)), ...);
