@@ -12,16 +12,6 @@ namespace {
 
 constexpr int wrong_defoci = 64;
 
-/// z with P(normal > z) = p, by bisection of the complementary error function.
-double normal_quantile(double p) {
-  double low = 0, high = 40;
-  for (int i = 0; i < 100; ++i) {
-    const double middle = 0.5 * (low + high);
-    (0.5 * std::erfc(middle / std::numbers::sqrt2) > p ? low : high) = middle;
-  }
-  return low;
-}
-
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -67,7 +57,7 @@ Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& g
   Assessment out;
   out.best = found.ctf;
   out.score = score(given.cost, alone);
-    out.fit_resolution = fit_resolution(equi_phase_profile(rings, waves, given), params.min_resolution);
+  out.fit_resolution = fit_resolution(equi_phase_profile(rings, waves, given), params.min_resolution);
   const auto chance = chance_strengths(rings, waves, given_shape, best_shape, alone, params);
   const double centre = median(chance);
   std::vector<double> deviation;

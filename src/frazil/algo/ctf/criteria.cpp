@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/ice.hpp"
 #include "frazil/algo/ctf/quality.hpp"
 
 namespace frazil::ctf {
@@ -151,15 +152,13 @@ Peak peak_near(const Rings& rings, const Radial& radial, double spacing_A, doubl
   return best;
 }
 
-/// Sharp rings: 3.67 Å is common to both ices, 3.90 and 3.44 Å are hexagonal ice's alone (Dowell & Rinfret 1960).
+/// Place of the ring at 3.67 Å, which both ices have, where it stands out by 3 % of the background: it tells the pixel size.
 void ice(const Rings& rings, const Radial& radial, CtfQuality& out) {
   if (rings.k.back() < 1 / 3.5) return;
-  const auto common = peak_near(rings, radial, 3.67, 0.09), first = peak_near(rings, radial, 3.90, 0.07), third = peak_near(rings, radial, 3.44, 0.05);
+  const auto common = peak_near(rings, radial, 3.67, 0.09);
   for (std::size_t b = 0; b < rings.bins(); ++b)
     if (rings.k[b] > 1 / 4.0 && rings.k[b] < 1 / 3.4) out.ice_spots = std::max(out.ice_spots, rings.highest[b]);
   if (common.z < significant || common.height < 0.03) return;
-  const bool hexagonal = (first.z > significant && first.height > 0.2 * common.height) || (third.z > significant && third.height > 0.2 * common.height);
-  out.ice_phase = hexagonal ? IcePhase::hexagonal : IcePhase::cubic;
   out.ice_position = Angstrom(common.d_A);
   out.sigma_ice_position = Angstrom(common.sigma_A);
 }
@@ -189,6 +188,7 @@ CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solu
   out.envelope_end = Angstrom(envelope_end_A(rings, level));
   directional(rings, waves, solution, level, unit, out);
   ice(rings, shells, out);
+  out.ice_phase = find_ice(rings, waves, solution, unit).phase();
   out.background_misfit = background_misfit(rings, shells);
   const auto cs = cs_deviation(rings, waves, solution, unit);
   out.cs_deviation = Millimetre(cs.mm);

@@ -159,6 +159,41 @@ TEST(CtfFit, SeesCrystallineIce) {
   EXPECT_LT(clean.iceness, 0.15);
   EXPECT_GT(icy.iceness, 0.4);
   EXPECT_NEAR(icy.ctf.mean_defocus().value(), clean.ctf.mean_defocus().value(), 20);
+  EXPECT_EQ(clean.quality.ice_phase, IcePhase::vitreous);
+  EXPECT_EQ(icy.quality.ice_phase, IcePhase::cubic);
+}
+
+/// Rings of `height` at the places of hexagonal or cubic ice, the pixel size off by `scale`, in spots where `spots`.
+PowerSpectrum frozen(const PowerSpectrum& vitreous, double height, bool hexagonal, double scale, bool spots) {
+  PowerSpectrum spectrum{vitreous.power.clone(), vitreous.pixel_size, vitreous.relative_variance};
+  const int n = spectrum.power.nx();
+  for (int y = 0; y < n; ++y)
+    for (int x = 0; x < n; ++x) {
+      const double k = std::hypot(x - n / 2, y - n / 2) / (n * spectrum.pixel_size.value() * (1 + scale));
+      const double angle = std::atan2(y - n / 2, x - n / 2);
+      const auto ring = [&](double d) { return std::exp(-0.5 * std::pow((k - 1 / d) / 0.0015, 2)); };
+      const double bright = spots ? (std::cos(24 * angle) > 0.99 ? 1 : 0) : 1;
+      spectrum.power(x, y) *= static_cast<float>(1 + height * bright * (ring(3.67) + (hexagonal ? 0.6 * (ring(3.9) + ring(3.44)) : 0)));
+    }
+  return spectrum;
+}
+
+TEST(IceRings, FaintOnesAreSeenWherePixelSizeIsSlightlyOffAndNoiseAloneIsNot) {
+  const auto phase = [](const PowerSpectrum& s) { return fit(s, Optics{}).quality.ice_phase; };
+  for (std::uint64_t seed = 30; seed < 33; ++seed) {
+    const auto clean = spectrum_of(strong_scene(), seed);
+    EXPECT_EQ(phase(clean), IcePhase::vitreous) << seed;
+    EXPECT_EQ(phase(frozen(clean, 0.3, true, 0.02, false)), IcePhase::hexagonal) << seed;
+    EXPECT_EQ(phase(frozen(clean, 0.2, false, -0.01, false)), IcePhase::cubic) << seed;
+    EXPECT_NE(phase(frozen(clean, 6, true, 0, true)), IcePhase::vitreous) << seed;
+  }
+}
+
+TEST(IceRings, CannotBeToldWhereTheSpectrumEndsBeforeThem) {
+  auto scene = strong_scene();
+  scene.pixel_A = 2;
+  const auto spectrum = spectrum_of(scene, 37);
+  EXPECT_EQ(fit(spectrum, Optics{}).quality.ice_phase, IcePhase::vitreous);
 }
 
 TEST(CtfFit, NamesLimitsThatContradictEachOther) {

@@ -120,6 +120,15 @@ Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution) {
   return Angstrom(1 / profile.k_per_A[std::min(last, c.size() - 1)]);
 }
 
+double normal_quantile(double p) {
+  double low = 0, high = 40;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = 0.5 * (low + high);
+    (0.5 * std::erfc(middle / std::numbers::sqrt2) > p ? low : high) = middle;
+  }
+  return low;
+}
+
 double score(double cost, double alone) { return alone > 0 ? std::sqrt(std::max(0.0, 1 - cost / alone)) : 0; }
 
 double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution) {

@@ -30,4 +30,7 @@ namespace frazil::ctf {
 /// weighted by the square of its ring power: what its logarithm is known to.
 [[nodiscard]] Angstrom2 ring_decay(const Rings& rings, const Solution& solution);
 
+/// z with P(normal > z) = p, 0 < p < 0.5, by bisection of the complementary error function.
+[[nodiscard]] double normal_quantile(double p);
+
 }  // namespace frazil::ctf
