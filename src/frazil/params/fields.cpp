@@ -42,8 +42,8 @@ void check_member(const Json& json, const FieldText& text, std::vector<std::stri
 }
 
 void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems) {
-  for (const auto& [key, value] : json.items())
-    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == key; })) problems.push_back(key + " is not a parameter");
+  for (const auto& entry : json.items())
+    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == entry.key(); })) problems.push_back(entry.key() + " is not a parameter");
 }
 
 }  // namespace detail
