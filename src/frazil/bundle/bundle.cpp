@@ -81,7 +81,7 @@ void write_tasks(const fs::path& bundle, store::Project& store) {
                  {"outputs", std::move(outputs)}, {"attempts", task.attempts}, {"seconds", task.seconds}, {"peak_mib", task.peak_mib}, {"threads", task.threads}, {"target", task.target},
                  {"finished", iso_time(task.finished)}};
     if (task.failed) line["error"] = task.message;
-    text += line.dump() + "\n";
+    text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // errors hold what programs printed
   });
   write_text(bundle / "tasks.jsonl", text);
 }

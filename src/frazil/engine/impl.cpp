@@ -162,11 +162,14 @@ void Engine::Impl::load() {
   for (auto& row : store_.batches())
     if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none) graph_->add_committed(index, row.number, std::move(row.members));
 
+  std::vector<std::vector<std::string>> excluded(sources_.size());
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     auto& source = sources_[i];
     source.items = source.broken = source.duplicates = 0;
     source.path_by_hash.clear();
-    if (step(static_cast<int>(i)).protocol->shape != flow::Shape::source) continue;
+    const auto& planned = step(static_cast<int>(i));
+    if (planned.protocol->shape != flow::Shape::source) continue;
+    excluded[i] = planned.protocol->source.watch(planned.params).exclude;
     if (source.scanned) graph_->set_horizon(static_cast<int>(i), source.horizon);
     else graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
   }
@@ -184,7 +187,7 @@ void Engine::Impl::load() {
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       graph_->settle();
     } else if (row.state == "excluded") {
-      if (excluded_by(step(index).protocol->source.watch(step(index).params).exclude, row.path) == nullptr) continue;  // no longer: taken now
+      if (excluded_by(excluded[static_cast<std::size_t>(index)], row.path) == nullptr) continue;  // no longer: taken now
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);
     }

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Everything a placeholder may name: {inputs.PORT.FIELD}, {params.NAME}, {programs.NAME}, {plugin}, {work}, {threads}, {seed}, {name}.
+/// Everything that a name in braces may stand for: {inputs.PORT.FIELD}, {params.NAME}, {programs.NAME}, {plugin}, {work}, {threads}, {seed}, {name}.
 Json vocabulary(const Json& task) {
   Json words = task;
   Json inputs = Json::object();
@@ -50,7 +50,7 @@ std::string plain(const Json& value) {
   return value.dump();
 }
 
-/// A text with placeholders; one that is nothing but a placeholder keeps its type.
+/// A text with names in braces replaced; one that is nothing but such a name becomes its value with its type.
 Json fill(const std::string& text, const Json& words, const std::string& place) {
   if (text.starts_with('{') && text.find('}') == text.size() - 1) return look_up(words, text.substr(1, text.size() - 2), place);
   std::string filled;

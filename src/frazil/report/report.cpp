@@ -317,6 +317,29 @@ std::string Writer::picture(const std::string& reference, int side, int quality)
   return uri;
 }
 
+/// Thumbnail of one row of the table, and what it shows when opened.
+void Writer::add_pictures(Json& m, bool detailed) {
+  if (m.contains("image")) {
+    const auto& image = m["image"];
+    const auto shown = image.value("thumbnail", "").empty() ? image.value("path", "") : image.value("thumbnail", "");
+    m["thumb"] = picture(shown, 84, 70);
+    m["width"] = image.value("nx", 1);
+    m["height"] = image.value("ny", 1);
+    if (detailed) m["picture"] = picture(shown, 512, 80);
+    if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0) m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
+    if (m.contains("coordinates")) {
+      m["radius"] = std::max(3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
+      if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
+    }
+  }
+  if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty()) m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
+  if (detailed && m.contains("ctf")) {
+    m["spectrum"] = picture(m["ctf"].value("power_spectrum", ""), 512, 85);
+    if (const auto profile = m["ctf"].value("profile", ""); !profile.empty())
+      if (auto json = read_json(project_ / profile); json.is_object()) m["profile"] = std::move(json);
+  }
+}
+
 Json Writer::micrographs(const Json& snapshot) {
   std::map<std::string, Json> rows;  // by subject
   std::vector<std::pair<std::string, std::string>> order;
@@ -384,25 +407,7 @@ Json Writer::micrographs(const Json& snapshot) {
     auto& m = rows[subject];
     const bool detailed = order.size() <= detailed_micrographs || order.size() - index <= detailed_micrographs || index == 0;
     ++index;
-    if (m.contains("image")) {
-      const auto& image = m["image"];
-      const auto shown = image.value("thumbnail", "").empty() ? image.value("path", "") : image.value("thumbnail", "");
-      m["thumb"] = picture(shown, 84, 70);
-      m["width"] = image.value("nx", 1);
-      m["height"] = image.value("ny", 1);
-      if (detailed) m["picture"] = picture(shown, 512, 80);
-      if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0) m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
-      if (m.contains("coordinates")) {
-        m["radius"] = std::max(3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
-        if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
-      }
-    }
-    if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty()) m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
-    if (detailed && m.contains("ctf")) {
-      m["spectrum"] = picture(m["ctf"].value("power_spectrum", ""), 512, 85);
-      if (const auto profile = m["ctf"].value("profile", ""); !profile.empty())
-        if (auto json = read_json(project_ / profile); json.is_object()) m["profile"] = std::move(json);
-    }
+    add_pictures(m, detailed);
     m.erase("image");
     m.erase("coordinates");
     list.push_back(std::move(m));

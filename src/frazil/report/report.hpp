@@ -21,6 +21,7 @@ class Writer {
  private:
   [[nodiscard]] std::string picture(const std::string& reference, int side, int quality);
   [[nodiscard]] nlohmann::json micrographs(const nlohmann::json& snapshot);
+  void add_pictures(nlohmann::json& m, bool detailed);
   [[nodiscard]] nlohmann::json classes(const nlohmann::json& snapshot);
   [[nodiscard]] nlohmann::json volumes(const nlohmann::json& snapshot);
 
