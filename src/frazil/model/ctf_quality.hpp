@@ -24,6 +24,8 @@ struct CtfQuality {
   Angstrom envelope_end{};          ///< rings' amplitude falls below a tenth of its largest value
   double directional_damping = 0;   ///< two-fold anisotropy of the rings' strength, 0 to 1
   double sigma_directional = 0;     ///< its standard error
+  Angstrom drift{};                 ///< movement within the exposure that the rings show: power × sinc²(k · d)
+  Angstrom sigma_drift{};           ///< its standard error; 0: not measured
   IcePhase ice_phase = IcePhase::vitreous;
   double ice_spots = 0;             ///< brightest pixel of the ice rings, in robust standard deviations of its shell
   Angstrom ice_position{};          ///< of the diffuse or sharp ring near 3.7 Å; 0: none seen
@@ -32,7 +34,10 @@ struct CtfQuality {
   double outliers = 0;              ///< share of pixels beyond six robust standard deviations of their shell
   Millimetre cs_deviation{};        ///< spherical aberration that the rings show minus the one given
   Millimetre sigma_cs{};            ///< its standard error; 0: not measured
+  double defocus_per_cs = 0;        ///< Å of mean defocus that a millimetre more of spherical aberration asks for
+  double overfocus = 0;             ///< how much better a defocus of the other sign fits, standard deviations of the noise; negative: worse
   Angstrom astigmatism_pull{};      ///< how far the prior moved the astigmatism's vector
+  Millimetre cs_pull{};             ///< how far the acquisition moved the spherical aberration that the CTF goes with
   double confidence = 0;            ///< probability of the chosen solution beside the others and beside "no rings"
 
   static constexpr auto fields() {
@@ -46,6 +51,8 @@ struct CtfQuality {
                       field(&P::envelope_end, "envelope_end", "Rings fall below a tenth").star("frazilCtfEnvelopeEnd"),
                       field(&P::directional_damping, "directional_damping", "Two-fold anisotropy of the rings' strength").star("frazilCtfDirectionalDamping"),
                       field(&P::sigma_directional, "sigma_directional", "Its standard error"),
+                      field(&P::drift, "drift", "Movement within the exposure that the rings show").star("frazilCtfDrift"),
+                      field(&P::sigma_drift, "sigma_drift", "Its standard error").star("frazilCtfSigmaDrift"),
                       field(&P::ice_phase, "ice_phase", "Sharp rings of ice").star("frazilCtfIcePhase"),
                       field(&P::ice_spots, "ice_spots", "Brightest pixel of the ice rings, standard deviations above its shell").star("frazilCtfIceSpots"),
                       field(&P::ice_position, "ice_position", "Place of the ice ring; 0: none seen").star("frazilCtfIcePosition"),
@@ -54,7 +61,10 @@ struct CtfQuality {
                       field(&P::outliers, "outliers", "Share of pixels far above their shell").star("frazilCtfOutliers"),
                       field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given").star("frazilCtfCsDeviation"),
                       field(&P::sigma_cs, "sigma_cs", "Its standard error").star("frazilCtfSigmaCs"),
+                      field(&P::defocus_per_cs, "defocus_per_cs", "Defocus (A) that a millimetre more of spherical aberration asks for"),
+                      field(&P::overfocus, "overfocus", "How much better a defocus of the other sign fits, standard deviations; negative: worse").star("frazilCtfOverfocus"),
                       field(&P::astigmatism_pull, "astigmatism_pull", "How far the prior moved the astigmatism").star("frazilCtfAstigmatismPull"),
+                      field(&P::cs_pull, "cs_pull", "How far the acquisition moved the spherical aberration").star("frazilCtfCsPull"),
                       field(&P::confidence, "confidence", "Probability of the chosen solution").star("frazilCtfConfidence"));
   }
 };

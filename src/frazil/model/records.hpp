@@ -226,6 +226,7 @@ struct CtfConsensus {
   Degrees astigmatism_angle{}, phase_shift{};
   Angstrom sigma_defocus{}, sigma_astigmatism{};
   Angstrom agreement{}, difference{};
+  Angstrom agreement_alone{};        ///< before the acquisition's prior moved the estimates; the same where none was given
   double difference_z = 0;
   std::vector<std::string> methods;  ///< estimators, in the order of their inputs
   std::vector<int> used;             ///< 1: joined, 0: disagrees with the others
@@ -240,6 +241,7 @@ struct CtfConsensus {
                       field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"),
                       field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism"),
                       field(&P::agreement, "agreement", "Phases agree within 90 degrees to this resolution in every direction"),
+                      field(&P::agreement_alone, "agreement_alone", "The same without the acquisition's prior"),
                       field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate"),
                       field(&P::difference_z, "difference_z", "The same over their error bars"), field(&P::methods, "methods", "Estimators"),
                       field(&P::used, "used", "Joined (1) or left out (0)"), field(&P::star, "star", "STAR file"));
@@ -257,6 +259,7 @@ struct CtfTrend {
   std::vector<double> disagreement;       ///< |difference| of the estimates over their error bars, each consensus
   Millimetre cs{};                        ///< spherical aberration given
   Millimetre cs_deviation{}, sigma_cs{};  ///< weighted mean and its error
+  Millimetre cs_spread{};                 ///< scatter that the fits' errors do not explain
   Angstrom astigmatism{}, astigmatism_spread{};  ///< length of the mean vector; scatter of one component that the fits' errors do not explain
   Angstrom sigma_astigmatism{};           ///< standard error of each component of that mean
   Degrees astigmatism_angle{};
@@ -268,7 +271,7 @@ struct CtfTrend {
                       field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"), field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
                       field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"), field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"), field(&P::ice_A, "ice_A", "Places of ice rings"),
                       field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"), field(&P::cs, "cs", "Spherical aberration given"),
-                      field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"), field(&P::sigma_cs, "sigma_cs", "Its standard error"),
+                      field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"), field(&P::sigma_cs, "sigma_cs", "Its standard error"), field(&P::cs_spread, "cs_spread", "Scatter that the fits' errors do not explain"),
                       field(&P::astigmatism, "astigmatism", "Mean astigmatism"), field(&P::astigmatism_spread, "astigmatism_spread", "Scatter of one component, errors of the fits removed"),
                       field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the mean"),
                       field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U, mean"), field(&P::alarms, "alarms", "What is wrong with the acquisition"));
