@@ -1,7 +1,7 @@
 // ctf_bench COUNT|FIRST-LAST SEED [KIND] [CSV]: errors, failures and calibration of both CTF estimators and their consensus on simulated spectra.
 //
-// KIND: good (default), a way of spoiling (empty, drifted, crystalline, carbon, charging), or "sessions": COUNT
-// acquisitions of 50 micrographs each with right settings, a wrong voltage, a pixel size wrong by 5 % and a wrong Cs. One row a spectrum goes to CSV.
+// KIND: good (default), a way of spoiling (empty, drifted, crystalline, carbon, charging), "time" (COUNT micrographs of 4096² in memory), or "sessions": COUNT
+// acquisitions of 50 micrographs each with right settings, a wrong voltage, a pixel size wrong by 5 %, a wrong Cs and overfocus. One row a spectrum goes to CSV.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,6 +11,7 @@
 #include <map>
 
 #include "frazil/algo/ctf/fit.hpp"
+#include "frazil/algo/ctf/synthetic.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/protocols/consensus_ctf.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
@@ -31,6 +32,12 @@ struct Row {
   Decision decision;
   bool visible = true;  ///< the fault can be seen in the spectrum at all
 };
+
+double cpu_seconds() {  // of this thread: the machine may be busy
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
 
 /// Whether a sharp ring of ice stands out: (with / without − 1)² over the half-plane, in units of the speckle's variance, above 100. Where the
 /// envelope has died before 3.7 Å nothing of it reaches the camera.
@@ -64,17 +71,12 @@ Row run(std::uint64_t seed, std::uint64_t index, const std::string& kind) {
   if (kind == sim::to_string(sim::Spoilt::crystalline)) row.visible = ring_shows(row.scene);
   row.bound = sim::defocus_bound(row.scene.ctf, row.scene.optics, row.scene.spec);
   ctf::PowerSpectrum power{sim::power_spectrum(row.scene.ctf, row.scene.optics, row.scene.spec, rng), row.scene.spec.pixel_size, 1.0 / row.scene.spec.tiles};
-  const auto clock = [] {  // CPU time of this thread: the machine may be busy
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  };
-  const double start = clock();
+  const double start = cpu_seconds();
   row.a = ctf::fit(power, row.scene.optics);
-  const double middle = clock();
+  const double middle = cpu_seconds();
   row.b = ctf::fit_model(power, row.scene.optics);
   row.seconds_a = middle - start;
-  row.seconds_b = clock() - middle;
+  row.seconds_b = cpu_seconds() - middle;
   const Micrograph mic{.path = std::to_string(index), .name = {}, .nx = 0, .ny = 0, .pixel_size = row.scene.spec.pixel_size, .optics = row.scene.optics, .dose_weighted = false, .thumbnail = {}};
   row.fused = protocols::fuse({}, {protocols::record_of(row.a, mic, protocols::CtfMethod::rings), protocols::record_of(row.b, mic, protocols::CtfMethod::model)}).fused;
   row.decision = protocols::judge(strict_limits(row.scene), row.fused);
@@ -165,10 +167,10 @@ const std::map<std::string, std::vector<std::string>>& admissible() {
     return list;
   };
   static const std::map<std::string, std::vector<std::string>> table{{"empty", with(no_rings, {"min_defocus_A", "max_defocus_A"})},
-                                                                     {"drifted", with(no_rings, {"max_directional_damping"})},
+                                                                     {"drifted", with(no_rings, {"max_directional_damping", "max_drift_A"})},
                                                                      {"crystalline", {"max_iceness", "crystalline_ice", "max_ice_spots"}},
                                                                      {"carbon", {"max_strength"}},
-                                                                     {"charging", with(no_rings, {"max_directional_damping", "max_background_misfit"})}};
+                                                                     {"charging", with(no_rings, {"max_directional_damping", "max_background_misfit", "max_drift_A", "max_thickness_A"})}};
   return table;
 }
 
@@ -193,21 +195,21 @@ void report_spoilt(const std::string& kind, const std::vector<Row>& rows) {
 
 void write_csv(const std::string& path, const std::vector<Row>& rows) {
   std::ofstream out(path);
-  out << "kv,defocus,astigmatism,dose,ice,carbon,protein,tiles,pixel,bound,error_a,sigma_a,res_a,score_a,conf_a,error_b,sigma_b,res_b,conf_b,sigast_a,east_a,iceness,visibility,strength,dir,sdir,spots,phase,misfit,outliers,end,b,ta,tb,error_f,sigma_f,accepted,rule,agreement\n";
+  out << "kv,defocus,astigmatism,dose,ice,carbon,protein,tiles,pixel,bound,error_a,sigma_a,res_a,score_a,conf_a,error_b,sigma_b,res_b,conf_b,sigast_a,east_a,iceness,visibility,strength,dir,sdir,spots,phase,misfit,outliers,end,b,ta,tb,error_f,sigma_f,accepted,rule,agreement,drift,sigma_drift,thickness,sigma_thickness,overfocus,cs,sigma_cs,visible\n";
   for (const auto& r : rows) {
     const auto& q = r.a.quality;
     const auto [c, s] = astigmatism_error(r, r.a);
-    out << fmt::format("{},{:.0f},{:.0f},{:.1f},{:.0f},{:.2f},{:.2f},{},{:.2f},{:.1f},{:.1f},{:.1f},{:.2f},{:.3f},{:.4f},{:.1f},{:.1f},{:.2f},{:.4f},{:.1f},{:.1f},{:.3f},{:.3f},{:.3f},{:.3f},{:.3f},{:.1f},{},{:.2f},{:.5f},{:.2f},{:.0f},{:.3f},{:.3f},{:.1f},{:.1f},{},{},{:.2f}\n",
+    out << fmt::format("{},{:.0f},{:.0f},{:.1f},{:.0f},{:.2f},{:.2f},{},{:.2f},{:.1f},{:.1f},{:.1f},{:.2f},{:.3f},{:.4f},{:.1f},{:.1f},{:.2f},{:.4f},{:.1f},{:.1f},{:.3f},{:.3f},{:.3f},{:.3f},{:.3f},{:.1f},{},{:.2f},{:.5f},{:.2f},{:.0f},{:.3f},{:.3f},{:.1f},{:.1f},{},{},{:.2f},{:.2f},{:.2f},{:.0f},{:.0f},{:.1f},{:.3f},{:.3f},{:d}\n",
                        r.scene.optics.voltage.value(), r.scene.ctf.mean_defocus().value(), r.scene.ctf.astigmatism().value(), r.scene.spec.dose.value(), r.scene.spec.ice.thickness_A,
                        r.scene.spec.carbon, r.scene.spec.protein, r.scene.spec.tiles, r.scene.spec.pixel_size.value(), r.bound.defocus_A, error_of(r, r.a), r.a.sigma_defocus.value(),
                        r.a.fit_resolution.value(), r.a.score, q.confidence, error_of(r, r.b), r.b.sigma_defocus.value(), r.b.fit_resolution.value(), r.b.quality.confidence,
                        r.a.sigma_astigmatism.value(), std::hypot(c, s) / std::sqrt(2.0), r.a.iceness, q.visibility, q.strength, q.directional_damping, q.sigma_directional, q.ice_spots,
                        static_cast<int>(q.ice_phase), q.background_misfit, q.outliers, q.envelope_end.value(), r.a.b_factor.value(), r.seconds_a, r.seconds_b, error_of(r, r.fused), r.fused.sigma_defocus.value(),
-                       r.decision.accepted ? 1 : 0, r.decision.rule, r.fused.agreement.value());
+                       r.decision.accepted ? 1 : 0, r.decision.rule, r.fused.agreement.value(), q.drift.value(), q.sigma_drift.value(), r.a.thickness.value(), r.a.sigma_thickness.value(), q.overfocus, q.cs_deviation.value(), q.sigma_cs.value(), r.visible);
   }
 }
 
-enum class Mistake { none, voltage, pixel, cs };
+enum class Mistake { none, voltage, pixel, cs, overfocus };
 
 /// One acquisition at 300 kV and 1.1 A; what is told to the estimator may be wrong. @return after how many micrographs an alarm rang, 0: never
 int alarm_after(std::uint64_t seed, std::uint64_t index, Mistake mistake) {
@@ -224,20 +226,27 @@ int alarm_after(std::uint64_t seed, std::uint64_t index, Mistake mistake) {
     scene.optics = truth;
     scene.spec.pixel_size = 1.1_A;
     scene.spec.envelope.b_factor_A2 = rng.uniform(50, 120);
+    if (mistake == Mistake::overfocus) {
+      std::swap(scene.ctf.defocus_u, scene.ctf.defocus_v);
+      scene.ctf.defocus_u *= -1;
+      scene.ctf.defocus_v *= -1;
+    }
     const ctf::PowerSpectrum power{sim::power_spectrum(scene.ctf, truth, scene.spec, rng), told_pixel, 1.0 / scene.spec.tiles};
     const Micrograph mic{.path = std::to_string(i), .name = {}, .nx = 0, .ny = 0, .pixel_size = told_pixel, .optics = told, .dose_weighted = false, .thumbnail = {}};
     const auto fit = protocols::record_of(ctf::fit(power, told), mic, protocols::CtfMethod::rings);
     protocols::FilterCtfParams limits;
     limits.max_astigmatism = 5000_A;
+    limits.max_overfocus = 0;  // left to the alarm
     if (!protocols::judge(limits, fit).accepted) continue;
     trend = protocols::extend({}, &trend, {fit});
     if (!trend.alarms.empty()) return i + 1;
   }
+  if (mistake != Mistake::none) fmt::print("no alarm: {} fits, Cs seen minus given {:.2f} ± {:.2f} mm, {} ice rings\n", trend.count, trend.cs_deviation.value(), trend.sigma_cs.value(), trend.ice_A.size());
   return 0;
 }
 
 void report_sessions(std::uint64_t seed, std::size_t first, std::size_t count) {
-  const std::array<std::pair<const char*, Mistake>, 4> kinds{{{"right settings", Mistake::none}, {"voltage 200 for 300 kV", Mistake::voltage}, {"pixel size 5 % off", Mistake::pixel}, {"Cs 2.0 or 1.4 for 2.7 mm", Mistake::cs}}};
+  const std::array<std::pair<const char*, Mistake>, 5> kinds{{{"right settings", Mistake::none}, {"voltage 200 for 300 kV", Mistake::voltage}, {"pixel size 5 % off", Mistake::pixel}, {"Cs 2.0 or 1.4 for 2.7 mm", Mistake::cs}, {"overfocus", Mistake::overfocus}}};
   for (const auto& [name, mistake] : kinds) {
     std::vector<int> after(count);
     parallel_for(available_cpus(), count, [&, m = mistake](std::size_t i) { after[i] = alarm_after(seed, first + i, m); });
@@ -248,11 +257,35 @@ void report_sessions(std::uint64_t seed, std::size_t first, std::size_t count) {
   }
 }
 
+/// From a micrograph of 4096² in memory to the result, on one core.
+void report_time(std::uint64_t seed, std::size_t count) {
+  std::vector<double> spectrum, rings, model;
+  for (std::size_t i = 0; i < count; ++i) {
+    Rng rng = Rng(seed).stream(i);
+    auto scene = ctf::synthetic::random_scene(rng);
+    scene.nx = scene.ny = 4096;
+    scene.pixel_A = 1.1;
+    const auto image = ctf::synthetic::micrograph(scene, rng);
+    const Optics optics{Kilovolt(scene.voltage_V / 1e3), Millimetre(scene.cs_A * 1e-7), scene.amplitude_contrast};
+    const double start = cpu_seconds();
+    const auto power = ctf::power_spectrum(image, Angstrom(scene.pixel_A), {.box = 512, .threads = 1});
+    const double spectrum_done = cpu_seconds();
+    const auto a = ctf::fit(power, optics);
+    const double rings_done = cpu_seconds();
+    const auto b = ctf::fit_model(power, optics);
+    spectrum.push_back(spectrum_done - start);
+    rings.push_back(rings_done - spectrum_done);
+    model.push_back(cpu_seconds() - rings_done);
+    fmt::print("micrograph {}: mean defocus {:.0f} A, A {:.0f}, B {:.0f}\n", i, (scene.defocus_1_A + scene.defocus_2_A) / 2, a.ctf.mean_defocus().value(), b.ctf.mean_defocus().value());
+  }
+  fmt::print("4096 x 4096 in memory, core-seconds, medians of {}: spectrum {:.3f}, A (rings) {:.3f}, B (model) {:.3f}\n", count, median(spectrum), median(rings), median(model));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "ctf_bench COUNT|FIRST-LAST SEED [good|empty|drifted|crystalline|carbon|charging|sessions] [CSV]\n");
+    std::fprintf(stderr, "ctf_bench COUNT|FIRST-LAST SEED [good|empty|drifted|crystalline|carbon|charging|sessions|time] [CSV]\n");
     return 2;
   }
   const std::string range = argv[1];
@@ -263,6 +296,10 @@ int main(int argc, char** argv) {
   const std::string kind = argc > 3 ? argv[3] : "good";
   if (kind == "sessions") {
     report_sessions(seed, first, count);
+    return 0;
+  }
+  if (kind == "time") {
+    report_time(seed, count);
     return 0;
   }
   std::vector<Row> rows(count);

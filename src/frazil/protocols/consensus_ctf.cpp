@@ -1,5 +1,6 @@
 #include "frazil/protocols/consensus_ctf.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "frazil/algo/ctf/consensus.hpp"
@@ -34,38 +35,54 @@ void judge(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, Ct
   }
 }
 
-void apply(const CtfTrend& session, CtfFit& fit) {
+/// The estimate with the astigmatism and, `with_cs`, the spherical aberration of the acquisition behind it.
+CtfFit steadied(CtfFit fit, const CtfTrend& session, bool with_cs) {
   const double angle = 2 * to_rad(session.astigmatism_angle), a = session.astigmatism.value();
   const auto pulled = ctf::pull_astigmatism(canonical(fit.ctf()), fit.sigma_astigmatism,
                                             {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(), session.astigmatism_spread.value(), session.count});
-  fit.defocus_u = pulled.ctf.defocus_u;
-  fit.defocus_v = pulled.ctf.defocus_v;
+  const auto cs = with_cs ? ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()}, {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value())
+                          : ctf::Measured{};
+  const auto follow = Angstrom(fit.quality.defocus_per_cs * cs.value);
+  fit.defocus_u = pulled.ctf.defocus_u + follow;
+  fit.defocus_v = pulled.ctf.defocus_v + follow;
   fit.astigmatism_angle = pulled.ctf.astigmatism_angle;
   fit.sigma_astigmatism = pulled.sigma_astigmatism;
+  fit.sigma_defocus = Angstrom(std::hypot(fit.sigma_defocus.value(), fit.quality.defocus_per_cs * cs.sigma));
   fit.quality.astigmatism_pull = pulled.pull;
+  fit.quality.cs_pull = Millimetre(cs.value);
+  fit.optics.cs += fit.quality.cs_pull;
+  return fit;
+}
+
+ctf::Consensus joined(const std::vector<CtfFit>& fits, Angstrom tolerance) {
+  std::vector<ctf::Estimate> estimates;
+  for (const auto& fit : fits) estimates.push_back({canonical(fit.ctf()), fit.sigma_defocus, fit.sigma_astigmatism});
+  return ctf::join(estimates, fits[0].optics, tolerance);
 }
 
 }  // namespace
 
-ConsensusCtfOutput fuse(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, const CtfTrend* session) {
+ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fits, const CtfTrend* session) {
   if (fits.size() < 2) throw Error(ErrorCode::bad_input, "{}: a consensus needs two estimates, found {}; connect another to the port others", fits.empty() ? "CTF" : fits[0].micrograph, fits.size());
-  std::vector<ctf::Estimate> estimates;
-  for (const auto& fit : fits) estimates.push_back({canonical(fit.ctf()), fit.sigma_defocus, fit.sigma_astigmatism});
-  const auto joined = ctf::join(estimates, fits[0].optics, params.max_agreement);
+  const auto alone = joined(fits, params.max_agreement);
+  // Another program's fit does not tell how its defocus follows Cs; all members must go with the same one.
+  const bool with_cs = std::all_of(fits.begin(), fits.end(), [](const CtfFit& fit) { return fit.quality.sigma_cs > 0_mm; });
+  if (session != nullptr)
+    for (auto& fit : fits) fit = steadied(std::move(fit), *session, with_cs);
+  const auto joined_fits = session != nullptr ? joined(fits, params.max_agreement) : alone;
 
   ConsensusCtfOutput out{fits[0], {}};
   auto& fused = out.fused;
-  fused.defocus_u = joined.ctf.defocus_u;
-  fused.defocus_v = joined.ctf.defocus_v;
-  fused.astigmatism_angle = joined.ctf.astigmatism_angle;
-  fused.phase_shift = joined.ctf.phase_shift;
-  fused.sigma_defocus = joined.sigma_defocus;
-  fused.sigma_astigmatism = joined.sigma_astigmatism;
-  fused.agreement = joined.agreement;
-  fused.difference = joined.difference;
-  fused.difference_z = joined.difference_z;
+  fused.defocus_u = joined_fits.ctf.defocus_u;
+  fused.defocus_v = joined_fits.ctf.defocus_v;
+  fused.astigmatism_angle = joined_fits.ctf.astigmatism_angle;
+  fused.phase_shift = joined_fits.ctf.phase_shift;
+  fused.sigma_defocus = joined_fits.sigma_defocus;
+  fused.sigma_astigmatism = joined_fits.sigma_astigmatism;
+  fused.agreement = joined_fits.agreement;
+  fused.difference = joined_fits.difference;
+  fused.difference_z = joined_fits.difference_z;
   fused.method = "consensus";
-  if (session != nullptr) apply(*session, fused);
 
   auto& verdict = out.verdict;
   verdict.micrograph = fused.micrograph;
@@ -76,11 +93,12 @@ ConsensusCtfOutput fuse(const ConsensusCtfParams& params, const std::vector<CtfF
   verdict.phase_shift = fused.phase_shift;
   verdict.sigma_defocus = fused.sigma_defocus;
   verdict.sigma_astigmatism = fused.sigma_astigmatism;
-  verdict.agreement = joined.agreement;
-  verdict.difference = joined.difference;
-  verdict.difference_z = joined.difference_z;
+  verdict.agreement = joined_fits.agreement;
+  verdict.agreement_alone = alone.agreement;
+  verdict.difference = joined_fits.difference;
+  verdict.difference_z = joined_fits.difference_z;
   verdict.used.assign(fits.size(), 0);
-  for (const auto m : joined.members) verdict.used[m] = 1;
+  for (const auto m : joined_fits.members) verdict.used[m] = 1;
   for (std::size_t i = 0; i < fits.size(); ++i) verdict.methods.push_back(method_of(fits[i], i));
   judge(params, fits, verdict);
   return out;

@@ -19,7 +19,7 @@ struct ConsensusCtfParams {
 struct ConsensusCtfInput {
   CtfFit first;
   std::vector<CtfFit> others;
-  std::optional<CtfTrend> session;  ///< of the acquisition's first fits (a static trigger): its astigmatism steadies that of each micrograph
+  std::optional<CtfTrend> session;  ///< of the acquisition's first fits (a static trigger): its astigmatism and spherical aberration steady those of each micrograph
   static constexpr auto ports() {
     using P = ConsensusCtfInput;
     return std::tuple(flow::port(&P::first, "ctf_fits"), flow::port(&P::others, "others"), flow::port(&P::session, "session"));
@@ -35,14 +35,15 @@ struct ConsensusCtfOutput {
   }
 };
 
-/// Joins the estimates; no files. With `session` the astigmatism is then pulled towards that of the acquisition (ctf::pull_astigmatism), which
-/// `quality.astigmatism_pull` shows; the agreement of the estimates is measured before. @throws Error(bad_input) when there are fewer than two
-[[nodiscard]] ConsensusCtfOutput fuse(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, const CtfTrend* session = nullptr);
+/// Joins the estimates; no files. With `session` each is first pulled towards the acquisition (ctf::pull_astigmatism, ctf::pull_cs), which `quality.astigmatism_pull` and
+/// `quality.cs_pull` show: `optics` then has the spherical aberration that the defocus goes with. `agreement_alone` is that of the estimates as they were.
+/// @throws Error(bad_input) when there are fewer than two
+[[nodiscard]] ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fits, const CtfTrend* session = nullptr);
 
 /// The fused fit carries `agreement` and `difference`; filter-ctf sets it aside by them. Criteria and pictures are those of the first estimate.
 struct ConsensusCtf {
-  static constexpr flow::Info info{.name = "consensus-ctf", .title = "CTF consensus", .version = 1,
-                                   .help = "Join two or more CTF estimates of each micrograph by their error bars; tell to which resolution they agree, and whether that is enough; steady the astigmatism by that of the acquisition."};
+  static constexpr flow::Info info{.name = "consensus-ctf", .title = "CTF consensus", .version = 2,
+                                   .help = "Join two or more CTF estimates of each micrograph by their error bars; tell to which resolution they agree, and whether that is enough; steady astigmatism and spherical aberration by those of the acquisition."};
   static constexpr std::string_view json_port = "consensus";
   using Params = ConsensusCtfParams;
   using Input = ConsensusCtfInput;

@@ -55,7 +55,7 @@ struct EstimateCtfInput {
 };
 
 struct EstimateCtf {
-  static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 3, .cites = "10.1016/j.jsb.2015.08.008",
+  static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 4, .cites = "10.1016/j.jsb.2015.08.008",
                                    .help = "Fit defocus, astigmatism and, if asked, phase shift to the Thon rings of each micrograph, with standard errors; specimen tilt and bend from the defocus of its parts, ice thickness from nodes."};
   using Params = EstimateCtfParams;
   using Input = EstimateCtfInput;

@@ -1,6 +1,7 @@
 #include "frazil/protocols/filter_ctf.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -13,6 +14,11 @@ struct Rule {
   double value = 0, limit = 0;
   bool at_most = true;
 
+  /// Whether it judges the fit, not what the fit says.
+  [[nodiscard]] bool of_trust() const {
+    constexpr std::array names{"max_fit_resolution_A", "max_sigma_defocus_A", "min_score", "max_agreement_A", "max_difference", "min_visibility", "min_confidence"};
+    return std::find(names.begin(), names.end(), name) != names.end();
+  }
   /// Above 1 when broken; near 1 when only just met. A value that is not a number breaks its rule.
   [[nodiscard]] double strain() const {
     if (std::isnan(value)) return 1e300;
@@ -30,6 +36,8 @@ void add_quality_rules(const FilterCtfParams& p, const CtfQuality& q, const Add&
   add("max_envelope_end_A", "resolution at which the rings fall below a tenth", " A", q.envelope_end.value(), p.max_envelope_end.value(), true);
   // What noise alone could do is not held against a micrograph.
   add("max_directional_damping", "anisotropy of the rings' strength, as of drift,", "", std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
+  add("max_drift_A", "movement within the exposure, as the rings show it,", " A", std::max(0.0, (q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
+  add("max_overfocus", "overfocus fits better, in standard deviations,", "", q.overfocus, p.max_overfocus, true);
   add("max_ice_spots", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
   if (!p.crystalline_ice) add("crystalline_ice", "number of sharp ice rings", "", q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
   add("max_background_misfit", "misfit of the background", "", q.background_misfit, p.max_background_misfit, true);
@@ -56,7 +64,7 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
   add("min_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.min_phase_shift.value(), false);
   add("max_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.max_phase_shift.value(), true);
   add("max_tilt_deg", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
-  add("max_thickness_A", "ice thickness", " A", fit.thickness.value(), p.max_thickness.value(), true);
+  add("max_thickness_A", "ice thickness or range of defocus", " A", std::max(0.0, (fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
   add("max_astigmatism_ratio", "astigmatism over mean defocus", "", (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
   if (fit.quality.visibility == 0 && fit.quality.confidence == 0) return rules;  // another program's fit
   add_quality_rules(p, fit.quality, add);
@@ -68,9 +76,12 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
 Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   if (params.max_defocus > 0_A && params.max_defocus <= params.min_defocus)
     throw Error(ErrorCode::bad_input, "max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)", params.max_defocus.value(), params.min_defocus.value());
+  auto rules = rules_of(params, fit);
+  const auto distrusts = [](const Rule& rule) { return rule.of_trust() && rule.strain() > 1; };
+  if (std::any_of(rules.begin(), rules.end(), distrusts)) std::erase_if(rules, [&](const Rule& rule) { return !distrusts(rule); });
   Decision decision;
   double tightest = -1;
-  for (const auto& rule : rules_of(params, fit)) {
+  for (const auto& rule : rules) {
     const double strain = rule.strain();
     if (strain <= tightest) continue;
     tightest = strain;

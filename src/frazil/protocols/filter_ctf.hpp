@@ -18,13 +18,15 @@ struct FilterCtfParams {
   double max_astigmatism_ratio = 0;
   Degrees min_phase_shift{}, max_phase_shift{};
   Degrees max_tilt{};
-  Angstrom max_thickness{};
+  Angstrom max_thickness = 1500_A;
   double min_visibility = 0;
   double max_strength = 0;
   Angstrom max_first_zero{};
   double max_first_zero_ratio = 0;
   Angstrom max_envelope_end{};
   double max_directional_damping = 0.5;
+  Angstrom max_drift = 4_A;
+  double max_overfocus = 5;
   double max_ice_spots = 0;
   bool crystalline_ice = true;
   double max_background_misfit = 0;
@@ -47,13 +49,15 @@ struct FilterCtfParams {
                       field(&P::min_phase_shift, "min_phase_shift", "Smallest phase shift; 0: no limit").range(0_deg, 180_deg).advanced(),
                       field(&P::max_phase_shift, "max_phase_shift", "Largest phase shift; 0: no limit").range(0_deg, 180_deg).advanced(),
                       field(&P::max_tilt, "max_tilt", "Largest tilt; 0: no limit").range(0_deg, 90_deg).advanced(),
-                      field(&P::max_thickness, "max_thickness", "Thickest ice, where nodes of the rings show it; 0: no limit").range(0_A, 10000_A).advanced(),
+                      field(&P::max_thickness, "max_thickness", "Thickest ice, or widest range of defocus, where nodes of the rings show it; 0: no limit").range(0_A, 10000_A),
                       field(&P::min_visibility, "min_visibility", "Smallest visibility of the rings; 0: no limit").range(0, 10).advanced(),
                       field(&P::max_strength, "max_strength", "Largest power of the rings over the background between 12 and 7 Å, as carbon film shows it; 0: no limit").range(0, 1000).advanced(),
                       field(&P::max_first_zero, "max_first_zero", "Coarsest first zero; 0: no limit").range(0_A, 200_A).advanced(),
                       field(&P::max_first_zero_ratio, "max_first_zero_ratio", "Largest ratio of the first zeros; 0: no limit").range(0, 100).advanced(),
                       field(&P::max_envelope_end, "max_envelope_end", "Rings must keep a tenth of their strength to this resolution or finer; 0: no limit").range(0_A, 100_A).advanced(),
                       field(&P::max_directional_damping, "max_directional_damping", "Largest anisotropy of the rings' strength, as drift leaves it; 0: no limit").range(0, 1),
+                      field(&P::max_drift, "max_drift", "Longest movement within the exposure that the rings show; 0: no limit").range(0_A, 1000_A),
+                      field(&P::max_overfocus, "max_overfocus", "By how many standard deviations overfocus may fit better; 0: no limit").range(0, 1000).advanced(),
                       field(&P::max_ice_spots, "max_ice_spots", "Brightest pixel of the ice rings over its shell, in standard deviations; 0: no limit").range(0, 1e6).advanced(),
                       field(&P::crystalline_ice, "crystalline_ice", "Accept sharp rings of cubic or hexagonal ice"),
                       field(&P::max_background_misfit, "max_background_misfit", "Largest misfit of the radial background; 0: no limit").range(0, 1000).advanced(),
@@ -63,11 +67,12 @@ struct FilterCtfParams {
   }
 };
 
-/// The rule that is broken most decides, or the one that is nearest to its limit. @throws Error(bad_input) when limits contradict each other
+/// The rule that is broken most decides, or the one that is nearest to its limit. Where a rule says that the fit is not to be trusted, one of
+/// these decides: what such a fit says of defocus or ice is no reason. @throws Error(bad_input) when limits contradict each other
 [[nodiscard]] Decision judge(const FilterCtfParams& params, const CtfFit& fit);
 
 struct FilterCtf {
-  static constexpr flow::Info info{.name = "filter-ctf", .title = "CTF filter", .version = 2,
+  static constexpr flow::Info info{.name = "filter-ctf", .title = "CTF filter", .version = 3,
                                    .help = "Keep micrographs whose CTF, its error, the agreement of estimates and the criteria of the spectrum lie within limits; set the others aside with the reason."};
   using Params = FilterCtfParams;
   using Input = CtfFit;

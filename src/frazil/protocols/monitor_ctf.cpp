@@ -32,7 +32,13 @@ void watch_cs(const MonitorCtfParams& params, CtfTrend& trend) {
   const auto mean = ctf::robust_mean(trend.cs_mm, trend.cs_sigma_mm);
   trend.cs_deviation = Millimetre(mean.value);
   trend.sigma_cs = Millimetre(mean.sigma);
+  trend.cs_spread = Millimetre(mean.scatter);
   if (trend.cs_mm.size() < fewest || std::abs(mean.value) < params.least_cs.value() || std::abs(mean.value) < params.significance * mean.sigma) return;
+  if (trend.cs.value() > 0 && trend.cs.value() + mean.value < 0) {
+    trend.alarms.push_back(fmt::format("the rings of {} micrographs bend the other way: they are overfocused (a spherical aberration of {:.2f} ± {:.2f} mm would do the same)", trend.cs_mm.size(),
+                                       trend.cs.value() + mean.value, mean.sigma));
+    return;
+  }
   trend.alarms.push_back(fmt::format("the rings of {} micrographs bend as if the spherical aberration were {:.2f} ± {:.2f} mm, not {:.2f} mm: voltage, pixel size or Cs is wrong",
                                      trend.cs_mm.size(), trend.cs.value() + mean.value, mean.sigma, trend.cs.value()));
 }

@@ -6,7 +6,7 @@
 namespace frazil::protocols {
 
 struct MonitorCtfParams {
-  double significance = 5;
+  double significance = 4;
   Millimetre least_cs = 0.2_mm;
   double disagreement = 3;
   Angstrom least_astigmatism = 300_A;

@@ -78,6 +78,13 @@ Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const Astigm
   return out;
 }
 
+Measured pull_cs(const Measured& own, const Measured& session, double scatter) {
+  constexpr double chance = 3.29;  // standard errors, 0.001 on both sides
+  if (!(session.sigma > 0) || std::abs(session.value) < chance * session.sigma) return {};
+  const double known = 1 / (session.sigma * session.sigma + scatter * scatter), seen = own.sigma > 0 ? 1 / (own.sigma * own.sigma) : 0;
+  return {(known * session.value + seen * own.value) / (known + seen), 1 / std::sqrt(known + seen)};
+}
+
 Consensus join(const std::vector<Estimate>& all, const Optics& optics, Angstrom tolerance) {
   expect(all.size() >= 2, "a consensus needs two estimates");
   Consensus out;

@@ -31,6 +31,14 @@ struct Pulled {
 /// estimate that lies farther away than chance allows once in a thousand keeps its own value. The mean defocus stays.
 [[nodiscard]] Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const AstigmatismPrior& prior);
 
+/// A value with its standard error.
+struct Measured {
+  double value = 0, sigma = 0;
+};
+/// The deviation of the spherical aberration that a micrograph's CTF goes with (mm), by the same rule: `own` as its rings show it (sigma 0: they cannot tell), `session`
+/// the acquisition's mean, `scatter` that of its micrographs. A mean that chance explains (1 in 1,000) leaves Cs as given: {0, 0}.
+[[nodiscard]] Measured pull_cs(const Measured& own, const Measured& session, double scatter);
+
 struct Estimate {
   Ctf ctf;
   Angstrom sigma_defocus{};      ///< 0: the estimator gives none; then 2 % of the defocus is taken

@@ -110,5 +110,22 @@ TEST(AstigmatismPrior, MakesErrorsSmallerByAsMuchAsItSaysAndLeavesAContradiction
   EXPECT_EQ(kept.pull, 0_A);
 }
 
+TEST(CsPrior, MakesErrorsSmallerByAsMuchAsItSaysAndLeavesWhatChanceExplains) {
+  Rng rng(13);
+  constexpr double scatter = 0.02, sigma = 0.3;
+  double after = 0, z = 0;
+  constexpr int count = 4000;
+  for (int i = 0; i < count; ++i) {
+    const double truth = 0.25 + scatter * rng.normal();
+    const auto pulled = pull_cs({truth + sigma * rng.normal(), sigma}, {0.25, 0.01}, scatter);
+    after += std::pow(pulled.value - truth, 2) / count;
+    z += std::pow((pulled.value - truth) / pulled.sigma, 2) / count;
+  }
+  EXPECT_LT(std::sqrt(after), 0.1 * sigma);
+  EXPECT_NEAR(z, 1, 0.3);
+  EXPECT_EQ(pull_cs({0.5, 0.3}, {0.03, 0.01}, 0).value, 0);
+  EXPECT_EQ(pull_cs({0.5, 0.3}, {0.03, 0.01}, 0).sigma, 0);
+}
+
 }  // namespace
 }  // namespace frazil::ctf

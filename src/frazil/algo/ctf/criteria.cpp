@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/drift.hpp"
 #include "frazil/algo/ctf/ice.hpp"
 #include "frazil/algo/ctf/quality.hpp"
 
@@ -13,7 +14,8 @@ namespace {
 using std::numbers::pi;
 
 constexpr int azimuths = 36;
-constexpr double significant = 4;  // standard deviations of one shell
+constexpr double significant = 4;       // standard deviations of one shell
+constexpr double significant_sign = 5;  // standard deviations by which a defocus of the other sign must fit better
 
 std::vector<Level> levels(const Rings& rings, const Solution& solution) {
   std::vector<Level> out;
@@ -89,7 +91,7 @@ void directional(const Rings& rings, const Waves& waves, const Solution& solutio
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0 || !(level[b].envelope > 0)) continue;
-    const double wave = -level[b].envelope * std::cos(2 * waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s}));
+    const double wave = -level[b].envelope * waves.cosine(solution.shape, p);
     const Eigen::Vector3d row(wave, wave * double{p.c} / double{p.u}, wave * double{p.s} / double{p.u});
     normal += double{p.w} * row * row.transpose();
     right += double{p.w} * row * (double{p.y} - level[b].background);
@@ -110,7 +112,7 @@ Radial radial(const Rings& rings, const Waves& waves, const Solution& solution, 
   Radial out{std::vector<double>(rings.bins(), 0.0), std::vector<double>(rings.bins(), 0.0)};
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
-    out.residual[b] += double{p.y} - level[b].background + level[b].envelope * std::cos(2 * waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s}));
+    out.residual[b] += double{p.y} - level[b].background + level[b].envelope * waves.cosine(solution.shape, p);
   }
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     const double n = std::max(1.0, rings.count[b]);
@@ -173,6 +175,19 @@ double background_misfit(const Rings& rings, const Radial& radial) {
   return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
+/// Sign of the defocus, and the spherical aberration: seen at a defocus of the other sign where that fits better, the rings have that of −Cs.
+void aberration(const Rings& rings, const Waves& waves, const Solution& solution, double unit, CtfQuality& out) {
+  if (!solution.has_rings) return;
+  const auto over = refine_overfocus(rings, waves, solution);
+  const double gain = solution.cost - over.cost;
+  out.overfocus = std::copysign(std::sqrt(std::abs(gain) / unit) / std::max(1.0, out.background_misfit), gain);
+  const bool is_over = out.overfocus > significant_sign && over.shape.defocus < 0;
+  const auto cs = cs_deviation(rings, waves, is_over ? over : solution, unit);
+  out.cs_deviation = Millimetre(is_over ? -2 * waves.cs_term / waves.per_mm - cs.mm : cs.mm);
+  out.sigma_cs = Millimetre(cs.sigma_mm);
+  out.defocus_per_cs = cs.defocus_A_per_mm;
+}
+
 }  // namespace
 
 CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solution) {
@@ -187,12 +202,13 @@ CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solu
   out.aliasing = Angstrom(aliasing_A(rings, waves, solution.shape));
   out.envelope_end = Angstrom(envelope_end_A(rings, level));
   directional(rings, waves, solution, level, unit, out);
+  const auto drift = find_drift(rings, waves, solution, unit);
+  out.drift = Angstrom(drift.length_A);
+  out.sigma_drift = Angstrom(drift.sigma_A);
   ice(rings, shells, out);
   out.ice_phase = find_ice(rings, waves, solution, unit).phase();
   out.background_misfit = background_misfit(rings, shells);
-  const auto cs = cs_deviation(rings, waves, solution, unit);
-  out.cs_deviation = Millimetre(cs.mm);
-  out.sigma_cs = Millimetre(cs.sigma_mm);
+  aberration(rings, waves, solution, unit, out);
   out.outliers = static_cast<double>(rings.limited) / static_cast<double>(std::max<std::size_t>(1, rings.pixels.size()));
   return out;
 }

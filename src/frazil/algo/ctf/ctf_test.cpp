@@ -6,6 +6,7 @@
 #include "frazil/algo/ctf/fit.hpp"
 #include "frazil/algo/ctf/synthetic.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/sim/simulator.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -194,6 +195,70 @@ TEST(IceRings, CannotBeToldWhereTheSpectrumEndsBeforeThem) {
   scene.pixel_A = 2;
   const auto spectrum = spectrum_of(scene, 37);
   EXPECT_EQ(fit(spectrum, Optics{}).quality.ice_phase, IcePhase::vitreous);
+}
+
+/// A micrograph as sessions have them, its rings to 4 Å.
+sim::SpectrumScene fine_scene() {
+  sim::SpectrumScene scene;
+  scene.optics = {300_kV, 2.7_mm, 0.07};
+  scene.ctf = {15300_A, 14900_A, 30_deg, 0_deg, {}};
+  scene.spec.pixel_size = 1.1_A;
+  scene.spec.ice.thickness_A = scene.spec.depth_A = 300;
+  scene.spec.envelope.b_factor_A2 = 80;
+  return scene;
+}
+
+Fit fit_of(const sim::SpectrumScene& scene, std::uint64_t seed, const Optics& told) {
+  Rng rng(seed);
+  return fit({sim::power_spectrum(scene.ctf, scene.optics, scene.spec, rng), scene.spec.pixel_size, 1.0 / scene.spec.tiles}, told);
+}
+
+TEST(CtfDrift, IsMeasuredAndNotInventedInAstigmaticOrTiltedImages) {
+  auto scene = fine_scene();
+  for (std::uint64_t seed = 40; seed < 43; ++seed) {
+    scene.spec.drift_A = {0, 0};
+    scene.spec.defocus_range_A = 300;
+    const auto still = fit_of(scene, seed, scene.optics).quality;
+    EXPECT_LT(still.drift.value() - 3 * still.sigma_drift.value(), 1) << seed;
+    scene.spec.drift_A = {7, -5};
+    const auto moved = fit_of(scene, seed, scene.optics).quality;
+    EXPECT_NEAR(moved.drift.value(), std::hypot(7, 5), 4 * moved.sigma_drift.value()) << seed;
+    EXPECT_LT(moved.sigma_drift.value(), 1) << seed;
+  }
+}
+
+TEST(CtfThickness, IsNotReadFromRingsThatOnlyFadeFast) {
+  auto scene = fine_scene();
+  scene.spec.envelope.b_factor_A2 = 400;
+  for (std::uint64_t seed = 44; seed < 48; ++seed) EXPECT_EQ(fit_of(scene, seed, scene.optics).thickness, 0_A) << seed;
+  scene.spec.envelope.b_factor_A2 = 80;
+  scene.spec.defocus_range_A = 3000;
+  const auto charged = fit_of(scene, 48, scene.optics);
+  EXPECT_NEAR(charged.thickness.value(), 3000, 150);
+}
+
+TEST(CtfSign, OverfocusIsToldWhereRingsReachFourAngstrom) {
+  auto scene = fine_scene();
+  for (std::uint64_t seed = 50; seed < 53; ++seed) {
+    scene.ctf = {15300_A, 14900_A, 30_deg, 0_deg, {}};
+    const auto under = fit_of(scene, seed, scene.optics).quality;
+    EXPECT_LT(under.overfocus, -5) << seed;
+    EXPECT_NEAR(under.cs_deviation.value(), 0, 4 * under.sigma_cs.value()) << seed;
+    scene.ctf = {-14900_A, -15300_A, 30_deg, 0_deg, {}};
+    const auto over = fit_of(scene, seed, scene.optics).quality;
+    EXPECT_GT(over.overfocus, 5) << seed;
+    EXPECT_NEAR(over.cs_deviation.value(), -5.4, 4 * over.sigma_cs.value()) << seed;
+  }
+}
+
+TEST(CtfAberration, DefocusFollowsItAsToldByTheFit) {
+  auto scene = fine_scene();
+  auto other = scene.optics;
+  other.cs = 2.9_mm;
+  const auto given = fit_of(scene, 54, scene.optics), changed = fit_of(scene, 54, other);
+  const double moved = (changed.ctf.mean_defocus() - given.ctf.mean_defocus()).value();
+  EXPECT_GT(std::abs(moved), 5);
+  EXPECT_NEAR(0.2 * given.quality.defocus_per_cs, moved, 0.15 * std::abs(moved) + 1);
 }
 
 TEST(CtfFit, NamesLimitsThatContradictEachOther) {

@@ -61,8 +61,7 @@ std::vector<double> radial_residual(const Rings& rings, const Waves& waves, cons
   for (std::size_t b = 0; b < rings.bins(); ++b) level[b] = level_at(rings, solution, b);
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
-    const double chi = waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s});
-    sum[b] += double{p.y} - level[b].background + level[b].envelope * std::cos(2 * chi);
+    sum[b] += double{p.y} - level[b].background + level[b].envelope * waves.cosine(solution.shape, p);
   }
   for (std::size_t b = 0; b < rings.bins(); ++b) sum[b] /= std::max(1.0, rings.count[b]);
   return sum;
@@ -141,8 +140,7 @@ double noise_correlation(const Rings& rings, const Waves& waves, const Solution&
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
-    const double chi = waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s});
-    const double r = std::sqrt(double{p.w}) * (double{p.y} - level[b].background + level[b].envelope * std::cos(2 * chi));
+    const double r = std::sqrt(double{p.w}) * (double{p.y} - level[b].background + level[b].envelope * waves.cosine(solution.shape, p));
     at(p.ix, p.iy) = static_cast<float>(r);
     variance += r * r;
   }

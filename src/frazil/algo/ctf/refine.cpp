@@ -21,17 +21,6 @@ struct Moments {
   }
 };
 
-/// Sine and cosine together: reduction to [−π/4, π/4] and Taylor polynomials, error below 4e-9 for |x| < 1e6.
-inline void sine_cosine(double x, double& sine, double& cosine) {
-  const double quarter = std::floor(x * (2 / std::numbers::pi) + 0.5);
-  const double t = x - quarter * (std::numbers::pi / 2), t2 = t * t;
-  const double s = t * (1 + t2 * (-1.0 / 6 + t2 * (1.0 / 120 + t2 * (-1.0 / 5040 + t2 / 362880))));
-  const double c = 1 + t2 * (-0.5 + t2 * (1.0 / 24 + t2 * (-1.0 / 720 + t2 * (1.0 / 40320 - t2 / 3628800))));
-  const auto q = static_cast<long>(quarter) & 3;
-  sine = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
-  cosine = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
-}
-
 std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
   std::vector<Moments> all(rings.bins());
   for (const auto& p : rings.pixels) {
@@ -189,6 +178,19 @@ Shape moved(const Shape& p, const Eigen::VectorXd& step) {
   return {p.defocus + step(0), p.c + step(1), p.s + step(2), p.phase + (step.size() > 3 ? step(3) : 0)};
 }
 
+/// Mean square of the shells' mean residuals over their variance, at least 1.
+double radial_misfit(const Rings& rings, const std::vector<RingSums>& sums, const Solution& solution, double unit) {
+  double sum = 0, n = 0;
+  for (std::size_t b = 0; b < sums.size(); ++b) {
+    if (!(sums[b].one > 0)) continue;
+    const auto level = spline_level(rings, solution, b);
+    const double residual = sums[b].y - level.background * sums[b].one - level.envelope * sums[b].q;
+    sum += residual * residual / (unit * sums[b].one);
+    n += 1;
+  }
+  return n > 0 ? std::max(1.0, sum / n) : 1;
+}
+
 /// sinc(λ k² t).
 double node_contrast(double lambda, double k, double t_A) {
   const double x = std::numbers::pi * lambda * k * k * t_A;
@@ -208,16 +210,47 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
   constexpr int shapes = 5;          // defocus, C, S, phase, Cs
   if (!solution.has_rings) return {};
   auto reduced = eliminate_linear(assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes));
+  const Eigen::Vector3d follow = -reduced.normal.topLeftCorner<3, 3>().ldlt().solve(reduced.normal.block<3, 1>(0, shapes - 1));
   reduced.normal(3, 3) += unit / (phase_rad * phase_rad);
   const auto factor = reduced.normal.ldlt();
   const Eigen::VectorXd step = factor.solve(reduced.right);
   const Eigen::MatrixXd inverse = factor.solve(Eigen::MatrixXd::Identity(shapes, shapes));
   const double variance = unit * inverse(shapes - 1, shapes - 1);
-  return step.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance)} : CsDeviation{};
+  return step.allFinite() && follow.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance), follow(0)} : CsDeviation{};
+}
+
+Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution) {
+  double cubes = 0, squares = 0, ones = 0;
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (rings.in_fit[b] == 0) continue;
+    const double u = rings.k[b] * rings.k[b], e = std::max(0.0, level_at(rings, solution, b).envelope), w = rings.count[b] * e * e;
+    cubes += w * u * u * u;
+    squares += w * u * u;
+    ones += w * u;
+  }
+  const double shift = squares > 0 ? 2 * (waves.cs_term * cubes - (waves.offset + solution.shape.phase) * ones) / (waves.pi_lambda * squares) : 0;
+  return refine(rings, waves, {shift - solution.shape.defocus, -solution.shape.c, -solution.shape.s, solution.shape.phase}, {});
 }
 
 void set_thickness(Rings& rings, const Waves& waves, double t_A) {
   for (std::size_t b = 0; b < rings.bins(); ++b) rings.contrast[b] = node_contrast(waves.pi_lambda / std::numbers::pi, rings.k[b], t_A);
+}
+
+Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums) {
+  std::vector<Moments> all(sums.size());
+  for (std::size_t b = 0; b < sums.size(); ++b) {
+    const auto& s = sums[b];
+    all[b].product[0] = s.one;
+    all[b].product[1] = s.q;
+    all[b].product[columns] = s.qq;
+    all[b].data[0] = s.y;
+    all[b].data[1] = s.qy;
+    all[b].data2 = s.yy;
+    all[b].count = s.one > 0 ? 1 : 0;
+  }
+  Solution solution;
+  solve_linear(rings, all, solution, rings.envelope.size());
+  return solution;
 }
 
 Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
@@ -226,18 +259,16 @@ Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution&
   const double lambda = waves.pi_lambda / std::numbers::pi;
   expect(std::all_of(rings.contrast.begin(), rings.contrast.end(), [](double c) { return c == 1; }), "no thickness is assumed before one is looked for");
   const auto sums = moments(rings, waves, solution.shape, 2);
-  const auto cost = [&](double t_A) {
-    auto damped = sums;
-    for (std::size_t b = 0; b < damped.size(); ++b) {
-      const double f = node_contrast(lambda, rings.k[b], t_A);
-      damped[b].product[1] *= f;        // 1 · q
-      damped[b].product[columns] *= f * f;  // q · q
-      damped[b].data[1] *= f;
+  const auto damped = [&](double t_A, bool inverted) {  // else rings end at the first node
+    std::vector<RingSums> out;
+    for (std::size_t b = 0; b < sums.size(); ++b) {
+      const bool beyond = lambda * rings.k[b] * rings.k[b] * t_A > 1;
+      const double f = beyond && !inverted ? 0 : node_contrast(lambda, rings.k[b], t_A);
+      out.push_back({sums[b].at(0, 0), f * sums[b].at(0, 1), f * f * sums[b].at(1, 1), sums[b].data[0], f * sums[b].data[1], sums[b].data2});
     }
-    Solution trial;
-    solve_linear(rings, damped, trial, rings.envelope.size());
-    return trial.cost;
+    return out;
   };
+  const auto cost = [&](double t_A) { return solve_sums(rings, damped(t_A, true)).cost; };
   const double low = std::max(thinnest_A, 1.1 / (lambda * rings.k_max * rings.k_max)), step = 20;
   double best = 0, least = cost(0) - least_gain * unit;
   for (double t = low; t <= thickest_A; t += step)
@@ -246,6 +277,9 @@ Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution&
       best = t;
     }
   if (best <= low) return {};
+  const auto with_node = damped(best, true);
+  const double misfit = radial_misfit(rings, with_node, solve_sums(rings, with_node), unit);
+  if (solve_sums(rings, damped(best, false)).cost < least + least_gain * unit * misfit) return {};
   const double before = cost(best - step), after = cost(best + step), bend = (before - 2 * least + after) / (step * step);
   if (!(bend > 0)) return {};
   return {best - 0.5 * (after - before) / (step * bend), std::sqrt(2 * unit / bend)};
@@ -258,7 +292,7 @@ void weigh(Rings& rings, const Waves& waves, const Solution& solution) {
   for (auto& p : rings.pixels) {
     const auto& here = level[static_cast<std::size_t>(p.bin)];
     const double back = std::max(1e-3, here.background);
-    const double expected = std::max(least * back, back - here.envelope * std::cos(2 * waves.chi(solution.shape, double{p.u}, double{p.c}, double{p.s})));
+    const double expected = std::max(least * back, back - here.envelope * waves.cosine(solution.shape, p));
     p.w = static_cast<float>(1 / (expected * expected));
   }
 }

@@ -37,8 +37,13 @@ struct RefineOptions {
 /// free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other powers of k than the defocus.
 struct CsDeviation {
   double mm = 0, sigma_mm = 0;
+  double defocus_A_per_mm = 0;  ///< what the mean defocus follows by when Cs alone is changed
 };
 [[nodiscard]] CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
+
+/// The best fit with a defocus of the other sign. χ of overfocus bends the other way: −πλ|Δf|u − ½πCsλ³u² has the rings of πλ|Δf|u + ½πCsλ³u², which
+/// starts at the defocus that hides the difference best.
+[[nodiscard]] Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution);
 
 /// Ice thickness t from nodes of the rings: scatterers at all heights of the ice give −e(k) sinc(λ k² t) cos 2χ, whose sign changes at k² = 1/(λ t)
 /// (McMullan et al. 2015, doi:10.1016/j.ultramic.2015.02.002; Elferich et al. 2024, doi:10.7554/eLife.97227).
@@ -47,10 +52,18 @@ struct Thickness {
 };
 /// Thickness is searched on a grid from 300 Å to 4000 Å whose nodes lie in the fit band, background and envelope solved along at the shape of the
 /// solution. A node counts when it explains the spectrum better than none by 25 squared standard deviations of the noise `unit`: less than one
-/// in a hundred thousand searches by chance.
+/// in a hundred thousand searches by chance. Rings that come back inverted must explain it so much better than rings that end at the node, too, what the
+/// shells miss of the model counted as noise: an envelope that falls faster than its spline can follow is no node.
 [[nodiscard]] Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
 /// Lets the model's rings fade and come back as ice of thickness `t_A` makes them.
 void set_thickness(Rings& rings, const Waves& waves, double t_A);
+
+/// Weighted sums over the pixels of one bin: of 1, of the rings q = −c(k) cos 2χ (damped as one likes), of their products and of the data.
+struct RingSums {
+  double one = 0, q = 0, qq = 0, y = 0, qy = 0, yy = 0;
+};
+/// The best background and envelope ≥ 0 for Σ w (y − b − e q)² over all bins. `shape` stays empty.
+[[nodiscard]] Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums);
 
 /// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its expectation.
 void weigh(Rings& rings, const Waves& waves, const Solution& solution);

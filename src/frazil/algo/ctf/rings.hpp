@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "frazil/algo/ctf/power_spectrum.hpp"
@@ -77,6 +79,17 @@ struct Shape {
 [[nodiscard]] Shape shape_of(const Ctf& ctf);
 [[nodiscard]] Ctf ctf_of(const Shape& shape);
 
+/// Sine and cosine together: reduction to [−π/4, π/4] and Taylor polynomials, error below 4e-9 for |x| < 1e6.
+inline void sine_cosine(double x, double& sine, double& cosine) {
+  const double quarter = std::floor(x * (2 / std::numbers::pi) + 0.5);
+  const double t = x - quarter * (std::numbers::pi / 2), t2 = t * t;
+  const double s = t * (1 + t2 * (-1.0 / 6 + t2 * (1.0 / 120 + t2 * (-1.0 / 5040 + t2 / 362880))));
+  const double c = 1 + t2 * (-0.5 + t2 * (1.0 / 24 + t2 * (-1.0 / 720 + t2 * (1.0 / 40320 - t2 / 3628800))));
+  const auto q = static_cast<long>(quarter) & 3;
+  sine = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
+  cosine = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
+}
+
 /// Constants of χ = πλ (Δf u + ½(C u_c + S u_s)) − ½πCsλ³ u² + φ + asin A.
 struct Waves {
   explicit Waves(const Optics& optics);
@@ -84,6 +97,12 @@ struct Waves {
   double per_mm = 0;  ///< −∂χ/∂Cs over k⁴, per millimetre
   [[nodiscard]] double chi(const Shape& p, double u, double u_c, double u_s) const {
     return pi_lambda * (p.defocus * u + 0.5 * (p.c * u_c + p.s * u_s)) - cs_term * u * u + p.phase + offset;
+  }
+  /// cos 2χ at a pixel.
+  [[nodiscard]] double cosine(const Shape& p, const RingPixel& at) const {
+    double sine = 0, cosine = 0;
+    sine_cosine(2 * chi(p, double{at.u}, double{at.c}, double{at.s}), sine, cosine);
+    return cosine;
   }
 };
 

@@ -1,0 +1,137 @@
+#include "frazil/algo/ctf/drift.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace frazil::ctf {
+namespace {
+
+using std::numbers::pi;
+
+constexpr int sectors = 36;     // of the half circle
+constexpr int directions = 9;  // of the half circle
+constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
+
+/// Weighted sums of 1, q = 1 − c cos 2χ and y over the pixels of one shell in one sector.
+struct Cell {
+  double kx = 0, ky = 0;  ///< π times the frequency of the middle
+  std::size_t bin = 0;
+  double w = 0, q = 0, qq = 0, y = 0, qy = 0, yy = 0;
+};
+
+std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solution& solution) {
+  std::vector<Cell> cells(rings.bins() * sectors);
+  for (const auto& p : rings.pixels) {
+    const auto b = static_cast<std::size_t>(p.bin);
+    if (rings.in_fit[b] == 0) continue;
+    const double angle = std::atan2(p.iy - rings.n / 2, p.ix);  // −π/2 to π/2: columns right of the axis
+    const auto sector = std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
+    auto& cell = cells[b * sectors + sector];
+    const double q = 1 - rings.contrast[b] * waves.cosine(solution.shape, p), w = double{p.w}, y = double{p.y};
+    cell.bin = b;
+    cell.kx += w * p.ix;
+    cell.ky += w * (p.iy - rings.n / 2);
+    cell.w += w;
+    cell.q += w * q;
+    cell.qq += w * q * q;
+    cell.y += w * y;
+    cell.qy += w * q * y;
+    cell.yy += w * y * y;
+  }
+  std::erase_if(cells, [](const Cell& c) { return !(c.w > 0); });
+  for (auto& c : cells) {
+    c.kx *= pi * rings.dk / c.w;
+    c.ky *= pi * rings.dk / c.w;
+  }
+  return cells;
+}
+
+/// sinc²(x/π) = (sin x / x)² by linear interpolation, x from 0 to 150, error below 1e-5.
+class SquaredSinc {
+ public:
+  SquaredSinc() {
+    for (int i = 0; i < points; ++i) {
+      const double x = i / per_unit;
+      table_[static_cast<std::size_t>(i)] = i == 0 ? 1 : std::pow(std::sin(x) / x, 2);
+    }
+  }
+  [[nodiscard]] double operator()(double x) const {
+    const double t = std::min(std::abs(x) * per_unit, static_cast<double>(points - 2));
+    const auto i = static_cast<std::size_t>(t);
+    return table_[i] + (t - static_cast<double>(i)) * (table_[i + 1] - table_[i]);
+  }
+
+ private:
+  static constexpr double per_unit = 64;
+  static constexpr int points = 9600;
+  std::vector<double> table_ = std::vector<double>(static_cast<std::size_t>(points));
+};
+
+class Costs {
+ public:
+  Costs(const Rings& rings, const Waves& waves, const Solution& solution) : rings_(rings), cells_(cells_of(rings, waves, solution)) {}
+
+  /// Σ w (y − n − e sinc²(k · d) (1 − c cos 2χ))² with the best n and e ≥ 0: the image's power between the rings fades with them.
+  [[nodiscard]] double at(double length_A, double angle) const {
+    static const SquaredSinc squared_sinc;
+    const double dx = length_A * std::cos(angle), dy = length_A * std::sin(angle);
+    std::vector<RingSums> sums(rings_.bins());
+    for (const auto& c : cells_) {
+      const double f = squared_sinc(c.kx * dx + c.ky * dy);
+      auto& s = sums[c.bin];
+      s.one += c.w;
+      s.q += f * c.q;
+      s.qq += f * f * c.qq;
+      s.y += c.y;
+      s.qy += f * c.qy;
+      s.yy += c.yy;
+    }
+    return solve_sums(rings_, sums).cost;
+  }
+
+ private:
+  const Rings& rings_;
+  std::vector<Cell> cells_;
+};
+
+/// Where the parabola through three equally spaced values is lowest, in steps from the middle one, and its second derivative.
+struct Valley {
+  double shift = 0, bend = 0;
+};
+Valley valley(double before, double middle, double after) {
+  const double bend = before - 2 * middle + after;
+  return {bend > 0 ? std::clamp(0.5 * (before - after) / bend, -1.0, 1.0) : 0, bend};
+}
+
+}  // namespace
+
+Drift find_drift(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  if (!solution.has_rings || !(unit > 0)) return {};
+  const Costs costs(rings, waves, solution);
+  double length = 0, angle = 0, least = costs.at(0, 0);
+  for (double l = shortest_A; l <= longest_A; l *= step)
+    for (int i = 0; i < directions; ++i) {
+      const double a = pi * i / directions, cost = costs.at(l, a);
+      if (cost >= least) continue;
+      least = cost;
+      length = l;
+      angle = a;
+    }
+  if (length == 0) return {0, shortest_A, 0};
+  double fine_length = 0.5 * (step - 1) * length, fine_angle = 0.5 * pi / directions;
+  Valley along;
+  for (int round = 0; round < 4; ++round) {
+    const double middle = costs.at(length, angle);
+    angle += fine_angle * valley(costs.at(length, angle - fine_angle), middle, costs.at(length, angle + fine_angle)).shift;
+    along = valley(costs.at(length - fine_length, angle), costs.at(length, angle), costs.at(length + fine_length, angle));
+    along.bend /= fine_length * fine_length;
+    length = std::max(0.0, length + fine_length * along.shift);
+    fine_angle *= 0.5;
+    if (round < 2) fine_length *= 0.7;
+  }
+  const double sigma = along.bend > 0 ? std::sqrt(2 * unit / along.bend) : length;
+  return {length, std::max(sigma, 0.1), angle};
+}
+
+}  // namespace frazil::ctf
