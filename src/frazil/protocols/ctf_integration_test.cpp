@@ -215,6 +215,70 @@ TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
   EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "max_agreement_A");
 }
 
+TEST(FilterCtf, TakesNoReasonFromAFitThatIsNotToBeTrusted) {
+  CtfFit fit;
+  fit.defocus_u = 100_A;  // far below its limit
+  fit.defocus_v = 90_A;
+  fit.fit_resolution = 12_A;
+  fit.sigma_defocus = 20_A;
+  const auto judged = judge({}, fit);
+  EXPECT_FALSE(judged.accepted);
+  EXPECT_EQ(judged.rule, "max_fit_resolution_A");
+}
+
+TEST(FilterCtf, SetsAsideDriftThickIceAndOverfocusBeyondTheirErrors) {
+  CtfFit fit;
+  fit.defocus_u = fit.defocus_v = 15000_A;
+  fit.fit_resolution = 4_A;
+  fit.sigma_defocus = 20_A;
+  fit.quality.confidence = 1;
+  fit.quality.visibility = 0.5;
+  fit.quality.drift = 9_A;
+  fit.quality.sigma_drift = 1_A;
+  EXPECT_EQ(judge({}, fit).rule, "max_drift_A");
+  fit.quality.sigma_drift = 3_A;
+  EXPECT_TRUE(judge({}, fit).accepted);
+  fit.thickness = 2500_A;
+  fit.sigma_thickness = 100_A;
+  EXPECT_EQ(judge({}, fit).rule, "max_thickness_A");
+  fit.thickness = 0_A;
+  fit.quality.overfocus = 8;
+  EXPECT_EQ(judge({}, fit).rule, "max_overfocus");
+}
+
+TEST(ConsensusCtf, IsSteadiedByTheAcquisitionAndShowsByHowMuch) {
+  CtfFit a;
+  a.micrograph = a.name = "mic_1.mrc";
+  a.defocus_u = 15400_A;  // the acquisition has 200 Å along 45°
+  a.defocus_v = 14600_A;
+  a.astigmatism_angle = 20_deg;
+  a.sigma_defocus = 10_A;
+  a.sigma_astigmatism = 400_A;
+  a.quality.sigma_cs = 2_mm;
+  a.quality.defocus_per_cs = 50;
+  CtfFit b = a;
+  b.astigmatism_angle = 100_deg;
+  CtfTrend acquisition;
+  acquisition.count = 40;
+  acquisition.astigmatism = 200_A;
+  acquisition.astigmatism_angle = 45_deg;
+  acquisition.sigma_astigmatism = 5_A;
+  acquisition.cs_deviation = 0.3_mm;
+  acquisition.sigma_cs = 0.02_mm;
+  const auto alone = fuse({}, {a, b}), steadied = fuse({}, {a, b}, &acquisition);
+  EXPECT_FALSE(alone.verdict.accepted);
+  EXPECT_TRUE(steadied.verdict.accepted);
+  EXPECT_EQ(steadied.verdict.agreement_alone, alone.verdict.agreement);
+  EXPECT_NEAR((steadied.fused.defocus_u - steadied.fused.defocus_v).value(), 200, 120);
+  EXPECT_LT(steadied.fused.sigma_astigmatism.value(), 200);
+  EXPECT_GT(steadied.fused.quality.astigmatism_pull.value(), 300);
+  EXPECT_NEAR(steadied.fused.quality.cs_pull.value(), 0.3, 0.01);
+  EXPECT_NEAR(steadied.fused.optics.cs.value(), 3.0, 0.01);
+  EXPECT_NEAR(mean(steadied.fused).value(), 15000 + 50 * 0.3, 1);
+  b.quality.sigma_cs = 0_mm;  // another program's
+  EXPECT_EQ(fuse({}, {a, b}, &acquisition).fused.optics.cs, 2.7_mm);
+}
+
 /// Fits as they come from an acquisition whose rings bend by `cs_mm` too much.
 std::vector<CtfFit> session(Rng& rng, int count, double cs_mm, double difference) {
   std::vector<CtfFit> fits;

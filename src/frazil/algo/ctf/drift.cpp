@@ -13,7 +13,7 @@ constexpr int sectors = 36;     // of the half circle
 constexpr int directions = 9;  // of the half circle
 constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
 
-/// Weighted sums of 1, q = 1 − c cos 2χ and y over the pixels of one shell in one sector.
+/// Weighted sums of 1, q = f (1 − c cos 2χ) and y over the pixels of one shell in one sector.
 struct Cell {
   double kx = 0, ky = 0;  ///< π times the frequency of the middle
   std::size_t bin = 0;
@@ -28,7 +28,7 @@ std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solutio
     const double angle = std::atan2(p.iy - rings.n / 2, p.ix);  // −π/2 to π/2: columns right of the axis
     const auto sector = std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
     auto& cell = cells[b * sectors + sector];
-    const double q = 1 - rings.contrast[b] * waves.cosine(solution.shape, p), w = double{p.w}, y = double{p.y};
+    const double q = rings.fade[b] * (1 - rings.contrast[b] * waves.cosine(solution.shape, p)), w = double{p.w}, y = double{p.y};
     cell.bin = b;
     cell.kx += w * p.ix;
     cell.ky += w * (p.iy - rings.n / 2);

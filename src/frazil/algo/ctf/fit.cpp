@@ -161,12 +161,13 @@ Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const 
   return sum;
 }
 
-/// Looks for a node of the rings and, where there is one, lets the model have it.
-void take_thickness(Rings& rings, const Waves& waves, const Solution& solution, Fit& out) {
-  const auto ice = find_thickness(rings, waves, solution, noise_unit(rings, waves, solution));
+/// Lets the rings fade, and have a node where there is one.
+void take_envelope(Rings& rings, const Waves& waves, const Solution& solution, double unit, Fit& out) {
+  const auto ice = find_thickness(rings, waves, solution, unit);
   out.thickness = Angstrom(ice.t_A);
   out.sigma_thickness = Angstrom(ice.sigma_A);
   if (ice.t_A > 0) set_thickness(rings, waves, ice.t_A);
+  set_fade(rings, waves, solution);
 }
 
 }  // namespace
@@ -201,19 +202,19 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   auto best = all.front();
   if (best.has_rings) {  // once more with the weights that the rings themselves ask for
     weigh(rings, waves, best);
-    const auto refined = [&] { return refine(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, solve_at(rings, waves, best.shape)))); };
-    best = refined();
-    take_thickness(rings, waves, best, out);
-    if (out.thickness > 0_A) {
-      weigh(rings, waves, solve_at(rings, waves, best.shape));
-      best = refined();
-    }
+    const double unit_of_weighted = noise_unit(rings, waves, solve_at(rings, waves, best.shape));
+    const auto options = options_of(params, unit_of_weighted);
+    best = refine(rings, waves, best.shape, options);
+    take_envelope(rings, waves, best, unit_of_weighted, out);
+    weigh(rings, waves, solve_at(rings, waves, best.shape));
+    best = refine(rings, waves, best.shape, options);
   }
   describe(rings, waves, best, params, out);
-  const Eigen::Matrix4d covariance = noise_unit(rings, waves, best) * best.covariance;
+  const double unit_of_best = noise_unit(rings, waves, best);
+  const Eigen::Matrix4d covariance = unit_of_best * best.covariance;
   out.quality.astigmatism_pull = pull_of(covariance, best.shape, params);
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
-  if (best.has_rings) systematic = choice_of_splines(rings, waves, best.shape, options_of(params, noise_unit(rings, waves, best)), true);
+  if (best.has_rings) systematic = choice_of_splines(rings, waves, best.shape, options_of(params, unit_of_best), true);
   fill_errors(widened(covariance, out) + systematic, best.shape.defocus, params, out);
   return out;
 }
@@ -230,7 +231,8 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   const auto solution = solve_at(rings, waves, model.shape);
   out.score = score(solution.cost, solve_without_rings(rings).cost);
   weigh(rings, waves, solution);
-  take_thickness(rings, waves, solve_at(rings, waves, model.shape), out);
+  const auto weighted = solve_at(rings, waves, model.shape);
+  take_envelope(rings, waves, weighted, noise_unit(rings, waves, weighted), out);
   describe(rings, waves, solve_at(rings, waves, model.shape), params, out);
   out.quality.astigmatism_pull = pull_of(model.covariance, model.shape, params);
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();

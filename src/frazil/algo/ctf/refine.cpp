@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace frazil::ctf {
@@ -21,7 +22,8 @@ struct Moments {
   }
 };
 
-std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
+template <int used>
+std::vector<Moments> moments_of(const Rings& rings, const Waves& waves, const Shape& shape) {
   std::vector<Moments> all(rings.bins());
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
@@ -30,19 +32,28 @@ std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape
     const double two_chi = 2 * waves.chi(shape, u, uc, us);
     double sine = 0, cosine = 0;
     sine_cosine(two_chi, sine, cosine);
-    const double q = -rings.contrast[b] * cosine, slope = 2 * rings.contrast[b] * sine;
+    const double strength = rings.fade[b] * rings.contrast[b], q = -strength * cosine, slope = 2 * strength * sine;
     const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope, -slope * waves.per_mm * u * u};
     Moments& m = all[b];
-    for (int i = 0; i < used_columns; ++i) {
+    for (int i = 0; i < used; ++i) {
       const double vi = w * v[static_cast<std::size_t>(i)];
       m.data[static_cast<std::size_t>(i)] += vi * y;
       double* row = m.product.data() + i * columns - i * (i - 1) / 2 - i;
-      for (int j = i; j < used_columns; ++j) row[j] += vi * v[static_cast<std::size_t>(j)];
+      for (int j = i; j < used; ++j) row[j] += vi * v[static_cast<std::size_t>(j)];
     }
     m.data2 += w * y * y;
     m.count += 1;
   }
   return all;
+}
+
+std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
+  switch (used_columns) {  // known when compiled: the loops over columns unroll
+    case 2: return moments_of<2>(rings, waves, shape);
+    case 5: return moments_of<5>(rings, waves, shape);
+    case 6: return moments_of<6>(rings, waves, shape);
+    default: return moments_of<columns>(rings, waves, shape);
+  }
 }
 
 /// Normal equations of background and envelope alone.
@@ -110,7 +121,7 @@ void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution&
   solution.cost = linear.data2 - 2 * full.dot(linear.right) + full.dot(linear.normal * full);
 }
 
-/// b and e without the contrast, which the columns hold.
+/// b and e without fade and contrast, which the columns hold.
 Level spline_level(const Rings& rings, const Solution& solution, std::size_t bin) {
   Level level;
   const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
@@ -201,7 +212,7 @@ double node_contrast(double lambda, double k, double t_A) {
 
 Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
   auto level = spline_level(rings, solution, bin);
-  level.envelope *= rings.contrast[bin];
+  level.envelope *= rings.fade[bin] * rings.contrast[bin];
   return level;
 }
 
@@ -233,7 +244,8 @@ Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution
 }
 
 void set_thickness(Rings& rings, const Waves& waves, double t_A) {
-  for (std::size_t b = 0; b < rings.bins(); ++b) rings.contrast[b] = node_contrast(waves.pi_lambda / std::numbers::pi, rings.k[b], t_A);
+  const double lambda = waves.pi_lambda / std::numbers::pi;
+  for (std::size_t b = 0; b < rings.bins(); ++b) rings.contrast[b] = node_contrast(lambda, rings.k[b], t_A);
 }
 
 Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums) {
@@ -253,36 +265,105 @@ Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums) {
   return solution;
 }
 
-Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
-  constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25;
-  if (!solution.has_rings || !(unit > 0)) return {};
+namespace {
+
+/// Sums with the rings at full strength: neither fade nor contrast.
+std::vector<RingSums> bare_sums(const Rings& rings, const Waves& waves, const Shape& shape) {
+  std::vector<RingSums> all(rings.bins());
+  for (const auto& p : rings.pixels) {
+    const auto b = static_cast<std::size_t>(p.bin);
+    if (rings.in_fit[b] == 0) continue;
+    const double q = -waves.cosine(shape, p), w = double{p.w}, y = double{p.y};
+    auto& s = all[b];
+    s.one += w;
+    s.q += w * q;
+    s.qq += w * q * q;
+    s.y += w * y;
+    s.qy += w * q * y;
+    s.yy += w * y * y;
+  }
+  return all;
+}
+
+/// The same with rings of the strength `factor` in each bin.
+std::vector<RingSums> scaled(std::vector<RingSums> sums, const std::vector<double>& factor) {
+  for (std::size_t b = 0; b < sums.size(); ++b) {
+    sums[b].q *= factor[b];
+    sums[b].qq *= factor[b] * factor[b];
+    sums[b].qy *= factor[b];
+  }
+  return sums;
+}
+
+/// Ways in which rings may fade: as the spline alone lets them, or as exp(−B k²/2) over the baseline, B in steps of `step_A2`.
+std::vector<std::vector<double>> fades(const Rings& rings, double step_A2) {
+  constexpr double largest_A2 = 1000;
+  std::vector<std::vector<double>> all{std::vector<double>(rings.bins(), 1.0)};
+  for (double b_A2 = 0; b_A2 <= largest_A2; b_A2 += step_A2) {
+    std::vector<double> fade;
+    for (std::size_t b = 0; b < rings.bins(); ++b) fade.push_back(std::exp(-0.5 * b_A2 * (rings.k[b] * rings.k[b] - rings.k[0] * rings.k[0])) * rings.baseline[0] / rings.baseline[b]);
+    const double top = *std::max_element(fade.begin(), fade.end());
+    for (double& f : fade) f /= top;
+    all.push_back(std::move(fade));
+  }
+  return all;
+}
+
+/// Contrast that ice of thickness t leaves; `inverted`: the rings come back beyond a node, else they end at the first.
+std::vector<double> contrast_of(const Rings& rings, const Waves& waves, double t_A, bool inverted) {
   const double lambda = waves.pi_lambda / std::numbers::pi;
-  expect(std::all_of(rings.contrast.begin(), rings.contrast.end(), [](double c) { return c == 1; }), "no thickness is assumed before one is looked for");
-  const auto sums = moments(rings, waves, solution.shape, 2);
-  const auto damped = [&](double t_A, bool inverted) {  // else rings end at the first node
-    std::vector<RingSums> out;
-    for (std::size_t b = 0; b < sums.size(); ++b) {
-      const bool beyond = lambda * rings.k[b] * rings.k[b] * t_A > 1;
-      const double f = beyond && !inverted ? 0 : node_contrast(lambda, rings.k[b], t_A);
-      out.push_back({sums[b].at(0, 0), f * sums[b].at(0, 1), f * f * sums[b].at(1, 1), sums[b].data[0], f * sums[b].data[1], sums[b].data2});
+  std::vector<double> all;
+  for (const double k : rings.k) all.push_back(!inverted && lambda * k * k * t_A > 1 ? 0 : node_contrast(lambda, k, t_A));
+  return all;
+}
+
+}  // namespace
+
+void set_fade(Rings& rings, const Waves& waves, const Solution& solution) {
+  std::fill(rings.fade.begin(), rings.fade.end(), 1.0);
+  if (!solution.has_rings) return;
+  const auto sums = scaled(bare_sums(rings, waves, solution.shape), rings.contrast);
+  double least = std::numeric_limits<double>::infinity();
+  for (auto& fade : fades(rings, 50))
+    if (const double cost = solve_sums(rings, scaled(sums, fade)).cost; cost < least) {
+      least = cost;
+      rings.fade = std::move(fade);
     }
-    return out;
+}
+
+Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25, coarse_A = 60, fine_A = 20;
+  if (!solution.has_rings || !(unit > 0)) return {};
+  const double k_max = rings.k_max, low = std::max(thinnest_A, 1.1 * std::numbers::pi / (waves.pi_lambda * k_max * k_max));
+  const auto sums = bare_sums(rings, waves, solution.shape);
+  std::vector<std::vector<RingSums>> faded;
+  for (const auto& fade : fades(rings, 200)) faded.push_back(scaled(sums, fade));
+  const auto solved = [&](std::size_t f, double t_A, bool inverted) { return solve_sums(rings, scaled(faded[f], contrast_of(rings, waves, t_A, inverted))); };
+  const auto least_of_all = [&](double t_A, bool inverted) {
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t f = 0; f < faded.size(); ++f) least = std::min(least, solved(f, t_A, inverted).cost);
+    return least;
   };
-  const auto cost = [&](double t_A) { return solve_sums(rings, damped(t_A, true)).cost; };
-  const double low = std::max(thinnest_A, 1.1 / (lambda * rings.k_max * rings.k_max)), step = 20;
-  double best = 0, least = cost(0) - least_gain * unit;
-  for (double t = low; t <= thickest_A; t += step)
-    if (const double c = cost(t); c < least) {
-      least = c;
-      best = t;
-    }
+  double best = 0, least = least_of_all(0, true) - least_gain * unit;
+  std::size_t best_fade = 0;
+  const auto look = [&](std::size_t f, double t_A) {
+    const double cost = solved(f, t_A, true).cost;
+    if (cost >= least) return;
+    least = cost;
+    best = t_A;
+    best_fade = f;
+  };
+  for (std::size_t f = 0; f < faded.size(); ++f)
+    for (double t = low; t <= thickest_A; t += coarse_A) look(f, t);
+  if (best == 0) return {};
+  const double coarse = best;
+  for (double t = coarse - coarse_A + fine_A; t < coarse + coarse_A; t += fine_A) look(best_fade, t);
   if (best <= low) return {};
-  const auto with_node = damped(best, true);
-  const double misfit = radial_misfit(rings, with_node, solve_sums(rings, with_node), unit);
-  if (solve_sums(rings, damped(best, false)).cost < least + least_gain * unit * misfit) return {};
-  const double before = cost(best - step), after = cost(best + step), bend = (before - 2 * least + after) / (step * step);
+  const double misfit = radial_misfit(rings, scaled(faded[best_fade], contrast_of(rings, waves, best, true)), solved(best_fade, best, true), unit);
+  if (least_of_all(best, false) < least + least_gain * unit * misfit) return {};
+  const double before = solved(best_fade, best - fine_A, true).cost, after = solved(best_fade, best + fine_A, true).cost, bend = (before - 2 * least + after) / (fine_A * fine_A);
   if (!(bend > 0)) return {};
-  return {best - 0.5 * (after - before) / (step * bend), std::sqrt(2 * unit / bend)};
+  return {best - 0.5 * (after - before) / (fine_A * bend), std::sqrt(2 * unit / bend)};
 }
 
 void weigh(Rings& rings, const Waves& waves, const Solution& solution) {

@@ -7,7 +7,7 @@
 
 namespace frazil::ctf {
 
-/// y = b(k) − e(k) c(k) cos 2χ (c: Rings::contrast) with the best b and e ≥ 0 for one shape.
+/// y = b(k) − e(k) f(k) c(k) cos 2χ (f: Rings::fade, c: Rings::contrast) with the best b and e ≥ 0 for one shape.
 struct Solution {
   Shape shape;
   Eigen::VectorXd background, envelope;  ///< spline coefficients
@@ -50,7 +50,7 @@ struct CsDeviation {
 struct Thickness {
   double t_A = 0, sigma_A = 0;  ///< 0: no node seen
 };
-/// Thickness is searched on a grid from 300 Å to 4000 Å whose nodes lie in the fit band, background and envelope solved along at the shape of the
+/// Thickness is searched on a grid from 300 Å to 4000 Å whose nodes lie in the fit band, background, envelope and its decay (set_fade) solved along at the shape of the
 /// solution. A node counts when it explains the spectrum better than none by 25 squared standard deviations of the noise `unit`: less than one
 /// in a hundred thousand searches by chance. Rings that come back inverted must explain it so much better than rings that end at the node, too, what the
 /// shells miss of the model counted as noise: an envelope that falls faster than its spline can follow is no node.
@@ -68,7 +68,11 @@ struct RingSums {
 /// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its expectation.
 void weigh(Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Value of b and of e, times the contrast, of a solution in one bin: beyond a node the latter is negative.
+/// Lets the rings fall as exp(−B k²/2), B from 0 to 1,000 Å² as it explains the spectrum best at the shape of the solution, or leaves them to the spline alone where that
+/// does. Rings that die within one interval of the spline would else be followed badly, and drag phases and nodes with them.
+void set_fade(Rings& rings, const Waves& waves, const Solution& solution);
+
+/// Value of b and of e, times fade and contrast, of a solution in one bin: beyond a node the latter is negative.
 struct Level {
   double background = 0, envelope = 0;
 };

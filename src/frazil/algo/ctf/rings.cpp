@@ -122,6 +122,7 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
                 min_resolution.value(), max_resolution.value(), fewest_bins, rings.n, 1 / k_nyquist);
   const double first = std::ceil(rings.k_min / rings.dk);
   rings.count.assign(bins, 0.0);
+  rings.fade.assign(bins, 1.0);
   rings.contrast.assign(bins, 1.0);
   for (const auto& p : rings.pixels) rings.count[static_cast<std::size_t>(p.bin)] += 1;
   for (std::size_t b = 0; b < bins; ++b) {

@@ -52,6 +52,7 @@ struct Rings {
   std::vector<double> count;       ///< pixels in each bin
   std::vector<char> in_fit;        ///< bin is in the band and not in the ice ring
   std::vector<double> baseline;    ///< power that y = 1 means
+  std::vector<double> fade;        ///< how the rings' amplitude over the baseline falls, 1 or less: the envelope's spline is a factor on it
   std::vector<double> contrast;    ///< what the ice's thickness leaves of the rings: 1, or sinc(λ k² t) where a node was seen
   std::vector<double> highest;     ///< brightest pixel of each bin over its median, robust standard deviations
   std::size_t limited = 0;         ///< pixels that were outliers
