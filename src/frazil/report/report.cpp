@@ -71,7 +71,8 @@ std::string rule_in_words(const std::string& rule) {
       {"max_agreement_A", "estimates disagree"},   {"max_difference", "estimates differ by more than their errors"}, {"max_strength", "carbon film"},
       {"max_directional_damping", "rings damped on one side"}, {"min_visibility", "rings too faint"}, {"min_confidence", "no certain solution"},
       {"max_background_misfit", "background not smooth"}, {"max_outliers", "spots in the spectrum"},
-      {"max_tilt_deg", "tilted too much"},         {"max_thickness_A", "ice too thick"}};
+      {"max_tilt_deg", "tilted too much"},         {"max_thickness_A", "ice too thick or defocus running"},
+      {"max_drift_A", "moved within the exposure"}, {"max_overfocus", "overfocused"}};
   const auto found = words.find(rule);
   return found == words.end() ? rule : found->second;
 }
