@@ -184,7 +184,7 @@ TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
   const auto aside = FilterCtf{}.process(fit, context);
   EXPECT_FALSE(aside.accepted);
   EXPECT_EQ(aside.rule, "max_fit_resolution_A");
-  EXPECT_EQ(aside.reason, "fit resolution is 30 A, at most 8 A is allowed");
+  EXPECT_EQ(aside.reason, "fit resolution is 30 A, at most 10 A is allowed");
   fit.fit_resolution = 4_A;
   fit.defocus_u = 1500_A;
   fit.defocus_v = 900_A;

@@ -9,7 +9,7 @@ namespace frazil::protocols {
 struct FilterCtfParams {
   Angstrom min_defocus = 2000_A, max_defocus = 50000_A;
   Angstrom max_astigmatism = 2000_A;
-  Angstrom max_fit_resolution = 8_A;
+  Angstrom max_fit_resolution = 10_A;
   Angstrom max_sigma_defocus = 300_A;
   double min_score = 0;
   double max_iceness = 0.1;

@@ -17,7 +17,7 @@ constexpr double largest_scale = 0.03, scale_step = 0.004;
 constexpr int scales = 15;  // −2.8 % to 2.8 %
 constexpr double spot_reach = 0.015, annulus_width_k = 0.005, wedge_pixels = 2;
 constexpr int spot_tests = 20;  // annuli near the rings that do not share their pixels, generously
-constexpr int nuisances = 6, heights = 3, terms = nuisances + heights;
+constexpr int nuisances = 7, heights = 3, terms = nuisances + heights;
 static_assert((scales - 1) * scale_step / 2 <= largest_scale);
 
 struct Shell {
@@ -74,7 +74,7 @@ Heights heights_at(const std::vector<Shell>& shells, double scale, double width_
   for (const auto& s : shells) {
     const double t = (2 * s.k - window_low_k - window_high_k) / (window_high_k - window_low_k);
     Eigen::Matrix<double, terms, 1> row;
-    row << 1, t, t * t, t * t * t, s.wave, s.wave * t, 0, 0, 0;
+    row << 1, t, t * t, t * t * t, s.wave, s.wave * t, s.wave * t * t, 0, 0, 0;
     for (int j = 0; j < heights; ++j) row(nuisances + j) = std::exp(-0.5 * std::pow((s.k - (1 + scale) / ring_A[static_cast<std::size_t>(j)]) / width_k, 2));
     normal += s.weight * row * row.transpose();
     right += s.weight * s.mean * row;

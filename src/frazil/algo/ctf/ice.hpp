@@ -21,7 +21,7 @@ inline constexpr double ice_false_alarms = 1e-3;
 
 /// Hexagonal ice has its first rings at 3.90, 3.67 and 3.44 Å, cubic ice at 3.67 Å alone (Dowell & Rinfret 1960, doi:10.1038/1881144a0).
 ///
-/// Even rings: the mean of y over each shell between 4.7 and 3.1 Å is written as a cubic in k, Thon rings of linear amplitude and three Gaussians
+/// Even rings: the mean of y over each shell between 4.7 and 3.1 Å is written as a cubic in k, Thon rings whose amplitude is a parabola (vitreous ice scatters most in this window) and three Gaussians
 /// of the sharpest width that the spectrum can show, and solved by weighted least squares. A Gaussian's height over its standard error is
 /// the matched filter's output (Turin 1960, doi:10.1109/TIT.1960.1057571) for a background that is not known. The error of a shell's mean is √(unit/n) of the background;
 /// where the model misses the shells by more, all errors grow in proportion (Birge 1932). The pixel size may be off by up to 3 %.
