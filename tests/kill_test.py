@@ -4,7 +4,7 @@
 Movies are simulated; the shipped template "volume" runs over them once undisturbed and then --runs times while the engine,
 one of its workers, or the engine with all of them gets SIGKILL at random instants, a third each, at least twice the longest
 task apart. Each time the project must equal the undisturbed one: every item, task, member list and decision in the store,
-and every byte under star/ and steps/. At the size that facilities may ask for: --movies 200 --kills 50 --runs 20.
+and every byte under star/ and steps/. At the size that facilities may ask for: --movies 200 --kills 45 --runs 20.
 """
 import argparse
 import json
@@ -131,51 +131,72 @@ def victims_of(kills, rng):
     return victims
 
 
-def disturb(runs, project, kills, gap_s, chain_s, rng):
-    """Runs with kills. @return the last engine, and what was killed"""
-    engine, delivered, killed, started = runs.start(project), 0, Kills(), time.monotonic()
-    regular = len(runs.movies) * 7 // 8  # the others come when a worker's turn finds none alive
-    early = 0  # a movie is wanted ahead of its time
-    victims = victims_of(kills, rng)
-    while victims:
-        time.sleep(gap_s)
-        # The last movie comes with the last kill, lest the run ends before.
-        most = len(runs.movies) - (len(victims) > 1)
-        while delivered < most and (early or delivered * kills < (killed.total() + 1) * regular):
-            runs.deliver(runs.movies[delivered])
-            delivered += 1
-            early = 0
-        time.sleep(rng.uniform(0, chain_s))
-        if engine.poll() is not None:
-            raise SystemExit(f"the engine ended by itself with {engine.returncode} after {killed}")
-        workers = children_of(engine)
+class Disturbance:
+    """One run that is killed and started again."""
+
+    def __init__(self, runs, project, rng):
+        self.runs, self.project, self.rng = runs, project, rng
+        self.killed, self.started = Kills(), time.monotonic()
+        self.engine = runs.start(project)
+
+    def strike(self, kind):
+        """@return False if there was no worker to kill"""
+        workers = children_of(self.engine)
+        if kind != "engine" and not workers:
+            return False
         works = any(is_busy(worker) for worker in workers)
-        if victims[-1] != "engine" and not workers:
-            if delivered < most:
-                early = 1  # the next movie brings workers to life
-                continue
-            if "engine" not in victims:
-                break
-            victims.remove("engine")  # nobody will come to life before an engine's turn
-            victims.append("engine")
-        kind = victims.pop()
-        doomed = {"engine": [engine.pid], "worker": [rng.choice(workers)] if workers else [], "both": [engine.pid, *workers]}[kind]
-        rng.shuffle(doomed)
+        doomed = {"engine": [self.engine.pid], "worker": workers and [self.rng.choice(workers)], "both": [self.engine.pid, *workers]}[kind]
+        self.rng.shuffle(doomed)
         for pid in doomed:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:  # a worker that ended with its engine
                 pass
-        killed.by_kind[kind] += 1
-        killed.at_work += works
+        self.killed.by_kind[kind] += 1
+        self.killed.at_work += works
         if kind != "worker":
-            engine.wait()
-            engine = runs.start(project)
-        if killed.total() % 10 == 0:
-            tell(f"  {project}: {killed.total()} of {kills} kills, {delivered} of {len(runs.movies)} movies, {time.monotonic() - started:.0f} s")
-    for movie in runs.movies[delivered:]:
-        runs.deliver(movie)
-    return engine, killed
+            self.engine.wait()
+            self.engine = self.runs.start(self.project)
+        return True
+
+    def while_movies_come(self, kills, gap_s, chain_s):
+        """Some movies are left for `until_the_end`."""
+        movies = self.runs.movies
+        delivered, regular = 0, len(movies) * 7 // 8  # the others come when a worker's turn finds none alive
+        early = 0  # a movie is wanted ahead of its time
+        victims = victims_of(kills, self.rng)
+        while victims:
+            time.sleep(gap_s)
+            while delivered < len(movies) - 1 and (early or delivered * kills < (self.killed.total() + 1) * regular):
+                self.runs.deliver(movies[delivered])
+                delivered += 1
+                early = 0
+            time.sleep(self.rng.uniform(0, chain_s))
+            if self.engine.poll() is not None:
+                raise SystemExit(f"the engine ended by itself with {self.engine.returncode} after {self.killed}")
+            if not self.strike(victims[-1]):
+                if delivered < len(movies) - 1:
+                    early = 1  # the next movie brings workers to life
+                elif "engine" in victims:  # nobody will come to life before an engine's turn
+                    victims.remove("engine")
+                    victims.append("engine")
+                else:
+                    break
+                continue
+            victims.pop()
+            if self.killed.total() % 10 == 0:
+                tell(f"  {self.project}: {self.killed.total()} of {kills} kills, {delivered} of {len(movies)} movies, {time.monotonic() - self.started:.0f} s")
+        for movie in movies[delivered:]:  # the rest, which closes the stream
+            self.runs.deliver(movie)
+
+    def until_the_end(self, gap_s, chain_s):
+        """Kills go on while the last movies and the steps that wait for the end are at work."""
+        while self.engine.poll() is None:
+            try:
+                self.engine.wait(timeout=gap_s + self.rng.uniform(0, chain_s))
+            except subprocess.TimeoutExpired:
+                self.strike(self.rng.choice(("engine", "worker", "both")))
+        return self.engine.returncode
 
 
 def compare(expected, found):
@@ -220,8 +241,9 @@ def disturbed(runs, project, expected, kills, gap_s, chain_s, rng):
     shutil.rmtree(runs.incoming)
     runs.incoming.mkdir()
     started = time.monotonic()
-    engine, killed = disturb(runs, project, kills, gap_s, chain_s, rng)
-    code = engine.wait(timeout=600)
+    run = Disturbance(runs, project, rng)
+    run.while_movies_come(kills, gap_s, chain_s)
+    code, killed = run.until_the_end(gap_s, chain_s), run.killed
     took = time.monotonic() - started
     killed.lost_tasks = rows(runs.folder / project, "SELECT count(*) FROM event WHERE kind = 'retry'")[0][0]
     longest = longest_of(task_times(runs.folder / project))
@@ -241,9 +263,10 @@ def main():
     parser.add_argument("--seed", type=int, default=20261)
     parser.add_argument("--keep", type=pathlib.Path, help="work here and leave everything")
     long_run = os.environ.get("FRAZIL_LONG_TESTS", "") not in ("", "0")
-    parser.add_argument("--kills", type=int, default=100 if long_run else 16, help="in each run")
+    parser.add_argument("--kills", type=int, default=100 if long_run else 16, help="in each run while movies come; a few more follow until its end")
     parser.add_argument("--movies", type=int, default=60 if long_run else 24, help="in each run")
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e9, help="no further run begins after so long")
     options = parser.parse_args()
     folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="frazil-kill-"))
     (folder / "incoming").mkdir(parents=True)
@@ -259,16 +282,18 @@ def main():
         kinds[kind] = kinds.get(kind, 0) + 1
     tell("compared each time:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
 
-    started, killed, unequal, rng = time.monotonic(), Kills(), 0, random.Random(options.seed)
+    started, killed, unequal, count, rng = time.monotonic(), Kills(), 0, 0, random.Random(options.seed)
     for run in range(1, options.runs + 1):
-        project = f"disturbed-{run}"
+        if time.monotonic() - started > 60 * options.minutes:
+            break
+        project, count = f"disturbed-{run}", run
         done, longest_here, equal = disturbed(runs, project, expected, options.kills, 2 * longest, chain_s, rng)
         killed.add(done)
         unequal += not equal
         longest = max(longest, longest_here)  # of a busier machine: the next run keeps twice that distance
         if equal and not options.keep:
             shutil.rmtree(folder / project)
-    tell(f"in all: {options.runs} runs of {options.movies} movies, {killed}, {killed.lost_tasks} tasks lost with their worker, longest task {longest:.2f} s, "
+    tell(f"in all: {count} runs of {options.movies} movies, {killed}, {killed.lost_tasks} tasks lost with their worker, longest task {longest:.2f} s, "
          f"{(time.monotonic() - started) / max(1, killed.total()):.2f} s a kill; {unequal or 'no'} runs differ from the undisturbed one")
     if not options.keep and not unequal:
         shutil.rmtree(folder)
