@@ -125,7 +125,7 @@ class Engine::Impl final : public Host {
   struct SourceState {
     std::unique_ptr<Watcher> watcher;
     flow::Watch watch;
-    bool scanned = false, by_hand = false, was_closed = false;
+    bool scanned = false, by_hand = false, was_closed = false, companions = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
     std::unordered_map<std::string, KnownFile> known;
