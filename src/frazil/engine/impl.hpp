@@ -228,7 +228,7 @@ class Engine::Impl final : public Host {
     std::shared_ptr<const void> record;
   };
   Changed change(const Json& settings);
-  void read_decided(int index, int subject);
+  void read_decided(int index, int first, int count);
   void note_undecided(int index, int subject);
   void read_some_decided();
   Json what_if(const Json& settings);
