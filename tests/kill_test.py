@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Kills a real run over and over and asks for the same project as without.
+"""Kills real runs over and over and asks for the same project as without.
 
-Movies are simulated, the shipped template "volume" runs over them once undisturbed and once while the engine or one of
-its workers gets SIGKILL at random instants, half each, at least twice the longest task apart. Then both projects must be
-equal: every item, task, member list and decision in the store, and every byte under star/ and steps/.
+Movies are simulated; the shipped template "volume" runs over them once undisturbed and then --runs times while the engine,
+one of its workers, or the engine with all of them gets SIGKILL at random instants, a third each, at least twice the longest
+task apart. Each time the project must equal the undisturbed one: every item, task, member list and decision in the store,
+and every byte under star/ and steps/. At the size that facilities may ask for: --movies 200 --kills 45 --runs 20.
 """
 import argparse
 import json
@@ -99,112 +100,204 @@ def is_busy(pid):
         return False
 
 
-def disturb(runs, kills, gap_s, chain_s, rng):
-    """Runs with kills. @return the last engine, how many engines and workers were killed, and how many of the kills met work"""
-    engine, delivered, killed, busy = runs.start("disturbed"), 0, {"engine": 0, "worker": 0}, 0
-    regular = len(runs.movies) * 7 // 8  # the others come when a worker's turn finds none alive
-    early = 0  # a movie is wanted ahead of its time
-    victims = ["engine"] * (kills - kills // 2) + ["worker"] * (kills // 2)
+class Kills:
+    """What was killed so far, and how much of it met work."""
+
+    def __init__(self):
+        self.by_kind = dict.fromkeys(("engine", "worker", "both"), 0)
+        self.at_work = self.lost_tasks = 0
+
+    def total(self):
+        return sum(self.by_kind.values())
+
+    def add(self, other):
+        for kind, count in other.by_kind.items():
+            self.by_kind[kind] += count
+        self.at_work += other.at_work
+        self.lost_tasks += other.lost_tasks
+
+    def __str__(self):
+        return (f"{self.total()} kills ({self.by_kind['engine']} of the engine, {self.by_kind['worker']} of a worker, {self.by_kind['both']} of the engine "
+                f"and all its workers at once), {self.at_work} of them at work")
+
+
+def tell(*words):
+    print(*words, flush=True)
+
+
+def victims_of(kills, rng):
+    victims = [kind for kind, count in (("engine", (kills + 2) // 3), ("worker", (kills + 1) // 3), ("both", kills // 3)) for _ in range(count)]
     rng.shuffle(victims)
-    while sum(killed.values()) < kills:
-        time.sleep(gap_s)
-        # The last movie comes with the last kill, lest the run ends before.
-        most = len(runs.movies) - (sum(killed.values()) + 1 < kills)
-        while delivered < most and (early or delivered * kills < (sum(killed.values()) + 1) * regular):
-            runs.deliver(runs.movies[delivered])
-            delivered += 1
-            early = 0
-        time.sleep(rng.uniform(0, chain_s))
-        if engine.poll() is not None:
-            raise SystemExit(f"the engine ended by itself with {engine.returncode} after {killed}")
-        workers = children_of(engine)
+    return victims
+
+
+class Disturbance:
+    """One run that is killed and started again."""
+
+    def __init__(self, runs, project, rng):
+        self.runs, self.project, self.rng = runs, project, rng
+        self.killed, self.started = Kills(), time.monotonic()
+        self.engine = runs.start(project)
+
+    def strike(self, kind):
+        """@return False if there was no worker to kill"""
+        workers = children_of(self.engine)
+        if kind != "engine" and not workers:
+            return False
         works = any(is_busy(worker) for worker in workers)
-        if victims[-1] == "worker" and not workers and "engine" in victims and delivered == most:
-            victims.remove("engine")  # nobody will come to life before an engine's turn
-            victims.append("engine")
-        if victims[-1] == "worker" and workers:
+        doomed = {"engine": [self.engine.pid], "worker": workers and [self.rng.choice(workers)], "both": [self.engine.pid, *workers]}[kind]
+        self.rng.shuffle(doomed)
+        for pid in doomed:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # a worker that ended with its engine
+                pass
+        self.killed.by_kind[kind] += 1
+        self.killed.at_work += works
+        if kind != "worker":
+            self.engine.wait()
+            self.engine = self.runs.start(self.project)
+        return True
+
+    def while_movies_come(self, kills, gap_s, chain_s):
+        """Some movies are left for `until_the_end`."""
+        movies = self.runs.movies
+        delivered, regular = 0, len(movies) * 7 // 8  # the others come when a worker's turn finds none alive
+        early = 0  # a movie is wanted ahead of its time
+        victims = victims_of(kills, self.rng)
+        while victims:
+            time.sleep(gap_s)
+            while delivered < len(movies) - 1 and (early or delivered * kills < (self.killed.total() + 1) * regular):
+                self.runs.deliver(movies[delivered])
+                delivered += 1
+                early = 0
+            time.sleep(self.rng.uniform(0, chain_s))
+            if self.engine.poll() is not None:
+                raise SystemExit(f"the engine ended by itself with {self.engine.returncode} after {self.killed}")
+            if not self.strike(victims[-1]):
+                if delivered < len(movies) - 1:
+                    early = 1  # the next movie brings workers to life
+                elif "engine" in victims:  # nobody will come to life before an engine's turn
+                    victims.remove("engine")
+                    victims.append("engine")
+                else:
+                    break
+                continue
             victims.pop()
-            os.kill(rng.choice(workers), signal.SIGKILL)
-            killed["worker"] += 1
-            busy += works
-        elif victims[-1] == "engine":
-            victims.pop()
-            engine.kill()
-            engine.wait()
-            killed["engine"] += 1
-            busy += works
-            engine = runs.start("disturbed")
-        elif delivered == most:
-            break
-        else:
-            early = 1  # the next movie brings workers to life
-    for movie in runs.movies[delivered:]:
-        runs.deliver(movie)
-    return engine, killed, busy
+            if self.killed.total() % 10 == 0:
+                tell(f"  {self.project}: {self.killed.total()} of {kills} kills, {delivered} of {len(movies)} movies, {time.monotonic() - self.started:.0f} s")
+        for movie in movies[delivered:]:  # the rest, which closes the stream
+            self.runs.deliver(movie)
+
+    def until_the_end(self, gap_s, chain_s):
+        """Kills go on while the last movies and the steps that wait for the end are at work."""
+        while self.engine.poll() is None:
+            try:
+                self.engine.wait(timeout=gap_s + self.rng.uniform(0, chain_s))
+            except subprocess.TimeoutExpired:
+                self.strike(self.rng.choice(("engine", "worker", "both")))
+        return self.engine.returncode
 
 
 def compare(expected, found):
     differences = [f"{what}: {'is missing' if what not in found else 'is too much' if what not in expected else 'differs'}"
                    for what in sorted(expected.keys() | found.keys()) if expected.get(what) != found.get(what)]
     for line in differences[:40]:
-        print(line)
+        tell(line)
     return not differences
 
 
+def task_times(project):
+    """Step, number of tasks, the longest and all of them in seconds."""
+    return rows(project, "SELECT step, count(*), max(seconds), sum(seconds) FROM task GROUP BY step")
+
+
+def longest_of(tasks):
+    return max(longest for _, _, longest, _ in tasks)
+
+
+def undisturbed(runs):
+    """@return result, longest task and mean time of a movie's chain in seconds; None if something is wrong"""
+    for movie in runs.movies:
+        runs.deliver(movie)
+    started = time.monotonic()
+    if runs.start("undisturbed").wait() != 0:
+        tell((runs.folder / "undisturbed.log").read_text())
+        return None
+    tell(f"undisturbed: {len(runs.movies)} movies, {time.monotonic() - started:.1f} s")
+    tasks = task_times(runs.folder / "undisturbed")
+    for step, count, longest, _ in tasks:
+        tell(f"  {step:14} {count:4} tasks, longest {longest:.3f} s")
+    missing = {"align", "ctf", "ctf-consensus", "pick", "extract", "screen", "classify", "select", "volume"} - {step for step, *_ in tasks}
+    if missing:
+        tell("these steps never ran:", missing)
+        return None
+    chain_s = sum(total / count for step, count, _, total in tasks if step not in ("classify", "volume"))
+    return result_of(runs.folder / "undisturbed"), longest_of(tasks), chain_s
+
+
+def disturbed(runs, project, expected, kills, gap_s, chain_s, rng):
+    """One run with kills, compared. @return kills, longest task in seconds, whether all is equal"""
+    shutil.rmtree(runs.incoming)
+    runs.incoming.mkdir()
+    started = time.monotonic()
+    run = Disturbance(runs, project, rng)
+    run.while_movies_come(kills, gap_s, chain_s)
+    code, killed = run.until_the_end(gap_s, chain_s), run.killed
+    took = time.monotonic() - started
+    killed.lost_tasks = rows(runs.folder / project, "SELECT count(*) FROM event WHERE kind = 'retry'")[0][0]
+    longest = longest_of(task_times(runs.folder / project))
+    found = result_of(runs.folder / project)
+    if code != 0:
+        tell((runs.folder / f"{project}.log").read_text())
+    equal = compare(expected, found) and code == 0
+    tell(f"{project}: {killed}, at least {gap_s:.2f} s apart (longest task {longest:.2f} s), {killed.lost_tasks} tasks lost with their worker; "
+         f"{took:.1f} s; {'equal' if equal else 'NOT EQUAL, left in ' + str(runs.folder / project)}")
+    return killed, longest, equal
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frazil", required=True)
     parser.add_argument("--template", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=20261)
     parser.add_argument("--keep", type=pathlib.Path, help="work here and leave everything")
     long_run = os.environ.get("FRAZIL_LONG_TESTS", "") not in ("", "0")
-    parser.add_argument("--kills", type=int, default=100 if long_run else 16)
-    parser.add_argument("--movies", type=int, default=60 if long_run else 24)
+    parser.add_argument("--kills", type=int, default=100 if long_run else 16, help="in each run while movies come; a few more follow until its end")
+    parser.add_argument("--movies", type=int, default=60 if long_run else 24, help="in each run")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e9, help="no further run begins after so long")
     options = parser.parse_args()
     folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="frazil-kill-"))
     (folder / "incoming").mkdir(parents=True)
     runs = Runs(options.frazil, options.template, folder.resolve())
-
     runs.simulate(options.movies)
-    for movie in runs.movies:
-        runs.deliver(movie)
-    started = time.monotonic()
-    if runs.start("undisturbed").wait() != 0:
-        print((folder / "undisturbed.log").read_text())
+    reference = undisturbed(runs)
+    if reference is None:
         return 1
-    print(f"undisturbed: {time.monotonic() - started:.1f} s")
-    expected = result_of(folder / "undisturbed")
-    tasks = rows(folder / "undisturbed", "SELECT step, count(*), max(seconds), sum(seconds) FROM task GROUP BY step")
-    for step, count, longest, total in tasks:
-        print(f"  {step:14} {count:4} tasks, longest {longest:.3f} s")
-    missing = {"align", "ctf", "pick", "extract", "screen", "classify", "select", "volume"} - {step for step, *_ in tasks}
-    if missing:
-        print("these steps never ran:", missing)
-        return 1
-    gap_s = 2 * max(longest for _, _, longest, _ in tasks)
-    chain_s = sum(total / count for step, count, _, total in tasks if step not in ("classify", "volume"))
-
-    shutil.rmtree(folder / "incoming")
-    (folder / "incoming").mkdir()
-    started = time.monotonic()
-    engine, killed, busy = disturb(runs, options.kills, gap_s, chain_s, random.Random(options.seed))
-    code = engine.wait(timeout=600)
-    print(f"disturbed: {time.monotonic() - started:.1f} s, killed {killed['engine']} engines and {killed['worker']} workers, {busy} of them at work, at least {gap_s:.2f} s apart")
-    print("tasks lost with their worker:", rows(folder / "disturbed", "SELECT count(*) FROM event WHERE kind = 'retry'")[0][0])
-    if code != 0:
-        print((folder / "disturbed.log").read_text())
-        return 1
-    found = result_of(folder / "disturbed")
+    expected, longest, chain_s = reference
     kinds = {}
     for what in expected:
-        kinds[what.split(" ")[0].split("/")[0]] = kinds.get(what.split(" ")[0].split("/")[0], 0) + 1
-    print("compared:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
-    if not compare(expected, found):
-        print("left in", folder)
-        return 1
-    if not options.keep:
+        kind = what.split(" ")[0].split("/")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    tell("compared each time:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+
+    started, killed, unequal, count, rng = time.monotonic(), Kills(), 0, 0, random.Random(options.seed)
+    for run in range(1, options.runs + 1):
+        if time.monotonic() - started > 60 * options.minutes:
+            break
+        project, count = f"disturbed-{run}", run
+        done, longest_here, equal = disturbed(runs, project, expected, options.kills, 2 * longest, chain_s, rng)
+        killed.add(done)
+        unequal += not equal
+        longest = max(longest, longest_here)  # of a busier machine: the next run keeps twice that distance
+        if equal and not options.keep:
+            shutil.rmtree(folder / project)
+    tell(f"in all: {count} runs of {options.movies} movies, {killed}, {killed.lost_tasks} tasks lost with their worker, longest task {longest:.2f} s, "
+         f"{(time.monotonic() - started) / max(1, killed.total()):.2f} s a kill; {unequal or 'no'} runs differ from the undisturbed one")
+    if not options.keep and not unequal:
         shutil.rmtree(folder)
-    return 0
+    return 1 if unequal else 0
 
 
 if __name__ == "__main__":

@@ -82,11 +82,11 @@ void print_status(const Json& status) {
                            status.value("behind", 0), status.value("failed", 0), status.value("broken", 0), status.value("growing", 0), status.value("duplicates", 0));
   if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
   for (const auto& alarm : status.value("alarms", Json::array())) std::cout << "ALARM " << alarm.get<std::string>() << "\n";
-  std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions");
+  std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  {}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions", "title");
   for (const auto& step : status.at("steps"))
-    std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
-                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0),
-                             step.value("needs_approval", false) ? "  waits for a person: frazil approve" : step.value("stopped", false) ? "  has enough" : step.value("closed", false) ? "  closed" : "");
+    std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}  {}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
+                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0), step.value("title", ""),
+                             step.value("needs_approval", false) ? ": waits for a person: frazil approve" : step.value("stopped", false) ? ": has enough" : step.value("closed", false) ? ": closed" : "");
   for (const auto& step : status.at("steps"))
     if (const auto why = step.value("note", ""); !why.empty()) std::cout << step.value("name", "") << ": " << why << "\n";
   if (const auto latency = status.value("latency", Json::object()); latency.value("items", 0) > 0)

@@ -32,7 +32,7 @@ struct StepStatus {
 struct Status {
   std::string project, state;  ///< state: running, paused, stopping, finished, stopped
   std::string note;            ///< why nothing starts although it could, e.g. a full disk
-  std::vector<std::string> alarms;  ///< what the latest versions of folds say in a field `alarm` of their records, "step: sentence"
+  std::vector<std::string> alarms;  ///< what sources say of their parameters, and the latest versions of folds in a field `alarm`: "step: sentence"
   std::vector<StepStatus> steps;
   int found = 0;          ///< items of all sources
   int broken = 0, duplicates = 0, growing = 0;

@@ -162,14 +162,13 @@ void Engine::Impl::load() {
   for (auto& row : store_.batches())
     if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none) graph_->add_committed(index, row.number, std::move(row.members));
 
-  std::vector<std::vector<std::string>> excluded(sources_.size());
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     auto& source = sources_[i];
     source.items = source.broken = source.duplicates = 0;
     source.path_by_hash.clear();
     const auto& planned = step(static_cast<int>(i));
     if (planned.protocol->shape != flow::Shape::source) continue;
-    excluded[i] = planned.protocol->source.watch(planned.params).exclude;
+    source.watch = planned.protocol->source.watch(planned.params);
     if (source.scanned) graph_->set_horizon(static_cast<int>(i), source.horizon);
     else graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
   }
@@ -187,7 +186,7 @@ void Engine::Impl::load() {
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       graph_->settle();
     } else if (row.state == "excluded") {
-      if (excluded_by(excluded[static_cast<std::size_t>(index)], row.path) == nullptr) continue;  // no longer: taken now
+      if (excluded_by(source.watch.exclude, row.path) == nullptr) continue;  // no longer: taken now
     } else {
       ++(row.state == "broken" ? source.broken : source.duplicates);
     }
@@ -216,9 +215,13 @@ void Engine::Impl::start_sources() {
     if (planned.protocol->shape != flow::Shape::source) continue;
     auto& source = sources_[i];
     source.watch = planned.protocol->source.watch(planned.params);
+    for (const auto& note : source.watch.notes) {
+      store_.add_event("warning", planned.name, "", note);
+      log::warning("{}: {}", planned.name, note);
+    }
     source.last_new = Clock::now();
     source.was_closed = is_closed_for_good(static_cast<int>(i));
-    Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s};
+    Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s, store_.get("companions:" + planned.name).has_value()};
     source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
       std::unique_lock lock(inbox_mutex_);
       while (inbox_.size() > 1000 && !leaving_) {  // a folder of a million files is not read faster than taken in
@@ -424,7 +427,7 @@ Status Engine::Impl::status() {
     const auto& planned = plan_.steps[i];
     const auto& source = sources_[i];
     const auto counts = graph_->counts(static_cast<int>(i));
-    StepStatus s{planned.name, planned.protocol->title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
+    StepStatus s{planned.name, planned.title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
                  counts.accepted, counts.set_aside, counts.versions, planned.protocol->shape == flow::Shape::source, planned.protocol->shape == flow::Shape::filter,
                  planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i)), graph_->is_held(static_cast<int>(i)), graph_->is_stopped(static_cast<int>(i)), note_of(static_cast<int>(i))};
     if (s.needs_approval && s.waiting > 0 && status.note.empty()) status.note = s.name + " waits for a person: frazil approve " + s.name;

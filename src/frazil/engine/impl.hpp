@@ -125,7 +125,7 @@ class Engine::Impl final : public Host {
   struct SourceState {
     std::unique_ptr<Watcher> watcher;
     flow::Watch watch;
-    bool scanned = false, by_hand = false, was_closed = false;
+    bool scanned = false, by_hand = false, was_closed = false, companions = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
     std::unordered_map<std::string, KnownFile> known;
@@ -228,7 +228,7 @@ class Engine::Impl final : public Host {
     std::shared_ptr<const void> record;
   };
   Changed change(const Json& settings);
-  void read_decided(int index, int subject);
+  void read_decided(int index, int first, int count);
   void note_undecided(int index, int subject);
   void read_some_decided();
   Json what_if(const Json& settings);

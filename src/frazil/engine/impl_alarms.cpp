@@ -1,4 +1,5 @@
-// Alarms: what the latest version of a fold says is wrong. Any protocol can raise one, in a field `alarm` of its record.
+// Alarms: what a source says of its parameters, and what the latest version of a fold says is wrong. Any protocol can raise one,
+// in a field `alarm` of its record.
 #include <algorithm>
 
 #include "frazil/engine/impl.hpp"
@@ -8,6 +9,7 @@ namespace frazil::engine {
 std::vector<std::string> Engine::Impl::alarms() {
   std::vector<std::string> list;
   for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
+    for (const auto& note : sources_[static_cast<std::size_t>(i)].watch.notes) list.push_back(step(i).name + ": " + note);
     if (step(i).protocol->shape != flow::Shape::fold || graph_->fold_tasks(i).empty()) continue;
     auto& [task, alarm] = alarms_[i];
     if (const auto last = graph_->fold_tasks(i).back(); task != last) {  // records are read once a version, not once a status

@@ -69,7 +69,7 @@ Json Engine::Impl::explain(int subject) {
     const auto cell = graph_->cell_name(i, subject);
     if (cell.empty() && s.root != i) continue;
     const auto& planned = step(i);
-    Json entry = {{"step", planned.name}, {"protocol", planned.protocol->name}, {"state", cell.empty() ? "done" : cell}};
+    Json entry = {{"step", planned.name}, {"title", planned.title}, {"protocol", planned.protocol->name}, {"state", cell.empty() ? "done" : cell}};
     for (std::size_t port = 0; port < planned.protocol->outputs.size(); ++port)
       if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0) entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
     if (const auto note = note_of(i); !note.empty() && (cell == "absent" || cell == "ready")) entry["note"] = note;
@@ -102,7 +102,7 @@ Json Engine::Impl::why(const std::string& text) {
   const auto name = std::filesystem::path(text).filename().string();
   Json files = Json::array();
   for (const auto& file : store_.files())
-    if (file.state != "item" && (file.path == text || std::filesystem::path(file.path).filename() == name))
+    if ((file.state != "item" || !file.reason.empty()) && (file.path == text || std::filesystem::path(file.path).filename() == name))
       files.push_back({{"step", file.step}, {"path", file.path}, {"state", file.state}, {"reason", file.reason}, {"time", file.time}});
   for (std::size_t i = 0; i < sources_.size(); ++i)
     for (const auto& [path, reason] : sources_[i].growing)

@@ -86,6 +86,7 @@ void Engine::Impl::see(const Sighting& sighting) {
       source.growing.erase(sighting.path);
       source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
       source.last_new = Clock::now();
+      if (sighting.companions && !std::exchange(source.companions, true)) store_.put("companions:" + name, "seen");
       import(sighting);
       break;
   }
@@ -96,7 +97,7 @@ void Engine::Impl::import(const Sighting& sighting) {
   auto& source = sources_[static_cast<std::size_t>(sighting.step)];
   const auto& planned = step(sighting.step);
   const auto subject = hash_of({"file", sighting.path, std::to_string(sighting.size), sighting.hash});
-  store::FileRow file{0, planned.name, sighting.path, sighting.size, sighting.mtime_ns, "item", sighting.hash, subject, "", 0};
+  store::FileRow file{0, planned.name, sighting.path, sighting.size, sighting.mtime_ns, "item", sighting.hash, subject, sighting.reason, 0};
   const auto [twin, is_new] = source.path_by_hash.try_emplace(sighting.hash, sighting.path);
   if (!is_new && twin->second != sighting.path) {
     file.state = "duplicate";
@@ -113,7 +114,8 @@ void Engine::Impl::import(const Sighting& sighting) {
                       subject, sighting.order, label_of_path(sighting.path), sighting.record.dump()};
   item.n = store_.add_item(item);
   store_.add_file(file);
-  store_.add_event("found", planned.name, sighting.path, "");
+  store_.add_event("found", planned.name, sighting.path, sighting.reason);
+  if (!sighting.reason.empty()) log::warning("{}", naming(sighting));
   ++source.items;
   arrived_[static_cast<int>(graph_->subject_count())] = sighting.seen;
   graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step}, {item.n, Digest::parse(item.id)});

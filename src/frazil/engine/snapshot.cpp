@@ -26,7 +26,7 @@ Json describe_step(const flow::Plan& plan, const flow::PlannedStep& planned) {
     for (const auto& from : input.from) inputs[input.port].push_back(endpoint_name(plan, from));
   Json where = Json::array();
   for (const auto& from : planned.where) where.push_back(endpoint_name(plan, from));
-  return {{"name", planned.name}, {"title", planned.protocol->title}, {"protocol", planned.protocol->name}, {"version", planned.protocol->version},
+  return {{"name", planned.name}, {"title", planned.title}, {"protocol", planned.protocol->name}, {"version", planned.protocol->version},
           {"cites", planned.protocol->cites}, {"shape", shape_names[static_cast<int>(planned.protocol->shape)]}, {"params", planned.params},
           {"inputs", inputs}, {"where", where}};
 }

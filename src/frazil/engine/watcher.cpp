@@ -157,6 +157,18 @@ void Watcher::look(const std::stop_token& stop) {
   report_({Sighting::Kind::scanned, settings_.step, {}, {}, {}, {}, {}, 0, 0, {}});
 }
 
+/// Companions that come after their files are seen when the next file comes.
+bool Watcher::lacks_companion(const Seen& seen) {
+  const auto& has_companion = settings_.protocol->source.has_companion;
+  if (!has_companion || settings_.watch.companion_s <= 0) return false;
+  if (has_companion(seen.file, settings_.params)) {
+    settings_.companions = true;
+    return false;
+  }
+  if (!settings_.companions) settings_.companions = std::any_of(alone_.begin(), alone_.end(), [&](const fs::path& file) { return has_companion(file, settings_.params); });
+  return true;
+}
+
 /// @return true when the file is dealt with, false when it must be looked at again
 bool Watcher::examine(const Seen& seen) {
   const double now = steady_now();
@@ -188,11 +200,22 @@ bool Watcher::examine(const Seen& seen) {
     const auto check = source.check(seen.file);
     if (check.state == flow::FileCheck::State::broken && unchanged_s >= settings_.watch.settle_s) return finish(Sighting::Kind::broken, check.reason);
     if (check.state != flow::FileCheck::State::complete) return keep_waiting(check.reason, check.state == flow::FileCheck::State::growing);
+    const bool alone = lacks_companion(seen);
+    if (alone && settings_.companions) {
+      if (unchanged_s < settings_.watch.companion_s) return keep_waiting(fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()), false);
+      sighting.reason = fmt::format("is taken without its metadata file, which did not come within {:g} s", settings_.watch.companion_s);
+    }
+    sighting.companions = settings_.companions;
     sighting.hash = hash_file(seen.file);
     sighting.record = source.record(seen.file, settings_.link_folder + "/" + seen.path, settings_.params);
     KnownFile after;
     if (!find_state(seen.file, after) || !same(after, seen.state)) return false;  // changed meanwhile
-    return finish(Sighting::Kind::complete, {});
+    if (alone && !settings_.companions) {
+      constexpr std::size_t most = 16;
+      alone_.push_back(seen.file);
+      if (alone_.size() > most) alone_.pop_front();
+    }
+    return finish(Sighting::Kind::complete, sighting.reason);
   } catch (const Error& error) {
     if (is_transient(error.code())) return keep_waiting(error.what(), true);
     if (unchanged_s < settings_.watch.settle_s) return keep_waiting(error.what(), false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -17,7 +18,7 @@ namespace frazil::engine {
 /// What a watcher has seen of one file.
 struct Sighting {
   enum class Kind {
-    complete,  ///< whole: has hash and record
+    complete,  ///< whole: has hash and record; `reason`: what it lacks all the same
     excluded,  ///< matches a pattern of those to leave out: `reason`
     broken,    ///< will not become whole, or cannot be read: `reason`
     growing,   ///< not complete yet: `reason`; reported when it changes
@@ -32,6 +33,7 @@ struct Sighting {
   std::string order, hash, reason;
   std::int64_t size = 0, mtime_ns = 0;
   Json record;
+  bool companions = false;  ///< files of this stream are known to have companions
   std::chrono::steady_clock::time_point seen = std::chrono::steady_clock::now();
 };
 
@@ -51,6 +53,7 @@ class Watcher {
     std::string link_folder;                 ///< records name files as link_folder/path
     std::unordered_map<std::string, KnownFile> known;  ///< by relative path
     double poll_s = 1;
+    bool companions = false;                 ///< files of this stream are known to have companions
   };
   /// `report` is called from the watcher's thread, for complete files in the order of their names within one look.
   Watcher(Settings settings, std::function<void(Sighting)> report);
@@ -76,6 +79,7 @@ class Watcher {
   [[nodiscard]] std::vector<Seen> list(bool all) const;
   [[nodiscard]] std::vector<Seen> list_new(bool all) const;
   bool examine(const Seen& seen);
+  bool lacks_companion(const Seen& seen);
   void watch_folders();
   void add_inotify(const std::filesystem::path& folder);
   void wait(const std::stop_token& stop);
@@ -87,6 +91,7 @@ class Watcher {
   std::map<std::string, Pending> pending_;
   std::map<std::string, int> watched_;
   std::string horizon_;
+  std::deque<std::filesystem::path> alone_;  ///< the last files taken before any companion was seen
   int inotify_ = -1, wake_ = -1;
   double look_s_ = 0;      ///< how long the last look took
   double all_again_ = 0;  ///< when those dealt with are looked at again: they may have been rewritten

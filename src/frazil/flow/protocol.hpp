@@ -114,7 +114,9 @@ struct Watch {
   double idle_s = 0;                         ///< closes after so long without a new file; 0: no such limit
   double patience_s = 60;                    ///< a file incomplete and unchanged for so long is named, and no longer waited for
   double settle_s = 5;                       ///< a broken file unchanged for so long is quarantined
+  double companion_s = 0;                    ///< where files of the stream have companions, one without waits so long for its own; 0: no file waits
   std::vector<std::string> exclude = {};     ///< patterns of paths below the folder, or of file names, that are left out
+  std::vector<std::string> notes = {};       ///< what cannot be meant like this, a sentence each: shown as alarms
 };
 
 /// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its first list.
@@ -130,6 +132,8 @@ struct Source {
   std::function<FileCheck(const std::filesystem::path& path)> check;
   /// The record of one complete file; `reference` is how the record must name it. @throws Error: the file is quarantined
   std::function<Json(const std::filesystem::path& path, const std::string& reference, const Json& params)> record;
+  /// Whether the companion of a file is there: what another program says about it, which the record takes up. None: files come alone.
+  std::function<bool(const std::filesystem::path& path, const Json& params)> has_companion;
 };
 
 /// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
@@ -337,6 +341,8 @@ Protocol make_source() {
   protocol.source.record = [](const std::filesystem::path& path, const std::string& reference, const Json& json) {
     return record_to_json(P{detail::parse_params<P>(json)}.record(path, reference));
   };
+  if constexpr (requires(const P& p, const std::filesystem::path& path) { p.has_companion(path); })
+    protocol.source.has_companion = [](const std::filesystem::path& path, const Json& json) { return P{detail::parse_params<P>(json)}.has_companion(path); };
   return protocol;
 }
 

@@ -297,6 +297,14 @@ bool disjoint(const std::vector<int>& a, const std::vector<int>& b) {
   return std::none_of(a.begin(), a.end(), [&](int x) { return std::find(b.begin(), b.end(), x) != b.end(); });
 }
 
+/// Steps with the same title get their names behind it.
+void tell_apart(std::vector<PlannedStep>& steps) {
+  std::map<std::string, int> count;
+  for (const auto& step : steps) ++count[step.title];
+  for (auto& step : steps)
+    if (count.at(step.title) > 1) step.title += " (" + step.name + ")";
+}
+
 /// Builds plan steps one after another, each after those it reads from.
 class Planner {
  public:
@@ -309,6 +317,7 @@ class Planner {
     PlannedStep step;
     step.name = draft.name;
     step.protocol = &protocol;
+    step.title = text_at(draft.json, "title", place, problems_, protocol.title.empty() ? draft.name : protocol.title);
     step.params = draft.json.value("params", Json::object());
     step.trigger = parse_trigger(draft.json, place, protocol.shape, problems_);
     if (const auto trigger = draft.json.find("trigger"); trigger != draft.json.end() && trigger->is_object() && trigger->contains("stops"))
@@ -546,6 +555,7 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   Planner planner(plan, by_name, problems);
   for (const auto* draft : order)
     if (draft->protocol != nullptr) planner.add(*draft);
+  tell_apart(plan.steps);
   return plan;
 }
 

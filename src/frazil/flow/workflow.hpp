@@ -83,7 +83,7 @@ struct PlannedNeed {
 
 /// A step with everything resolved.
 struct PlannedStep {
-  std::string name;
+  std::string name, title;   ///< title: the workflow's for this step, else the protocol's; no other step has it
   const Protocol* protocol = nullptr;
   Json params = Json::object();
   std::vector<PlannedInput> inputs;

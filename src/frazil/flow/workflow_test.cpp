@@ -101,6 +101,17 @@ TEST(Workflow, OrdersStepsAndKnowsWhereSubjectsComeFrom) {
   EXPECT_EQ(plan.steps[3].trigger.mode, Trigger::Mode::closed);
 }
 
+TEST(Workflow, GivesEveryStepATitleOfItsOwn) {
+  const auto plan = plan_of(R"({"steps":{"r":{"protocol":"read","title":"Numbers"},"e":{"protocol":"even","title":"Even","inputs":{"numbers":"r.numbers"}},
+    "again":{"protocol":"even","title":"Even","inputs":{"numbers":"e.accepted"}},"t":{"protocol":"total","inputs":{"numbers":"again.accepted"}}}})");
+  const auto title = [&](const char* name) { return plan.steps[static_cast<std::size_t>(plan.find(name))].title; };
+  EXPECT_EQ(title("r"), "Numbers");
+  EXPECT_EQ(title("e"), "Even (e)");
+  EXPECT_EQ(title("again"), "Even (again)");
+  EXPECT_EQ(title("t"), "t") << "neither the workflow nor the protocol has one";
+  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read","title":3}}})").find("steps.r.title: must be text"), std::string::npos);
+}
+
 TEST(Workflow, ASwitchedOffStepTakesItsDependentsAlongButNotOptionalPorts) {
   const auto plan = plan_of(R"({"parameters":[{"name":"on","type":"boolean","default":false}],
     "steps":{"r":{"protocol":"read"},"e":{"protocol":"even","enabled":"${on}","inputs":{"numbers":"r.numbers"}},

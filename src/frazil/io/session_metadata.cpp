@@ -97,6 +97,33 @@ std::string epu_stem(const fs::path& movie) {
   return stem;
 }
 
+/// What the metadata file of a movie says; empty: there is none that can be read.
+std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::path& metadata, bool is_epu) {
+  std::optional<ExposureInfo> info;
+  const auto take = [&](const fs::path& file, auto parse) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(file, ignored)) return false;
+    try {
+      info = parse(read_text(file), file.string());
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  const auto take_from = [&](const fs::path& folder) {
+    return (is_epu && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) || take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc);
+  };
+  if (take_from(movie.parent_path()) || metadata.empty()) return info;
+  std::vector<fs::path> parts;
+  for (const auto& part : movie.parent_path().relative_path()) parts.push_back(part);
+  for (std::size_t first = 0; first <= parts.size(); ++first) {
+    auto folder = metadata;
+    for (auto i = first; i < parts.size(); ++i) folder /= parts[i];
+    if (take_from(folder)) break;
+  }
+  return info;
+}
+
 }  // namespace
 
 std::optional<ExposureInfo> parse_epu_name(const fs::path& path) {
@@ -169,32 +196,14 @@ ExposureInfo parse_mdoc(std::string_view text, const std::string& name) {
 
 std::optional<ExposureInfo> find_exposure_info(const fs::path& movie, const fs::path& metadata) {
   auto info = parse_epu_name(movie);
-  const bool is_epu = info.has_value();
-  const auto take = [&](const fs::path& file, auto parse) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(file, ignored)) return false;
-    try {
-      const auto more = parse(read_text(file), file.string());
-      if (!info) info.emplace();
-      merge(*info, more);
-      return true;
-    } catch (const Error&) {
-      return false;
-    }
-  };
-  const auto take_from = [&](const fs::path& folder) {
-    return (is_epu && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) || take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc);
-  };
-  if (take_from(movie.parent_path()) || metadata.empty()) return info;
-  std::vector<fs::path> parts;
-  for (const auto& part : movie.parent_path().relative_path()) parts.push_back(part);
-  for (std::size_t first = 0; first <= parts.size(); ++first) {
-    auto folder = metadata;
-    for (auto i = first; i < parts.size(); ++i) folder /= parts[i];
-    if (take_from(folder)) break;
+  if (const auto more = read_metadata_file(movie, metadata, info.has_value())) {
+    if (!info) info.emplace();
+    merge(*info, *more);
   }
   return info;
 }
+
+bool has_metadata_file(const fs::path& movie, const fs::path& metadata) { return read_metadata_file(movie, metadata, parse_epu_name(movie).has_value()).has_value(); }
 
 std::string beam_shift_group(const ExposureInfo& info) { return info.shot.empty() ? std::string() : "shot" + info.shot; }
 

@@ -24,6 +24,9 @@ namespace frazil::io {
 /// or below the folder `metadata`, in the same subfolders as the movie or fewer. A metadata file that cannot be read counts as missing.
 [[nodiscard]] std::optional<ExposureInfo> find_exposure_info(const std::filesystem::path& movie, const std::filesystem::path& metadata);
 
+/// Whether such a metadata file is there and can be read.
+[[nodiscard]] bool has_metadata_file(const std::filesystem::path& movie, const std::filesystem::path& metadata);
+
 /// Name of the optics group: exposures at the same place of the beam shift template share their beam tilt. Empty: unknown.
 [[nodiscard]] std::string beam_shift_group(const ExposureInfo& info);
 

@@ -1,5 +1,7 @@
 #include "frazil/protocols/import.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <sstream>
 
 #include "frazil/base/files.hpp"
@@ -30,7 +32,7 @@ Record one_record(const std::filesystem::path& path, const Json& settings) {
   return record_from_json<Record>(list.front().record);
 }
 
-/// Patterns from a list with commas, or from the lines of a file; lines that begin with # are notes.
+/// Patterns from a list with commas, or from the lines of a file; lines that begin with # are comments.
 std::vector<std::string> patterns_of(const std::string& exclude) {
   std::error_code ignored;
   const bool is_file = std::filesystem::is_regular_file(exclude, ignored);
@@ -44,6 +46,27 @@ std::vector<std::string> patterns_of(const std::string& exclude) {
   return patterns;
 }
 
+/// Takes `exclude` into a watch. A project opens without its lists, wherever it was moved to; what then leaves nothing out is said.
+void leave_out(flow::Watch& watch, const std::string& exclude) {
+  try {
+    watch.exclude = patterns_of(exclude);
+  } catch (const Error& error) {
+    watch.notes.push_back(fmt::format("exclude: {}: nothing is left out", error.what()));
+    return;
+  }
+  if (std::error_code ignored; std::filesystem::is_regular_file(exclude, ignored)) return;
+  const bool any_name = watch.files.find_first_of("*?[") != std::string::npos;  // what is watched is then no matter of extensions
+  for (const auto& pattern : watch.exclude) {
+    if (pattern.find_first_of("*?[") != std::string::npos) continue;
+    const std::filesystem::path path(pattern);
+    auto extension = path.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool is_image = std::find(watch.extensions.begin(), watch.extensions.end(), extension) != watch.extensions.end();
+    if (path.is_absolute() || !(is_image || any_name))
+      watch.notes.push_back(fmt::format("exclude: there is no list {}, and no file that is watched can have this name: it leaves nothing out", pattern));
+  }
+}
+
 template <class Params>
 Json optics_settings(const Params& params) {
   Json settings = {{"voltage", params.voltage.value()}, {"cs", params.cs.value()}, {"amplitude_contrast", params.amplitude_contrast}};
@@ -54,8 +77,11 @@ Json optics_settings(const Params& params) {
 }  // namespace
 
 flow::Watch ImportMovies::watch() const {
-  return {.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value(), .exclude = patterns_of(params.exclude)};
+  flow::Watch watch{.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value(), .companion_s = params.metadata_wait.value()};
+  leave_out(watch, params.exclude);
+  return watch;
 }
+bool ImportMovies::has_companion(const std::filesystem::path& path) const { return io::has_metadata_file(path, params.metadata); }
 flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   auto found = check_image(path);
   if (found.state != flow::FileCheck::State::complete) return found;
@@ -86,7 +112,9 @@ Movie ImportMovies::record(const std::filesystem::path& path, const std::string&
 }
 
 flow::Watch ImportMicrographs::watch() const {
-  return {.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value(), .exclude = patterns_of(params.exclude)};
+  flow::Watch watch{.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value()};
+  leave_out(watch, params.exclude);
+  return watch;
 }
 flow::FileCheck ImportMicrographs::check(const std::filesystem::path& path) { return check_image(path); }
 Micrograph ImportMicrographs::record(const std::filesystem::path& path, const std::string& reference) const {

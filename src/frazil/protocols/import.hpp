@@ -23,6 +23,7 @@ struct ImportMoviesParams {
   int expected = 0;
   Seconds idle{};
   Seconds patience = 60_s;
+  Seconds metadata_wait = 60_s;
 
   static constexpr auto fields() {
     using P = ImportMoviesParams;
@@ -41,7 +42,8 @@ struct ImportMoviesParams {
                       field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: or of so many raw frames; 0: by exposure").range(0, 100000).advanced(),
                       field(&P::expected, "expected", "The stream closes after so many movies; 0: no such limit").range(0, 100000000).runtime(),
                       field(&P::idle, "idle", "The stream closes after so long without a new movie; 0: no such limit").range(0_s, 1000000_s).runtime(),
-                      field(&P::patience, "patience", "An incomplete movie that has not grown for so long is named and no longer waited for").range(1_s, 100000_s).advanced().runtime());
+                      field(&P::patience, "patience", "An incomplete movie that has not grown for so long is named and no longer waited for").range(1_s, 100000_s).advanced().runtime(),
+                      field(&P::metadata_wait, "metadata_wait", "Once movies of the stream have metadata files, one without waits so long for its own; 0: never").range(0_s, 100000_s).advanced().runtime());
   }
 };
 
@@ -57,6 +59,8 @@ struct ImportMovies {
   [[nodiscard]] flow::Watch watch() const;
   [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
   [[nodiscard]] Movie record(const std::filesystem::path& path, const std::string& reference) const;
+  /// Whether the metadata file of a movie is there.
+  [[nodiscard]] bool has_companion(const std::filesystem::path& path) const;
 };
 
 struct ImportMicrographsParams {

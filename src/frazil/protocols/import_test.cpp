@@ -67,6 +67,8 @@ TEST_F(Import, MetadataOfSerialEmLiesBesideTheMovie) {
   const auto path = write_stack("a_001.mrc", 3);
   write_text(folder_ / "a_001.mrc.mdoc", "[FrameSet = 0]\nStagePosition = 792.824 -213.633\nNavigatorLabel = 12-3\nMultishotHoleAndPosition = 2-1\n");
   const auto record = import(path);
+  EXPECT_TRUE(ImportMovies().has_companion(path));
+  EXPECT_FALSE(ImportMovies().has_companion(folder_ / "a_002.mrc"));
   EXPECT_EQ(record.exposure.grid_square, "12-3");
   EXPECT_EQ(record.optics.optics_group, "shot2-1");
 }
@@ -78,6 +80,25 @@ TEST_F(Import, ListsOfFilesToLeaveOut) {
   write_text(folder_ / "list.txt", "# drifted, says the log\nbad_1.tif\r\n\n  bad_2.tif\n");
   source.params.exclude = (folder_ / "list.txt").string();
   EXPECT_EQ(source.watch().exclude, (std::vector<std::string>{"bad_1.tif", "bad_2.tif"}));
+  EXPECT_TRUE(source.watch().notes.empty());
+}
+
+TEST_F(Import, SaysWhichNamesToLeaveOutCanFitNoFile) {
+  ImportMovies source;
+  source.params.movies = folder_.string();
+  const auto notes = [&](const std::string& exclude) {
+    source.params.exclude = exclude;
+    return source.watch().notes;
+  };
+  EXPECT_TRUE(notes("").empty());
+  EXPECT_TRUE(notes("bad_*,square_3/x.TIF,*.txt").empty()) << "patterns and names of movies";
+  const auto told = notes("bad_*,/data/bad.txt");
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("there is no list /data/bad.txt"), std::string::npos) << told[0];
+  EXPECT_EQ(notes("bad.txt").size(), 1U) << "a list by its relative path";
+  EXPECT_EQ(notes("/data/movies/bad.tif").size(), 1U) << "files are compared below the folder that is watched";
+  source.params.movies = folder_ / "*.raw";
+  EXPECT_TRUE(notes("bad.raw").empty()) << "a pattern of files to watch takes any extension";
 }
 
 }  // namespace
