@@ -239,7 +239,10 @@ int alarm_after(std::uint64_t seed, std::uint64_t index, Mistake mistake) {
     limits.max_overfocus = 0;  // left to the alarm
     if (!protocols::judge(limits, fit).accepted) continue;
     trend = protocols::extend({}, &trend, {fit});
-    if (!trend.alarms.empty()) return i + 1;
+    if (!trend.alarms.empty()) {
+      if (mistake == Mistake::none) fmt::print("false alarm after {}: {}\n", i + 1, trend.alarms.front());
+      return i + 1;
+    }
   }
   if (mistake != Mistake::none) fmt::print("no alarm: {} fits, Cs seen minus given {:.2f} ± {:.2f} mm, {} ice rings\n", trend.count, trend.cs_deviation.value(), trend.sigma_cs.value(), trend.ice_A.size());
   return 0;

@@ -59,6 +59,13 @@ void watch_disagreement(const MonitorCtfParams& params, CtfTrend& trend) {
     trend.alarms.push_back(fmt::format("the CTF estimators differ by {:.1f} times their error bars in the last {} micrographs, by {:.1f} times before: something in the microscope or its settings has changed", now, recent, before));
 }
 
+/// What a mean of n values must exceed, in errors taken from their own scatter, to be as unlikely as `z` standard deviations: Student's distribution by its
+/// expansion about the normal one (Fisher & Cornish 1960, doi:10.2307/1266546).
+double student(double z, std::size_t n) {
+  const double v = static_cast<double>(n) - 1, z2 = z * z;
+  return z * (1 + (z2 + 1) / (4 * v) + ((5 * z2 + 16) * z2 + 3) / (96 * v * v) + (((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * v * v * v));
+}
+
 /// Mean of the last fits against that of those before.
 void watch_stigmator(const MonitorCtfParams& params, CtfTrend& trend) {
   const auto &c = trend.astigmatism_c_A, &s = trend.astigmatism_s_A, &sigma = trend.astigmatism_sigma_A;
@@ -69,7 +76,7 @@ void watch_stigmator(const MonitorCtfParams& params, CtfTrend& trend) {
   const auto [sigma_before, sigma_now] = split(sigma);
   const auto c0 = ctf::robust_mean(c_before, sigma_before), c1 = ctf::robust_mean(c_now, sigma_now), s0 = ctf::robust_mean(s_before, sigma_before), s1 = ctf::robust_mean(s_now, sigma_now);
   const double moved = std::hypot(c1.value - c0.value, s1.value - s0.value), error = std::sqrt(0.5 * (c0.sigma * c0.sigma + c1.sigma * c1.sigma + s0.sigma * s0.sigma + s1.sigma * s1.sigma));
-  if (moved > params.least_astigmatism.value() && moved > params.significance * error)
+  if (moved > params.least_astigmatism.value() && moved > student(params.significance, recent) * error)
     trend.alarms.push_back(fmt::format("the astigmatism of the last {} micrographs is {:.0f} ± {:.0f} A away from that of those before: the stigmator has changed or the microscope drifts", recent, moved, error));
 }
 
