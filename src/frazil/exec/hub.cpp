@@ -446,7 +446,8 @@ class Hub::Impl {
     const auto done = command(fill_command(settings_.submit, values, r.options));
     std::smatch match;
     if (!done.ok() || !std::regex_search(done.output, match, std::regex(settings_.job_pattern)) || match.size() < 2)
-      throw Error(ErrorCode::external, "jobs cannot be submitted: {}: {}", done.how(), done.last_lines(2));
+      throw Error(ErrorCode::external, "jobs of {} threads, {} MiB and {} cannot be submitted (other numbers stand in the file given to --cluster): {}: {}", r.threads, r.memory_mib, r.time, done.how(),
+                  done.last_lines(2));
     const std::lock_guard lock(mutex_);
     jobs_.push_back({match[1].str(), flavour, count});
     remember_jobs();
