@@ -9,7 +9,7 @@ namespace {
 
 using std::numbers::pi;
 
-constexpr int sectors = 36;     // of the half circle
+constexpr int sectors = 36;    // of the half circle
 constexpr int directions = 9;  // of the half circle
 constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
 
