@@ -191,14 +191,19 @@ TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
   EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "min_defocus_A");
 }
 
-TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
-  TestContext context("frazil-filter-criteria");
+CtfFit good_fit() {
   CtfFit fit;
   fit.defocus_u = fit.defocus_v = 15000_A;
   fit.fit_resolution = 4_A;
   fit.sigma_defocus = 20_A;
   fit.quality.confidence = 1;
   fit.quality.visibility = 0.5;
+  return fit;
+}
+
+TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
+  TestContext context("frazil-filter-criteria");
+  auto fit = good_fit();
   EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted);
   fit.quality.directional_damping = 0.95;
   fit.quality.sigma_directional = 0.02;
@@ -227,12 +232,7 @@ TEST(FilterCtf, TakesNoReasonFromAFitThatIsNotToBeTrusted) {
 }
 
 TEST(FilterCtf, SetsAsideDriftThickIceAndOverfocusBeyondTheirErrors) {
-  CtfFit fit;
-  fit.defocus_u = fit.defocus_v = 15000_A;
-  fit.fit_resolution = 4_A;
-  fit.sigma_defocus = 20_A;
-  fit.quality.confidence = 1;
-  fit.quality.visibility = 0.5;
+  auto fit = good_fit();
   fit.quality.drift = 9_A;
   fit.quality.sigma_drift = 1_A;
   EXPECT_EQ(judge({}, fit).rule, "max_drift_A");

@@ -13,11 +13,11 @@ constexpr int sectors = 36;    // of the half circle
 constexpr int directions = 9;  // of the half circle
 constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
 
-/// Weighted sums of 1, q = f (1 − c cos 2χ) and y over the pixels of one shell in one sector.
+/// Sums over the pixels of one shell in one sector, rings f (1 − c cos 2χ).
 struct Cell {
   double kx = 0, ky = 0;  ///< π times the frequency of the middle
   std::size_t bin = 0;
-  double w = 0, q = 0, qq = 0, y = 0, qy = 0, yy = 0;
+  RingSums sums;
 };
 
 std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solution& solution) {
@@ -28,21 +28,16 @@ std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solutio
     const double angle = std::atan2(p.iy - rings.n / 2, p.ix);  // −π/2 to π/2: columns right of the axis
     const auto sector = std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
     auto& cell = cells[b * sectors + sector];
-    const double q = rings.fade[b] * (1 - rings.contrast[b] * waves.cosine(solution.shape, p)), w = double{p.w}, y = double{p.y};
+    const double w = double{p.w};
     cell.bin = b;
     cell.kx += w * p.ix;
     cell.ky += w * (p.iy - rings.n / 2);
-    cell.w += w;
-    cell.q += w * q;
-    cell.qq += w * q * q;
-    cell.y += w * y;
-    cell.qy += w * q * y;
-    cell.yy += w * y * y;
+    cell.sums.add(w, rings.fade[b] * (1 - rings.contrast[b] * waves.cosine(solution.shape, p)), double{p.y});
   }
-  std::erase_if(cells, [](const Cell& c) { return !(c.w > 0); });
+  std::erase_if(cells, [](const Cell& c) { return !(c.sums.one > 0); });
   for (auto& c : cells) {
-    c.kx *= pi * rings.dk / c.w;
-    c.ky *= pi * rings.dk / c.w;
+    c.kx *= pi * rings.dk / c.sums.one;
+    c.ky *= pi * rings.dk / c.sums.one;
   }
   return cells;
 }
@@ -80,12 +75,12 @@ class Costs {
     for (const auto& c : cells_) {
       const double f = squared_sinc(c.kx * dx + c.ky * dy);
       auto& s = sums[c.bin];
-      s.one += c.w;
-      s.q += f * c.q;
-      s.qq += f * f * c.qq;
-      s.y += c.y;
-      s.qy += f * c.qy;
-      s.yy += c.yy;
+      s.one += c.sums.one;
+      s.q += f * c.sums.q;
+      s.qq += f * f * c.sums.qq;
+      s.y += c.sums.y;
+      s.qy += f * c.sums.qy;
+      s.yy += c.sums.yy;
     }
     return solve_sums(rings_, sums).cost;
   }

@@ -273,14 +273,7 @@ std::vector<RingSums> bare_sums(const Rings& rings, const Waves& waves, const Sh
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
-    const double q = -waves.cosine(shape, p), w = double{p.w}, y = double{p.y};
-    auto& s = all[b];
-    s.one += w;
-    s.q += w * q;
-    s.qq += w * q * q;
-    s.y += w * y;
-    s.qy += w * q * y;
-    s.yy += w * y * y;
+    all[b].add(double{p.w}, -waves.cosine(shape, p), double{p.y});
   }
   return all;
 }

@@ -61,6 +61,16 @@ void set_thickness(Rings& rings, const Waves& waves, double t_A);
 /// Weighted sums over the pixels of one bin: of 1, of the rings q = −c(k) cos 2χ (damped as one likes), of their products and of the data.
 struct RingSums {
   double one = 0, q = 0, qq = 0, y = 0, qy = 0, yy = 0;
+
+  /// One pixel of weight w.
+  void add(double w, double ring, double value) {
+    one += w;
+    q += w * ring;
+    qq += w * ring * ring;
+    y += w * value;
+    qy += w * ring * value;
+    yy += w * value * value;
+  }
 };
 /// The best background and envelope ≥ 0 for Σ w (y − b − e q)² over all bins. `shape` stays empty.
 [[nodiscard]] Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums);
