@@ -2,8 +2,9 @@
 //
 //   engine_bench load DIR [--items N] [--threads N]     all files are there at once; then the time of a restart
 //   engine_bench restart DIR                            opens the project that `load` has left in DIR again
-//   engine_bench what-if DIR [--items N]                asks a project of N CTF fits what other limits of filter-ctf would keep
-//   engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a microscope
+//   engine_bench what-if DIR [--items N]                asks a project of N CTF fits what other limits of filter-ctf
+//   would keep engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a
+//   microscope
 //
 // All print one JSON object. `live` works on the project that `load` has left in DIR, if there is one.
 #include <fmt/format.h>
@@ -19,8 +20,8 @@
 
 #include "frazil/base/log.hpp"
 #include "frazil/engine/control.hpp"
-#include "frazil/engine/lease.hpp"
 #include "frazil/engine/engine.hpp"
+#include "frazil/engine/lease.hpp"
 #include "frazil/engine/numbers.hpp"
 #include "frazil/exec/worker.hpp"
 #include "frazil/protocols/filter_ctf.hpp"
@@ -32,7 +33,8 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* workflow_text = R"({"name": "load",
-  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}],
+  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer",
+    "default": 0}],
   "steps": {
     "in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}"}},
     "a": {"protocol": "shift", "inputs": {"left": "in.numbers"}},
@@ -43,7 +45,8 @@ constexpr const char* workflow_text = R"({"name": "load",
     "e": {"protocol": "shift", "inputs": {"left": "d.numbers"}},
     "join": {"protocol": "shift", "inputs": {"left": "e.numbers", "right": "a.numbers"}},
     "half": {"protocol": "even", "inputs": {"numbers": "join.numbers"}},
-    "total": {"protocol": "total", "inputs": {"numbers": "join.numbers"}, "where": ["half.accepted"], "trigger": {"mode": "batches", "count": 1000}}}})";
+    "total": {"protocol": "total", "inputs": {"numbers": "join.numbers"}, "where": ["half.accepted"],
+      "trigger": {"mode": "batches", "count": 1000}}}})";
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -81,7 +84,8 @@ engine::Options options_for(const fs::path& project, int threads) {
 void prepare(const fs::path& folder, int expected) {
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(workflow_text, problems);
-  engine::prepare_project(folder / "project", workflow, {{"files", (folder / "in").string()}, {"expected", expected}}, numbers::registry());
+  engine::prepare_project(folder / "project", workflow, {{"files", (folder / "in").string()}, {"expected", expected}},
+                          numbers::registry());
 }
 
 /// Items, tasks and memory while it ran. @return exit code
@@ -111,9 +115,17 @@ int load(const fs::path& folder, int items, int threads) {
   for (const auto& step : status.steps)
     if (!step.is_source) tasks += step.is_fold ? step.versions : step.done;
   for (const auto& step : status.steps)
-    if (!step.is_fold && step.done != items) throw Error(ErrorCode::bug, "{}: {} of {} items are through", step.name, step.done, items);
-  fmt::print("{}\n", Json({{"items", items}, {"tasks", tasks}, {"seconds", run_s}, {"items_per_s", items / run_s}, {"tasks_per_s", static_cast<double>(tasks) / run_s}, {"restart_s", restart_s},
-                           {"memory_mib", memory}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+    if (!step.is_fold && step.done != items)
+      throw Error(ErrorCode::bug, "{}: {} of {} items are through", step.name, step.done, items);
+  fmt::print("{}\n", Json({{"items", items},
+                           {"tasks", tasks},
+                           {"seconds", run_s},
+                           {"items_per_s", items / run_s},
+                           {"tasks_per_s", static_cast<double>(tasks) / run_s},
+                           {"restart_s", restart_s},
+                           {"memory_mib", memory},
+                           {"peak_mib", memory_mib("VmHWM")}})
+                         .dump());
   return 0;
 }
 
@@ -122,13 +134,18 @@ int restart(const fs::path& folder, int threads) {
   const double before_s = cpu_s();
   engine::Engine engine(options_for(folder / "project", threads), numbers::registry());
   const double restart_s = seconds_since(start), restart_cpu_s = cpu_s() - before_s;
-  fmt::print("{}\n", Json({{"items", engine.status().found}, {"restart_s", restart_s}, {"restart_cpu_s", restart_cpu_s}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  fmt::print("{}\n", Json({{"items", engine.status().found},
+                           {"restart_s", restart_s},
+                           {"restart_cpu_s", restart_cpu_s},
+                           {"peak_mib", memory_mib("VmHWM")}})
+                         .dump());
   return 0;
 }
 
 /// A CTF fit for each file: full records without images.
 struct ImportFits {
-  static constexpr flow::Info info{.name = "import-fits", .title = "Import fits", .version = 1, .help = "Makes CTF fits from numbers in files."};
+  static constexpr flow::Info info{
+      .name = "import-fits", .title = "Import fits", .version = 1, .help = "Makes CTF fits from numbers in files."};
   using Params = numbers::Import::Params;
   using Output = CtfFit;
   Params params;
@@ -160,13 +177,17 @@ const flow::Registry& fits_registry() {
 }
 
 int what_if(const fs::path& folder, int items, int threads) {
-  constexpr const char* text = R"({"name": "fits", "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}, {"name": "limit", "type": "number", "default": 8}],
+  constexpr const char* text =
+      R"({"name": "fits", "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected",
+        "type": "integer", "default": 0}, {"name": "limit", "type": "number", "default": 8}],
     "steps": {"in": {"protocol": "import-fits", "params": {"files": "${files}", "expected": "${expected}"}},
-              "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": "${limit}"}, "inputs": {"ctf_fits": "in.ctf_fits"}}}})";
+              "filter": {"protocol": "filter-ctf", "params": {"max_fit_resolution": "${limit}"},
+        "inputs": {"ctf_fits": "in.ctf_fits"}}}})";
   if (!fs::exists(folder / "fits"))
     for (int i = 0; i < items; ++i) write_number(folder / "fits", i);
   std::vector<flow::Problem> problems;
-  engine::prepare_project(folder / "fits.frazil", flow::parse_workflow(text, problems), {{"files", (folder / "fits").string()}, {"expected", items + 1}}, fits_registry());
+  engine::prepare_project(folder / "fits.frazil", flow::parse_workflow(text, problems),
+                          {{"files", (folder / "fits").string()}, {"expected", items + 1}}, fits_registry());
   const auto ask = [&](const std::function<Json(const Json&)>& request) {
     Json seconds = Json::array(), answer;
     for (const double limit : {4.0, 5.0, 6.0}) {
@@ -182,20 +203,28 @@ int what_if(const fs::path& folder, int items, int threads) {
   {
     engine::Engine engine(options, fits_registry());
     std::jthread running([&] { (void)engine.run(); });
-    const auto request = [&](const Json& what) -> Json { return engine::send_request(engine::control_socket(folder / "fits.frazil"), what).value_or(Json::object()); };
+    const auto request = [&](const Json& what) -> Json {
+      return engine::send_request(engine::control_socket(folder / "fits.frazil"), what).value_or(Json::object());
+    };
     const auto done = [&] {  // nobody answers before the engine listens
       const auto answer = request({{"command", "status"}});
       return answer.contains("status") && answer.at("status").at("steps").at(1).at("done") == items;
     };
     while (!done()) std::this_thread::sleep_for(std::chrono::seconds(1));
-    std::this_thread::sleep_for(std::chrono::seconds(15));  // it reads what it decided on while there is little else to do
+    std::this_thread::sleep_for(
+        std::chrono::seconds(15));  // it reads what it decided on while there is little else to do
     at_work = ask(request);
     write_number(folder / "fits", items);
   }
   const auto start = Clock::now();
   engine::Engine engine(options, fits_registry());
   again = ask([&](const Json& what) { return engine.request(what); });
-  fmt::print("{}\n", Json({{"items", engine.status().found}, {"at_work", at_work}, {"opened_again", again}, {"opening_and_answers_s", seconds_since(start)}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  fmt::print("{}\n", Json({{"items", engine.status().found},
+                           {"at_work", at_work},
+                           {"opened_again", again},
+                           {"opening_and_answers_s", seconds_since(start)},
+                           {"peak_mib", memory_mib("VmHWM")}})
+                         .dump());
   return at_work["answer"].value("ok", false) && again["answer"].value("ok", false) ? 0 : 1;
 }
 
@@ -203,7 +232,8 @@ int live(const fs::path& folder, double rate, double seconds, int threads) {
   const int before = [&] {
     int count = 0;
     if (fs::exists(folder / "in"))
-      for (const auto& entry : fs::recursive_directory_iterator(folder / "in")) count += entry.path().extension() == ".num";
+      for (const auto& entry : fs::recursive_directory_iterator(folder / "in"))
+        count += entry.path().extension() == ".num";
     return count;
   }();
   fs::create_directories(folder / "in");
@@ -222,7 +252,13 @@ int live(const fs::path& folder, double rate, double seconds, int threads) {
     }
   });
   if (engine.run() != engine::End::finished) return 1;
-  fmt::print("{}\n", Json({{"items_before", before}, {"items", more}, {"per_hour", rate}, {"restart_s", restart_s}, {"latency", latency}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  fmt::print("{}\n", Json({{"items_before", before},
+                           {"items", more},
+                           {"per_hour", rate},
+                           {"restart_s", restart_s},
+                           {"latency", latency},
+                           {"peak_mib", memory_mib("VmHWM")}})
+                         .dump());
   return 0;
 }
 
@@ -231,16 +267,24 @@ int live(const fs::path& folder, double rate, double seconds, int threads) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
-    if (arguments.at(0) == "fits-worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), fits_registry());
-    if (arguments.at(0) == "worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), numbers::registry());
+    if (arguments.at(0) == "fits-worker")
+      return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), fits_registry());
+    if (arguments.at(0) == "worker")
+      return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}),
+                              numbers::registry());
     std::map<std::string, double> values = {{"--items", 100000}, {"--threads", 2}, {"--rate", 1500}, {"--seconds", 60}};
     for (std::size_t i = 2; i + 1 < arguments.size(); i += 2) values.at(arguments[i]) = std::stod(arguments[i + 1]);
     const int threads = static_cast<int>(values["--threads"]);
-    if (arguments.at(0) == "load") return load(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
+    if (arguments.at(0) == "load")
+      return load(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
     if (arguments.at(0) == "restart") return restart(fs::absolute(arguments.at(1)), threads);
-    if (arguments.at(0) == "what-if") return what_if(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
-    if (arguments.at(0) == "live") return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
-    fmt::print(stderr, "engine_bench load|restart|what-if|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
+    if (arguments.at(0) == "what-if")
+      return what_if(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
+    if (arguments.at(0) == "live")
+      return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
+    fmt::print(
+        stderr,
+        "engine_bench load|restart|what-if|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
   }

@@ -1,5 +1,6 @@
 // Times alignment and sum of one simulated movie and compares track and field with the truth:
-// motion_bench FOLDER [THREADS] [SUM 0|1] [global|smooth|flow] where FOLDER is what `frazil simulate` wrote for a scene of movies.
+// motion_bench FOLDER [THREADS] [SUM 0|1] [global|smooth|flow] where FOLDER is what `frazil simulate` wrote for a scene
+// of movies.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,8 +21,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// 2-D RMS difference of the whole field over the truth's nodes and frames, each node's mean over time removed; 90th percentile over nodes;
-/// and the same of what a track alone would leave.
+/// 2-D RMS difference of the whole field over the truth's nodes and frames, each node's mean over time removed; 90th
+/// percentile over nodes; and the same of what a track alone would leave.
 struct FieldError {
   double rms = 0, worst_tenth = 0;
 };
@@ -39,7 +40,8 @@ FieldError field_error(const motion::MotionField& field, const nlohmann::json& t
         dy.push_back(s.y - shifts[t][j][i][1].get<double>());
         mx += dx.back() / static_cast<double>(frames), my += dy.back() / static_cast<double>(frames);
       }
-      for (std::size_t t = 0; t < frames; ++t) sum += (std::pow(dx[t] - mx, 2) + std::pow(dy[t] - my, 2)) / static_cast<double>(frames);
+      for (std::size_t t = 0; t < frames; ++t)
+        sum += (std::pow(dx[t] - mx, 2) + std::pow(dy[t] - my, 2)) / static_cast<double>(frames);
       squares.push_back(sum);
     }
   FieldError error;
@@ -79,7 +81,8 @@ int main(int argc, char** argv) {
   const int threads = argc > 2 ? std::stoi(argv[2]) : 1;
   const auto truth = nlohmann::json::parse(read_text(folder + "/truth.json"));
   const auto pixel = Angstrom(truth.at("pixel_size_A").get<double>());
-  const motion::Exposure exposure{Dose(truth.at("dose_per_frame_e_per_A2").get<double>()), Dose(0), Kilovolt(truth.at("scene").at("voltage").get<double>())};
+  const motion::Exposure exposure{Dose(truth.at("dose_per_frame_e_per_A2").get<double>()), Dose(0),
+                                  Kilovolt(truth.at("scene").at("voltage").get<double>())};
   for (const auto& area : truth.at("areas")) {
     const io::MovieReader reader(folder + "/" + area.at("file").get<std::string>());
     const int nx = reader.info().nx, ny = reader.info().ny;
@@ -89,13 +92,19 @@ int main(int argc, char** argv) {
     const auto model = argc > 4 ? params_from_name(argv[4]) : motion::MotionModel::smooth;
     const auto found = motion::align_frames(raw, detector, exposure, {.model = model, .threads = threads});
     const double spent = seconds_since(start);
-    const auto whole = field_error(found.field, area.at("motion_field")), track = field_error(motion::MotionField(found.track), area.at("motion_field"));
+    const auto whole = field_error(found.field, area.at("motion_field")),
+               track = field_error(motion::MotionField(found.track), area.at("motion_field"));
     double sigma2 = 0;
     for (const double v : found.local.sigma_px) sigma2 += 2 * v * v / static_cast<double>(found.local.sigma_px.size());
-    fmt::print("{}: track {:.3f} px (claimed {:.3f}), field {:.3f} px (claimed {:.3f}; 90 % of places below {:.3f}; track alone {:.3f}), {} {} x {} tiles ({} out), gain {:.0f}, amplitude {:.2f} A, path {:.1f} A, step {:.2f} A, acceleration {:.2f} A, burst {:.0f}, {} rounds, {:.1f} s to align",
-               area.at("file").get<std::string>(), error_of(found.track, area.at("shifts_px")), found.sigma_px * std::sqrt(2.0), whole.rms, std::sqrt(sigma2), whole.worst_tenth, track.rms,
-               EnumNames<motion::MotionModel>::names[static_cast<std::size_t>(found.local.used)], found.local.tiles_x, found.local.tiles_y, found.local.outlying_tiles, found.local.held_out_gain,
-               found.local.amplitude.value(), found.path.total_path.value(), found.step_A, found.acceleration_A, found.burst, found.iterations, spent);
+    fmt::print(
+        "{}: track {:.3f} px (claimed {:.3f}), field {:.3f} px (claimed {:.3f}; 90 % of places below {:.3f}; track "
+        "alone {:.3f}), {} {} x {} tiles ({} out), gain {:.0f}, amplitude {:.2f} A, path {:.1f} A, step {:.2f} A, "
+        "acceleration {:.2f} A, burst {:.0f}, {} rounds, {:.1f} s to align",
+        area.at("file").get<std::string>(), error_of(found.track, area.at("shifts_px")),
+        found.sigma_px * std::sqrt(2.0), whole.rms, std::sqrt(sigma2), whole.worst_tenth, track.rms,
+        EnumNames<motion::MotionModel>::names[static_cast<std::size_t>(found.local.used)], found.local.tiles_x,
+        found.local.tiles_y, found.local.outlying_tiles, found.local.held_out_gain, found.local.amplitude.value(),
+        found.path.total_path.value(), found.step_A, found.acceleration_A, found.burst, found.iterations, spent);
     if (argc <= 3 || std::string(argv[3]) != "0") {
       start = std::chrono::steady_clock::now();
       const auto basis = motion::dose_basis(exposure, raw.count, std::sqrt(0.5) / pixel.value());
@@ -105,8 +114,9 @@ int main(int argc, char** argv) {
     fmt::print("\n");
     if (std::getenv("FRAZIL_BENCH_TRACK") != nullptr)
       for (std::size_t t = 0; t < found.track.size(); ++t)
-        fmt::print("  {:2} {:7.3f} {:7.3f}  truth {:7.3f} {:7.3f}  amplitude {:.2f}\n", t, found.track[t].x, found.track[t].y, area.at("shifts_px")[t][0].get<double>(),
-                   area.at("shifts_px")[t][1].get<double>(), found.amplitude[t]);
+        fmt::print("  {:2} {:7.3f} {:7.3f}  truth {:7.3f} {:7.3f}  amplitude {:.2f}\n", t, found.track[t].x,
+                   found.track[t].y, area.at("shifts_px")[t][0].get<double>(), area.at("shifts_px")[t][1].get<double>(),
+                   found.amplitude[t]);
   }
   return 0;
 }

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <hwy/targets.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <tiffio.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -56,7 +56,8 @@ Cost timed(int repeats, const F& body) {
 }
 
 void row(std::string_view block, const Cost& cost, double pixels, double floor, std::string_view what) {
-  fmt::print("{:<34} {:7.3f} s {:7.3f} core-s {:6.0f} Mpixel/s   floor {:6.3f} s ({:4.1f} x)  {}\n", block, cost.wall, cost.cpu, pixels / cost.wall / 1e6, floor, cost.wall / floor, what);
+  fmt::print("{:<34} {:7.3f} s {:7.3f} core-s {:6.0f} Mpixel/s   floor {:6.3f} s ({:4.1f} x)  {}\n", block, cost.wall,
+             cost.cpu, pixels / cost.wall / 1e6, floor, cost.wall / floor, what);
 }
 
 struct Bench {
@@ -68,7 +69,9 @@ struct Bench {
   std::vector<std::shared_ptr<Counts>> frames{};
   motion::Detector detector = perfect();
 
-  [[nodiscard]] motion::Detector perfect() const { return {nx, ny, gain.empty() ? Image() : io::read_gain(gain, nx, ny), 1}; }
+  [[nodiscard]] motion::Detector perfect() const {
+    return {nx, ny, gain.empty() ? Image() : io::read_gain(gain, nx, ny), 1};
+  }
 
   [[nodiscard]] motion::FrameSource source(Angstrom pixel) const {
     motion::FrameSource s{nx, ny, count, pixel, {}};
@@ -82,14 +85,21 @@ struct Bench {
     const auto piece = std::size_t{64} << 20U;
     std::vector<AlignedVector<char>> from(z(threads)), to(z(threads));
     for (int i = 0; i < threads; ++i) from[z(i)].assign(piece, 1), to[z(i)].assign(piece, 2);
-    const double once = timed(5, [&] { parallel_for(threads, z(threads), [&](std::size_t i) { std::copy(from[i].begin(), from[i].end(), to[i].begin()); }); }).wall;
+    const double once = timed(5, [&] {
+                          parallel_for(threads, z(threads), [&](std::size_t i) {
+                            std::copy(from[i].begin(), from[i].end(), to[i].begin());
+                          });
+                        }).wall;
     return once * bytes / (static_cast<double>(piece) * threads);
   }
 
   Cost decode() {
     frames.clear();
-    for (int t = 0; t < count; ++t) frames.push_back(std::make_shared<Counts>(nx, ny, io::count_type_of(reader.info().type)));
-    const auto all = [&] { parallel_for(threads, z(count), [&](std::size_t t) { reader.read_counts(static_cast<int>(t), *frames[t]); }); };
+    for (int t = 0; t < count; ++t)
+      frames.push_back(std::make_shared<Counts>(nx, ny, io::count_type_of(reader.info().type)));
+    const auto all = [&] {
+      parallel_for(threads, z(count), [&](std::size_t t) { reader.read_counts(static_cast<int>(t), *frames[t]); });
+    };
     all();
     const Cost ours = timed(repeats, all);
     const double bytes = pixels * static_cast<double>(bytes_of(frames[0]->type()));
@@ -116,14 +126,20 @@ struct Bench {
           for (std::uint32_t s = 0; s < TIFFNumberOfStrips(tiff); ++s) {
             const auto got = TIFFReadEncodedStrip(tiff, s, strip.data(), static_cast<tmsize_t>(strip.size()));
             for (std::size_t y = 0; got > 0 && y < static_cast<std::size_t>(got) / bytes; ++y)
-              bad[z(t)] |= std::memcmp(frames[z(t)]->row(ny - 1 - static_cast<int>(s * rows + y)), strip.data() + y * bytes, bytes) != 0 ? 1 : 0;
+              bad[z(t)] |= std::memcmp(frames[z(t)]->row(ny - 1 - static_cast<int>(s * rows + y)),
+                                       strip.data() + y * bytes, bytes) != 0
+                               ? 1
+                               : 0;
           }
         }
         TIFFClose(tiff);
       });
     });
-    if (std::count(bad.begin(), bad.end(), 1) > 0) throw Error(ErrorCode::bug, "our decoder and libtiff disagree in {} frames", std::count(bad.begin(), bad.end(), 1));
-    fmt::print("{:<34} {:7.3f} s {:7.3f} core-s {:6.0f} Mpixel/s   (compared with ours: equal)\n", "  the same by libtiff", theirs.wall, theirs.cpu, pixels / theirs.wall / 1e6);
+    if (std::count(bad.begin(), bad.end(), 1) > 0)
+      throw Error(ErrorCode::bug, "our decoder and libtiff disagree in {} frames",
+                  std::count(bad.begin(), bad.end(), 1));
+    fmt::print("{:<34} {:7.3f} s {:7.3f} core-s {:6.0f} Mpixel/s   (compared with ours: equal)\n",
+               "  the same by libtiff", theirs.wall, theirs.cpu, pixels / theirs.wall / 1e6);
   }
 
   Cost bin(Angstrom pixel, int factor) {
@@ -135,19 +151,24 @@ struct Bench {
 
   Cost transforms(int rank) {
     Image image(nx, ny);
-    for (std::size_t i = 0; i < image.size(); ++i) image.pixels()[i] = static_cast<float>(frames[0]->row(0)[i % frames[0]->row_bytes()]);
+    for (std::size_t i = 0; i < image.size(); ++i)
+      image.pixels()[i] = static_cast<float>(frames[0]->row(0)[i % frames[0]->row_bytes()]);
     Spectrum spectrum(nx, ny);
     fft_into(image, spectrum, threads);
     const Cost forward = timed(repeats, [&] { fft_into(image, spectrum, threads); });
     const double size = static_cast<double>(nx) * ny, bytes = size * 4 * 2;
-    row(fmt::format("one transform of {} x {}", nx, ny), forward, size, copy_seconds(bytes), "two passes through memory");
+    row(fmt::format("one transform of {} x {}", nx, ny), forward, size, copy_seconds(bytes),
+        "two passes through memory");
     return {forward.wall * (rank + 2), forward.cpu * (rank + 2)};
   }
 
   Cost warp(const motion::MotionField& field, const motion::DoseBasis& basis, Angstrom pixel, std::string_view name) {
     const auto input = source(pixel);
-    const Cost ours = timed(repeats, [&] { (void)motion::warp_frames(input, detector, field, basis.b, {motion::Spline::quintic, threads}); });
-    row(fmt::format("warp and sum, {}", name), ours, pixels, pixels * (12 + basis.rank()) / multiply_adds_per_second(), fmt::format("{} multiply-adds a pixel, {}", 12 + basis.rank(), motion::warp_kernels().target));
+    const Cost ours = timed(repeats, [&] {
+      (void)motion::warp_frames(input, detector, field, basis.b, {motion::Spline::quintic, threads});
+    });
+    row(fmt::format("warp and sum, {}", name), ours, pixels, pixels * (12 + basis.rank()) / multiply_adds_per_second(),
+        fmt::format("{} multiply-adds a pixel, {}", 12 + basis.rank(), motion::warp_kernels().target));
     return ours;
   }
 
@@ -156,16 +177,18 @@ struct Bench {
     constexpr int n = 512, rank = 8, rounds = 4000;
     std::vector<double> sink(z(threads));
     const double seconds = timed(3, [&] {
-      parallel_for(threads, z(threads), [&](std::size_t thread) {
-        AlignedVector<float> values(n * motion::warp_group, 1e-3F), sums(n * rank), weights(rank * motion::warp_group, 1e-3F);
-        const float* from[motion::warp_group];
-        float* to[rank];
-        for (int f = 0; f < motion::warp_group; ++f) from[f] = values.data() + f * n;
-        for (int r = 0; r < rank; ++r) to[r] = sums.data() + r * n;
-        for (int i = 0; i < rounds; ++i) motion::warp_kernels().add(from, motion::warp_group, weights.data(), rank, to, n);
-        sink[thread] = static_cast<double>(sums[1]);
-      });
-    }).wall;
+                             parallel_for(threads, z(threads), [&](std::size_t thread) {
+                               AlignedVector<float> values(n * motion::warp_group, 1e-3F), sums(n * rank),
+                                   weights(rank * motion::warp_group, 1e-3F);
+                               const float* from[motion::warp_group];
+                               float* to[rank];
+                               for (int f = 0; f < motion::warp_group; ++f) from[f] = values.data() + f * n;
+                               for (int r = 0; r < rank; ++r) to[r] = sums.data() + r * n;
+                               for (int i = 0; i < rounds; ++i)
+                                 motion::warp_kernels().add(from, motion::warp_group, weights.data(), rank, to, n);
+                               sink[thread] = static_cast<double>(sums[1]);
+                             });
+                           }).wall;
     return static_cast<double>(n) * rank * motion::warp_group * rounds * threads / seconds;
   }
 };
@@ -179,7 +202,8 @@ motion::MotionField local_field(const std::vector<motion::Shift>& track, int nx,
     for (int j = 0; j < 5; ++j)
       for (int i = 0; i < 5; ++i) {
         const double grown = 3 * (1 - std::exp(-static_cast<double>(t) / 10));
-        shifts.push_back({track[t].x + grown * std::sin(0.9 * i + 0.4 * j), track[t].y + grown * std::cos(0.7 * j - 0.5 * i)});
+        shifts.push_back(
+            {track[t].x + grown * std::sin(0.9 * i + 0.4 * j), track[t].y + grown * std::cos(0.7 * j - 0.5 * i)});
       }
   return {x, y, shifts};
 }
@@ -195,9 +219,12 @@ int main(int argc, char** argv) {
   const int threads = argc > 2 ? std::stoi(argv[2]) : 1, repeats = argc > 3 ? std::stoi(argv[3]) : 3;
   const auto truth = nlohmann::json::parse(read_text(folder + "/truth.json"));
   const auto pixel = Angstrom(truth.at("pixel_size_A").get<double>());
-  const motion::Exposure exposure{Dose(truth.at("dose_per_frame_e_per_A2").get<double>()), Dose(0), Kilovolt(truth.at("scene").at("voltage").get<double>())};
-  Bench bench{folder + "/" + truth.at("areas")[0].at("file").get<std::string>(), folder + "/references/gain.mrc", threads, repeats};
-  fmt::print("{}: {} x {} x {}, {} threads, medians of {}\n", bench.path, bench.nx, bench.ny, bench.count, threads, repeats);
+  const motion::Exposure exposure{Dose(truth.at("dose_per_frame_e_per_A2").get<double>()), Dose(0),
+                                  Kilovolt(truth.at("scene").at("voltage").get<double>())};
+  Bench bench{folder + "/" + truth.at("areas")[0].at("file").get<std::string>(), folder + "/references/gain.mrc",
+              threads, repeats};
+  fmt::print("{}: {} x {} x {}, {} threads, medians of {}\n", bench.path, bench.nx, bench.ny, bench.count, threads,
+             repeats);
 
   const Cost decode = bench.decode();
   bench.decode_by_libtiff();
@@ -207,17 +234,27 @@ int main(int argc, char** argv) {
   const Cost transforms = bench.transforms(basis.rank());
 
   motion::Alignment found;
-  const Cost align = timed(1, [&] { found = motion::align_frames(bench.source(pixel), bench.detector, exposure, {.threads = threads}); });
+  const Cost align = timed(
+      1, [&] { found = motion::align_frames(bench.source(pixel), bench.detector, exposure, {.threads = threads}); });
   const Cost global = bench.warp(motion::MotionField(found.track), basis, pixel, "global");
   const auto field = local_field(found.track, bench.nx, bench.ny);
   const Cost local = bench.warp(field, basis, pixel, fmt::format("local, blocks of {}", motion::block_side(field)));
   row("survey and align", align, bench.pixels, bin.wall, "the survey alone");
-  const Cost sum = timed(repeats, [&] { (void)motion::sum_frames(bench.source(pixel), bench.detector, motion::MotionField(found.track), basis, {.threads = threads}); });
+  const Cost sum = timed(repeats, [&] {
+    (void)motion::sum_frames(bench.source(pixel), bench.detector, motion::MotionField(found.track), basis,
+                             {.threads = threads});
+  });
   row("warp, sum and transforms", sum, bench.pixels, transforms.wall, fmt::format("{} transforms", basis.rank() + 2));
 
   const Cost floor = decode + bin + transforms, whole = decode + align + sum;
   row("whole, without writing", whole, bench.pixels, floor.wall, "decode + bin + transforms, as above");
-  fmt::print("local over global warp {:.2f}; {:.0f} movies an hour; peak memory {:.2f} GiB (this program holds the whole movie)\n", local.cpu / global.cpu, 3600 / whole.wall,
-             [] { rusage use{}; ::getrusage(RUSAGE_SELF, &use); return static_cast<double>(use.ru_maxrss) / (1 << 20); }());
+  fmt::print(
+      "local over global warp {:.2f}; {:.0f} movies an hour; peak memory {:.2f} GiB (this program holds the whole "
+      "movie)\n",
+      local.cpu / global.cpu, 3600 / whole.wall, [] {
+        rusage use{};
+        ::getrusage(RUSAGE_SELF, &use);
+        return static_cast<double>(use.ru_maxrss) / (1 << 20);
+      }());
   return 0;
 }

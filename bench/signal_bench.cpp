@@ -1,6 +1,6 @@
-// Signal that the sum keeps: spectral signal-to-noise ratio on rings relative to exact shifts, of ours and of a bilinear warp,
-// noise-free and noise-only movies through the same local, sub-pixel field. Fails when ours keeps less than 0.97 at 0.8 Nyquist or
-// the bilinear one is not at the 0.886 of theory within 0.01: signal_bench [SEEDS]
+// Signal that the sum keeps: spectral signal-to-noise ratio on rings relative to exact shifts, of ours and of a
+// bilinear warp, noise-free and noise-only movies through the same local, sub-pixel field. Fails when ours keeps less
+// than 0.97 at 0.8 Nyquist or the bilinear one is not at the 0.886 of theory within 0.01: signal_bench [SEEDS]
 #include <fmt/format.h>
 
 #include <array>
@@ -17,10 +17,13 @@ using namespace frazil;
 namespace {
 
 Image ours(const motion::FrameSource& frames, const motion::MotionField& field) {
-  return motion::sum_frames(frames, motion::Detector(frames.nx, frames.ny, {}, 1), field, motion::dose_basis({}, frames.count, 0.71)).plain;
+  return motion::sum_frames(frames, motion::Detector(frames.nx, frames.ny, {}, 1), field,
+                            motion::dose_basis({}, frames.count, 0.71))
+      .plain;
 }
 
-/// What a bilinear warp keeps on a ring, by theory, for uniform sub-pixel positions: the mean transfer is sinc² along each axis, the noise (2 + cos 2πk) / 3.
+/// What a bilinear warp keeps on a ring, by theory, for uniform sub-pixel positions: the mean transfer is sinc² along
+/// each axis, the noise (2 + cos 2πk) / 3.
 double bilinear_theory(double k) {
   double signal = 0, noise = 0;
   constexpr int steps = 3600;
@@ -53,6 +56,7 @@ int main(int argc, char** argv) {
     fmt::print("{:>14.1f} {:>8.4f} {:>10.4f} {:>10.4f}\n", ring, us, them, bilinear_theory(ring / 2));
     if (ring == 0.8) good = us >= 0.97 && std::abs(them - 0.886) <= 0.01;
   }
-  fmt::print("{}\n", good ? "as it should be" : "NOT as it should be: at 0.8 Nyquist at least 0.97, and 0.886 +- 0.01 for bilinear");
+  fmt::print("{}\n", good ? "as it should be"
+                          : "NOT as it should be: at 0.8 Nyquist at least 0.97, and 0.886 +- 0.01 for bilinear");
   return good ? 0 : 1;
 }

@@ -5,7 +5,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return frazil::fuzz::run(data, size, [size](frazil::io::ByteSource source) {
     const frazil::io::EerFile file(std::move(source));
-    const int last = file.raw_frames() - 1, ny = file.index().ny, row = static_cast<int>(size % static_cast<std::size_t>(ny));
+    const int last = file.raw_frames() - 1, ny = file.index().ny,
+              row = static_cast<int>(size % static_cast<std::size_t>(ny));
     (void)file.broken_frames(1);
     std::vector<frazil::Electron> scratch;
     for (const auto& e : file.electrons(last, row, ny, scratch))

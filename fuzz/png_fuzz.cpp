@@ -3,5 +3,6 @@
 #include "harness.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return frazil::fuzz::run(data, size, [](const frazil::io::ByteSource& source) { (void)frazil::io::read_png(source); });
+  return frazil::fuzz::run(data, size,
+                           [](const frazil::io::ByteSource& source) { (void)frazil::io::read_png(source); });
 }

@@ -8,8 +8,10 @@
 namespace frazil::skeleton {
 
 struct FlattenMicrograph {
-  static constexpr flow::Info info{
-      .name = "flatten-micrograph", .title = "Remove intensity gradients", .version = 1, .help = "Subtract what is wider than a given scale from each micrograph."};
+  static constexpr flow::Info info{.name = "flatten-micrograph",
+                                   .title = "Remove intensity gradients",
+                                   .version = 1,
+                                   .help = "Subtract what is wider than a given scale from each micrograph."};
   using Params = FlattenParams;
   using Input = Micrograph;
   using Output = Micrograph;

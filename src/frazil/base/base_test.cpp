@@ -41,7 +41,7 @@ TEST(Rng, PoissonHasItsMeanAndVarianceOnBothBranches) {
       squares += x * x;
     }
     const double m = sum / n;
-    EXPECT_NEAR(m, mean, 5 * std::sqrt(mean / n));                          // five standard errors
+    EXPECT_NEAR(m, mean, 5 * std::sqrt(mean / n));                           // five standard errors
     EXPECT_NEAR((squares / n - m * m) / mean, 1.0, 5 * std::sqrt(3.0 / n));  // variance of a variance ≲ 3/n here
   }
 }
@@ -64,7 +64,10 @@ TEST(ParallelFor, VisitsEachIndexOnceOnAnyNumberOfThreads) {
 }
 
 TEST(ParallelFor, PassesAnExceptionOn) {
-  EXPECT_THROW(parallel_for(4, 100, [](std::size_t i) { if (i == 50) throw Error(ErrorCode::bad_input, "fifty"); }),
+  EXPECT_THROW(parallel_for(4, 100,
+                            [](std::size_t i) {
+                              if (i == 50) throw Error(ErrorCode::bad_input, "fifty");
+                            }),
                Error);
 }
 
@@ -82,7 +85,9 @@ TEST(ParallelFor, ACallerThatWaitsHelpsTheInnerLoopsOfItsBody) {
   const auto caller = std::this_thread::get_id();
   const auto meet = [](std::atomic<int>& arrived) {  // false when the other one does not come
     ++arrived;
-    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20); arrived < 2 && std::chrono::steady_clock::now() < end;) std::this_thread::yield();
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+         arrived < 2 && std::chrono::steady_clock::now() < end;)
+      std::this_thread::yield();
     return arrived == 2;
   };
   std::atomic<int> outer = 0, inner = 0;
@@ -106,7 +111,10 @@ TEST(AtomicFile, LeavesNothingBehindWithoutCommit) {
   const auto folder = std::filesystem::temp_directory_path() / "frazil_atomic_test";
   std::filesystem::remove_all(folder);
   make_folders(folder);
-  { const AtomicFile file(folder / "a.txt"); write_text(file.temporary(), "half"); }
+  {
+    const AtomicFile file(folder / "a.txt");
+    write_text(file.temporary(), "half");
+  }
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   write_text(folder / "a.txt", "whole");
   EXPECT_EQ(read_text(folder / "a.txt"), "whole");

@@ -44,6 +44,7 @@ class Error : public std::runtime_error {
 };
 
 /// Throws Error(bug) naming the place of the call when `condition` is false. Always on.
-void expect(bool condition, std::string_view what, const char* file = __builtin_FILE(), int line = __builtin_LINE());  // clang 14 has no std::source_location
+void expect(bool condition, std::string_view what, const char* file = __builtin_FILE(),
+            int line = __builtin_LINE());  // clang 14 has no std::source_location
 
 }  // namespace frazil

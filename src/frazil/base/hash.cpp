@@ -45,7 +45,8 @@ Digest Hasher::digest() const {
 
 std::string Digest::hex() const {
   std::string text(32, '0');
-  for (std::size_t i = 0; i < 32; ++i) text[i] = "0123456789abcdef"[(i < 16 ? high >> (60 - 4 * i) : low >> (124 - 4 * i)) & 15];
+  for (std::size_t i = 0; i < 32; ++i)
+    text[i] = "0123456789abcdef"[(i < 16 ? high >> (60 - 4 * i) : low >> (124 - 4 * i)) & 15];
   return text;
 }
 

@@ -86,7 +86,9 @@ class Pool {
   void finish(const Loop& loop) {
     std::unique_lock lock(mutex_);
     while (loop.helpers > 0) {
-      const auto inner = std::find_if(queue_.rbegin(), queue_.rend(), [&](const auto& queued) { return !queued->exhausted() && queued->is_inside(&loop); });
+      const auto inner = std::find_if(queue_.rbegin(), queue_.rend(), [&](const auto& queued) {
+        return !queued->exhausted() && queued->is_inside(&loop);
+      });
       if (inner == queue_.rend()) {
         changed_.wait(lock);
         continue;

@@ -52,7 +52,8 @@ void end_group(int) { ::kill(0, SIGKILL); }
   ::dup2(prepared.output, 1);
   ::dup2(prepared.output, 2);
   Ending failure;
-  if (prepared.folder.empty() || ::chdir(prepared.folder.c_str()) == 0) ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
+  if (prepared.folder.empty() || ::chdir(prepared.folder.c_str()) == 0)
+    ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
   failure.error = errno;
   (void)!::write(prepared.ending, &failure, sizeof(failure));
   ::_exit(127);
@@ -74,7 +75,8 @@ void end_group(int) { ::kill(0, SIGKILL); }
   if (program < 0) {
     ending.error = errno;
   } else {
-    while (::waitpid(program, &ending.status, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(program, &ending.status, 0) < 0 && errno == EINTR) {
+    }
     rusage usage{};
     ::getrusage(RUSAGE_CHILDREN, &usage);
     ending.peak_kib = usage.ru_maxrss;
@@ -90,7 +92,10 @@ class Descriptor {
   ~Descriptor() { reset(); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  void take(int file) { reset(); file_ = file; }
+  void take(int file) {
+    reset();
+    file_ = file;
+  }
   void reset() {
     if (file_ >= 0) ::close(file_);
     file_ = -1;
@@ -103,7 +108,8 @@ class Descriptor {
 
 void make_pipe(Descriptor& read_end, Descriptor& write_end) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(ErrorCode::resource, "a pipe to another program cannot be made: {}", std::strerror(errno));
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    throw Error(ErrorCode::resource, "a pipe to another program cannot be made: {}", std::strerror(errno));
   read_end.take(ends[0]);
   write_end.take(ends[1]);
 }
@@ -136,18 +142,22 @@ bool follow(const Command& command, int output, int ending_file, Ending& ending,
     ::poll(files, output_open ? 2 : 1, 50);
     if (output_open && (files[1].revents & (POLLIN | POLLHUP)) != 0) {
       const auto n = ::read(output, chunk.data(), chunk.size());
-      if (n > 0) text.append(chunk.data(), static_cast<std::size_t>(n));
-      else output_open = n < 0 && errno == EINTR;
+      if (n > 0)
+        text.append(chunk.data(), static_cast<std::size_t>(n));
+      else
+        output_open = n < 0 && errno == EINTR;
       if (text.size() > 2 * kept_bytes) text.erase(0, text.size() - kept_bytes);
       continue;
     }
     if ((files[0].revents & (POLLIN | POLLHUP)) != 0) {
       Ending next;
-      while (::read(ending_file, &next, sizeof(next)) == sizeof(next) && ending.error == 0) ending = next;  // a failed exec is told first
+      while (::read(ending_file, &next, sizeof(next)) == sizeof(next) && ending.error == 0)
+        ending = next;  // a failed exec is told first
       return true;
     }
     if (command.poll) command.poll();
-    if (command.time_limit_s > 0 && std::chrono::duration<double>(Clock::now() - start).count() > command.time_limit_s) return false;
+    if (command.time_limit_s > 0 && std::chrono::duration<double>(Clock::now() - start).count() > command.time_limit_s)
+      return false;
   }
 }
 
@@ -170,14 +180,18 @@ std::string Finished::last_lines(std::size_t count) const {
 
 std::optional<std::filesystem::path> find_program(const std::string& name) {
   if (name.empty()) return std::nullopt;
-  const auto can_run = [](const std::filesystem::path& path) { return std::filesystem::is_regular_file(path) && ::access(path.c_str(), X_OK) == 0; };
-  if (name.find('/') != std::string::npos) return can_run(name) ? std::optional(std::filesystem::absolute(name)) : std::nullopt;
+  const auto can_run = [](const std::filesystem::path& path) {
+    return std::filesystem::is_regular_file(path) && ::access(path.c_str(), X_OK) == 0;
+  };
+  if (name.find('/') != std::string::npos)
+    return can_run(name) ? std::optional(std::filesystem::absolute(name)) : std::nullopt;
   const char* path = std::getenv("PATH");
   std::string rest = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
   while (true) {
     const auto colon = rest.find(':');
     const auto folder = rest.substr(0, colon);
-    if (const auto candidate = std::filesystem::path(folder.empty() ? "." : folder) / name; can_run(candidate)) return std::filesystem::absolute(candidate);
+    if (const auto candidate = std::filesystem::path(folder.empty() ? "." : folder) / name; can_run(candidate))
+      return std::filesystem::absolute(candidate);
     if (colon == std::string::npos) return std::nullopt;
     rest = rest.substr(colon + 1);
   }
@@ -188,7 +202,10 @@ int take_programs_peak_mib() { return programs_peak_mib.exchange(0); }
 Finished run_program(const Command& command) {
   expect(!command.arguments.empty(), "a command has a program");
   const auto program = find_program(command.arguments.front());
-  if (!program) throw Error(ErrorCode::not_found, "{}: there is no such program on this machine; install it or put its folder into PATH", command.arguments.front());
+  if (!program)
+    throw Error(ErrorCode::not_found,
+                "{}: there is no such program on this machine; install it or put its folder into PATH",
+                command.arguments.front());
   Prepared prepared;
   fill(prepared, command, *program);
   Descriptor output_read, output_write, ending_read, ending_write, input_read, input_write;
@@ -204,14 +221,16 @@ Finished run_program(const Command& command) {
   const auto start = Clock::now();
   const pid_t self = ::getpid();
   const pid_t guardian = ::fork();
-  if (guardian < 0) throw Error(ErrorCode::resource, "{}: no process can be made: {}", command.arguments.front(), std::strerror(errno));
+  if (guardian < 0)
+    throw Error(ErrorCode::resource, "{}: no process can be made: {}", command.arguments.front(), std::strerror(errno));
   if (guardian == 0) be_guardian(prepared, self);
   ::setpgid(guardian, guardian);
   output_write.reset();
   ending_write.reset();
   const auto end_all = [&] {
     ::kill(-guardian, SIGKILL);
-    while (::waitpid(guardian, nullptr, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(guardian, nullptr, 0) < 0 && errno == EINTR) {
+    }
   };
   Finished finished;
   Ending ending;
@@ -223,10 +242,13 @@ Finished run_program(const Command& command) {
   }
   end_all();
   if (ending.error != 0)
-    throw Error(ErrorCode::not_found, "{}: cannot be run{}: {}", program->string(), command.folder.empty() ? "" : " in " + command.folder.string(), std::strerror(ending.error));
+    throw Error(ErrorCode::not_found, "{}: cannot be run{}: {}", program->string(),
+                command.folder.empty() ? "" : " in " + command.folder.string(), std::strerror(ending.error));
   finished.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   finished.peak_mib = static_cast<int>(ending.peak_kib / 1024);
-  for (int seen = programs_peak_mib; finished.peak_mib > seen && !programs_peak_mib.compare_exchange_weak(seen, finished.peak_mib);) {}
+  for (int seen = programs_peak_mib;
+       finished.peak_mib > seen && !programs_peak_mib.compare_exchange_weak(seen, finished.peak_mib);) {
+  }
   if (finished.timed_out) return finished;
   if (WIFEXITED(ending.status)) finished.code = WEXITSTATUS(ending.status);
   if (WIFSIGNALED(ending.status)) finished.signal = WTERMSIG(ending.status);

@@ -60,7 +60,8 @@ TEST(RunProgram, LeavesNothingBehindWhenItsOwnerIsKilled) {
     (void)run_program({{"sh", "-c", "sleep 300 & echo $! > \"$0\".part; mv \"$0\".part \"$0\"; wait", note.string()}});
     ::_exit(0);
   }
-  for (int i = 0; i < 500 && !std::filesystem::exists(note); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 500 && !std::filesystem::exists(note); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ASSERT_TRUE(std::filesystem::exists(note));
   const pid_t left = std::stoi(read_text(note));
   std::filesystem::remove(note);

@@ -19,9 +19,18 @@ class Quantity {
   [[nodiscard]] constexpr double value() const { return value_; }
 
   constexpr Quantity operator-() const { return Quantity(-value_); }
-  constexpr Quantity& operator+=(Quantity other) { value_ += other.value_; return *this; }
-  constexpr Quantity& operator-=(Quantity other) { value_ -= other.value_; return *this; }
-  constexpr Quantity& operator*=(double factor) { value_ *= factor; return *this; }
+  constexpr Quantity& operator+=(Quantity other) {
+    value_ += other.value_;
+    return *this;
+  }
+  constexpr Quantity& operator-=(Quantity other) {
+    value_ -= other.value_;
+    return *this;
+  }
+  constexpr Quantity& operator*=(double factor) {
+    value_ *= factor;
+    return *this;
+  }
   friend constexpr Quantity operator+(Quantity a, Quantity b) { return Quantity(a.value_ + b.value_); }
   friend constexpr Quantity operator-(Quantity a, Quantity b) { return Quantity(a.value_ - b.value_); }
   friend constexpr Quantity operator*(Quantity a, double f) { return Quantity(a.value_ * f); }
@@ -35,14 +44,30 @@ class Quantity {
 };
 
 /// `suffix` ends the JSON key of such a value, `symbol` is shown to people.
-struct AngstromUnit { static constexpr const char *suffix = "_A", *symbol = "Å"; };
-struct Angstrom2Unit { static constexpr const char *suffix = "_A2", *symbol = "Å²"; };
-struct DegreesUnit { static constexpr const char *suffix = "_deg", *symbol = "°"; };
-struct KilovoltUnit { static constexpr const char *suffix = "_kV", *symbol = "kV"; };
-struct MillimetreUnit { static constexpr const char *suffix = "_mm", *symbol = "mm"; };
-struct DoseUnit { static constexpr const char *suffix = "_e_per_A2", *symbol = "e⁻/Å²"; };
-struct SecondsUnit { static constexpr const char *suffix = "_s", *symbol = "s"; };
-struct PixelsUnit { static constexpr const char *suffix = "_px", *symbol = "px"; };
+struct AngstromUnit {
+  static constexpr const char *suffix = "_A", *symbol = "Å";
+};
+struct Angstrom2Unit {
+  static constexpr const char *suffix = "_A2", *symbol = "Å²";
+};
+struct DegreesUnit {
+  static constexpr const char *suffix = "_deg", *symbol = "°";
+};
+struct KilovoltUnit {
+  static constexpr const char *suffix = "_kV", *symbol = "kV";
+};
+struct MillimetreUnit {
+  static constexpr const char *suffix = "_mm", *symbol = "mm";
+};
+struct DoseUnit {
+  static constexpr const char *suffix = "_e_per_A2", *symbol = "e⁻/Å²";
+};
+struct SecondsUnit {
+  static constexpr const char *suffix = "_s", *symbol = "s";
+};
+struct PixelsUnit {
+  static constexpr const char *suffix = "_px", *symbol = "px";
+};
 
 using Angstrom = Quantity<AngstromUnit>;
 using Angstrom2 = Quantity<Angstrom2Unit>;
@@ -54,7 +79,7 @@ using Seconds = Quantity<SecondsUnit>;
 using Pixels = Quantity<PixelsUnit>;
 
 inline namespace literals {
-#define FRAZIL_LITERAL(type, suffix)                                                       \
+#define FRAZIL_LITERAL(type, suffix)                                                        \
   constexpr type operator""##suffix(long double v) { return type(static_cast<double>(v)); } \
   constexpr type operator""##suffix(unsigned long long v) { return type(static_cast<double>(v)); }
 FRAZIL_LITERAL(Angstrom, _A)

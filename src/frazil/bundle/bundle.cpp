@@ -34,7 +34,8 @@ std::string iso_time(double seconds) {
 void copy_project(const fs::path& from, const fs::path& to) {
   for (const auto* name : {"project.frazil", "workflow.json"}) fs::copy_file(from / name, to / name);
   for (const auto* folder : {"steps", "star", "report", "logs", "tables"})
-    if (fs::exists(from / folder)) fs::copy(from / folder, to / folder, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    if (fs::exists(from / folder))
+      fs::copy(from / folder, to / folder, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
 }
 
 /// The acquired files: links by relative path where the way is short, or copies.
@@ -47,9 +48,17 @@ Json carry_raw(const fs::path& project, const fs::path& bundle, const fs::path& 
     const auto target = fs::weakly_canonical(entry.path());
     make_folders((bundle / place).parent_path());
     const bool there = fs::exists(target);
-    if ((with_movies && there) || !entry.is_symlink()) fs::copy_file(target, bundle / place);
-    else fs::create_symlink(fs::relative(target, (fs::weakly_canonical(final_place.parent_path()) / final_place.filename() / place).parent_path()), bundle / place);
-    list.push_back({{"link", place.string()}, {"file", target.filename().string()}, {"size", there ? Json(fs::file_size(target)) : Json()}, {"copied", with_movies && there}});
+    if ((with_movies && there) || !entry.is_symlink())
+      fs::copy_file(target, bundle / place);
+    else
+      fs::create_symlink(
+          fs::relative(
+              target, (fs::weakly_canonical(final_place.parent_path()) / final_place.filename() / place).parent_path()),
+          bundle / place);
+    list.push_back({{"link", place.string()},
+                    {"file", target.filename().string()},
+                    {"size", there ? Json(fs::file_size(target)) : Json()},
+                    {"copied", with_movies && there}});
   }
   return list;
 }
@@ -63,7 +72,8 @@ int write_tables(const fs::path& bundle) {
     if (entry.path().extension() != ".star") continue;
     ++tables;
     const auto star = io::read_star(entry.path());
-    const bool particles = std::any_of(star.tables.begin(), star.tables.end(), [](const io::StarTable& t) { return t.has("rlnImageName") && t.rows() > 0; });
+    const bool particles = std::any_of(star.tables.begin(), star.tables.end(),
+                                       [](const io::StarTable& t) { return t.has("rlnImageName") && t.rows() > 0; });
     if (!particles) continue;
     write_text(bundle / "cryosparc" / (entry.path().stem().string() + ".cs"), particles_cs(star, bundle));
     ++tables;
@@ -77,8 +87,19 @@ void write_tasks(const fs::path& bundle, store::Project& store) {
   store.for_tasks([&](store::TaskRow&& task) {
     Json outputs = Json::array();
     for (const auto& [port, item] : task.outputs) outputs.push_back({{"port", port}, {"item", item}});
-    Json line = {{"step", task.step}, {"protocol", task.protocol}, {"version", task.version}, {"programs", task.programs}, {"subject", task.label}, {"key", task.key}, {"inputs", Json::parse(task.inputs)},
-                 {"outputs", std::move(outputs)}, {"attempts", task.attempts}, {"seconds", task.seconds}, {"peak_mib", task.peak_mib}, {"threads", task.threads}, {"target", task.target},
+    Json line = {{"step", task.step},
+                 {"protocol", task.protocol},
+                 {"version", task.version},
+                 {"programs", task.programs},
+                 {"subject", task.label},
+                 {"key", task.key},
+                 {"inputs", Json::parse(task.inputs)},
+                 {"outputs", std::move(outputs)},
+                 {"attempts", task.attempts},
+                 {"seconds", task.seconds},
+                 {"peak_mib", task.peak_mib},
+                 {"threads", task.threads},
+                 {"target", task.target},
                  {"finished", iso_time(task.finished)}};
     if (task.failed) line["error"] = task.message;
     text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";  // errors hold what programs printed
@@ -105,34 +126,64 @@ Json hashes_of(const fs::path& bundle, Exported& exported) {
 Json history(const Json& snapshot) {
   Json steps = Json::array();
   for (const auto& step : snapshot.at("steps"))
-    steps.push_back({{"name", step.at("name")}, {"protocol", step.at("protocol")}, {"version", step.at("version")}, {"cites", step.at("cites")}, {"params", step.at("params")},
-                     {"inputs", step.at("inputs")}, {"where", step.at("where")}, {"counts", step.at("counts")}, {"decisions", step.at("decisions")}, {"failures", step.at("failures")}});
+    steps.push_back({{"name", step.at("name")},
+                     {"protocol", step.at("protocol")},
+                     {"version", step.at("version")},
+                     {"cites", step.at("cites")},
+                     {"params", step.at("params")},
+                     {"inputs", step.at("inputs")},
+                     {"where", step.at("where")},
+                     {"counts", step.at("counts")},
+                     {"decisions", step.at("decisions")},
+                     {"failures", step.at("failures")}});
   return steps;
 }
 
 /// https://www.researchobject.org/ro-crate/1.1: the root, its files, and one action a step.
 Json ro_crate(const Json& list, const Json& snapshot, const std::string& program) {
   Json graph = Json::array();
-  graph.push_back({{"@id", "ro-crate-metadata.json"}, {"@type", "CreativeWork"}, {"about", {{"@id", "./"}}}, {"conformsTo", {{"@id", "https://w3id.org/ro/crate/1.1"}}}});
+  graph.push_back({{"@id", "ro-crate-metadata.json"},
+                   {"@type", "CreativeWork"},
+                   {"about", {{"@id", "./"}}},
+                   {"conformsTo", {{"@id", "https://w3id.org/ro/crate/1.1"}}}});
   Json parts = Json::array(), files = Json::array(), actions = Json::array();
   for (const auto& [place, info] : list.at("files").items()) {
     parts.push_back({{"@id", place}});
-    files.push_back({{"@id", place}, {"@type", "File"}, {"contentSize", std::to_string(info.at("size").get<std::uint64_t>())}, {"identifier", "xxh128:" + info.at("xxh128").get<std::string>()}});
+    files.push_back({{"@id", place},
+                     {"@type", "File"},
+                     {"contentSize", std::to_string(info.at("size").get<std::uint64_t>())},
+                     {"identifier", "xxh128:" + info.at("xxh128").get<std::string>()}});
   }
-  Json tools = Json::array({{{"@id", "#frazil"}, {"@type", "SoftwareApplication"}, {"name", "frazil"}, {"softwareVersion", program}}});
+  Json tools = Json::array(
+      {{{"@id", "#frazil"}, {"@type", "SoftwareApplication"}, {"name", "frazil"}, {"softwareVersion", program}}});
   for (const auto& plugin : list.at("plugins"))
-    tools.push_back({{"@id", "#plugin-" + plugin.value("id", "")}, {"@type", "SoftwareApplication"}, {"name", plugin.value("id", "")}, {"softwareVersion", plugin.value("version", "")}, {"identifier", "xxh128:" + plugin.value("checksum", "")}});
+    tools.push_back({{"@id", "#plugin-" + plugin.value("id", "")},
+                     {"@type", "SoftwareApplication"},
+                     {"name", plugin.value("id", "")},
+                     {"softwareVersion", plugin.value("version", "")},
+                     {"identifier", "xxh128:" + plugin.value("checksum", "")}});
   Json mentions = Json::array();
   for (const auto& step : snapshot.at("steps")) {
     const auto id = "#step-" + step.at("name").get<std::string>();
-    Json action = {{"@id", id}, {"@type", "CreateAction"}, {"name", step.at("title")}, {"instrument", {{"@id", "#frazil"}}},
-                   {"description", fmt::format("{} version {}, parameters {}", step.at("protocol").get<std::string>(), step.at("version").get<int>(), step.at("params").dump())}};
-    if (const auto doi = step.at("cites").get<std::string>(); !doi.empty()) action["citation"] = {{"@id", "https://doi.org/" + doi}};
+    Json action = {{"@id", id},
+                   {"@type", "CreateAction"},
+                   {"name", step.at("title")},
+                   {"instrument", {{"@id", "#frazil"}}},
+                   {"description", fmt::format("{} version {}, parameters {}", step.at("protocol").get<std::string>(),
+                                               step.at("version").get<int>(), step.at("params").dump())}};
+    if (const auto doi = step.at("cites").get<std::string>(); !doi.empty())
+      action["citation"] = {{"@id", "https://doi.org/" + doi}};
     actions.push_back(std::move(action));
     mentions.push_back({{"@id", id}});
   }
-  graph.push_back({{"@id", "./"}, {"@type", "Dataset"}, {"name", list.at("name")}, {"description", list.at("title")}, {"datePublished", list.at("exported")},
-                   {"license", "not stated"}, {"hasPart", std::move(parts)}, {"mentions", std::move(mentions)}});
+  graph.push_back({{"@id", "./"},
+                   {"@type", "Dataset"},
+                   {"name", list.at("name")},
+                   {"description", list.at("title")},
+                   {"datePublished", list.at("exported")},
+                   {"license", "not stated"},
+                   {"hasPart", std::move(parts)},
+                   {"mentions", std::move(mentions)}});
   for (auto* group : {&tools, &actions, &files})
     for (auto& entry : *group) graph.push_back(std::move(entry));
   return {{"@context", "https://w3id.org/ro/crate/1.1/context"}, {"@graph", std::move(graph)}};
@@ -140,9 +191,11 @@ Json ro_crate(const Json& list, const Json& snapshot, const std::string& program
 
 }  // namespace
 
-Exported export_project(const fs::path& project, const fs::path& bundle, const flow::Registry& registry, const ExportOptions& options) {
+Exported export_project(const fs::path& project, const fs::path& bundle, const flow::Registry& registry,
+                        const ExportOptions& options) {
   if (fs::exists(bundle)) throw Error(ErrorCode::bad_input, "{}: is there already; name a new folder", bundle.string());
-  const auto snapshot = engine::read_snapshot(project, registry);  // also replays the log of a killed engine into the database
+  const auto snapshot =
+      engine::read_snapshot(project, registry);  // also replays the log of a killed engine into the database
   const engine::Lease lease(project);
   const fs::path work = bundle.string() + ".part";
   std::error_code ignored;
@@ -152,8 +205,16 @@ Exported export_project(const fs::path& project, const fs::path& bundle, const f
   Json list;
   {
     store::Project store(project);  // closed again before its file is copied
-    list = {{"format", 1}, {"name", snapshot.at("project").at("name")}, {"title", snapshot.at("project").at("title")}, {"exported", iso_time(store::now())}, {"program", options.program},
-            {"plugins", options.plugins}, {"seed", store.get("seed").value_or("1")}, {"values", snapshot.at("values")}, {"workflow", snapshot.at("workflow")}, {"steps", history(snapshot)}};
+    list = {{"format", 1},
+            {"name", snapshot.at("project").at("name")},
+            {"title", snapshot.at("project").at("title")},
+            {"exported", iso_time(store::now())},
+            {"program", options.program},
+            {"plugins", options.plugins},
+            {"seed", store.get("seed").value_or("1")},
+            {"values", snapshot.at("values")},
+            {"workflow", snapshot.at("workflow")},
+            {"steps", history(snapshot)}};
     write_tasks(work, store);
   }
   copy_project(project, work);
@@ -167,24 +228,34 @@ Exported export_project(const fs::path& project, const fs::path& bundle, const f
 }
 
 std::vector<Difference> verify_bundle(const fs::path& bundle, int& files) {
-  if (!fs::exists(bundle / list_name)) throw Error(ErrorCode::not_found, "{}: is no bundle, it has no {}", bundle.string(), list_name);
+  if (!fs::exists(bundle / list_name))
+    throw Error(ErrorCode::not_found, "{}: is no bundle, it has no {}", bundle.string(), list_name);
   const auto list = Json::parse(read_text(bundle / list_name));
   std::vector<Difference> differences;
   files = 0;
   for (const auto& [place, info] : list.at("files").items()) {
     ++files;
     const auto path = bundle / place;
-    if (!fs::exists(path)) differences.push_back({place, "is missing"});
-    else if (fs::file_size(path) != info.at("size").get<std::uint64_t>()) differences.push_back({place, fmt::format("has {} bytes, expected {}", fs::file_size(path), info.at("size").dump())});
-    else if (const auto hash = hash_file(path); hash != info.at("xxh128").get<std::string>()) differences.push_back({place, "has other content: hash " + hash + ", expected " + info.at("xxh128").get<std::string>()});
+    if (!fs::exists(path))
+      differences.push_back({place, "is missing"});
+    else if (fs::file_size(path) != info.at("size").get<std::uint64_t>())
+      differences.push_back(
+          {place, fmt::format("has {} bytes, expected {}", fs::file_size(path), info.at("size").dump())});
+    else if (const auto hash = hash_file(path); hash != info.at("xxh128").get<std::string>())
+      differences.push_back(
+          {place, "has other content: hash " + hash + ", expected " + info.at("xxh128").get<std::string>()});
   }
   for (const auto& raw : list.at("raw"))
-    if (!fs::exists(bundle / raw.value("link", ""))) differences.push_back({raw.value("link", ""), "the acquired file is not where the link points: `frazil repoint` sets links anew"});
+    if (!fs::exists(bundle / raw.value("link", "")))
+      differences.push_back(
+          {raw.value("link", ""), "the acquired file is not where the link points: `frazil repoint` sets links anew"});
   return differences;
 }
 
-int repoint(const fs::path& project, const std::string& step, const fs::path& folder, std::vector<Difference>& problems) {
-  if (!fs::exists(project / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
+int repoint(const fs::path& project, const std::string& step, const fs::path& folder,
+            std::vector<Difference>& problems) {
+  if (!fs::exists(project / "project.frazil"))
+    throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
   const engine::Lease lease(project);
   store::Project store(project);
   int links = 0;
@@ -192,8 +263,11 @@ int repoint(const fs::path& project, const std::string& step, const fs::path& fo
     if (file.state != "item" || (!step.empty() && file.step != step)) continue;
     const auto link = project / "raw" / file.step / file.path;
     const auto target = fs::weakly_canonical(folder / file.path);
-    if (!fs::exists(target)) problems.push_back({file.path, "is not in " + folder.string()});
-    else if (static_cast<std::int64_t>(fs::file_size(target)) != file.size) problems.push_back({file.path, fmt::format("has {} bytes in {}, {} were processed", fs::file_size(target), folder.string(), file.size)});
+    if (!fs::exists(target))
+      problems.push_back({file.path, "is not in " + folder.string()});
+    else if (static_cast<std::int64_t>(fs::file_size(target)) != file.size)
+      problems.push_back({file.path, fmt::format("has {} bytes in {}, {} were processed", fs::file_size(target),
+                                                 folder.string(), file.size)});
     else {
       make_folders(link.parent_path());
       std::error_code ignored;

@@ -50,9 +50,12 @@ class Sizes {
 
 /// Axis times angle of a rotation.
 std::array<double, 3> rotation_vector(double rot_deg, double tilt_deg, double psi_deg) {
-  const auto turn = [](double degrees, const Eigen::Vector3d& axis) { return Eigen::AngleAxisd(degrees * rad_per_deg, axis).toRotationMatrix(); };
+  const auto turn = [](double degrees, const Eigen::Vector3d& axis) {
+    return Eigen::AngleAxisd(degrees * rad_per_deg, axis).toRotationMatrix();
+  };
   // R_z(a) of the conventions is the rotation by −a about z; the same for y.
-  const Eigen::Matrix3d a = turn(-psi_deg, Eigen::Vector3d::UnitZ()) * turn(-tilt_deg, Eigen::Vector3d::UnitY()) * turn(-rot_deg, Eigen::Vector3d::UnitZ());
+  const Eigen::Matrix3d a = turn(-psi_deg, Eigen::Vector3d::UnitZ()) * turn(-tilt_deg, Eigen::Vector3d::UnitY()) *
+                            turn(-rot_deg, Eigen::Vector3d::UnitZ());
   const Eigen::AngleAxisd axis_angle{Eigen::Matrix3d(a.transpose())};
   const Eigen::Vector3d vector = axis_angle.axis() * axis_angle.angle();
   return {vector.x(), vector.y(), vector.z()};
@@ -74,7 +77,9 @@ void add_columns(io::NpyTable& cs, const io::StarTable& table) {
   cs.add_column("blob/sign", "<f4");
   cs.add_column("ctf/type", "|S9");
   for (const auto* name : {"ctf/exp_group_id"}) cs.add_column(name, "<u4");
-  for (const auto* name : {"ctf/accel_kv", "ctf/cs_mm", "ctf/amp_contrast", "ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad", "ctf/phase_shift_rad", "ctf/scale", "ctf/bfactor"}) cs.add_column(name, "<f4");
+  for (const auto* name : {"ctf/accel_kv", "ctf/cs_mm", "ctf/amp_contrast", "ctf/df1_A", "ctf/df2_A",
+                           "ctf/df_angle_rad", "ctf/phase_shift_rad", "ctf/scale", "ctf/bfactor"})
+    cs.add_column(name, "<f4");
   cs.add_column("location/micrograph_uid", "<u8");
   cs.add_column("location/micrograph_path", text_type(table, "rlnMicrographName"));
   cs.add_column("location/micrograph_shape", "<u4", 2);
@@ -122,21 +127,25 @@ void set_location(io::NpyTable& cs, std::size_t row, const io::StarTable& table,
 }
 
 void set_alignments(io::NpyTable& cs, std::size_t row, const io::StarTable& table, double pixel_A) {
-  const double shift_x = table.number_or(row, "rlnOriginXAngst", 0) / pixel_A, shift_y = table.number_or(row, "rlnOriginYAngst", 0) / pixel_A;
+  const double shift_x = table.number_or(row, "rlnOriginXAngst", 0) / pixel_A,
+               shift_y = table.number_or(row, "rlnOriginYAngst", 0) / pixel_A;
   if (table.has("rlnClassNumber")) {
-    cs.set(row, "alignments2D/class", static_cast<std::uint64_t>(std::max(0L, table.integer(row, "rlnClassNumber") - 1)));
+    cs.set(row, "alignments2D/class",
+           static_cast<std::uint64_t>(std::max(0L, table.integer(row, "rlnClassNumber") - 1)));
     cs.set(row, "alignments2D/pose", -table.number_or(row, "rlnAnglePsi", 0) * rad_per_deg);
     cs.set(row, "alignments2D/shift", -shift_x, 0);
     cs.set(row, "alignments2D/shift", -shift_y, 1);
     cs.set(row, "alignments2D/psize_A", pixel_A);
   }
   if (!table.has("rlnAngleRot")) return;
-  const auto pose = rotation_vector(table.number(row, "rlnAngleRot"), table.number_or(row, "rlnAngleTilt", 0), table.number_or(row, "rlnAnglePsi", 0));
+  const auto pose = rotation_vector(table.number(row, "rlnAngleRot"), table.number_or(row, "rlnAngleTilt", 0),
+                                    table.number_or(row, "rlnAnglePsi", 0));
   for (int i = 0; i < 3; ++i) cs.set(row, "alignments3D/pose", pose[static_cast<std::size_t>(i)], i);
   cs.set(row, "alignments3D/shift", shift_x, 0);
   cs.set(row, "alignments3D/shift", shift_y, 1);
   cs.set(row, "alignments3D/psize_A", pixel_A);
-  cs.set(row, "alignments3D/split", static_cast<std::uint64_t>(std::max(0.0, table.number_or(row, "rlnRandomSubset", 1) - 1)));
+  cs.set(row, "alignments3D/split",
+         static_cast<std::uint64_t>(std::max(0.0, table.number_or(row, "rlnRandomSubset", 1) - 1)));
 }
 
 }  // namespace

@@ -21,13 +21,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int reserved_mib = 1 << 20;  // one task at a time: no need to share memory out
-constexpr double tolerance = 1e-3;  // of an image's standard deviation, between CPU targets
+constexpr double tolerance = 1e-3;     // of an image's standard deviation, between CPU targets
 
 flow::Plan stored_plan(store::Project& store, const flow::Registry& registry) {
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(store.get("workflow").value_or(""), problems);
   auto plan = flow::make_plan(workflow, registry, Json::parse(store.get("values").value_or("{}")), problems);
-  if (!problems.empty()) throw Error(ErrorCode::bad_input, "the stored workflow does not fit this program:\n{}", flow::describe(problems));
+  if (!problems.empty())
+    throw Error(ErrorCode::bad_input, "the stored workflow does not fit this program:\n{}", flow::describe(problems));
   return plan;
 }
 
@@ -53,7 +54,8 @@ exec::RecordTexts inputs_of(store::Project& store, const store::TaskRow& task, c
 /// Largest difference of two images over the standard deviation of the first; infinite when sizes differ.
 double difference(const fs::path& a, const fs::path& b) {
   const io::StackReader first(a), second(b);
-  if (first.info().nx != second.info().nx || first.info().ny != second.info().ny || first.info().nz != second.info().nz) return INFINITY;
+  if (first.info().nx != second.info().nx || first.info().ny != second.info().ny || first.info().nz != second.info().nz)
+    return INFINITY;
   double sum = 0, squares = 0, worst = 0, count = 0;
   for (int i = 0; i < first.info().nz; ++i) {
     const auto x = first.read(i), y = second.read(i);
@@ -80,7 +82,8 @@ std::string output_folder(store::Project& store, const store::TaskRow& task) {
     const auto record = Json::parse(store.record(n));
     for (const auto& [key, value] : record.items())
       if (value.is_string() && value.get<std::string>().starts_with("steps/"))
-        if (const auto folder = fs::path(value.get<std::string>()).parent_path(); folder.string().ends_with(end)) return folder.string();
+        if (const auto folder = fs::path(value.get<std::string>()).parent_path(); folder.string().ends_with(end))
+          return folder.string();
   }
   return {};
 }
@@ -88,7 +91,11 @@ std::string output_folder(store::Project& store, const store::TaskRow& task) {
 class Comparer {
  public:
   Comparer(const fs::path& project, store::Project& store, const flow::Plan& plan, const RecomputeOptions& options)
-      : project_(project), store_(store), plan_(plan), pool_({options.worker_command, project, std::make_shared<exec::Budget>(options.threads, reserved_mib)}), threads_(options.threads) {
+      : project_(project),
+        store_(store),
+        plan_(plan),
+        pool_({options.worker_command, project, std::make_shared<exec::Budget>(options.threads, reserved_mib)}),
+        threads_(options.threads) {
     make_folders(project / "tmp");
     make_folders(project / "logs");
   }
@@ -104,8 +111,11 @@ class Comparer {
     if (index < 0) return skip("the step is not in the workflow any more");
     const auto& step = plan_.steps[static_cast<std::size_t>(index)];
     const auto& protocol = *step.protocol;
-    if (protocol.version != done.task.version) return skip(fmt::format("made by version {} of {}, this program has {}", done.task.version, protocol.name, protocol.version));
-    if (protocol.shape == flow::Shape::fold && done.task.label.substr(done.task.label.size() - std::min<std::size_t>(6, done.task.label.size())) != "_v0001")
+    if (protocol.version != done.task.version)
+      return skip(fmt::format("made by version {} of {}, this program has {}", done.task.version, protocol.name,
+                              protocol.version));
+    if (protocol.shape == flow::Shape::fold &&
+        done.task.label.substr(done.task.label.size() - std::min<std::size_t>(6, done.task.label.size())) != "_v0001")
       return skip("goes on from an earlier version");
     exec::Task task;
     task.number = ++number_;
@@ -123,7 +133,8 @@ class Comparer {
     } else {
       compare_records(done.task, protocol, made, result);
       compare_files(done, task.temporary, made, result);
-      if (result.state == Recomputed::State::differs && outdated(done.task, step)) return skip("the step's parameters have changed since");
+      if (result.state == Recomputed::State::differs && outdated(done.task, step))
+        return skip("the step's parameters have changed since");
     }
     std::error_code ignored;
     fs::remove_all(project_ / task.temporary, ignored);
@@ -141,14 +152,18 @@ class Comparer {
     }
   }
 
-  /// The stored record may belong to another set of parameters of the same step: there is then another task with its inputs.
+  /// The stored record may belong to another set of parameters of the same step: there is then another task with its
+  /// inputs.
   bool outdated(const store::TaskRow& task, const flow::PlannedStep& step) {
     bool other = false;
-    store_.for_tasks([&](store::TaskRow&& row) { other = other || (row.step == step.name && row.inputs == task.inputs && row.key != task.key && row.n > task.n); });
+    store_.for_tasks([&](store::TaskRow&& row) {
+      other = other || (row.step == step.name && row.inputs == task.inputs && row.key != task.key && row.n > task.n);
+    });
     return other;
   }
 
-  void compare_records(const store::TaskRow& task, const flow::Protocol& protocol, const exec::Result& made, Recomputed& result) {
+  void compare_records(const store::TaskRow& task, const flow::Protocol& protocol, const exec::Result& made,
+                       Recomputed& result) {
     const auto differs = [&](std::string text) {
       result.state = Recomputed::State::differs;
       result.text = std::move(text);
@@ -166,7 +181,9 @@ class Comparer {
         const auto stored = Json::parse(store_.record(task.outputs[next++].second)), now = Json::parse(text);
         if (stored == now) continue;
         for (const auto& [key, value] : stored.items())
-          if (now.value(key, Json()) != value) differs(fmt::format("{}: {} is {} now, {} is stored", port, key, now.value(key, Json()).dump(), value.dump()));
+          if (now.value(key, Json()) != value)
+            differs(
+                fmt::format("{}: {} is {} now, {} is stored", port, key, now.value(key, Json()).dump(), value.dump()));
       }
     if (next < task.outputs.size()) differs("gives fewer results now");
   }
@@ -186,7 +203,9 @@ class Comparer {
         const bool other_cpu = done.task.target != made.target;
         if (image && (worst == 0 || (other_cpu && worst < tolerance))) {
           if (result.state == Recomputed::State::same) result.state = Recomputed::State::within_tolerance;
-          result.text = worst == 0 ? place.string() + ": the same pixels under another header" : fmt::format("{}: differs by {:.1e} standard deviations ({} then, {} now)", place.string(), worst, done.task.target, made.target);
+          result.text = worst == 0 ? place.string() + ": the same pixels under another header"
+                                   : fmt::format("{}: differs by {:.1e} standard deviations ({} then, {} now)",
+                                                 place.string(), worst, done.task.target, made.target);
         } else {
           result.state = Recomputed::State::differs;
           result.text = fmt::format("{}/{} has other content", done.folder, place.string());
@@ -205,8 +224,11 @@ class Comparer {
 
 }  // namespace
 
-std::vector<Recomputed> recompute(const fs::path& project, const flow::Registry& registry, const RecomputeOptions& options, const std::function<void(const Recomputed&)>& report) {
-  if (!fs::exists(project / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
+std::vector<Recomputed> recompute(const fs::path& project, const flow::Registry& registry,
+                                  const RecomputeOptions& options,
+                                  const std::function<void(const Recomputed&)>& report) {
+  if (!fs::exists(project / "project.frazil"))
+    throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
   const engine::Lease lease(project);
   store::Project store(project);
   const auto plan = stored_plan(store, registry);
@@ -215,7 +237,8 @@ std::vector<Recomputed> recompute(const fs::path& project, const flow::Registry&
     if (!row.failed) cases.push_back({std::move(row), {}});
   });
   Rng rng(options.seed);
-  for (std::size_t i = 0; i < cases.size() && i < static_cast<std::size_t>(options.sample); ++i) std::swap(cases[i], cases[i + static_cast<std::size_t>(rng.below(cases.size() - i))]);
+  for (std::size_t i = 0; i < cases.size() && i < static_cast<std::size_t>(options.sample); ++i)
+    std::swap(cases[i], cases[i + static_cast<std::size_t>(rng.below(cases.size() - i))]);
   cases.resize(std::min(cases.size(), static_cast<std::size_t>(options.sample)));
   Comparer comparer(project, store, plan, options);
   std::vector<Recomputed> results;

@@ -23,10 +23,11 @@ struct RecomputeOptions {
   int threads = 1;
 };
 
-/// Runs the tasks in a folder of their own and compares records and files byte by byte; images from another CPU target may
-/// differ by a thousandth of their standard deviation. Tasks of steps that have other parameters by now, and folds that went on
-/// from an earlier version, are skipped and said so. No engine may work on the project meanwhile.
-[[nodiscard]] std::vector<Recomputed> recompute(const std::filesystem::path& project, const flow::Registry& registry, const RecomputeOptions& options,
+/// Runs the tasks in a folder of their own and compares records and files byte by byte; images from another CPU target
+/// may differ by a thousandth of their standard deviation. Tasks of steps that have other parameters by now, and folds
+/// that went on from an earlier version, are skipped and said so. No engine may work on the project meanwhile.
+[[nodiscard]] std::vector<Recomputed> recompute(const std::filesystem::path& project, const flow::Registry& registry,
+                                                const RecomputeOptions& options,
                                                 const std::function<void(const Recomputed&)>& report);
 
 }  // namespace frazil::bundle

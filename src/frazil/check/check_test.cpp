@@ -38,21 +38,25 @@ Truth two_areas() {
 
 TEST_F(CheckFiles, MotionErrorIgnoresAConstantOffset) {
   write_text(folder_ / "mic_0001_motion.star",
-             "data_global_shift\n\nloop_\n_rlnMicrographFrameNumber #1\n_rlnMicrographShiftX #2\n_rlnMicrographShiftY #3\n1 5 7\n2 6 9\n3 7 10.3\n");
+             "data_global_shift\n\nloop_\n_rlnMicrographFrameNumber #1\n_rlnMicrographShiftX #2\n_rlnMicrographShiftY "
+             "#3\n1 5 7\n2 6 9\n3 7 10.3\n");
   const auto found = check_motion(two_areas(), {folder_ / "mic_0001_motion.star"});
   EXPECT_EQ(found["movies"], 1);
   EXPECT_NEAR(found["rms_px"].get<double>(), std::sqrt((0.01 + 0.01 + 0.04) / 3), 1e-9);
 }
 
 TEST_F(CheckFiles, CtfErrorsAreDefocusAndAstigmatismVector) {
-  write_text(folder_ / "ctf.star", "data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnDefocusU #2\n_rlnDefocusV #3\n_rlnDefocusAngle #4\nsteps/a/mic_0001.mrc 10400 10100 80\n");
+  write_text(folder_ / "ctf.star",
+             "data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnDefocusU #2\n_rlnDefocusV #3\n_rlnDefocusAngle "
+             "#4\nsteps/a/mic_0001.mrc 10400 10100 80\n");
   const auto found = check_ctf(two_areas(), {folder_ / "ctf.star"});
   EXPECT_NEAR(found["defocus_rms_A"].get<double>(), 100, 1e-6);
   EXPECT_NEAR(found["astigmatism_rms_A"].get<double>(), 600, 1e-6);  // turned by 90°: the vector points the other way
 }
 
 TEST_F(CheckFiles, PicksAreMatchedOneToOne) {
-  write_text(folder_ / "mic_0001_picks.star", "data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n101 100\n104 100\n300 309\n900 500\n");
+  write_text(folder_ / "mic_0001_picks.star",
+             "data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n101 100\n104 100\n300 309\n900 500\n");
   const auto found = check_picks(two_areas(), {folder_ / "mic_0001_picks.star"}, {});
   EXPECT_NEAR(found["precision"].get<double>(), 0.5, 1e-9);  // the second pick of particle 1 and the last are wrong
   EXPECT_NEAR(found["recall"].get<double>(), 0.5, 1e-9);
@@ -75,7 +79,8 @@ TEST_F(CheckFiles, ClassesByDirectionBeatARandomPartition) {
       for (std::size_t c = 0; c < 3; ++c) mate[r] += g[r][c] * d[c];
     TrueParticle p;
     p.specimen = i % 100 == 99 ? -1 : 0;
-    p.rot_deg = std::atan2(mate[1], mate[0]) * 180 / std::numbers::pi, p.tilt_deg = std::acos(mate[2]) * 180 / std::numbers::pi;
+    p.rot_deg = std::atan2(mate[1], mate[0]) * 180 / std::numbers::pi,
+    p.tilt_deg = std::acos(mate[2]) * 180 / std::numbers::pi;
     truth.stack.push_back(p);
     star += fmt::format("{:06}@particles.mrcs {}\n", i + 1, class_number);
   }
@@ -105,7 +110,8 @@ TEST(CompareVolumes, FindsTheRotationHandAndShiftOfANoisyCopy) {
     const auto a = sim::rotation_of({Degrees(33), Degrees(71), Degrees(-120)});
     for (auto& s : turned.scatterers) {
       const double x = s.x, y = s.y, z = mirrored ? -s.z : s.z;
-      s.x = a[0][0] * x + a[0][1] * y + a[0][2] * z + 9, s.y = a[1][0] * x + a[1][1] * y + a[1][2] * z - 4, s.z = a[2][0] * x + a[2][1] * y + a[2][2] * z + 2;
+      s.x = a[0][0] * x + a[0][1] * y + a[0][2] * z + 9, s.y = a[1][0] * x + a[1][1] * y + a[1][2] * z - 4,
+      s.z = a[2][0] * x + a[2][1] * y + a[2][2] * z + 2;
     }
     auto found = sim::density(turned, box, pixel, Angstrom2(100));
     double power = 0;

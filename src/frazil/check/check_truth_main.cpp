@@ -1,4 +1,5 @@
-// frazil-check-truth: the one program that may read truth files. Compares results with them and prints a table and, with --json, one object.
+// frazil-check-truth: the one program that may read truth files. Compares results with them and prints a table and,
+// with --json, one object.
 #include <glob.h>
 
 #include <algorithm>
@@ -16,8 +17,10 @@ using namespace frazil;
 namespace fs = std::filesystem;
 
 constexpr const char* usage =
-    "frazil-check-truth --truth DIR [--project DIR] [--motion GLOB] [--fields GLOB] [--ctf GLOB] [--picks GLOB] [--classes STAR]\n"
-    "                   [--volume MRC] [--specimen N] [--symmetry c1] [--pick-radius 0.3] [--border 0.5] [--json] [-o FILE]\n\n"
+    "frazil-check-truth --truth DIR [--project DIR] [--motion GLOB] [--fields GLOB] [--ctf GLOB] [--picks GLOB] "
+    "[--classes STAR]\n"
+    "                   [--volume MRC] [--specimen N] [--symmetry c1] [--pick-radius 0.3] [--border 0.5] [--json] [-o "
+    "FILE]\n\n"
     "  --truth      folder with truth.json, as `frazil simulate` wrote it\n"
     "  --project    looks for motion STAR files under steps/ and for CTF, picks and classes in star/*.star\n"
     "  --motion     RELION motion STAR files        --fields   displacement fields of align-movie (JSON)\n"
@@ -54,15 +57,20 @@ struct Options {
 };
 
 Options parse(const std::vector<std::string>& arguments) {
-  static const std::vector<std::string> known{"truth", "project", "motion", "fields", "ctf", "picks", "classes", "volume", "specimen", "symmetry", "pick-radius", "border", "output"};
+  static const std::vector<std::string> known{"truth",       "project", "motion", "fields",   "ctf",
+                                              "picks",       "classes", "volume", "specimen", "symmetry",
+                                              "pick-radius", "border",  "output"};
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--json") {
       options.json = true;
       continue;
     }
-    const auto name = arguments[i] == "-o" ? "output" : arguments[i].starts_with("--") ? arguments[i].substr(2) : arguments[i];
-    if (std::find(known.begin(), known.end(), name) == known.end()) throw Error(ErrorCode::bad_input, "{} is not an option\n{}", arguments[i], usage);
+    const auto name = arguments[i] == "-o"             ? "output"
+                      : arguments[i].starts_with("--") ? arguments[i].substr(2)
+                                                       : arguments[i];
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw Error(ErrorCode::bad_input, "{} is not an option\n{}", arguments[i], usage);
     if (i + 1 == arguments.size()) throw Error(ErrorCode::bad_input, "{} needs a value", arguments[i]);
     options.values[name] = arguments[++i];
   }
@@ -70,7 +78,8 @@ Options parse(const std::vector<std::string>& arguments) {
   return options;
 }
 
-/// Every STAR file of the project is measured as what it holds, and of every step that made volumes the last one; keys are "<what>:<step>".
+/// Every STAR file of the project is measured as what it holds, and of every step that made volumes the last one; keys
+/// are "<what>:<step>".
 void check_project(const check::Truth& truth, const Options& options, Json& results) {
   const fs::path project = options.text("project");
   std::vector<fs::path> motion, fields;
@@ -81,13 +90,15 @@ void check_project(const check::Truth& truth, const Options& options, Json& resu
       if (name.ends_with("_motion.star")) motion.push_back(entry.path());
       if (name.ends_with("_field.json")) fields.push_back(entry.path());
       if (name == "volume.mrc")
-        if (auto& last = volumes[fs::relative(entry.path(), project / "steps").begin()->string()]; last < entry.path()) last = entry.path();
+        if (auto& last = volumes[fs::relative(entry.path(), project / "steps").begin()->string()]; last < entry.path())
+          last = entry.path();
     }
   std::sort(motion.begin(), motion.end());
   std::sort(fields.begin(), fields.end());
   if (!motion.empty()) results["motion"] = check::check_motion(truth, motion);
   if (!fields.empty()) results["fields"] = check::check_fields(truth, fields);
-  for (const auto& [step, path] : volumes) results["volume:" + step] = check::check_volume(truth, path, static_cast<int>(options.number("specimen", 0)));
+  for (const auto& [step, path] : volumes)
+    results["volume:" + step] = check::check_volume(truth, path, static_cast<int>(options.number("specimen", 0)));
   if (!fs::exists(project / "star")) return;
   std::vector<fs::path> stars;
   for (const auto& entry : fs::directory_iterator(project / "star"))
@@ -98,9 +109,12 @@ void check_project(const check::Truth& truth, const Options& options, Json& resu
     const auto step = path.stem().string();
     for (const auto& table : star.tables) {
       const bool particles = table.has("rlnImageName"), named = table.has("rlnMicrographName");
-      if (particles && table.has("rlnClassNumber")) results["classes:" + step] = check::check_classes(truth, path, options.text("symmetry", "c1"));
+      if (particles && table.has("rlnClassNumber"))
+        results["classes:" + step] = check::check_classes(truth, path, options.text("symmetry", "c1"));
       if (!particles && named && table.has("rlnDefocusU")) results["ctf:" + step] = check::check_ctf(truth, {path});
-      if (table.has("rlnCoordinateX") && named) results["picks:" + step] = check::check_picks(truth, {path}, {options.number("pick-radius", 0.3), options.number("border", 0.5)});
+      if (table.has("rlnCoordinateX") && named)
+        results["picks:" + step] =
+            check::check_picks(truth, {path}, {options.number("pick-radius", 0.3), options.number("border", 0.5)});
     }
   }
 }
@@ -112,9 +126,13 @@ Json run(const Options& options) {
   if (const auto p = options.text("motion"); !p.empty()) results["motion"] = check::check_motion(truth, expand(p));
   if (const auto p = options.text("fields"); !p.empty()) results["fields"] = check::check_fields(truth, expand(p));
   if (const auto p = options.text("ctf"); !p.empty()) results["ctf"] = check::check_ctf(truth, expand(p));
-  if (const auto p = options.text("picks"); !p.empty()) results["picks"] = check::check_picks(truth, expand(p), {options.number("pick-radius", 0.3), options.number("border", 0.5)});
-  if (const auto p = options.text("classes"); !p.empty()) results["classes"] = check::check_classes(truth, p, options.text("symmetry", "c1"));
-  if (const auto p = options.text("volume"); !p.empty()) results["volume"] = check::check_volume(truth, p, static_cast<int>(options.number("specimen", 0)));
+  if (const auto p = options.text("picks"); !p.empty())
+    results["picks"] =
+        check::check_picks(truth, expand(p), {options.number("pick-radius", 0.3), options.number("border", 0.5)});
+  if (const auto p = options.text("classes"); !p.empty())
+    results["classes"] = check::check_classes(truth, p, options.text("symmetry", "c1"));
+  if (const auto p = options.text("volume"); !p.empty())
+    results["volume"] = check::check_volume(truth, p, static_cast<int>(options.number("specimen", 0)));
   return results;
 }
 
@@ -127,7 +145,10 @@ void print_table(const Json& results) {
     }
     for (const auto& [key, value] : numbers.items()) {
       if (value.is_array()) continue;
-      std::cout << fmt::format("  {:26} {}\n", key, value.is_number_float() ? fmt::format("{:.4g}", value.get<double>()) : value.is_string() ? value.get<std::string>() : value.dump());
+      std::cout << fmt::format("  {:26} {}\n", key,
+                               value.is_number_float() ? fmt::format("{:.4g}", value.get<double>())
+                               : value.is_string()     ? value.get<std::string>()
+                                                       : value.dump());
     }
   }
 }
@@ -143,8 +164,10 @@ int main(int argc, char** argv) {
     }
     const auto options = parse(arguments);
     const auto results = run(options);
-    if (options.json) std::cout << results.dump() << "\n";
-    else print_table(results);
+    if (options.json)
+      std::cout << results.dump() << "\n";
+    else
+      print_table(results);
     if (const auto out = options.text("output"); !out.empty()) write_text(out, results.dump(1));
     return 0;
   } catch (const Error& error) {

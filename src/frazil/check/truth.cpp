@@ -16,14 +16,16 @@ TrueParticle read_particle(const Json& json) {
   TrueParticle p;
   p.x_px = json.value("x_px", 0.0), p.y_px = json.value("y_px", 0.0);
   p.specimen = json.value("specimen", -1);
-  p.rot_deg = json.value("rot_deg", 0.0), p.tilt_deg = json.value("tilt_deg", 0.0), p.psi_deg = json.value("psi_deg", 0.0);
+  p.rot_deg = json.value("rot_deg", 0.0), p.tilt_deg = json.value("tilt_deg", 0.0),
+  p.psi_deg = json.value("psi_deg", 0.0);
   return p;
 }
 
 TrueArea read_area(const Json& json) {
   TrueArea area;
   area.name = json.at("name"), area.file = json.at("file");
-  area.defocus_u_A = json.at("defocus_u_A"), area.defocus_v_A = json.at("defocus_v_A"), area.astigmatism_angle_deg = json.at("astigmatism_angle_deg");
+  area.defocus_u_A = json.at("defocus_u_A"), area.defocus_v_A = json.at("defocus_v_A"),
+  area.astigmatism_angle_deg = json.at("astigmatism_angle_deg");
   if (json.contains("shifts_px")) area.shifts_px = json.at("shifts_px").get<std::vector<std::array<double, 2>>>();
   if (json.contains("motion_field")) area.field = read_field(json.at("motion_field"));
   for (const auto& p : json.at("particles")) area.particles.push_back(read_particle(p));
@@ -43,7 +45,9 @@ Matrix about(Vector3 axis, double angle_rad) {
   for (auto& v : axis) v /= n;
   const double c = std::cos(angle_rad), s = std::sin(angle_rad), t = 1 - c;
   const auto [x, y, z] = axis;
-  return {{{t * x * x + c, t * x * y - s * z, t * x * z + s * y}, {t * x * y + s * z, t * y * y + c, t * y * z - s * x}, {t * x * z - s * y, t * y * z + s * x, t * z * z + c}}};
+  return {{{t * x * x + c, t * x * y - s * z, t * x * z + s * y},
+           {t * x * y + s * z, t * y * y + c, t * y * z - s * x},
+           {t * x * z - s * y, t * y * z + s * x, t * z * z + c}}};
 }
 
 bool same(const Matrix& a, const Matrix& b) {
@@ -59,7 +63,8 @@ std::vector<Matrix> close(const std::vector<Matrix>& generators) {
   for (std::size_t i = 0; i < group.size(); ++i)
     for (const auto& g : generators) {
       const auto candidate = multiply(group[i], g);
-      if (std::none_of(group.begin(), group.end(), [&](const Matrix& m) { return same(m, candidate); })) group.push_back(candidate);
+      if (std::none_of(group.begin(), group.end(), [&](const Matrix& m) { return same(m, candidate); }))
+        group.push_back(candidate);
     }
   return group;
 }
@@ -69,7 +74,8 @@ std::vector<Matrix> close(const std::vector<Matrix>& generators) {
 std::array<double, 2> Field::at(int frame, double x, double y) const {
   const auto place = [](const std::vector<double>& nodes, double value) {
     if (nodes.size() < 2) return std::pair<std::size_t, double>{0, 0.0};
-    const auto upper = std::clamp<std::ptrdiff_t>(std::upper_bound(nodes.begin(), nodes.end(), value) - nodes.begin(), 1, std::ssize(nodes) - 1);
+    const auto upper = std::clamp<std::ptrdiff_t>(std::upper_bound(nodes.begin(), nodes.end(), value) - nodes.begin(),
+                                                  1, std::ssize(nodes) - 1);
     const auto i = static_cast<std::size_t>(upper - 1);
     return std::pair{i, std::clamp((value - nodes[i]) / (nodes[i + 1] - nodes[i]), 0.0, 1.0)};
   };
@@ -79,7 +85,8 @@ std::array<double, 2> Field::at(int frame, double x, double y) const {
   const std::size_t jx = std::min(ix + 1, x_px.size() - 1), jy = std::min(iy + 1, y_px.size() - 1);
   std::array<double, 2> value{};
   for (std::size_t c = 0; c < 2; ++c)
-    value[c] = (1 - fy) * ((1 - fx) * grid[iy][ix][c] + fx * grid[iy][jx][c]) + fy * ((1 - fx) * grid[jy][ix][c] + fx * grid[jy][jx][c]);
+    value[c] = (1 - fy) * ((1 - fx) * grid[iy][ix][c] + fx * grid[iy][jx][c]) +
+               fy * ((1 - fx) * grid[jy][ix][c] + fx * grid[jy][jx][c]);
   return value;
 }
 
@@ -97,7 +104,8 @@ Truth read_truth(const std::filesystem::path& folder) {
     const auto json = Json::parse(read_text(path));
     Truth truth;
     truth.nx = json.at("nx"), truth.ny = json.at("ny"), truth.pixel_size_A = json.at("pixel_size_A");
-    for (const auto& s : json.at("specimens")) truth.specimens.push_back({s.at("name"), folder / s.at("map").get<std::string>(), s.at("diameter_A")});
+    for (const auto& s : json.at("specimens"))
+      truth.specimens.push_back({s.at("name"), folder / s.at("map").get<std::string>(), s.at("diameter_A")});
     if (json.contains("areas"))
       for (const auto& a : json.at("areas")) truth.areas.push_back(read_area(a));
     if (json.contains("particles"))
@@ -112,7 +120,8 @@ const TrueArea* Truth::find_area(const std::string& path) const {
   const auto name = std::filesystem::path(path).filename().string();
   const TrueArea* best = nullptr;
   for (const auto& area : areas)
-    if (name.find(area.name) != std::string::npos && (best == nullptr || area.name.size() > best->name.size())) best = &area;
+    if (name.find(area.name) != std::string::npos && (best == nullptr || area.name.size() > best->name.size()))
+      best = &area;
   return best;
 }
 
@@ -129,7 +138,8 @@ Vector3 view_direction(double rot_deg, double tilt_deg) {
 
 std::vector<std::array<Vector3, 3>> point_group(const std::string& name) {
   const char kind = name.empty() ? '?' : static_cast<char>(std::tolower(static_cast<unsigned char>(name[0])));
-  const bool counted = name.size() > 1 && std::all_of(name.begin() + 1, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool counted =
+      name.size() > 1 && std::all_of(name.begin() + 1, name.end(), [](char c) { return c >= '0' && c <= '9'; });
   const int n = counted ? std::stoi(name.substr(1)) : 0;
   const Vector3 x{1, 0, 0}, z{0, 0, 1}, diagonal{1, 1, 1};
   if (kind == 'c' && n > 0) return close({about(z, 2 * pi / n)});

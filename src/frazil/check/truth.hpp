@@ -16,7 +16,7 @@ using Vector3 = std::array<double, 3>;
 
 struct TrueParticle {
   double x_px = 0, y_px = 0;
-  int specimen = -1;                ///< −1: no whole particle
+  int specimen = -1;  ///< −1: no whole particle
   double rot_deg = 0, tilt_deg = 0, psi_deg = 0;
 };
 

@@ -41,12 +41,15 @@ Vector3 apply(const std::array<Vector3, 3>& m, const Placement& p, Vector3 r) {
 
 /// Trilinear value at a place in Å from the centre; 0 outside.
 double sample(const Volume& v, const Vector3& r_A) {
-  const double s = 1 / v.pixel_size.value(), x = r_A[0] * s + v.nx() / 2, y = r_A[1] * s + v.ny() / 2, z = r_A[2] * s + v.nz() / 2;
-  const int ix = static_cast<int>(std::floor(x)), iy = static_cast<int>(std::floor(y)), iz = static_cast<int>(std::floor(z));
+  const double s = 1 / v.pixel_size.value(), x = r_A[0] * s + v.nx() / 2, y = r_A[1] * s + v.ny() / 2,
+               z = r_A[2] * s + v.nz() / 2;
+  const int ix = static_cast<int>(std::floor(x)), iy = static_cast<int>(std::floor(y)),
+            iz = static_cast<int>(std::floor(z));
   if (ix < 0 || iy < 0 || iz < 0 || ix + 1 >= v.nx() || iy + 1 >= v.ny() || iz + 1 >= v.nz()) return 0;
   const double fx = x - ix, fy = y - iy, fz = z - iz;
   const auto row = [&](int jy, int jz) { return v(ix, jy, jz) * (1 - fx) + v(ix + 1, jy, jz) * fx; };
-  return (row(iy, iz) * (1 - fy) + row(iy + 1, iz) * fy) * (1 - fz) + (row(iy, iz + 1) * (1 - fy) + row(iy + 1, iz + 1) * fy) * fz;
+  return (row(iy, iz) * (1 - fy) + row(iy + 1, iz) * fy) * (1 - fz) +
+         (row(iy, iz + 1) * (1 - fy) + row(iy + 1, iz + 1) * fy) * fz;
 }
 
 /// Gaussian low-pass, half amplitude at `resolution`.
@@ -56,7 +59,8 @@ Volume low_pass(const Volume& v, double resolution_A) {
   for (int z = 0; z < f.nz(); ++z)
     for (int y = 0; y < f.ny(); ++y)
       for (int x = 0; x < f.columns(); ++x) {
-        const double ky = y <= f.ny() / 2 ? y : y - f.ny(), kz = z <= f.nz() / 2 ? z : z - f.nz(), side_A = v.nx() * v.pixel_size.value();
+        const double ky = y <= f.ny() / 2 ? y : y - f.ny(), kz = z <= f.nz() / 2 ? z : z - f.nz(),
+                     side_A = v.nx() * v.pixel_size.value();
         f(x, y, z) *= static_cast<float>(std::exp(-(x * x + ky * ky + kz * kz) / (side_A * side_A) / sigma2));
       }
   auto out = ifft(f);
@@ -120,7 +124,8 @@ std::array<double, 4> turn(std::size_t axis, double angle_rad) {
 }
 
 /// Pattern search over the six degrees of freedom; steps halve when nothing helps.
-double refine(const Points& points, const Volume& found, Placement& placement, double angle_deg, double shift_A, double stop_deg) {
+double refine(const Points& points, const Volume& found, Placement& placement, double angle_deg, double shift_A,
+              double stop_deg) {
   double best = score(points, found, placement);
   while (angle_deg > stop_deg) {
     bool better = false;
@@ -130,7 +135,8 @@ double refine(const Points& points, const Volume& found, Placement& placement, d
         turned.q = product(turn(axis, sign * angle_deg * pi / 180), placement.q);
         moved.shift_A[axis] += sign * shift_A;
         for (const auto& candidate : {turned, moved})
-          if (const double s = score(points, found, candidate); s > best) best = s, placement = candidate, better = true;
+          if (const double s = score(points, found, candidate); s > best)
+            best = s, placement = candidate, better = true;
       }
     if (!better) angle_deg /= 2, shift_A /= 2;
   }
@@ -143,12 +149,14 @@ std::vector<std::array<double, 4>> coarse_rotations() {
   std::vector<std::array<double, 4>> list;
   for (int i = 0; i < views; ++i) {
     const double tilt = std::acos(1 - (2 * i + 1.0) / views), rot = i * pi * (3 - std::sqrt(5.0));
-    for (int j = 0; j < turns; ++j) list.push_back(product(product(turn(2, rot), turn(1, tilt)), turn(2, 2 * pi * j / turns)));
+    for (int j = 0; j < turns; ++j)
+      list.push_back(product(product(turn(2, rot), turn(1, tilt)), turn(2, 2 * pi * j / turns)));
   }
   return list;
 }
 
-/// Best placement of the truth in the found volume: all rotations and both hands at 30 Å, the best 24 refined there, the winner at finer scale.
+/// Best placement of the truth in the found volume: all rotations and both hands at 30 Å, the best 24 refined there,
+/// the winner at finer scale.
 std::pair<Placement, double> align(const Volume& found, const Volume& truth, double radius_A) {
   const auto rough_truth = low_pass(truth, 30), rough_found = low_pass(found, 30);
   const auto rough = take_points(rough_truth, radius_A, radius_A / 8);
@@ -162,7 +170,8 @@ std::pair<Placement, double> align(const Volume& found, const Volume& truth, dou
       list.emplace_back(score(rough, rough_found, p), p);
     }
   constexpr std::ptrdiff_t kept = 24;
-  std::partial_sort(list.begin(), list.begin() + kept, list.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::partial_sort(list.begin(), list.begin() + kept, list.end(),
+                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::pair<double, Placement> best{-2, {}};
   for (std::ptrdiff_t i = 0; i < kept; ++i) {
     auto& [s, p] = list[static_cast<std::size_t>(i)];
@@ -193,7 +202,8 @@ Volume bring_back(const Volume& found, const Volume& truth, const Placement& pla
   for (int z = 0; z < out.nz(); ++z)
     for (int y = 0; y < out.ny(); ++y)
       for (int x = 0; x < out.nx(); ++x)
-        out(x, y, z) = static_cast<float>(sample(fine, apply(m, placement, {(x - out.nx() / 2) * s, (y - out.ny() / 2) * s, (z - out.nz() / 2) * s})));
+        out(x, y, z) = static_cast<float>(sample(
+            fine, apply(m, placement, {(x - out.nx() / 2) * s, (y - out.ny() / 2) * s, (z - out.nz() / 2) * s})));
   return out;
 }
 
@@ -201,7 +211,9 @@ void mask_ball(Volume& v, double radius_A) {
   const double edge_A = 20, s = v.pixel_size.value();
   double mean = 0;
   std::size_t count = 0;
-  const auto distance = [&](int x, int y, int z) { return s * std::sqrt(std::pow(x - v.nx() / 2, 2) + std::pow(y - v.ny() / 2, 2) + std::pow(z - v.nz() / 2, 2)); };
+  const auto distance = [&](int x, int y, int z) {
+    return s * std::sqrt(std::pow(x - v.nx() / 2, 2) + std::pow(y - v.ny() / 2, 2) + std::pow(z - v.nz() / 2, 2));
+  };
   for (int pass = 0; pass < 2; ++pass)
     for (int z = 0; z < v.nz(); ++z)
       for (int y = 0; y < v.ny(); ++y)
@@ -211,7 +223,9 @@ void mask_ball(Volume& v, double radius_A) {
             if (d > radius_A) mean += v(x, y, z), ++count;
             continue;
           }
-          const double w = d < radius_A ? 1 : d > radius_A + edge_A ? 0 : 0.5 + 0.5 * std::cos(pi * (d - radius_A) / edge_A);
+          const double w = d < radius_A            ? 1
+                           : d > radius_A + edge_A ? 0
+                                                   : 0.5 + 0.5 * std::cos(pi * (d - radius_A) / edge_A);
           v(x, y, z) = static_cast<float>(w * (v(x, y, z) - (count > 0 ? mean / static_cast<double>(count) : 0)));
         }
 }
@@ -219,7 +233,9 @@ void mask_ball(Volume& v, double radius_A) {
 /// Resolution where the curve first falls below `level`, linear between shells; 0 if it never does.
 double crossing_A(const std::vector<double>& k, const std::vector<double>& fsc, double level) {
   for (std::size_t i = 1; i < fsc.size(); ++i)
-    if (fsc[i] < level) return 1 / (k[i - 1] + (k[i] - k[i - 1]) * std::clamp((fsc[i - 1] - level) / (fsc[i - 1] - fsc[i]), 0.0, 1.0) + 1e-12);
+    if (fsc[i] < level)
+      return 1 / (k[i - 1] + (k[i] - k[i - 1]) * std::clamp((fsc[i - 1] - level) / (fsc[i - 1] - fsc[i]), 0.0, 1.0) +
+                  1e-12);
   return k.empty() ? 0 : 1 / k.back();
 }
 
@@ -242,7 +258,8 @@ Json compare_volumes(const Volume& found, const Volume& truth, double diameter_A
         const double ky = y <= fa.ny() / 2 ? y : y - fa.ny(), kz = z <= fa.nz() / 2 ? z : z - fa.nz();
         const auto shell = static_cast<std::size_t>(std::lround(std::sqrt(x * x + ky * ky + kz * kz)));
         if (shell >= cross.size()) continue;
-        cross[shell] += (fa(x, y, z) * std::conj(fb(x, y, z))).real(), pa[shell] += std::norm(fa(x, y, z)), pb[shell] += std::norm(fb(x, y, z));
+        cross[shell] += (fa(x, y, z) * std::conj(fb(x, y, z))).real(), pa[shell] += std::norm(fa(x, y, z)),
+            pb[shell] += std::norm(fb(x, y, z));
       }
   // Beyond the found map's own Nyquist frequency there is nothing to compare.
   const double k_max = 0.5 / found.pixel_size.value();
@@ -252,11 +269,17 @@ Json compare_volumes(const Volume& found, const Volume& truth, double diameter_A
     k.push_back(s / (truth.nx() * truth.pixel_size.value()));
     fsc.push_back(pa[i] > 0 && pb[i] > 0 ? cross[i] / std::sqrt(pa[i] * pb[i]) : 0);
   }
-  return {{"fsc_half_A", crossing_A(k, fsc, 0.5)}, {"fsc_0143_A", crossing_A(k, fsc, 0.143)}, {"correlation", reached}, {"hand", placement.mirrored ? "mirrored" : "same"}, {"k_per_A", k}, {"fsc", fsc}};
+  return {{"fsc_half_A", crossing_A(k, fsc, 0.5)},
+          {"fsc_0143_A", crossing_A(k, fsc, 0.143)},
+          {"correlation", reached},
+          {"hand", placement.mirrored ? "mirrored" : "same"},
+          {"k_per_A", k},
+          {"fsc", fsc}};
 }
 
 Json check_volume(const Truth& truth, const std::filesystem::path& map, int specimen) {
-  if (specimen < 0 || static_cast<std::size_t>(specimen) >= truth.specimens.size()) throw Error(ErrorCode::bad_input, "--specimen {}: the scene has {}", specimen, truth.specimens.size());
+  if (specimen < 0 || static_cast<std::size_t>(specimen) >= truth.specimens.size())
+    throw Error(ErrorCode::bad_input, "--specimen {}: the scene has {}", specimen, truth.specimens.size());
   const auto& s = truth.specimens[static_cast<std::size_t>(specimen)];
   return compare_volumes(io::read_volume(map), io::read_volume(s.map), s.diameter_A);
 }

@@ -20,8 +20,13 @@ Json plugin_versions() {
   for (const auto& installed : plugin::installed()) {
     if (!installed.problem.empty() || !installed.enabled) continue;
     Json programs = Json::object();
-    for (const auto& program : plugin::read_manifest(plugin::plugins_folder() / installed.id, installed.described).programs) programs[program.name] = plugin::find(program, true).version;
-    list.push_back({{"id", installed.id}, {"version", installed.version}, {"checksum", installed.checksum}, {"programs", std::move(programs)}});
+    for (const auto& program :
+         plugin::read_manifest(plugin::plugins_folder() / installed.id, installed.described).programs)
+      programs[program.name] = plugin::find(program, true).version;
+    list.push_back({{"id", installed.id},
+                    {"version", installed.version},
+                    {"checksum", installed.checksum},
+                    {"programs", std::move(programs)}});
   }
   return list;
 }
@@ -39,33 +44,46 @@ int verify_project(const fs::path& project, const Parsed& parsed) {
   (void)bundle::recompute(project, plugin::registry(), options, [&](const bundle::Recomputed& r) {
     const auto state = static_cast<std::size_t>(r.state);
     ++counts[state];
-    if (json) std::cout << Json({{"step", r.step}, {"label", r.label}, {"state", names[state]}, {"text", r.text}}).dump() << std::endl;
-    else std::cout << fmt::format("{:18} {:18} {}{}{}\n", names[state], r.step, r.label, r.text.empty() ? "" : ": ", r.text);
+    if (json)
+      std::cout << Json({{"step", r.step}, {"label", r.label}, {"state", names[state]}, {"text", r.text}}).dump()
+                << std::endl;
+    else
+      std::cout << fmt::format("{:18} {:18} {}{}{}\n", names[state], r.step, r.label, r.text.empty() ? "" : ": ",
+                               r.text);
   });
-  std::cerr << fmt::format("{} computed again: {} the same, {} within tolerance, {} differ; {} skipped\n", counts[0] + counts[1] + counts[2], counts[0], counts[1], counts[2], counts[3]);
+  std::cerr << fmt::format("{} computed again: {} the same, {} within tolerance, {} differ; {} skipped\n",
+                           counts[0] + counts[1] + counts[2], counts[0], counts[1], counts[2], counts[3]);
   return counts[static_cast<std::size_t>(State::differs)] == 0 ? ok : some_failed;
 }
 
 }  // namespace
 
 int export_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"), option("output", "string", "Folder of the bundle, new (-o)"),
-                                        option("with_movies", "boolean", "Copy the acquired files too"), option("help", "boolean", "This text")});
+  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"),
+                                        option("output", "string", "Folder of the bundle, new (-o)"),
+                                        option("with_movies", "boolean", "Copy the acquired files too"),
+                                        option("help", "boolean", "This text")});
   if (parsed.has("help") || !parsed.has("project") || !parsed.has("output")) {
     std::cout << "frazil export --project DIR -o BUNDLE [--with-movies]\n";
     return parsed.has("help") ? ok : bad_usage;
   }
   const auto where = fs::absolute(parsed.text("output")).lexically_normal();
-  const auto done = bundle::export_project(fs::absolute(parsed.text("project")), where, plugin::registry(), {parsed.values.value("with_movies", false), version(), plugin_versions()});
-  std::cout << fmt::format("{}\n{} files, {:.1f} MB, {} tables for other programs\n", where.string(), done.files, static_cast<double>(done.bytes) / 1e6, done.tables);
+  const auto done = bundle::export_project(fs::absolute(parsed.text("project")), where, plugin::registry(),
+                                           {parsed.values.value("with_movies", false), version(), plugin_versions()});
+  std::cout << fmt::format("{}\n{} files, {:.1f} MB, {} tables for other programs\n", where.string(), done.files,
+                           static_cast<double>(done.bytes) / 1e6, done.tables);
   return ok;
 }
 
 int verify_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of a project: tasks are computed again"), option("sample", "integer", "How many tasks (default 20)"),
-                                        option("seed", "integer", "Seed of the draw (default 0)"), option("threads", "integer", "Threads (default: all CPUs of this process)"),
-                                        option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
-  if (parsed.has("project") && parsed.positional.empty()) return verify_project(fs::canonical(parsed.text("project")), parsed);
+  const auto parsed =
+      parse(arguments, {option("project", "string", "Folder of a project: tasks are computed again"),
+                        option("sample", "integer", "How many tasks (default 20)"),
+                        option("seed", "integer", "Seed of the draw (default 0)"),
+                        option("threads", "integer", "Threads (default: all CPUs of this process)"),
+                        option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
+  if (parsed.has("project") && parsed.positional.empty())
+    return verify_project(fs::canonical(parsed.text("project")), parsed);
   if (parsed.has("help") || parsed.positional.size() != 1) {
     std::cout << "frazil verify --project DIR [--sample N] [--seed N]   computes a random sample of tasks again\n"
                  "frazil verify BUNDLE                               compares every file with its hash\n";
@@ -74,33 +92,42 @@ int verify_command(Arguments arguments) {
   int files = 0;
   const auto differences = bundle::verify_bundle(parsed.positional[0], files);
   for (const auto& difference : differences) {
-    if (parsed.values.value("json", false)) std::cout << Json({{"path", difference.path}, {"text", difference.text}}).dump() << "\n";
-    else std::cout << difference.path << ": " << difference.text << "\n";
+    if (parsed.values.value("json", false))
+      std::cout << Json({{"path", difference.path}, {"text", difference.text}}).dump() << "\n";
+    else
+      std::cout << difference.path << ": " << difference.text << "\n";
   }
   std::cerr << fmt::format("{} files, {} problems\n", files, differences.size());
   return differences.empty() ? ok : some_failed;
 }
 
 int repoint_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"), option("step", "string", "Import step whose files have moved (default: all)"), option("help", "boolean", "This text")});
+  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"),
+                                        option("step", "string", "Import step whose files have moved (default: all)"),
+                                        option("help", "boolean", "This text")});
   if (parsed.has("help") || !parsed.has("project") || parsed.positional.size() != 1) {
     std::cout << "frazil repoint FOLDER --project DIR [--step NAME]     the acquired files lie in FOLDER now\n";
     return parsed.has("help") ? ok : bad_usage;
   }
   std::vector<bundle::Difference> problems;
-  const int links = bundle::repoint(fs::absolute(parsed.text("project")), parsed.text("step"), fs::absolute(parsed.positional[0]), problems);
+  const int links = bundle::repoint(fs::absolute(parsed.text("project")), parsed.text("step"),
+                                    fs::absolute(parsed.positional[0]), problems);
   for (const auto& problem : problems) std::cerr << problem.path << ": " << problem.text << "\n";
   std::cout << fmt::format("{} links set, {} files not found as they were\n", links, problems.size());
   return problems.empty() ? ok : some_failed;
 }
 
 int snapshot_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"), option("help", "boolean", "This text")});
+  const auto parsed =
+      parse(arguments, {option("project", "string", "Folder of the project"), option("help", "boolean", "This text")});
   if (parsed.has("help") || !parsed.has("project")) {
-    std::cout << "frazil snapshot --project DIR     steps, items with their records, decisions, failures, files: one JSON object\n";
+    std::cout << "frazil snapshot --project DIR     steps, items with their records, decisions, failures, files: one "
+                 "JSON object\n";
     return parsed.has("help") ? ok : bad_usage;
   }
-  std::cout << engine::read_snapshot(fs::absolute(parsed.text("project")), plugin::registry()).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  std::cout << engine::read_snapshot(fs::absolute(parsed.text("project")), plugin::registry())
+                   .dump(-1, ' ', false, Json::error_handler_t::replace)
+            << "\n";
   return ok;
 }
 

@@ -1,4 +1,5 @@
-// `frazil export`, `frazil verify`, `frazil repoint`, `frazil snapshot`: what projects give away, and projects that go elsewhere.
+// `frazil export`, `frazil verify`, `frazil repoint`, `frazil snapshot`: what projects give away, and projects that go
+// elsewhere.
 #pragma once
 
 #include "frazil/cli/command.hpp"

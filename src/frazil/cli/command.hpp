@@ -10,7 +10,8 @@ namespace frazil::cli {
 
 using Arguments = std::span<const std::string>;
 
-/// Exit codes of design: 0 all items done, 1 some failed, 2 wrong usage or unreadable input, 3 internal defect, 130 interrupted.
+/// Exit codes of design: 0 all items done, 1 some failed, 2 wrong usage or unreadable input, 3 internal defect, 130
+/// interrupted.
 enum ExitCode { ok = 0, some_failed = 1, bad_usage = 2, defect = 3, interrupted = 130 };
 
 struct Command {

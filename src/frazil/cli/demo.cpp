@@ -70,30 +70,65 @@ sim::Scene demo_scene(const Parsed& parsed) {
 }  // namespace
 
 int demo_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder for everything (default frazil-demo)"), option("movies", "integer", "Number of movies"),
-                                        option("seed", "integer", "Seed of the simulated microscope"), option("rate", "number", "Movies a minute (default 50)"),
-                                        option("help", "boolean", "This text")});
+  const auto parsed = parse(
+      arguments,
+      {option("project", "string", "Folder for everything (default frazil-demo)"),
+       option("movies", "integer", "Number of movies"), option("seed", "integer", "Seed of the simulated microscope"),
+       option("rate", "number", "Movies a minute (default 50)"), option("help", "boolean", "This text")});
   if (parsed.has("help")) {
     std::cout << "frazil demo [--project DIR] [--movies N] [--seed N] [--rate N]\n";
     return ok;
   }
   const fs::path folder = parsed.text("project", "frazil-demo");
   const auto microscope = folder / "microscope", incoming = folder / "incoming", project = folder / "project";
-  if (fs::exists(project)) throw Error(ErrorCode::bad_input, "{}: there is a project already; name another folder with --project or remove this one", project.string());
+  if (fs::exists(project))
+    throw Error(ErrorCode::bad_input,
+                "{}: there is a project already; name another folder with --project or remove this one",
+                project.string());
   make_folders(incoming);
 
   const auto scene = demo_scene(parsed);
   log::info("simulating {} movies of {} × {} pixels, {} frames each", scene.count, scene.nx, scene.ny, scene.frames);
   write_scene(scene, microscope.string(), false);
 
-  const Background replay(start({"simulate", "--replay", microscope.string(), "--into", incoming.string(), "--rate", parsed.text("rate", "50"), "--fault", "truncated,duplicate"}));
+  const Background replay(start({"simulate", "--replay", microscope.string(), "--into", incoming.string(), "--rate",
+                                 parsed.text("rate", "50"), "--fault", "truncated,duplicate"}));
   const auto set = [](std::string_view name, const auto& value) { return fmt::format("{}={}", name, value); };
-  return wait_for(start({"run", "volume", "--project", project.string(), "--until-closed",
-                         "--set", set("movies", incoming.string()), "--set", set("gain", (microscope / "references/gain.mrc").string()),
-                         "--set", set("pixel_size", scene.pixel_size.value()), "--set", set("voltage", scene.voltage.value()), "--set", set("cs", scene.cs.value()),
-                         "--set", set("amplitude_contrast", scene.amplitude_contrast), "--set", set("dose_per_frame", scene.dose_per_frame.value()),
-                         "--set", set("diameter", 180), "--set", "symmetry=d2", "--set", set("first_particles", 500), "--set", set("expected", scene.count), "--set", "motion_limits=paper",
-                         "--set", "project_name=Beta-galactosidase, simulated session", "--set", "sample=PDB 5A1A in 40 nm ice", "--set", "user=demo"}));
+  return wait_for(start({"run",
+                         "volume",
+                         "--project",
+                         project.string(),
+                         "--until-closed",
+                         "--set",
+                         set("movies", incoming.string()),
+                         "--set",
+                         set("gain", (microscope / "references/gain.mrc").string()),
+                         "--set",
+                         set("pixel_size", scene.pixel_size.value()),
+                         "--set",
+                         set("voltage", scene.voltage.value()),
+                         "--set",
+                         set("cs", scene.cs.value()),
+                         "--set",
+                         set("amplitude_contrast", scene.amplitude_contrast),
+                         "--set",
+                         set("dose_per_frame", scene.dose_per_frame.value()),
+                         "--set",
+                         set("diameter", 180),
+                         "--set",
+                         "symmetry=d2",
+                         "--set",
+                         set("first_particles", 500),
+                         "--set",
+                         set("expected", scene.count),
+                         "--set",
+                         "motion_limits=paper",
+                         "--set",
+                         "project_name=Beta-galactosidase, simulated session",
+                         "--set",
+                         "sample=PDB 5A1A in 40 nm ice",
+                         "--set",
+                         "user=demo"}));
 }
 
 }  // namespace frazil::cli

@@ -6,7 +6,8 @@
 namespace frazil::cli {
 
 /// `demo [--project DIR] [--movies N] [--seed N] [--rate N]`: simulates movies, replays them into a folder while the
-/// workflow `volume` works on it, and prints where the report is. The truth stays in DIR/microscope, which no step reads.
+/// workflow `volume` works on it, and prints where the report is. The truth stays in DIR/microscope, which no step
+/// reads.
 int demo_command(Arguments arguments);
 
 }  // namespace frazil::cli

@@ -15,10 +15,12 @@ using namespace frazil;
 
 void print_help() {
   std::cout << "frazil: cryo-EM single-particle processing while the microscope records\n\n"
-               "  frazil <command> [options]\n  frazil <protocol> INPUT… -o DIR [options]      one step on files\n\nCommands\n";
+               "  frazil <command> [options]\n  frazil <protocol> INPUT… -o DIR [options]      one step on "
+               "files\n\nCommands\n";
   for (const auto& command : cli::commands()) std::cout << fmt::format("  {:14} {}\n", command.name, command.summary);
   std::cout << "\nProtocols\n";
-  for (const auto& protocol : plugin::registry().all()) std::cout << fmt::format("  {:20} {}\n", protocol.name, protocol.title);
+  for (const auto& protocol : plugin::registry().all())
+    std::cout << fmt::format("  {:20} {}\n", protocol.name, protocol.title);
   std::cout << "\n`frazil <protocol> --help` lists its parameters with units and defaults.\n";
 }
 
@@ -46,9 +48,12 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     log::error("{}", error.what());
     switch (error.code()) {
-      case ErrorCode::bug: return cli::defect;
-      case ErrorCode::cancelled: return cli::interrupted;
-      default: return cli::bad_usage;
+      case ErrorCode::bug:
+        return cli::defect;
+      case ErrorCode::cancelled:
+        return cli::interrupted;
+      default:
+        return cli::bad_usage;
     }
   } catch (const std::bad_alloc&) {
     log::error("memory ran out");

@@ -42,7 +42,8 @@ Image test_image() {
 void require_equal(const Image& a, const Image& b) {
   if (a.nx() != b.nx() || a.ny() != b.ny()) throw Error(ErrorCode::bug, "the image came back with another size");
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (a.pixels()[i] != b.pixels()[i]) throw Error(ErrorCode::bug, "pixel {} came back as {} instead of {}", i, b.pixels()[i], a.pixels()[i]);
+    if (a.pixels()[i] != b.pixels()[i])
+      throw Error(ErrorCode::bug, "pixel {} came back as {} instead of {}", i, b.pixels()[i], a.pixels()[i]);
 }
 
 std::string find_program(const std::string& name) {
@@ -59,14 +60,20 @@ std::string find_program(const std::string& name) {
 
 std::vector<Check> checks(const fs::path& folder) {
   std::vector<Check> list;
-  for (const auto& [name, mode] : {std::pair{"MRC mode 0 (8 bit)", io::MrcMode::i8}, {"MRC mode 1 (16 bit)", io::MrcMode::i16}, {"MRC mode 2 (float)", io::MrcMode::f32},
-                                   {"MRC mode 6 (unsigned 16 bit)", io::MrcMode::u16}, {"MRC mode 12 (half float)", io::MrcMode::f16}, {"MRC mode 101 (4 bit)", io::MrcMode::u4}})
+  for (const auto& [name, mode] : {std::pair{"MRC mode 0 (8 bit)", io::MrcMode::i8},
+                                   {"MRC mode 1 (16 bit)", io::MrcMode::i16},
+                                   {"MRC mode 2 (float)", io::MrcMode::f32},
+                                   {"MRC mode 6 (unsigned 16 bit)", io::MrcMode::u16},
+                                   {"MRC mode 12 (half float)", io::MrcMode::f16},
+                                   {"MRC mode 101 (4 bit)", io::MrcMode::u4}})
     list.push_back({name, [folder, mode = mode] {
                       io::write_image(folder / "a.mrc", test_image(), mode);
                       require_equal(test_image(), io::read_image(folder / "a.mrc"));
                       return std::string("written and read back");
                     }});
-  for (const auto& [name, compression] : {std::pair{"TIFF uncompressed", io::TiffCompression::none}, {"TIFF LZW", io::TiffCompression::lzw}, {"TIFF deflate", io::TiffCompression::deflate}})
+  for (const auto& [name, compression] : {std::pair{"TIFF uncompressed", io::TiffCompression::none},
+                                          {"TIFF LZW", io::TiffCompression::lzw},
+                                          {"TIFF deflate", io::TiffCompression::deflate}})
     for (const bool big : {false, true})
       list.push_back({std::string(name) + (big ? ", BigTIFF" : ""), [folder, compression = compression, big] {
                         io::TiffOptions options;
@@ -79,8 +86,11 @@ std::vector<Check> checks(const fs::path& folder) {
                         require_equal(test_image(), io::MovieReader(folder / "a.tif").read_frame(1));
                         return std::string("two frames written and read back");
                       }});
-  for (const auto& [name, format] : {std::pair{"EER 65000 (8-bit runs)", sim::EerFormat{.compression = 65000}}, {"EER 65001 (7-bit runs)", sim::EerFormat{.compression = 65001}},
-                                     {"EER 65002 (any bits)", sim::EerFormat{.compression = 65002, .run_bits = 8, .sub_x_bits = 1, .sub_y_bits = 1}}})
+  for (const auto& [name, format] :
+       {std::pair{"EER 65000 (8-bit runs)", sim::EerFormat{.compression = 65000}},
+        {"EER 65001 (7-bit runs)", sim::EerFormat{.compression = 65001}},
+        {"EER 65002 (any bits)",
+         sim::EerFormat{.compression = 65002, .run_bits = 8, .sub_x_bits = 1, .sub_y_bits = 1}}})
     list.push_back({name, [folder, format = format] {
                       sim::EerWriter writer(folder / "a.eer", 64, 48, format);
                       Image counts(64, 48);
@@ -109,7 +119,8 @@ std::vector<Check> checks(const fs::path& folder) {
                     table.set(row, "rlnVoltage", 300.0);
                     file.add(std::move(table));
                     io::write_star(folder / "a.star", file);
-                    if (io::read_star(folder / "a.star").table("optics").number(0, "rlnVoltage") != 300.0) throw Error(ErrorCode::bug, "a number changed");
+                    if (io::read_star(folder / "a.star").table("optics").number(0, "rlnVoltage") != 300.0)
+                      throw Error(ErrorCode::bug, "a number changed");
                     return std::string("written and read back");
                   }});
   list.push_back({"PNG", [folder] {
@@ -120,15 +131,21 @@ std::vector<Check> checks(const fs::path& folder) {
                     const auto image = test_image();
                     const auto back = ifft(fft(image));
                     double worst = 0;
-                    for (std::size_t i = 0; i < image.size(); ++i) worst = std::max(worst, std::abs(double{image.pixels()[i]} - double{back.pixels()[i]}));
+                    for (std::size_t i = 0; i < image.size(); ++i)
+                      worst = std::max(worst, std::abs(double{image.pixels()[i]} - double{back.pixels()[i]}));
                     if (worst > 1e-4) throw Error(ErrorCode::bug, "forward and back differs by {:g}", worst);
                     return fmt::format("forward and back within {:.1e}", worst);
                   }});
-  list.push_back({"CPU", [] { return fmt::format("AVX2 and FMA{}; {} CPUs for this process", __builtin_cpu_supports("avx512f") ? ", AVX-512 (not used yet)" : "", available_cpus()); }});
+  list.push_back({"CPU", [] {
+                    return fmt::format("AVX2 and FMA{}; {} CPUs for this process",
+                                       __builtin_cpu_supports("avx512f") ? ", AVX-512 (not used yet)" : "",
+                                       available_cpus());
+                  }});
   list.push_back({"project store", [] { return store_self_test(); }});
   list.push_back({"disk", [folder] {
                     write_text(folder / "probe", "x");
-                    return fmt::format("{:.1f} GB free in {}", static_cast<double>(fs::space(folder).available) / 1e9, folder.parent_path().string());
+                    return fmt::format("{:.1f} GB free in {}", static_cast<double>(fs::space(folder).available) / 1e9,
+                                       folder.parent_path().string());
                   }});
   for (const auto* program : {"relion_refine", "sbatch", "git"})
     list.push_back({program, [program] { return find_program(program); }, true});
@@ -146,14 +163,21 @@ int protocols_command(Arguments arguments) {
   const auto& registry = plugin::registry();
   if (!parsed.positional.empty()) {
     const auto description = flow::describe(registry.at(parsed.positional[0]));
-    if (parsed.has("json")) std::cout << description.dump(2) << "\n";
-    else std::cout << registry.at(parsed.positional[0]).title << ": " << description["help"].get<std::string>() << "\n\n" << markdown_table(registry.at(parsed.positional[0]).params);
+    if (parsed.has("json"))
+      std::cout << description.dump(2) << "\n";
+    else
+      std::cout << registry.at(parsed.positional[0]).title << ": " << description["help"].get<std::string>() << "\n\n"
+                << markdown_table(registry.at(parsed.positional[0]).params);
     return ok;
   }
   Json all = Json::array();
   for (const auto& protocol : registry.all()) {
-    if (parsed.has("json")) all.push_back(flow::describe(protocol));
-    else std::cout << fmt::format("{:20} {:14} {}\n{}", protocol.name, protocol.state == flow::State::stable ? "stable" : "first version", protocol.title, protocol.thin.empty() ? "" : fmt::format("{:36}{}\n", "", protocol.thin));
+    if (parsed.has("json"))
+      all.push_back(flow::describe(protocol));
+    else
+      std::cout << fmt::format("{:20} {:14} {}\n{}", protocol.name,
+                               protocol.state == flow::State::stable ? "stable" : "first version", protocol.title,
+                               protocol.thin.empty() ? "" : fmt::format("{:36}{}\n", "", protocol.thin));
   }
   if (parsed.has("json")) std::cout << all.dump(2) << "\n";
   return ok;
@@ -165,7 +189,8 @@ int version_command(Arguments) {
 }
 
 int self_test_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("json", "boolean", "As JSON lines"), option("help", "boolean", "This text")});
+  const auto parsed =
+      parse(arguments, {option("json", "boolean", "As JSON lines"), option("help", "boolean", "This text")});
   if (parsed.has("help")) {
     std::cout << "frazil self-test [--json]: what works on this machine\n";
     return ok;
@@ -183,8 +208,12 @@ int self_test_command(Arguments arguments) {
       remark = error.what();
       if (!check.optional) ++failed;
     }
-    if (parsed.has("json")) std::cout << Json({{"check", check.name}, {"works", works}, {"optional", check.optional}, {"remark", remark}}).dump() << "\n";
-    else std::cout << fmt::format("{:6} {:32} {}\n", works ? "ok" : check.optional ? "–" : "FAILS", check.name, remark);
+    if (parsed.has("json"))
+      std::cout
+          << Json({{"check", check.name}, {"works", works}, {"optional", check.optional}, {"remark", remark}}).dump()
+          << "\n";
+    else
+      std::cout << fmt::format("{:6} {:32} {}\n", works ? "ok" : check.optional ? "–" : "FAILS", check.name, remark);
   }
   std::error_code ignored;
   fs::remove_all(folder, ignored);

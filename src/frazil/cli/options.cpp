@@ -38,10 +38,13 @@ Parsed parse(Arguments arguments, const std::vector<FieldInfo>& flags, const std
       value = argument.substr(equals + 1);
       argument.resize(equals);
     }
-    const auto found = std::find_if(flags.begin(), flags.end(), [&](const FieldInfo& f) { return flag_of(f.name) == argument; });
-    if (found == flags.end()) throw Error(ErrorCode::bad_input, "{} is not an option here; --help lists them", argument);
+    const auto found =
+        std::find_if(flags.begin(), flags.end(), [&](const FieldInfo& f) { return flag_of(f.name) == argument; });
+    if (found == flags.end())
+      throw Error(ErrorCode::bad_input, "{} is not an option here; --help lists them", argument);
     if (!value && found->type == "boolean") {
-      const bool next_is_value = i + 1 < arguments.size() && (arguments[i + 1] == "true" || arguments[i + 1] == "false");
+      const bool next_is_value =
+          i + 1 < arguments.size() && (arguments[i + 1] == "true" || arguments[i + 1] == "false");
       value = next_is_value ? arguments[++i] : "true";
     }
     if (!value) {
@@ -60,7 +63,10 @@ std::string help_text(const std::vector<FieldInfo>& flags, bool with_advanced) {
   std::string text;
   for (const auto& flag : flags) {
     if (flag.advanced && !with_advanced) continue;
-    std::string value = flag.type == "boolean" ? "" : flag.type == "integer" ? " N" : flag.type == "number" ? " X" : " TEXT";
+    std::string value = flag.type == "boolean"   ? ""
+                        : flag.type == "integer" ? " N"
+                        : flag.type == "number"  ? " X"
+                                                 : " TEXT";
     if (!flag.choices.empty()) {
       value = " ";
       for (const auto& choice : flag.choices) value += (value.size() > 1 ? "|" : "") + choice;
@@ -69,7 +75,9 @@ std::string help_text(const std::vector<FieldInfo>& flags, bool with_advanced) {
     if (!flag.unit.empty()) notes += " [" + flag.unit + "]";
     if (flag.low) notes += fmt::format(" ({:g} to {:g})", *flag.low, *flag.high);
     if (!flag.default_value.is_null() && flag.default_value != "" && flag.type != "object")
-      notes += " (default " + (flag.default_value.is_string() ? flag.default_value.get<std::string>() : flag.default_value.dump()) + ")";
+      notes += " (default " +
+               (flag.default_value.is_string() ? flag.default_value.get<std::string>() : flag.default_value.dump()) +
+               ")";
     text += fmt::format("  {:34} {}\n", flag_of(flag.name) + value, notes);
   }
   return text;

@@ -22,8 +22,9 @@ constexpr std::string_view usage =
     "frazil plugin remove|enable|disable NAME\n";
 
 Json describe_installed(const plugin::Installed& installed) {
-  Json entry = {{"id", installed.id}, {"version", installed.version}, {"checksum", installed.checksum}, {"source", installed.source},
-                {"enabled", installed.enabled}, {"problem", installed.problem}, {"protocols", Json::array()}, {"programs", Json::array()}};
+  Json entry = {{"id", installed.id},         {"version", installed.version}, {"checksum", installed.checksum},
+                {"source", installed.source}, {"enabled", installed.enabled}, {"problem", installed.problem},
+                {"protocols", Json::array()}, {"programs", Json::array()}};
   if (!installed.problem.empty()) return entry;
   const auto manifest = plugin::read_manifest(plugin::plugins_folder() / installed.id, installed.described);
   entry["title"] = manifest.title;
@@ -42,17 +43,23 @@ int list(bool json) {
       std::cout << entry.dump() << "\n";
       continue;
     }
-    std::cout << fmt::format("{:14} {:10} {}{}  {}\n", installed.id, installed.version, installed.checksum, installed.enabled ? "" : "  disabled", entry.value("title", ""));
+    std::cout << fmt::format("{:14} {:10} {}{}  {}\n", installed.id, installed.version, installed.checksum,
+                             installed.enabled ? "" : "  disabled", entry.value("title", ""));
     if (!installed.problem.empty()) std::cout << "    not used: " << installed.problem << "\n";
     for (const auto& program : entry["programs"])
-      std::cout << fmt::format("    program {} {}\n", program.value("name", ""), program.value("path", "").empty() ? "is not on this machine" : program.value("version", "") + " in " + program.value("path", ""));
+      std::cout << fmt::format("    program {} {}\n", program.value("name", ""),
+                               program.value("path", "").empty()
+                                   ? "is not on this machine"
+                                   : program.value("version", "") + " in " + program.value("path", ""));
     for (const auto& protocol : entry["protocols"]) std::cout << "    protocol " << protocol.get<std::string>() << "\n";
   }
   return ok;
 }
 
 int check(const std::string& name, bool json) {
-  const fs::path folder = fs::exists(fs::path(name) / "plugin.json") ? fs::path(name) : plugin::plugins_folder() / plugin::find_installed(name).id;
+  const fs::path folder = fs::exists(fs::path(name) / "plugin.json")
+                              ? fs::path(name)
+                              : plugin::plugins_folder() / plugin::find_installed(name).id;
   const auto scratch = fs::temp_directory_path() / fmt::format("frazil-plugin-check-{}", ::getpid());
   make_folders(scratch);
   const auto findings = plugin::check_conformance(fs::canonical(folder), scratch);
@@ -63,8 +70,11 @@ int check(const std::string& name, bool json) {
     using State = plugin::Finding::State;
     failed += finding.state == State::failed ? 1 : 0;
     const auto* state = finding.state == State::ok ? "ok" : finding.state == State::failed ? "FAILS" : "skipped";
-    if (json) std::cout << Json({{"check", finding.what}, {"state", state}, {"remark", finding.remark}}).dump() << "\n";
-    else std::cout << fmt::format("{:8} {}{}{}\n", state, finding.what, finding.remark.empty() ? "" : ": ", finding.remark);
+    if (json)
+      std::cout << Json({{"check", finding.what}, {"state", state}, {"remark", finding.remark}}).dump() << "\n";
+    else
+      std::cout << fmt::format("{:8} {}{}{}\n", state, finding.what, finding.remark.empty() ? "" : ": ",
+                               finding.remark);
   }
   return failed == 0 ? ok : some_failed;
 }
@@ -72,7 +82,8 @@ int check(const std::string& name, bool json) {
 }  // namespace
 
 int plugin_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
+  const auto parsed =
+      parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
   const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];
   const bool json = parsed.values.value("json", false);
   if (verb == "list" && parsed.positional.size() == 1) return list(json);
@@ -86,11 +97,15 @@ int plugin_command(Arguments arguments) {
     const auto before = verb == "update" ? plugin::find_installed(name) : plugin::Installed{};
     const auto installed = plugin::install(verb == "update" ? before.source : name, verb == "update");
     std::cout << fmt::format("{} {}\nchecksum {}{}\n", installed.id, installed.version, installed.checksum,
-                             before.checksum.empty() ? "" : before.checksum == installed.checksum ? " (as before)" : " (was " + before.checksum + ")");
+                             before.checksum.empty()                 ? ""
+                             : before.checksum == installed.checksum ? " (as before)"
+                                                                     : " (was " + before.checksum + ")");
     return ok;
   }
-  if (verb == "remove") plugin::remove(name);
-  else if (verb == "enable" || verb == "disable") plugin::enable(name, verb == "enable");
+  if (verb == "remove")
+    plugin::remove(name);
+  else if (verb == "enable" || verb == "disable")
+    plugin::enable(name, verb == "enable");
   else {
     std::cout << usage;
     return bad_usage;

@@ -5,7 +5,8 @@
 
 namespace frazil::cli {
 
-/// `frazil plugin list | check NAME|FOLDER | install PATH|GIT-URL | update NAME | remove NAME | enable NAME | disable NAME`
+/// `frazil plugin list | check NAME|FOLDER | install PATH|GIT-URL | update NAME | remove NAME | enable NAME | disable
+/// NAME`
 int plugin_command(Arguments arguments);
 
 }  // namespace frazil::cli

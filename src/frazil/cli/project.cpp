@@ -30,22 +30,32 @@ struct Call {
 };
 
 Call parse_call(Arguments arguments, std::string_view command, bool takes_items) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"), option("json", "boolean", "Print JSON")};
+  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
+                                          option("json", "boolean", "Print JSON")};
   const auto parsed = parse(arguments, options);
-  if (!parsed.has("project")) throw Error(ErrorCode::bad_input, "frazil {}{} --project DIR: which project?", command, takes_items ? " ITEM…" : "");
-  if (takes_items && parsed.positional.empty()) throw Error(ErrorCode::bad_input, "frazil {} ITEM… --project DIR: which item? A name, a file or the first digits of an id", command);
-  if (!takes_items && !parsed.positional.empty()) throw Error(ErrorCode::bad_input, "frazil {} --project DIR takes no item, but got {}", command, parsed.positional.front());
+  if (!parsed.has("project"))
+    throw Error(ErrorCode::bad_input, "frazil {}{} --project DIR: which project?", command,
+                takes_items ? " ITEM…" : "");
+  if (takes_items && parsed.positional.empty())
+    throw Error(ErrorCode::bad_input,
+                "frazil {} ITEM… --project DIR: which item? A name, a file or the first digits of an id", command);
+  if (!takes_items && !parsed.positional.empty())
+    throw Error(ErrorCode::bad_input, "frazil {} --project DIR takes no item, but got {}", command,
+                parsed.positional.front());
   return {fs::absolute(parsed.text("project")), parsed.positional, parsed.values.value("json", false)};
 }
 
 /// @throws Error as the engine answers
 Json send(const fs::path& project, const Json& request) {
   const auto answer = engine::ask(project, plugin::registry(), request);
-  if (!answer.value("ok", false)) throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
+  if (!answer.value("ok", false))
+    throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
   return answer;
 }
 
-Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) { return send(project, {{"command", command}, {"item", item}}); }
+Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) {
+  return send(project, {{"command", command}, {"item", item}});
+}
 
 int simple_command(Arguments arguments, std::string_view command) {
   const auto call = parse_call(arguments, command, false);
@@ -73,28 +83,44 @@ int change_command(Arguments arguments, std::string_view command) {
   const auto call = parse_call(arguments, command, true);
   return for_each_item(call, [&](const std::string& item) {
     const auto answer = ask(call.project, command, item);
-    for (const auto& change : answer.at("changed")) std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""), change.value("step", ""));
+    for (const auto& change : answer.at("changed"))
+      std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""),
+                               change.value("step", ""));
   });
 }
 
 void print_status(const Json& status) {
-  std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} incomplete, {} duplicates\n", status.value("project", ""), status.value("state", ""), status.value("found", 0),
-                           status.value("behind", 0), status.value("failed", 0), status.value("broken", 0), status.value("growing", 0), status.value("duplicates", 0));
+  std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} incomplete, {} duplicates\n",
+                           status.value("project", ""), status.value("state", ""), status.value("found", 0),
+                           status.value("behind", 0), status.value("failed", 0), status.value("broken", 0),
+                           status.value("growing", 0), status.value("duplicates", 0));
   if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
-  for (const auto& alarm : status.value("alarms", Json::array())) std::cout << "ALARM " << alarm.get<std::string>() << "\n";
-  std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  {}\n", "step", "waiting", "queued", "running", "done", "failed", "set aside", "versions", "title");
+  for (const auto& alarm : status.value("alarms", Json::array()))
+    std::cout << "ALARM " << alarm.get<std::string>() << "\n";
+  std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  {}\n", "step", "waiting", "queued",
+                           "running", "done", "failed", "set aside", "versions", "title");
   for (const auto& step : status.at("steps"))
-    std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}  {}{}\n", step.value("name", ""), step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
-                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0), step.value("versions", 0), step.value("title", ""),
-                             step.value("needs_approval", false) ? ": waits for a person: frazil approve" : step.value("stopped", false) ? ": has enough" : step.value("closed", false) ? ": closed" : "");
+    std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}  {}{}\n", step.value("name", ""),
+                             step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
+                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0),
+                             step.value("versions", 0), step.value("title", ""),
+                             step.value("needs_approval", false) ? ": waits for a person: frazil approve"
+                             : step.value("stopped", false)      ? ": has enough"
+                             : step.value("closed", false)       ? ": closed"
+                                                                 : "");
   for (const auto& step : status.at("steps"))
-    if (const auto why = step.value("note", ""); !why.empty()) std::cout << step.value("name", "") << ": " << why << "\n";
+    if (const auto why = step.value("note", ""); !why.empty())
+      std::cout << step.value("name", "") << ": " << why << "\n";
   if (const auto latency = status.value("latency", Json::object()); latency.value("items", 0) > 0)
-    std::cout << fmt::format("half of the items were through within {:.1f} s of their arrival, 95 % within {:.1f} s; steps start {:.0f} ms after their inputs (99 %)\n", latency.value("p50_s", 0.0),
-                             latency.value("p95_s", 0.0), latency.value("start_p99_ms", 0.0));
+    std::cout << fmt::format(
+        "half of the items were through within {:.1f} s of their arrival, 95 % within {:.1f} s; steps start {:.0f} ms "
+        "after their inputs (99 %)\n",
+        latency.value("p50_s", 0.0), latency.value("p95_s", 0.0), latency.value("start_p99_ms", 0.0));
 }
 
-double number(const Json& json, const char* key) { return json.contains(key) && json[key].is_number() ? json[key].get<double>() : 0; }
+double number(const Json& json, const char* key) {
+  return json.contains(key) && json[key].is_number() ? json[key].get<double>() : 0;
+}
 
 void print_item(const Json& item) {
   std::cout << fmt::format("{}: {}\n", item.value("label", ""), item.value("outcome", ""));
@@ -102,10 +128,12 @@ void print_item(const Json& item) {
     std::string line = fmt::format("  {:18} {}", entry.value("step", ""), entry.value("state", ""));
     if (entry.contains("decision")) {
       const auto& d = entry["decision"];
-      line += fmt::format(": {} by {} = {:g}, limit {:g}{}", d.value("accepted", true) ? "accepted" : "set aside", d.value("rule", ""), number(d, "value"), number(d, "limit"),
+      line += fmt::format(": {} by {} = {:g}, limit {:g}{}", d.value("accepted", true) ? "accepted" : "set aside",
+                          d.value("rule", ""), number(d, "value"), number(d, "limit"),
                           d.value("reason", "").empty() ? "" : " (" + d.value("reason", "") + ")");
     }
-    if (entry.contains("person")) line += entry["person"].value("accepted", true) ? "; restored by a person" : "; set aside by a person";
+    if (entry.contains("person"))
+      line += entry["person"].value("accepted", true) ? "; restored by a person" : "; set aside by a person";
     if (entry.contains("note")) line += ": " + entry["note"].get<std::string>();
     if (entry.contains("error")) line += ": " + entry["error"].value("message", "");
     std::cout << line << "\n";
@@ -117,8 +145,10 @@ void print_item(const Json& item) {
 int status_command(Arguments arguments) {
   const auto call = parse_call(arguments, "status", false);
   const auto status = ask(call.project, "status").at("status");
-  if (call.json) std::cout << status.dump() << "\n";
-  else print_status(status);
+  if (call.json)
+    std::cout << status.dump() << "\n";
+  else
+    print_status(status);
   return ok;
 }
 
@@ -131,7 +161,9 @@ int why_command(Arguments arguments) {
       return;
     }
     for (const auto& item : answer.at("items")) print_item(item);
-    for (const auto& file : answer.at("files")) std::cout << fmt::format("{}: {} at {}: {}\n", file.value("path", ""), file.value("state", ""), file.value("step", ""), file.value("reason", ""));
+    for (const auto& file : answer.at("files"))
+      std::cout << fmt::format("{}: {} at {}: {}\n", file.value("path", ""), file.value("state", ""),
+                               file.value("step", ""), file.value("reason", ""));
   });
 }
 
@@ -146,7 +178,8 @@ Json settings_of(const Call& call, std::string_view command) {
   Json settings = Json::object();
   for (const auto& text : call.items) {
     const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) throw Error(ErrorCode::bad_input, "frazil {} KEY=VALUE… --project DIR: \"{}\" is not key=value", command, text);
+    if (equals == std::string::npos || equals == 0)
+      throw Error(ErrorCode::bad_input, "frazil {} KEY=VALUE… --project DIR: \"{}\" is not key=value", command, text);
     settings[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return settings;
@@ -162,12 +195,19 @@ int what_if_command(Arguments arguments) {
     return ok;
   }
   for (const auto& step : answer.at("steps"))
-    std::cout << fmt::format("{:18} would keep {} of {} (now {}): {} more, {} fewer\n", step.value("step", ""), step.value("kept_then", 0), step.value("of", 0), step.value("kept_now", 0),
+    std::cout << fmt::format("{:18} would keep {} of {} (now {}): {} more, {} fewer\n", step.value("step", ""),
+                             step.value("kept_then", 0), step.value("of", 0), step.value("kept_now", 0),
                              step.value("newly_kept", 0), step.value("newly_set_aside", 0));
   const auto& items = answer.at("items");
-  std::cout << fmt::format("{:18} would keep {} of {} (now {}){}\n", "all together", items.value("kept_then", 0), items.value("of", 0), items.value("kept_now", 0),
-                           items.value("to_compute", 0) > 0 ? fmt::format("; {} would go further than ever before, what later steps say of them is not known yet", items.value("to_compute", 0)) : "");
-  for (const auto& step : answer.at("computed_again")) std::cout << fmt::format("{:18} would be computed again\n", step.get<std::string>());
+  std::cout << fmt::format(
+      "{:18} would keep {} of {} (now {}){}\n", "all together", items.value("kept_then", 0), items.value("of", 0),
+      items.value("kept_now", 0),
+      items.value("to_compute", 0) > 0
+          ? fmt::format("; {} would go further than ever before, what later steps say of them is not known yet",
+                        items.value("to_compute", 0))
+          : "");
+  for (const auto& step : answer.at("computed_again"))
+    std::cout << fmt::format("{:18} would be computed again\n", step.get<std::string>());
   return ok;
 }
 
@@ -190,9 +230,11 @@ int stop_command(Arguments arguments) {
 }
 
 int report_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"), option("output", "string", "File to write, e.g. report.html")};
+  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
+                                          option("output", "string", "File to write, e.g. report.html")};
   const auto parsed = parse(arguments, options);
-  if (!parsed.has("project")) throw Error(ErrorCode::bad_input, "frazil report --project DIR -o report.html: which project?");
+  if (!parsed.has("project"))
+    throw Error(ErrorCode::bad_input, "frazil report --project DIR -o report.html: which project?");
   const fs::path project = fs::absolute(parsed.text("project"));
   const auto snapshot = engine::read_snapshot(project, plugin::registry());
   const fs::path page = parsed.text("output", (project / "report" / "report.html").string());
@@ -203,10 +245,13 @@ int report_command(Arguments arguments) {
 }
 
 int workflow_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("set", "string", "key=value: a parameter of the workflow; may be repeated"), option("output", "string", "graph: SVG file to write; default: standard output")};
+  const std::vector<FieldInfo> options = {
+      option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
+      option("output", "string", "graph: SVG file to write; default: standard output")};
   const auto parsed = parse(arguments, options, {"set"});
   const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];
-  if (parsed.positional.size() != 2 || (verb != "check" && verb != "show" && verb != "graph")) throw Error(ErrorCode::bad_input, "frazil workflow check|show|graph FILE [--set key=value]… [-o graph.svg]");
+  if (parsed.positional.size() != 2 || (verb != "check" && verb != "show" && verb != "graph"))
+    throw Error(ErrorCode::bad_input, "frazil workflow check|show|graph FILE [--set key=value]… [-o graph.svg]");
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(template_text(parsed.positional[1]), problems);
   std::vector<std::pair<std::string, std::string>> settings;
@@ -220,8 +265,10 @@ int workflow_command(Arguments arguments) {
   for (const auto& problem : problems) std::cerr << problem.place << ": " << problem.text << "\n";
   if (!problems.empty()) return bad_usage;
   if (verb == "graph") {
-    if (parsed.has("output")) write_text(parsed.text("output"), flow::draw(plan));
-    else std::cout << flow::draw(plan);
+    if (parsed.has("output"))
+      write_text(parsed.text("output"), flow::draw(plan));
+    else
+      std::cout << flow::draw(plan);
     return ok;
   }
   if (verb == "check") {
@@ -233,7 +280,9 @@ int workflow_command(Arguments arguments) {
     for (const auto& input : step.inputs)
       for (const auto& from : input.from) {
         const auto& source = plan.steps[static_cast<std::size_t>(from.step)];
-        inputs += fmt::format(" {}<{}.{}{}", input.port, source.name, source.protocol->outputs[static_cast<std::size_t>(from.port)].name, input.broadcast ? " (last)" : "");
+        inputs += fmt::format(" {}<{}.{}{}", input.port, source.name,
+                              source.protocol->outputs[static_cast<std::size_t>(from.port)].name,
+                              input.broadcast ? " (last)" : "");
       }
     std::cout << fmt::format("{:18} {:20}{}\n", step.name, step.protocol->name, inputs);
   }

@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 class Replay : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (int i = 0; i < 12; ++i) write_text(from_ / fmt::format("m{:02}.mrc", i), std::string(1000 + static_cast<std::size_t>(i), static_cast<char>('a' + i)));
+    for (int i = 0; i < 12; ++i)
+      write_text(from_ / fmt::format("m{:02}.mrc", i),
+                 std::string(1000 + static_cast<std::size_t>(i), static_cast<char>('a' + i)));
     write_text(from_ / "truth.json", "{}");
   }
   void TearDown() override { fs::remove_all(root_); }
@@ -24,9 +26,11 @@ class Replay : public ::testing::Test {
   std::map<std::string, std::string> run(const std::string& faults, std::uint64_t seed = 1) {
     plan_ = plan_replay(recorded_files(from_), 60, parse_faults(faults), Rng(seed));
     fs::remove_all(into_);
-    run_replay(plan_, into_, [](double) { return true; }, [](const ReplayWrite&) {});
+    run_replay(
+        plan_, into_, [](double) { return true; }, [](const ReplayWrite&) {});
     std::map<std::string, std::string> files;
-    for (const auto& entry : fs::directory_iterator(into_)) files[entry.path().filename().string()] = read_text(entry.path());
+    for (const auto& entry : fs::directory_iterator(into_))
+      files[entry.path().filename().string()] = read_text(entry.path());
     return files;
   }
   fs::path root_ = [] {
@@ -102,7 +106,8 @@ TEST_F(Replay, UnknownFaultsAreNamed) {
     static_cast<void>(parse_faults("late,eaten"));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("eaten must be one of late, truncated, forever, duplicate, out-of-order"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("eaten must be one of late, truncated, forever, duplicate, out-of-order"),
+              std::string::npos);
   }
 }
 

@@ -25,10 +25,18 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<FieldInfo> run_options() {
-  return {option("project", "string", "Folder of the project; made if it is not there"), option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
+  return {option("project", "string", "Folder of the project; made if it is not there"),
+          option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
           option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
-          option("threads", "integer", "Threads in use at once; default: all CPUs of this process"), option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
-          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"), option("disk_reserve", "integer", "MiB of the project's disk that stay free: below that nothing new starts; default 200"), option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"), option("prepare", "boolean", "Make or change the project and run nothing"), option("quiet", "boolean", "No status line"), option("help", "boolean", "This text")};
+          option("threads", "integer", "Threads in use at once; default: all CPUs of this process"),
+          option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
+          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"),
+          option("disk_reserve", "integer",
+                 "MiB of the project's disk that stay free: below that nothing new starts; default 200"),
+          option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"),
+          option("prepare", "boolean", "Make or change the project and run nothing"),
+          option("quiet", "boolean", "No status line"),
+          option("help", "boolean", "This text")};
 }
 
 /// `key=value` texts as typed values; relative paths become absolute, so that the run can go on from another folder.
@@ -37,8 +45,10 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const auto& setting : settings) {
     const auto equals = setting.find('=');
-    if (equals == std::string::npos) problems.push_back({"--set " + setting, "must be key=value"});
-    else pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+    if (equals == std::string::npos)
+      problems.push_back({"--set " + setting, "must be key=value"});
+    else
+      pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
   }
   auto values = flow::parse_values(workflow, pairs, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
@@ -51,7 +61,8 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
 flow::Workflow prepare(const Parsed& parsed, const fs::path& project) {
   if (parsed.positional.empty() && !fs::exists(project / "workflow.json"))
     throw Error(ErrorCode::bad_input, "{}: is no project yet; name a template or a workflow file", project.string());
-  const auto text = parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
+  const auto text =
+      parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(text, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
@@ -75,7 +86,9 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.project = project;
   settings.program = "frazil " + version();
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
-  settings.star = [](const engine::SetView& view) { return protocols::set_star(view.kind, view.records, view.project); };
+  settings.star = [](const engine::SetView& view) {
+    return protocols::set_star(view.kind, view.records, view.project);
+  };
   settings.on_progress = [&writer, &page](const Json& snapshot, bool) {
     try {  // a report that cannot be written must not stop the acquisition
       make_folders(page.parent_path());
@@ -92,9 +105,12 @@ int tell_end(const engine::Engine& engine, engine::End end, const fs::path& proj
     if (!step.note.empty()) std::cout << fmt::format("{}: {}\n", step.name, step.note);
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
   switch (end) {
-    case engine::End::finished: return ok;
-    case engine::End::some_failed: return some_failed;
-    default: return interrupted;
+    case engine::End::finished:
+      return ok;
+    case engine::End::some_failed:
+      return some_failed;
+    default:
+      return interrupted;
   }
 }
 
@@ -105,7 +121,8 @@ int run_command(Arguments arguments) {
     std::cout << "frazil run [TEMPLATE] --project DIR [--set key=value]…\n" << help_text(options, true);
     return ok;
   }
-  if (!parsed.has("project") || parsed.positional.size() > 1) throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
+  if (!parsed.has("project") || parsed.positional.size() > 1)
+    throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
   const fs::path project = fs::absolute(parsed.text("project")).lexically_normal();
   const auto workflow = prepare(parsed, project);
   if (parsed.values.value("prepare", false)) {
@@ -132,7 +149,8 @@ int run_command(Arguments arguments) {
   settings.gpus = gpus_of(parsed.text("gpus"));
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
-  if (!parsed.values.value("quiet", false)) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
+  if (!parsed.values.value("quiet", false))
+    settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
   return tell_end(engine, end, project, page);

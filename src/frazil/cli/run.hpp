@@ -17,10 +17,13 @@ int run_command(Arguments arguments);
 /// `frazil run-all PROJECT…`: several projects in one process, with fair shares of this machine.
 int run_all_command(Arguments arguments);
 
-/// What every engine of this program is given: its worker, STAR files, the report. The last two arguments must outlive it.
-[[nodiscard]] engine::Options engine_options(const std::filesystem::path& project, report::Writer& writer, const std::filesystem::path& page);
+/// What every engine of this program is given: its worker, STAR files, the report. The last two arguments must outlive
+/// it.
+[[nodiscard]] engine::Options engine_options(const std::filesystem::path& project, report::Writer& writer,
+                                             const std::filesystem::path& page);
 /// Prints how a run has ended. @return exit code
-int tell_end(const engine::Engine& engine, engine::End end, const std::filesystem::path& project, const std::filesystem::path& page);
+int tell_end(const engine::Engine& engine, engine::End end, const std::filesystem::path& project,
+             const std::filesystem::path& page);
 /// "0,1" as its parts.
 [[nodiscard]] std::vector<std::string> gpus_of(const std::string& text);
 

@@ -28,13 +28,16 @@ std::vector<FieldInfo> options_of_run_all() {
   return {option("until_closed", "boolean", "End when all streams have closed; otherwise keep watching until stopped"),
           option("threads", "integer", "Threads in use at once by all projects; default: all CPUs of this process"),
           option("memory", "integer", "MiB reserved at once by all projects; default: four fifths of what is free"),
-          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"), option("quiet", "boolean", "No status lines"), option("help", "boolean", "This text")};
+          option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"),
+          option("quiet", "boolean", "No status lines"),
+          option("help", "boolean", "This text")};
 }
 
 /// One project in a thread of its own.
 class Runner {
  public:
-  Runner(fs::path project, engine::Options settings, bool quiet) : project_(std::move(project)), writer_(project_, version()), page_(project_ / "report" / "report.html") {
+  Runner(fs::path project, engine::Options settings, bool quiet)
+      : project_(std::move(project)), writer_(project_, version()), page_(project_ / "report" / "report.html") {
     auto options = engine_options(project_, writer_, page_);
     options.budget = std::move(settings.budget);
     options.until_closed = settings.until_closed;
@@ -83,7 +86,9 @@ int run_all_command(Arguments arguments) {
   const auto flags = options_of_run_all();
   const auto parsed = parse(arguments, flags, {});
   if (parsed.has("help") || parsed.positional.empty()) {
-    (parsed.has("help") ? std::cout : std::cerr) << "frazil run-all PROJECT…   works on all of them, with fair shares of this machine (make them with frazil run --prepare)\n" << help_text(flags, true);
+    (parsed.has("help") ? std::cout : std::cerr) << "frazil run-all PROJECT…   works on all of them, with fair shares "
+                                                    "of this machine (make them with frazil run --prepare)\n"
+                                                 << help_text(flags, true);
     return parsed.has("help") ? ok : bad_usage;
   }
   sigset_t wanted;
@@ -95,9 +100,13 @@ int run_all_command(Arguments arguments) {
   const int threads = parsed.values.value("threads", 0), memory = parsed.values.value("memory", 0);
   engine::Options shared;
   shared.until_closed = parsed.values.value("until_closed", false);
-  shared.budget = std::make_shared<exec::Budget>(threads > 0 ? threads : available_cpus(), memory > 0 ? memory : engine::default_memory_mib(), gpus_of(parsed.text("gpus")));
+  shared.budget =
+      std::make_shared<exec::Budget>(threads > 0 ? threads : available_cpus(),
+                                     memory > 0 ? memory : engine::default_memory_mib(), gpus_of(parsed.text("gpus")));
   std::vector<std::unique_ptr<Runner>> runners;
-  for (const auto& name : parsed.positional) runners.push_back(std::make_unique<Runner>(fs::absolute(name).lexically_normal(), shared, parsed.values.value("quiet", false)));
+  for (const auto& name : parsed.positional)
+    runners.push_back(
+        std::make_unique<Runner>(fs::absolute(name).lexically_normal(), shared, parsed.values.value("quiet", false)));
   for (auto& runner : runners) runner->start();
   while (!std::all_of(runners.begin(), runners.end(), [](const auto& runner) { return runner->is_done(); })) {
     const timespec while_s{0, 200'000'000};

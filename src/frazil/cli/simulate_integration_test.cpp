@@ -90,12 +90,15 @@ TEST_F(Simulate, ProjectionsAndCtfSignAgreeWithRelion) {
   scene.astigmatism = 1000_A;
   scene.max_offset = 12_A;
   write_scene(scene, folder_.string(), false);
-  const auto command = fmt::format("cd {0} && relion_project --i truth/5a1a.mrc --ang truth.star --ctf --o projected > log.txt 2>&1", folder_.string());
+  const auto command =
+      fmt::format("cd {0} && relion_project --i truth/5a1a.mrc --ang truth.star --ctf --o projected > log.txt 2>&1",
+                  folder_.string());
   ASSERT_EQ(std::system(command.c_str()), 0);
   const auto map = io::read_info(folder_ / "truth" / "5a1a.mrc");
   ASSERT_EQ(map.nx, scene.box);
   for (int i = 0; i < scene.count; ++i) {
-    const auto ours = io::read_image(folder_ / "particles.mrcs", i), theirs = io::read_image(folder_ / "projected.mrcs", i);
+    const auto ours = io::read_image(folder_ / "particles.mrcs", i),
+               theirs = io::read_image(folder_ / "projected.mrcs", i);
     EXPECT_GT(shell_correlation(ours, theirs, 0.05, 0.5), 0.97) << i;  // RELION interpolates linearly in Fourier space
     EXPECT_GT(shell_correlation(ours, theirs, 0.5, 0.8), 0.93) << i;
   }

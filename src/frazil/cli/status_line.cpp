@@ -10,9 +10,12 @@ namespace {
 std::string step_part(const engine::StepStatus& step) {
   if (step.is_source) return fmt::format("{} {}", step.name, step.done);
   std::string part = step.name + " ";
-  if (step.is_fold) part += fmt::format("v{}", step.versions);
-  else if (step.is_filter) part += fmt::format("{}", step.accepted);
-  else part += fmt::format("{}", step.done);
+  if (step.is_fold)
+    part += fmt::format("v{}", step.versions);
+  else if (step.is_filter)
+    part += fmt::format("{}", step.accepted);
+  else
+    part += fmt::format("{}", step.done);
   if (step.is_filter && step.set_aside > 0) part += fmt::format("(-{})", step.set_aside);
   if (step.running > 0) part += "*";
   if (step.failed > 0) part += fmt::format("!{}", step.failed);
@@ -48,8 +51,10 @@ std::string status_line(const engine::Status& status, int width) {
   }
   const auto seconds = static_cast<long>(status.seconds);
   std::string head = fmt::format("{:02}:{:02}:{:02} ", seconds / 3600, seconds / 60 % 60, seconds % 60);
-  if (status.state != "running") head += status.state + " ";
-  else if (!status.note.empty()) head += "WAITING (" + status.note + ") ";
+  if (status.state != "running")
+    head += status.state + " ";
+  else if (!status.note.empty())
+    head += "WAITING (" + status.note + ") ";
   head += fmt::format("{} behind, {:.0f}/h", status.behind, status.per_hour);
   if (!stage.empty()) head += ", at " + stage;
   if (status.failed > 0) head += fmt::format(", {} failed", status.failed);

@@ -29,7 +29,8 @@ volatile std::sig_atomic_t stop_asked = 0;
 class FolderContext final : public flow::Context {
  public:
   /// @param inputs  files that no result may replace
-  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng) : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng) {
+  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng)
+      : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng) {
     work_ = folder_ / fmt::format(".frazil-{}", ::getpid());
     make_folders(work_ / "out");
   }
@@ -63,11 +64,14 @@ class FolderContext final : public flow::Context {
     for (const auto& entry : fs::directory_iterator(work_ / "out"))
       for (const auto& input : inputs_)
         if (fs::equivalent(folder_ / entry.path().filename(), input, none))
-          throw Error(ErrorCode::bad_input, "{}: the result would replace this input file; give another folder with -o", input.string());
+          throw Error(ErrorCode::bad_input, "{}: the result would replace this input file; give another folder with -o",
+                      input.string());
     for (const auto& entry : fs::directory_iterator(work_ / "out")) {
       std::error_code error;
       fs::rename(entry.path(), folder_ / entry.path().filename(), error);
-      if (error) throw Error(ErrorCode::io, "{}: the result could not be moved to its place: {}", (folder_ / entry.path().filename()).string(), error.message());
+      if (error)
+        throw Error(ErrorCode::io, "{}: the result could not be moved to its place: {}",
+                    (folder_ / entry.path().filename()).string(), error.message());
     }
   }
 
@@ -85,11 +89,17 @@ struct Job {
 };
 
 std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
-  std::vector<FieldInfo> flags = {option("output", "string", "Folder for the results (-o)"), option("json", "boolean", "One JSON line an item on standard output"),
-                                  option("threads", "integer", "Threads (default: all CPUs of this process)"), option("seed", "integer", "Seed of all random numbers (default 0)"),
-                                  option("isa", "string", "Instruction set of the kernels: avx2, avx512 or best (default); the results are the same"), option("help", "boolean", "This text")};
+  std::vector<FieldInfo> flags = {
+      option("output", "string", "Folder for the results (-o)"),
+      option("json", "boolean", "One JSON line an item on standard output"),
+      option("threads", "integer", "Threads (default: all CPUs of this process)"),
+      option("seed", "integer", "Seed of all random numbers (default 0)"),
+      option("isa", "string",
+             "Instruction set of the kernels: avx2, avx512 or best (default); the results are the same"),
+      option("help", "boolean", "This text")};
   const auto add = [&](const FieldInfo& field) {
-    if (std::none_of(flags.begin(), flags.end(), [&](const FieldInfo& f) { return f.name == field.name; })) flags.push_back(field);
+    if (std::none_of(flags.begin(), flags.end(), [&](const FieldInfo& f) { return f.name == field.name; }))
+      flags.push_back(field);
   };
   for (const auto& field : protocol.params) add(field);
   for (const auto& port : protocol.inputs) {
@@ -110,15 +120,18 @@ void print_help(const flow::Protocol& protocol, const std::vector<FieldInfo>& fl
   if (!protocol.cites.empty()) std::cout << "Method: doi:" << protocol.cites << "\n";
   std::cout << "\nInputs: ";
   for (std::size_t i = 0; i < protocol.inputs.size(); ++i)
-    std::cout << (i > 0 ? ", " : "") << protocol.inputs[i].name << " (" << protocol.inputs[i].kind << (protocol.inputs[i].optional ? ", optional)" : ")");
+    std::cout << (i > 0 ? ", " : "") << protocol.inputs[i].name << " (" << protocol.inputs[i].kind
+              << (protocol.inputs[i].optional ? ", optional)" : ")");
   std::cout << "\n\n" << help_text(flags, true);
 }
 
 /// Records of each port from the files, in the order given.
-std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol& protocol, const Parsed& parsed, const Json& settings) {
+std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol& protocol, const Parsed& parsed,
+                                                            const Json& settings) {
   std::vector<std::vector<protocols::FileRecord>> ports(protocol.inputs.size());
   const auto take = [&](std::size_t port, const std::string& path) {
-    for (auto& record : protocols::records_from_file(protocol.inputs[port].kind, path, settings)) ports[port].push_back(std::move(record));
+    for (auto& record : protocols::records_from_file(protocol.inputs[port].kind, path, settings))
+      ports[port].push_back(std::move(record));
   };
   for (std::size_t p = 0; p < ports.size(); ++p)
     if (parsed.values.contains(protocol.inputs[p].name)) take(p, parsed.text(protocol.inputs[p].name));
@@ -130,15 +143,19 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
       if (protocol.inputs.size() == 1 || protocols::may_hold(protocol.inputs[p].kind, path)) fitting.push_back(p);
     if (fitting.empty()) throw Error(ErrorCode::bad_input, "{}: holds nothing that {} reads", path, protocol.name);
     // Two sets of one kind are given in the order of their ports.
-    const auto twin = std::find_if(fitting.begin(), fitting.end(), [&](std::size_t p) { return p > fitting.front() && protocol.inputs[p].kind == protocol.inputs[fitting.front()].kind; });
+    const auto twin = std::find_if(fitting.begin(), fitting.end(), [&](std::size_t p) {
+      return p > fitting.front() && protocol.inputs[p].kind == protocol.inputs[fitting.front()].kind;
+    });
     if (twin != fitting.end()) {
       const auto empty = std::find_if(fitting.begin(), fitting.end(), [&](std::size_t p) { return ports[p].empty(); });
       take(empty == fitting.end() ? fitting.back() : *empty, path);
       continue;
     }
     for (const auto p : fitting)
-      if (fitting.size() > 1 && protocol.inputs[p].kind == Micrograph::kind) also.emplace_back(p, path);
-      else take(p, path);
+      if (fitting.size() > 1 && protocol.inputs[p].kind == Micrograph::kind)
+        also.emplace_back(p, path);
+      else
+        take(p, path);
   }
   std::vector<bool> given;
   for (const auto& port : ports) given.push_back(!port.empty());
@@ -146,11 +163,13 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
     if (!given[p]) take(p, path);
   for (std::size_t p = 0; p < ports.size(); ++p)
     if (ports[p].empty() && !protocol.inputs[p].optional)
-      throw Error(ErrorCode::bad_input, "no input file gives {} ({}); give one, or --{} FILE", protocol.inputs[p].name, protocol.inputs[p].kind, protocol.inputs[p].name);
+      throw Error(ErrorCode::bad_input, "no input file gives {} ({}); give one, or --{} FILE", protocol.inputs[p].name,
+                  protocol.inputs[p].kind, protocol.inputs[p].name);
   return ports;
 }
 
-std::vector<Job> make_jobs(const flow::Protocol& protocol, const std::vector<std::vector<protocols::FileRecord>>& ports) {
+std::vector<Job> make_jobs(const flow::Protocol& protocol,
+                           const std::vector<std::vector<protocols::FileRecord>>& ports) {
   std::vector<Job> jobs;
   if (protocol.shape == flow::Shape::fold) {
     Job job{"all", {}, {}};
@@ -165,12 +184,16 @@ std::vector<Job> make_jobs(const flow::Protocol& protocol, const std::vector<std
   std::set<std::string> areas;
   for (const auto& first : ports.front()) {
     if (!areas.insert(first.area).second)
-      throw Error(ErrorCode::bad_input, "{}: two of the {} have this name, and their results would overwrite each other; run them into folders of their own", first.area, protocol.inputs.front().name);
+      throw Error(ErrorCode::bad_input,
+                  "{}: two of the {} have this name, and their results would overwrite each other; run them into "
+                  "folders of their own",
+                  first.area, protocol.inputs.front().name);
     Job job{first.area, {{protocol.inputs.front().name, {first.record}}}, {}};
     for (std::size_t p = 1; p < ports.size(); ++p) {
       std::vector<Json> matching;
       for (const auto& other : ports[p])
-        if (other.area == first.area || (ports[p].size() == 1 && ports.front().size() == 1)) matching.push_back(other.record);
+        if (other.area == first.area || (ports[p].size() == 1 && ports.front().size() == 1))
+          matching.push_back(other.record);
       if (matching.empty() && !protocol.inputs[p].optional) job.missing = protocol.inputs[p].name;
       job.inputs.emplace_back(protocol.inputs[p].name, std::move(matching));
     }
@@ -206,14 +229,17 @@ struct Manner {
 /// Runs one job and prints its lines; the exit code says how it went.
 int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner) {
   const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3; };
+  const auto seconds = [&] {
+    return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3;
+  };
   try {
     if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
     FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area));
     const auto outputs = protocol.run(params, job.inputs, nullptr, context);
     context.commit();
     for (const auto& [port, records] : outputs) {
-      const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+      const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
+                                     [&, name = port](const flow::PortInfo& p) { return p.name == name; });
       if (port != protocol.json_port) continue;
       for (const auto& record : records)
         for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
@@ -268,7 +294,8 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
   if (!parsed.has("output")) throw Error(ErrorCode::bad_input, "say where the results go: -o DIR");
   Json params = Json::object(), settings = Json::object();
   for (const auto& [name, value] : parsed.values.items()) {
-    const bool is_param = std::any_of(protocol.params.begin(), protocol.params.end(), [&, n = name](const FieldInfo& f) { return f.name == n; });
+    const bool is_param = std::any_of(protocol.params.begin(), protocol.params.end(),
+                                      [&, n = name](const FieldInfo& f) { return f.name == n; });
     if (is_param) params[name] = value;
     settings[name] = value;
   }
@@ -276,8 +303,11 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
     for (const auto& problem : problems) log::error("{}", problem);
     return bad_usage;
   }
-  const Manner manner{parsed.text("output"), {parsed.positional.begin(), parsed.positional.end()}, parsed.values.value("threads", available_cpus()),
-                      parsed.values.value("seed", std::int64_t{0}), parsed.has("json")};
+  const Manner manner{parsed.text("output"),
+                      {parsed.positional.begin(), parsed.positional.end()},
+                      parsed.values.value("threads", available_cpus()),
+                      parsed.values.value("seed", std::int64_t{0}),
+                      parsed.has("json")};
   make_folders(manner.folder);
   const auto jobs = make_jobs(protocol, read_inputs(protocol, parsed, settings));
 

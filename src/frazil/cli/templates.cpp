@@ -21,8 +21,10 @@ namespace fs = std::filesystem;
 
 /// $FRAZIL_TEMPLATES, else frazil/templates in $XDG_DATA_HOME or ~/.local/share.
 fs::path templates_folder() {
-  if (const char* folder = std::getenv("FRAZIL_TEMPLATES"); folder != nullptr && *folder != '\0') return fs::absolute(folder);
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != '\0') return fs::path(data) / "frazil" / "templates";
+  if (const char* folder = std::getenv("FRAZIL_TEMPLATES"); folder != nullptr && *folder != '\0')
+    return fs::absolute(folder);
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != '\0')
+    return fs::path(data) / "frazil" / "templates";
   const char* home = std::getenv("HOME");
   return fs::path(home == nullptr ? "/" : home) / ".local" / "share" / "frazil" / "templates";
 }
@@ -39,7 +41,8 @@ std::vector<Added> added_templates() {
     if (entry.path().extension() != ".json") continue;
     const auto text = read_text(entry.path());
     const auto source = fs::path(entry.path()).replace_extension(".source");
-    list.push_back({entry.path().stem().string(), Json::parse(text, nullptr, false).value("title", ""), fs::exists(source) ? read_text(source) : "", hash_of({text})});
+    list.push_back({entry.path().stem().string(), Json::parse(text, nullptr, false).value("title", ""),
+                    fs::exists(source) ? read_text(source) : "", hash_of({text})});
   }
   std::sort(list.begin(), list.end(), [](const Added& a, const Added& b) { return a.name < b.name; });
   return list;
@@ -51,8 +54,10 @@ flow::Workflow checked(const fs::path& file) {
   auto workflow = flow::parse_workflow(read_text(file), problems);
   (void)flow::make_plan(workflow, plugin::registry(), Json::object(), problems, true);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}:\n{}", file.string(), flow::describe(problems));
-  if (workflow.name.empty() || workflow.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
-    throw Error(ErrorCode::bad_input, "{}: a template's name holds small letters, digits, - and _, not \"{}\"", file.string(), workflow.name);
+  if (workflow.name.empty() ||
+      workflow.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
+    throw Error(ErrorCode::bad_input, "{}: a template's name holds small letters, digits, - and _, not \"{}\"",
+                file.string(), workflow.name);
   return workflow;
 }
 
@@ -77,13 +82,16 @@ void git(const fs::path& folder, std::vector<std::string> arguments) {
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   command.environment = {{"GIT_TERMINAL_PROMPT", "0"}};
   command.time_limit_s = 600;
-  if (const auto done = run_program(command); !done.ok()) throw Error(ErrorCode::external, "git {}: {}: {}", arguments.front(), done.how(), done.last_lines(3));
+  if (const auto done = run_program(command); !done.ok())
+    throw Error(ErrorCode::external, "git {}: {}: {}", arguments.front(), done.how(), done.last_lines(3));
 }
 
 void add_file(const fs::path& file, const std::string& source) {
   const auto workflow = checked(file);
   for (const auto& shipped : shipped_templates())
-    if (shipped.name == workflow.name) throw Error(ErrorCode::bad_input, "{}: frazil comes with a template {} itself; give yours another name", file.string(), workflow.name);
+    if (shipped.name == workflow.name)
+      throw Error(ErrorCode::bad_input, "{}: frazil comes with a template {} itself; give yours another name",
+                  file.string(), workflow.name);
   make_folders(templates_folder());
   write_text(templates_folder() / (workflow.name + ".json"), workflow.text);
   write_text(templates_folder() / (workflow.name + ".source"), source);
@@ -100,7 +108,8 @@ int add(const std::string& source) {
   const auto folder = plugin::fetch(source, clone.path());
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".json" && Json::parse(read_text(entry.path()), nullptr, false).contains("steps")) files.push_back(entry.path());
+    if (entry.path().extension() == ".json" && Json::parse(read_text(entry.path()), nullptr, false).contains("steps"))
+      files.push_back(entry.path());
   if (files.empty()) throw Error(ErrorCode::not_found, "{}: holds no workflow (a .json file with \"steps\")", source);
   std::sort(files.begin(), files.end());
   for (const auto& file : files) (void)checked(file);  // all or none
@@ -124,22 +133,29 @@ int publish(const std::string& name, const std::string& to) {
     git(folder, {"commit", "--quiet", "-m", "template " + workflow.name});
     git(folder, {"push", "--quiet", "origin", "HEAD"});
   }
-  std::cout << fmt::format("{} {} {}\nchecksum {}\n", workflow.name, same ? "was there already in" : "published to", to, hash_of({text}));
+  std::cout << fmt::format("{} {} {}\nchecksum {}\n", workflow.name, same ? "was there already in" : "published to", to,
+                           hash_of({text}));
   return ok;
 }
 
 int list(bool json) {
-  const auto print = [&](std::string_view name, const std::string& title, const std::string& checksum, const std::string& source) {
-    if (json) std::cout << Json({{"name", name}, {"title", title}, {"checksum", checksum}, {"source", source}}).dump() << "\n";
-    else std::cout << fmt::format("{:18} {}  {}{}\n", name, checksum, title, source.empty() ? "" : "  (from " + source + ")");
+  const auto print = [&](std::string_view name, const std::string& title, const std::string& checksum,
+                         const std::string& source) {
+    if (json)
+      std::cout << Json({{"name", name}, {"title", title}, {"checksum", checksum}, {"source", source}}).dump() << "\n";
+    else
+      std::cout << fmt::format("{:18} {}  {}{}\n", name, checksum, title,
+                               source.empty() ? "" : "  (from " + source + ")");
   };
-  for (const auto& shipped : shipped_templates()) print(shipped.name, Json::parse(shipped.text).value("title", ""), hash_of({shipped.text}), "");
+  for (const auto& shipped : shipped_templates())
+    print(shipped.name, Json::parse(shipped.text).value("title", ""), hash_of({shipped.text}), "");
   for (const auto& added : added_templates()) print(added.name, added.title, added.checksum, added.source);
   return ok;
 }
 
 int remove(const std::string& name) {
-  if (!fs::remove(templates_folder() / (name + ".json"))) throw Error(ErrorCode::not_found, "{}: there is no added template of that name", name);
+  if (!fs::remove(templates_folder() / (name + ".json")))
+    throw Error(ErrorCode::not_found, "{}: there is no added template of that name", name);
   fs::remove(templates_folder() / (name + ".source"));
   return ok;
 }
@@ -157,7 +173,8 @@ std::string template_text(const std::string& name_or_file) {
     if (added.name == name_or_file) return read_text(templates_folder() / (added.name + ".json"));
     names += ", " + added.name;
   }
-  throw Error(ErrorCode::not_found, "{}: there is no such file, and no template of that name (there are {})", name_or_file, names);
+  throw Error(ErrorCode::not_found, "{}: there is no such file, and no template of that name (there are {})",
+              name_or_file, names);
 }
 
 std::string_view shipped_scene(std::string_view name) {
@@ -167,7 +184,8 @@ std::string_view shipped_scene(std::string_view name) {
 }
 
 int template_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
+  const auto parsed =
+      parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
   const auto& words = parsed.positional;
   const auto verb = words.empty() ? std::string() : words[0];
   if (verb == "list" && words.size() == 1) return list(parsed.values.value("json", false));
@@ -178,11 +196,12 @@ int template_command(Arguments arguments) {
   if (verb == "add" && words.size() == 2) return add(words[1]);
   if (verb == "remove" && words.size() == 2) return remove(words[1]);
   if (verb == "publish" && words.size() == 3) return publish(words[1], words[2]);
-  std::cout << "frazil template list [--json]\n"
-               "frazil template show NAME\n"
-               "frazil template add FILE|FOLDER|GIT-URL              every workflow there; needs its plugins installed\n"
-               "frazil template publish NAME|FILE FOLDER|GIT-URL     for others to add\n"
-               "frazil template remove NAME\n";
+  std::cout
+      << "frazil template list [--json]\n"
+         "frazil template show NAME\n"
+         "frazil template add FILE|FOLDER|GIT-URL              every workflow there; needs its plugins installed\n"
+         "frazil template publish NAME|FILE FOLDER|GIT-URL     for others to add\n"
+         "frazil template remove NAME\n";
   return parsed.has("help") ? ok : bad_usage;
 }
 

@@ -18,7 +18,8 @@ struct Template {
 [[nodiscard]] const std::vector<Template>& shipped_scenes();
 /// @throws Error(not_found)
 [[nodiscard]] std::string_view shipped_scene(std::string_view name);
-/// Text of a template: a file if there is one of that name, else one that was added, else a shipped one. @throws Error(not_found) listing the names
+/// Text of a template: a file if there is one of that name, else one that was added, else a shipped one. @throws
+/// Error(not_found) listing the names
 [[nodiscard]] std::string template_text(const std::string& name_or_file);
 
 /// `frazil template list | show NAME | add FILE|FOLDER|GIT-URL | publish NAME|FILE FOLDER|GIT-URL | remove NAME`

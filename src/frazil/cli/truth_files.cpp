@@ -8,9 +8,12 @@ namespace {
 
 constexpr int field_nodes = 9;
 
-Json pose_to_json(const sim::Pose& pose) { return {{"rot_deg", pose.rot.value()}, {"tilt_deg", pose.tilt.value()}, {"psi_deg", pose.psi.value()}}; }
+Json pose_to_json(const sim::Pose& pose) {
+  return {{"rot_deg", pose.rot.value()}, {"tilt_deg", pose.tilt.value()}, {"psi_deg", pose.psi.value()}};
+}
 
-/// The whole displacement that each frame shows, mean over its exposure, as the shift that undoes it, in the layout of align-movie's `motion_field`.
+/// The whole displacement that each frame shows, mean over its exposure, as the shift that undoes it, in the layout of
+/// align-movie's `motion_field`.
 Json field_to_json(const sim::Scene& scene, const sim::Motion& motion) {
   std::vector<double> xs, ys;
   for (int i = 0; i < field_nodes; ++i) {
@@ -63,8 +66,12 @@ io::OpticsGroup optics_of(const sim::Scene& scene) {
 }  // namespace
 
 Json area_to_json(const sim::Scene& scene, const sim::AreaTruth& area, const std::string& file) {
-  Json json{{"name", area.name}, {"file", file}, {"crystalline_ice", area.crystalline_ice}, {"carbon_fraction", area.carbon_fraction},
-            {"tilt_deg", area.tilt.value()}, {"tilt_axis_deg", area.tilt_axis.value()}};
+  Json json{{"name", area.name},
+            {"file", file},
+            {"crystalline_ice", area.crystalline_ice},
+            {"carbon_fraction", area.carbon_fraction},
+            {"tilt_deg", area.tilt.value()},
+            {"tilt_axis_deg", area.tilt_axis.value()}};
   add_ctf(json, area.ctf);
   if (area.hole[2] > 0) json["hole_px"] = area.hole;
   if (scene.kind == sim::SceneKind::movies) {
@@ -78,18 +85,29 @@ Json area_to_json(const sim::Scene& scene, const sim::AreaTruth& area, const std
     json["particles"].push_back(std::move(entry));
   }
   json["junk"] = Json::array();
-  for (const auto& j : area.junk) json["junk"].push_back({{"content", sim::to_string(j.content)}, {"x_px", j.x_px}, {"y_px", j.y_px}, {"radius_px", j.radius_px}});
+  for (const auto& j : area.junk)
+    json["junk"].push_back(
+        {{"content", sim::to_string(j.content)}, {"x_px", j.x_px}, {"y_px", j.y_px}, {"radius_px", j.radius_px}});
   return json;
 }
 
 Json scene_to_json(const sim::Scene& scene, const std::vector<sim::Specimen>& specimens) {
   Json list = Json::array();
   for (const auto& s : specimens)
-    list.push_back({{"name", s.name}, {"map", "truth/" + s.name + ".mrc"}, {"diameter_A", s.diameter().value()}, {"mass_kDa", s.mass_kDa}});
+    list.push_back({{"name", s.name},
+                    {"map", "truth/" + s.name + ".mrc"},
+                    {"diameter_A", s.diameter().value()},
+                    {"mass_kDa", s.mass_kDa}});
   auto parameters = params_to_json(scene);
   parameters.erase("threads");
-  return {{"scene", std::move(parameters)}, {"kind", EnumNames<sim::SceneKind>::names.at(static_cast<std::size_t>(scene.kind))}, {"pixel_size_A", scene.pixel_size.value()}, {"nx", scene.nx},
-          {"ny", scene.ny}, {"frames", scene.frames}, {"dose_per_frame_e_per_A2", scene.dose_per_frame.value()}, {"specimens", std::move(list)}};
+  return {{"scene", std::move(parameters)},
+          {"kind", EnumNames<sim::SceneKind>::names.at(static_cast<std::size_t>(scene.kind))},
+          {"pixel_size_A", scene.pixel_size.value()},
+          {"nx", scene.nx},
+          {"ny", scene.ny},
+          {"frames", scene.frames},
+          {"dose_per_frame_e_per_A2", scene.dose_per_frame.value()},
+          {"specimens", std::move(list)}};
 }
 
 Json stack_to_json(const sim::ParticleStack& stack) {
@@ -105,14 +123,17 @@ Json stack_to_json(const sim::ParticleStack& stack) {
   return list;
 }
 
-io::StarFile areas_to_star(const sim::Scene& scene, const std::vector<sim::AreaTruth>& areas, const std::vector<std::string>& files) {
+io::StarFile areas_to_star(const sim::Scene& scene, const std::vector<sim::AreaTruth>& areas,
+                           const std::vector<std::string>& files) {
   auto group = optics_of(scene);
   group.micrograph_pixel_size = group.original_pixel_size = scene.pixel_size;
   io::StarFile file;
   file.add(io::optics_table(std::span(&group, 1)));
-  io::StarTable micrographs("micrographs", {"rlnMicrographName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnOpticsGroup"});
-  io::StarTable particles("particles", {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnClassNumber",
-                                        "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnOpticsGroup"});
+  io::StarTable micrographs("micrographs", {"rlnMicrographName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle",
+                                            "rlnPhaseShift", "rlnOpticsGroup"});
+  io::StarTable particles("particles", {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot",
+                                        "rlnAngleTilt", "rlnAnglePsi", "rlnClassNumber", "rlnDefocusU", "rlnDefocusV",
+                                        "rlnDefocusAngle", "rlnPhaseShift", "rlnOpticsGroup"});
   for (std::size_t i = 0; i < areas.size(); ++i) {
     const auto row = micrographs.add_row();
     micrographs.set(row, "rlnMicrographName", files[i]);
@@ -134,14 +155,18 @@ io::StarFile areas_to_star(const sim::Scene& scene, const std::vector<sim::AreaT
   return file;
 }
 
-io::StarFile stack_to_star(const sim::Scene& scene, const sim::ParticleStack& stack, const std::string& stack_name, bool truth) {
+io::StarFile stack_to_star(const sim::Scene& scene, const sim::ParticleStack& stack, const std::string& stack_name,
+                           bool truth) {
   auto group = optics_of(scene);
   group.image_pixel_size = scene.pixel_size;
   group.image_size = stack.box;
   io::StarFile file;
   file.add(io::optics_table(std::span(&group, 1)));
-  std::vector<std::string> labels{"rlnImageName", "rlnMicrographName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnOpticsGroup"};
-  if (truth) labels.insert(labels.end(), {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnClassNumber"});
+  std::vector<std::string> labels{"rlnImageName",    "rlnMicrographName", "rlnDefocusU",   "rlnDefocusV",
+                                  "rlnDefocusAngle", "rlnPhaseShift",     "rlnOpticsGroup"};
+  if (truth)
+    labels.insert(labels.end(), {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst",
+                                 "rlnClassNumber"});
   io::StarTable table("particles", labels);
   for (std::size_t i = 0; i < stack.truth.size(); ++i) {
     const auto& t = stack.truth[i];

@@ -17,8 +17,11 @@ namespace frazil::cli {
 [[nodiscard]] Json stack_to_json(const sim::ParticleStack& stack);
 
 /// Tables optics, micrographs and particles. `files[i]` is the image of area i.
-[[nodiscard]] io::StarFile areas_to_star(const sim::Scene& scene, const std::vector<sim::AreaTruth>& areas, const std::vector<std::string>& files);
-/// Tables optics and particles; with `truth` poses, offsets and the specimen as rlnClassNumber (0: junk), else only what a microscope session knows.
-[[nodiscard]] io::StarFile stack_to_star(const sim::Scene& scene, const sim::ParticleStack& stack, const std::string& stack_name, bool truth);
+[[nodiscard]] io::StarFile areas_to_star(const sim::Scene& scene, const std::vector<sim::AreaTruth>& areas,
+                                         const std::vector<std::string>& files);
+/// Tables optics and particles; with `truth` poses, offsets and the specimen as rlnClassNumber (0: junk), else only
+/// what a microscope session knows.
+[[nodiscard]] io::StarFile stack_to_star(const sim::Scene& scene, const sim::ParticleStack& stack,
+                                         const std::string& stack_name, bool truth);
 
 }  // namespace frazil::cli

@@ -15,7 +15,8 @@ namespace {
 sockaddr_un address_of(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.string().size() >= sizeof(address.sun_path)) throw Error(ErrorCode::bad_input, "{}: is too long for the name of a socket", path.string());
+  if (path.string().size() >= sizeof(address.sun_path))
+    throw Error(ErrorCode::bad_input, "{}: is too long for the name of a socket", path.string());
   std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
   return address;
 }
@@ -23,20 +24,24 @@ sockaddr_un address_of(const std::filesystem::path& path) {
 bool send_all(int socket, std::string_view text) {
   while (!text.empty()) {
     const auto n = ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
-    if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
-    else if (errno != EINTR) return false;
+    if (n > 0)
+      text.remove_prefix(static_cast<std::size_t>(n));
+    else if (errno != EINTR)
+      return false;
   }
   return true;
 }
 
 }  // namespace
 
-ControlServer::ControlServer(std::filesystem::path path, std::function<Json(const Json&)> serve) : path_(std::move(path)), serve_(std::move(serve)) {
+ControlServer::ControlServer(std::filesystem::path path, std::function<Json(const Json&)> serve)
+    : path_(std::move(path)), serve_(std::move(serve)) {
   const auto address = address_of(path_);
   listen_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   ::unlink(path_.c_str());  // the lease is ours: whoever made it is gone
-  if (listen_ < 0 || epoll_ < 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 || ::listen(listen_, 16) != 0)
+  if (listen_ < 0 || epoll_ < 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      ::listen(listen_, 16) != 0)
     throw Error(ErrorCode::io, "{}: the control socket cannot be made: {}", path_.string(), std::strerror(errno));
   epoll_event event{};
   event.events = EPOLLIN;
@@ -78,7 +83,9 @@ void ControlServer::read(int client) {
   for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
     const auto request = Json::parse(text.substr(0, end), nullptr, false);
     text.erase(0, end + 1);
-    const auto answer = request.is_object() ? serve_(request) : Json({{"ok", false}, {"error", "a request is one line with a JSON object"}});
+    const auto answer = request.is_object()
+                            ? serve_(request)
+                            : Json({{"ok", false}, {"error", "a request is one line with a JSON object"}});
     if (!send_all(client, answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n")) return drop(client);
   }
 }
@@ -87,8 +94,10 @@ void ControlServer::handle() {
   epoll_event events[16];
   const int count = ::epoll_wait(epoll_, events, 16, 0);
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.fd == listen_) accept();
-    else read(events[i].data.fd);
+    if (events[i].data.fd == listen_)
+      accept();
+    else
+      read(events[i].data.fd);
   }
 }
 
@@ -102,7 +111,8 @@ std::optional<Json> send_request(const std::filesystem::path& socket, const Json
   std::string answer;
   if (send_all(file, request.dump() + "\n")) {
     std::array<char, 65536> chunk;
-    for (ssize_t n = 0; !answer.ends_with('\n') && (n = ::recv(file, chunk.data(), chunk.size(), 0)) > 0;) answer.append(chunk.data(), static_cast<std::size_t>(n));
+    for (ssize_t n = 0; !answer.ends_with('\n') && (n = ::recv(file, chunk.data(), chunk.size(), 0)) > 0;)
+      answer.append(chunk.data(), static_cast<std::size_t>(n));
   }
   ::close(file);
   if (answer.empty()) return std::nullopt;  // it ended before it came to this request

@@ -33,7 +33,8 @@ class ControlServer {
   std::map<int, std::string> clients_;
 };
 
-/// Sends one request. None if nobody listens there, or whoever did has ended. @throws Error(io) if the answer does not come
+/// Sends one request. None if nobody listens there, or whoever did has ended. @throws Error(io) if the answer does not
+/// come
 [[nodiscard]] std::optional<Json> send_request(const std::filesystem::path& socket, const Json& request);
 
 }  // namespace frazil::engine

@@ -25,23 +25,26 @@ struct StepStatus {
   std::string name, title, protocol;
   int waiting = 0, queued = 0, running = 0, done = 0, failed = 0, accepted = 0, set_aside = 0, versions = 0;
   bool is_source = false, is_filter = false, is_fold = false, closed = false;
-  bool needs_approval = false, stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
-  std::string note;  ///< why nothing has started yet, or never did
+  bool needs_approval = false,
+       stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
+  std::string note;      ///< why nothing has started yet, or never did
 };
 
 struct Status {
-  std::string project, state;  ///< state: running, paused, stopping, finished, stopped
-  std::string note;            ///< why nothing starts although it could, e.g. a full disk
-  std::vector<std::string> alarms;  ///< what sources say of their parameters, and the latest versions of folds in a field `alarm`: "step: sentence"
+  std::string project, state;       ///< state: running, paused, stopping, finished, stopped
+  std::string note;                 ///< why nothing starts although it could, e.g. a full disk
+  std::vector<std::string> alarms;  ///< what sources say of their parameters, and the latest versions of folds in a
+                                    ///< field `alarm`: "step: sentence"
   std::vector<StepStatus> steps;
-  int found = 0;          ///< items of all sources
+  int found = 0;  ///< items of all sources
   int broken = 0, duplicates = 0, growing = 0;
-  int behind = 0;         ///< items not yet through the slowest of the steps that take one at a time
+  int behind = 0;  ///< items not yet through the slowest of the steps that take one at a time
   int running = 0, queued = 0;
   double per_hour = 0;    ///< items through the first step, over the last minutes
   double seconds = 0;     ///< since the engine started
   int items_through = 0;  ///< since then
-  double item_p50_s = 0, item_p95_s = 0;      ///< from a file's being whole to the end of all steps that take it by itself, lately
+  double item_p50_s = 0,
+         item_p95_s = 0;  ///< from a file's being whole to the end of all steps that take it by itself, lately
   double start_p50_ms = 0, start_p99_ms = 0;  ///< from a task's being ready to its start, lately
   int failed = 0;
 };
@@ -52,18 +55,19 @@ struct Options {
   std::string program;                      ///< name and version of this program: noted with every task
   std::vector<std::string> worker_command;  ///< program and arguments that lead to exec::run_worker
   int threads = 0;                          ///< 0: all CPUs of this process
-  std::vector<std::string> gpus;            ///< numbers of the GPUs that tasks may have, as CUDA_VISIBLE_DEVICES wants them
-  std::shared_ptr<exec::Budget> budget;     ///< shared by several engines of this process; none: made from the three above
-  /// Where the tasks of a step run if not here, and how many of them at once; none: on this machine, as threads and memory allow.
+  std::vector<std::string> gpus;  ///< numbers of the GPUs that tasks may have, as CUDA_VISIBLE_DEVICES wants them
+  std::shared_ptr<exec::Budget> budget;  ///< shared by several engines of this process; none: made from the three above
+  /// Where the tasks of a step run if not here, and how many of them at once; none: on this machine, as threads and
+  /// memory allow.
   std::function<std::optional<std::pair<std::string, int>>(const flow::PlannedStep& step)> place;
-  int memory_mib = 0;                       ///< 0: four fifths of what is free at the start
-  bool until_closed = true;                 ///< end when all sets are closed; else stay and watch for more
-  bool handle_signals = true;               ///< SIGINT and SIGTERM stop in order, a second one at once
-  int disk_reserve_mib = 200;               ///< nothing starts while the project's disk has less space than that
-  double retry_base_s = 1;                  ///< pause before the first repeat after a transient error; then 4, 16 times as long
+  int memory_mib = 0;          ///< 0: four fifths of what is free at the start
+  bool until_closed = true;    ///< end when all sets are closed; else stay and watch for more
+  bool handle_signals = true;  ///< SIGINT and SIGTERM stop in order, a second one at once
+  int disk_reserve_mib = 200;  ///< nothing starts while the project's disk has less space than that
+  double retry_base_s = 1;     ///< pause before the first repeat after a transient error; then 4, 16 times as long
   int attempts = 4;
-  double poll_s = 1;                        ///< how often folders are listed even if the kernel is silent
-  double stop_grace_s = 10;                 ///< running tasks may take so long to end when the engine stops
+  double poll_s = 1;         ///< how often folders are listed even if the kernel is silent
+  double stop_grace_s = 10;  ///< running tasks may take so long to end when the engine stops
   double progress_interval_s = 5;
   double star_interval_s = 2;
   /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
@@ -95,7 +99,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   [[nodiscard]] End run();
-  /// Serves one request of the control socket: {"command": "status|snapshot|why|what-if|set|restore|set-aside|approve|stop|pause|resume|close", "item": …, "values": {…}}.
+  /// Serves one request of the control socket: {"command":
+  /// "status|snapshot|why|what-if|set|restore|set-aside|approve|stop|pause|resume|close", "item": …, "values": {…}}.
   /// @return {"ok": true, …} or {"ok": false, "error": …}
   [[nodiscard]] Json request(const Json& request);
   [[nodiscard]] Status status() const;
@@ -109,7 +114,8 @@ class Engine {
 
 /// Creates the project folder, or changes the workflow or values of an existing one. Values not given keep those
 /// stored before, or their defaults. Takes the lease meanwhile. @throws Error(bad_input) listing every problem
-void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values, const flow::Registry& registry);
+void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
+                     const flow::Registry& registry);
 
 /// Sends a request to the engine that works on the project, or opens the project and serves it here.
 [[nodiscard]] Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request);

@@ -9,7 +9,8 @@ TEST_F(EngineTest, RunsJoinsFiltersTriggersFoldsAndVersionsToTheEnd) {
   ASSERT_EQ(run("p", {"expected=20"}), 0);
   const auto s = snapshot("p");
   EXPECT_EQ(values(s, "even", "accepted").size(), 10u);
-  EXPECT_EQ(values(s, "join", "numbers"), (std::vector{3, 7, 11, 15, 19, 23, 27, 31, 35, 39})) << "n + (n + 1) for odd n, in the order people count";
+  EXPECT_EQ(values(s, "join", "numbers"), (std::vector{3, 7, 11, 15, 19, 23, 27, 31, 35, 39}))
+      << "n + (n + 1) for odd n, in the order people count";
   EXPECT_EQ(values(s, "total", "totals"), (std::vector{4, 8, 10})) << "batches of four, and the remainder";
   EXPECT_EQ(values(s, "sample", "totals"), std::vector{5});
   EXPECT_EQ(values(s, "shifted", "numbers").front(), 3 + 5 + 1) << "joined with the one closed value of another stream";
@@ -30,7 +31,8 @@ TEST_F(EngineTest, IsolatesBadItemsRepeatsTransientFaultsAndGivesUpOnPoison) {
   EXPECT_EQ(s.at("steps").at(1).at("failures").size(), 2u);
   for (const auto& failure : s.at("steps").at(1).at("failures")) {
     const auto message = failure.at("message").get<std::string>();
-    EXPECT_TRUE(message.find("3 is refused") != std::string::npos || message.find("signal 11") != std::string::npos) << message;
+    EXPECT_TRUE(message.find("3 is refused") != std::string::npos || message.find("signal 11") != std::string::npos)
+        << message;
   }
   EXPECT_NE(ask("p", "why", "n_3").dump().find("3 is refused"), std::string::npos);
   EXPECT_NE(ask("p", "why", "n_13.num").dump().find("holds no number"), std::string::npos);
@@ -81,13 +83,15 @@ TEST_F(EngineTest, ChangedParametersRunAnewAndOldResultsAreReusedWhenTheyReturn)
   EXPECT_EQ(values(snapshot("p"), "even", "accepted").size(), 3u);
   ASSERT_EQ(run("p", {"expected=9", "by=2"}), 0);
   const auto after = result_of("p");
-  for (const auto* set : {"even.accepted", "join.numbers", "shifted.numbers"}) EXPECT_EQ(after.at(set), before.at(set)) << set;
+  for (const auto* set : {"even.accepted", "join.numbers", "shifted.numbers"})
+    EXPECT_EQ(after.at(set), before.at(set)) << set;
 }
 
 TEST_F(EngineTest, ASecondEngineIsRefusedAndStopLeavesAProjectThatGoesOn) {
   write_numbers(1, 30);
   const auto process = spawn("p", {"expected=30", "sleep=20"});
-  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i)
+    std::this_thread::sleep_for(10ms);
   EXPECT_THROW(Lease(folder_ / "p", 0), Error);
   EXPECT_EQ(ask("p", "stop").at("ok"), true);
   EXPECT_EQ(wait_for(process), 130);
@@ -100,7 +104,8 @@ TEST_F(EngineTest, WaitsWhileTheDiskHasLessSpaceThanItMustKeep) {
   write_numbers(1, 3);
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(full_workflow, problems);
-  prepare_project(folder_ / "p", workflow, {{"files", (folder_ / "in").string()}, {"expected", 3}}, numbers::registry());
+  prepare_project(folder_ / "p", workflow, {{"files", (folder_ / "in").string()}, {"expected", 3}},
+                  numbers::registry());
   Options options;
   options.project = folder_ / "p";
   options.worker_command = {FRAZIL_NUMBERS, "worker"};
@@ -132,7 +137,8 @@ TEST_F(EngineTest, SweepsWhatAKillHasLeftAndNamesWhatItWaitsFor) {
   }
   write_number(4, "4\n");
   const auto process = spawn("p", {"expected=5"});
-  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 200 && !send_request(control_socket(folder_ / "p"), {{"command", "status"}}); ++i)
+    std::this_thread::sleep_for(10ms);
   Json why = Json::object();
   for (int i = 0; i < 100 && !why.value("ok", false); ++i) {
     std::this_thread::sleep_for(20ms);
@@ -165,14 +171,16 @@ TEST_F(EngineTest, KillsAtRandomInstantsChangeNothing) {
   fs::remove_all(folder_ / "in");
   make_folders(folder_ / "in");
 
-  // The same files come again one by one, spread over the whole of the disturbed run: it cannot end before the last kill.
+  // The same files come again one by one, spread over the whole of the disturbed run: it cannot end before the last
+  // kill.
   Rng rng(20260);
   pid_t engine = spawn("disturbed", settings);
   int engines = 0, workers = 0, written = 0;
   const auto write_next = [&] { write_numbers(written + 1, written + 1), ++written; };
   while (engines + workers < kills) {
     while (written < movies * (engines + workers) / kills) write_next();
-    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(rng.uniform(45, 120)));  // the longest task takes 20 ms
+    std::this_thread::sleep_for(
+        std::chrono::duration<double, std::milli>(rng.uniform(45, 120)));  // the longest task takes 20 ms
     if (engines < kills / 2 && (workers == kills / 2 || rng.below(2) == 0)) {
       ::kill(engine, SIGKILL);
       ASSERT_EQ(wait_for(engine), 128 + SIGKILL);

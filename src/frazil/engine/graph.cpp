@@ -18,7 +18,8 @@ bool Graph::ByOrder::operator()(int a, int b) const {
   return first.id < second.id;
 }
 
-Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host) : plan_(plan), seed_(std::move(seed)), order_(order), host_(host) {
+Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host)
+    : plan_(plan), seed_(std::move(seed)), order_(order), host_(host) {
   states_.resize(plan.steps.size());
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const auto& planned = plan.steps[i];
@@ -32,9 +33,12 @@ Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host) 
     for (const auto& input : planned.inputs)
       for (const auto& from : input.from) connect(from, input.broadcast);
     for (const auto& from : planned.where) connect(from, false);
-    const bool waits = std::any_of(planned.inputs.begin(), planned.inputs.end(), [](const flow::PlannedInput& input) { return input.broadcast; });
+    const bool waits = std::any_of(planned.inputs.begin(), planned.inputs.end(),
+                                   [](const flow::PlannedInput& input) { return input.broadcast; });
     const auto shape = planned.protocol->shape;
-    is_followed_.push_back((shape == Shape::map || shape == Shape::filter) && planned.trigger.mode == Trigger::Mode::none && !waits && !planned.optional && !planned.versioned);
+    is_followed_.push_back((shape == Shape::map || shape == Shape::filter) &&
+                           planned.trigger.mode == Trigger::Mode::none && !waits && !planned.optional &&
+                           !planned.versioned);
   }
 }
 
@@ -61,7 +65,8 @@ int Graph::add_subject(Subject subject) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     auto& s = states_[i];
     const auto mode = plan_.steps[i].trigger.mode;
-    if (mode == Trigger::Mode::none || !in_domain(static_cast<int>(i), added.root) || s.committed_in.contains(added.id)) continue;
+    if (mode == Trigger::Mode::none || !in_domain(static_cast<int>(i), added.root) || s.committed_in.contains(added.id))
+      continue;
     s.known.insert(index);
     // A late one goes back in line before those that wait for the next list.
     const ByOrder before{&subjects_};
@@ -86,7 +91,9 @@ void Graph::set_cell(int index, int subject, Cell to) {
   const auto count = [&](Cell value, int by) {
     if (value == Cell::waiting || value == Cell::ready || value == Cell::running) {
       s.open += by;
-      if (auto& open = open_of_subject_[static_cast<std::size_t>(subject)]; is_followed_[static_cast<std::size_t>(index)] && open >= 0 && (open += by) == 0) maybe_through_.push_back(subject);
+      if (auto& open = open_of_subject_[static_cast<std::size_t>(subject)];
+          is_followed_[static_cast<std::size_t>(index)] && open >= 0 && (open += by) == 0)
+        maybe_through_.push_back(subject);
     }
     if (value == Cell::waiting) s.waiting += by;
     if (value == Cell::done) s.done += by;
@@ -112,7 +119,9 @@ std::int64_t Graph::task(int index, int subject) const {
 std::string_view Graph::cell_name(int index, int subject) const {
   constexpr std::string_view names[] = {"", "waiting", "ready", "running", "done", "failed", "absent"};
   const auto& cells = state(index).cells;
-  return static_cast<std::size_t>(subject) < cells.size() ? names[static_cast<int>(cells[static_cast<std::size_t>(subject)])] : names[0];
+  return static_cast<std::size_t>(subject) < cells.size()
+             ? names[static_cast<int>(cells[static_cast<std::size_t>(subject)])]
+             : names[0];
 }
 
 int Graph::find_subject(const std::string& id) const {
@@ -192,7 +201,8 @@ void Graph::set_horizon(int index, std::string order) {
   if (wanted == s.horizon) return;
   s.horizon = wanted;
   for (std::size_t i = 0; i < states_.size(); ++i)
-    if (plan_.steps[i].trigger.mode != Trigger::Mode::none && in_domain(static_cast<int>(i), index)) advance(static_cast<int>(i));
+    if (plan_.steps[i].trigger.mode != Trigger::Mode::none && in_domain(static_cast<int>(i), index))
+      advance(static_cast<int>(i));
 }
 
 void Graph::close_source(int index) {
@@ -233,7 +243,8 @@ void Graph::stop(int index) {
   auto& s = state(index);
   if (std::exchange(s.stopped, true)) return;
   for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
-    if (s.cells[subject] == Cell::waiting || s.cells[subject] == Cell::ready) resolve_absent(index, static_cast<int>(subject), Cell::absent);
+    if (s.cells[subject] == Cell::waiting || s.cells[subject] == Cell::ready)
+      resolve_absent(index, static_cast<int>(subject), Cell::absent);
   for (const int subject : host_.withdraw(index)) resolve_absent(index, subject, Cell::absent);
   s.enough = true;
   work_.push_back({Work::Kind::close, index, 0});
@@ -254,8 +265,10 @@ void Graph::settle() {
   while (!work_.empty()) {
     const auto work = work_.front();
     work_.pop_front();
-    if (work.kind == Work::Kind::evaluate) evaluate(work.step, work.subject);
-    else check_closed(work.step);
+    if (work.kind == Work::Kind::evaluate)
+      evaluate(work.step, work.subject);
+    else
+      check_closed(work.step);
   }
   for (const int subject : maybe_through_) {
     auto& open = open_of_subject_[static_cast<std::size_t>(subject)];
@@ -296,7 +309,8 @@ int Graph::choose(const flow::PlannedInput& input, int subject, std::vector<int>
       if (!std::binary_search(roots.begin(), roots.end(), this->subject(subject).root)) continue;
     }
     const auto& list = state(from.step).outputs[static_cast<std::size_t>(from.port)];
-    const int value = static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
+    const int value =
+        static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
     if (value == unknown) return unknown;
     if (value == absent) continue;
     chosen.push_back(value);
@@ -311,7 +325,8 @@ Graph::Gathered Graph::gather(int index, int subject) {
   bool waits = false;
   for (const auto& from : planned.where) {
     const auto& list = state(from.step).outputs[static_cast<std::size_t>(from.port)];
-    const int value = static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
+    const int value =
+        static_cast<std::size_t>(subject) < list.size() ? list[static_cast<std::size_t>(subject)] : unknown;
     if (value == absent) return {Cell::absent, {}};
     waits = waits || value == unknown;
   }
@@ -354,7 +369,8 @@ void Graph::evaluate(int index, int subject) {
 void Graph::resolve_absent(int index, int subject, Cell as) {
   set_cell(index, subject, as);
   if (!is_fold(index)) {
-    for (std::size_t port = 0; port < step(index).protocol->outputs.size(); ++port) put(index, static_cast<int>(port), subject, absent);
+    for (std::size_t port = 0; port < step(index).protocol->outputs.size(); ++port)
+      put(index, static_cast<int>(port), subject, absent);
     push(index, subject);
   }
   if (step(index).trigger.mode != Trigger::Mode::none) {
@@ -417,8 +433,10 @@ void Graph::pump(int index) {
     const auto key = key_of(execution);
     execution.key = key.hex();
     s.running = true;
-    if (const auto outcome = host_.known(key)) apply_fold(execution, *outcome);
-    else host_.enqueue(std::move(execution));
+    if (const auto outcome = host_.known(key))
+      apply_fold(execution, *outcome);
+    else
+      host_.enqueue(std::move(execution));
   }
 }
 
@@ -435,7 +453,8 @@ void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
     ++(accepted ? state(index).accepted : state(index).set_aside);
   } else {
     for (const auto& [port, handle] : outcome.outputs) {
-      const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&](const flow::PortInfo& p) { return p.name == port; });
+      const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
+                                      [&](const flow::PortInfo& p) { return p.name == port; });
       if (found == protocol.outputs.end() || host_.person(index, handle.id) == std::optional(false)) continue;
       values[static_cast<std::size_t>(found - protocol.outputs.begin())] = add_item(handle);
     }
@@ -453,13 +472,15 @@ void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
   for (const int member : execution.members) set_cell(index, member, outcome.failed ? Cell::failed : Cell::done);
   if (outcome.failed) return;  // the next version builds on the last that succeeded
   const auto& protocol = *step(index).protocol;
-  Subject version{hash_of({"version", step(index).name, execution.key}), fmt::format("{}_v{:04}", step(index).name, execution.batch + 1),
+  Subject version{hash_of({"version", step(index).name, execution.key}),
+                  fmt::format("{}_v{:04}", step(index).name, execution.batch + 1),
                   fmt::format("{:08}", execution.batch), index};
   const int added = add_subject(std::move(version));
   s.previous.clear();
   std::vector<int> values(protocol.outputs.size(), absent);
   for (const auto& [port, handle] : outcome.outputs) {
-    const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&](const flow::PortInfo& p) { return p.name == port; });
+    const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
+                                    [&](const flow::PortInfo& p) { return p.name == port; });
     if (found == protocol.outputs.end()) continue;
     const bool withdrawn = host_.person(index, handle.id) == std::optional(false);
     const int added_item = add_item(handle);

@@ -39,12 +39,12 @@ struct Subject {
 /// One execution of a step. Input ports hold indices into Graph::item.
 struct Execution {
   int step = 0;
-  int subject = -1;           ///< −1: a fold
-  int batch = -1;             ///< number of the fold's member list
-  std::vector<int> members;   ///< subjects of the batch
+  int subject = -1;                                   ///< −1: a fold
+  int batch = -1;                                     ///< number of the fold's member list
+  std::vector<int> members;                           ///< subjects of the batch
   std::vector<std::vector<int>> inputs;               ///< by planned input; for a fold member after member
   std::vector<std::pair<std::string, int>> previous;  ///< of a fold: port and item of the last version
-  std::string key;            ///< reuse key
+  std::string key;                                    ///< reuse key
 };
 
 /// How an execution ended.
@@ -82,8 +82,8 @@ struct Counts {
   int waiting = 0;  ///< of these, for their inputs
   int done = 0, failed = 0;
   int accepted = 0, set_aside = 0;  ///< of a filter
-  int absent = 0;   ///< subjects that never reach this step
-  int versions = 0; ///< of a fold
+  int absent = 0;                   ///< subjects that never reach this step
+  int versions = 0;                 ///< of a fold
 };
 
 /// What a step lacks to start.
@@ -172,22 +172,22 @@ class Graph {
     std::vector<std::int64_t> tasks;        ///< by subject
     std::vector<std::int64_t> fold_tasks;
     std::vector<Consumer> consumers;
-    std::vector<int> last;                  ///< by port, while closed: last item in order
-    bool closed = false, cut = false;       ///< cut: the one list of a static trigger exists
-    bool flowing = false;                   ///< a dynamic trigger has fired
-    bool held = false, stopped = false;     ///< waits for a person; takes nothing new
-    bool enough = false;                    ///< stopped, and the list that stopped it has been formed (or replayed): may close
+    std::vector<int> last;               ///< by port, while closed: last item in order
+    bool closed = false, cut = false;    ///< cut: the one list of a static trigger exists
+    bool flowing = false;                ///< a dynamic trigger has fired
+    bool held = false, stopped = false;  ///< waits for a person; takes nothing new
+    bool enough = false;  ///< stopped, and the list that stopped it has been formed (or replayed): may close
     int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
     // Triggers:
-    std::vector<int> pending;               ///< ready members of the next list, in order
+    std::vector<int> pending;  ///< ready members of the next list, in order
     double weight = 0;
-    std::set<int, ByOrder> known;           ///< order=acquisition: subjects not yet in a list
+    std::set<int, ByOrder> known;  ///< order=acquisition: subjects not yet in a list
     std::deque<Committed> committed;
     std::unordered_map<std::string, std::size_t> committed_in;  ///< subject id → number of its committed list
     int next_batch = 0;
-    int latest = -1;                        ///< last subject in order that a list has held
-    std::optional<std::string> horizon;     ///< of a source
-    std::optional<Lack> lack;               ///< what was too little when it was last looked at
+    int latest = -1;                     ///< last subject in order that a list has held
+    std::optional<std::string> horizon;  ///< of a source
+    std::optional<Lack> lack;            ///< what was too little when it was last looked at
     // Folds:
     std::deque<Batch> queue;
     bool running = false;
@@ -249,8 +249,8 @@ class Graph {
   std::unordered_map<std::string, int> subject_by_id_;
   std::vector<ItemHandle> items_;
   std::vector<StepState> states_;
-  std::vector<bool> is_followed_;      ///< by step: takes each subject by itself, and not only if there is time
-  std::vector<int> open_of_subject_;   ///< cells of followed steps that are not through; −1: told
+  std::vector<bool> is_followed_;     ///< by step: takes each subject by itself, and not only if there is time
+  std::vector<int> open_of_subject_;  ///< cells of followed steps that are not through; −1: told
   std::vector<int> maybe_through_;
   std::deque<Work> work_;
 };

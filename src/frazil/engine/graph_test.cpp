@@ -10,7 +10,8 @@
 namespace frazil::engine {
 namespace {
 
-flow::Protocol fake(std::string name, flow::Shape shape, std::vector<flow::PortInfo> inputs, std::vector<flow::PortInfo> outputs) {
+flow::Protocol fake(std::string name, flow::Shape shape, std::vector<flow::PortInfo> inputs,
+                    std::vector<flow::PortInfo> outputs) {
   flow::Protocol protocol;
   protocol.name = std::move(name);
   protocol.shape = shape;
@@ -26,7 +27,8 @@ const flow::Registry& registry() {
     flow::Registry r;
     r.add(fake("read", flow::Shape::source, {}, {{"numbers", "Number"}}));
     r.add(fake("add", flow::Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
-    r.add(fake("even", flow::Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
+    r.add(
+        fake("even", flow::Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
     r.add(fake("total", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}}));
     auto heavy = fake("heavy", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}});
     heavy.needs = [](const Json&) { return std::vector<flow::Need>{{"numbers", "value", 12, "grams"}}; };
@@ -43,7 +45,8 @@ class TestHost final : public Host {
  public:
   TestHost(const std::string& steps, Order order) {
     std::vector<flow::Problem> problems;
-    plan = flow::make_plan(flow::parse_workflow("{\"steps\":" + steps + "}", problems), registry(), Json::object(), problems);
+    plan = flow::make_plan(flow::parse_workflow("{\"steps\":" + steps + "}", problems), registry(), Json::object(),
+                           problems);
     EXPECT_EQ(flow::describe(problems), "");
     graph.emplace(plan, "seed", order, *this);
   }
@@ -53,7 +56,9 @@ class TestHost final : public Host {
     return found == results.end() ? std::nullopt : std::optional(found->second);
   }
   void enqueue(Execution execution) override { waiting.push_back(std::move(execution)); }
-  void commit_batch(int step, int, const std::vector<std::string>& members) override { batches[step].push_back(members); }
+  void commit_batch(int step, int, const std::vector<std::string>& members) override {
+    batches[step].push_back(members);
+  }
   double weight(std::int64_t item, const std::string&) override { return static_cast<double>(item % 10); }
   std::optional<bool> person(int step, const Digest& item) override {
     const auto found = people.find({step, item});
@@ -85,8 +90,10 @@ class TestHost final : public Host {
     Outcome outcome;
     outcome.task = ++tasks;
     outcome.failed = failed;
-    if (planned.protocol->shape == flow::Shape::filter) outcome.accepted = graph->item(execution.inputs[0][0]).n % 2 == 0;
-    else if (!failed) outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, id_of("of " + execution.key)}}};
+    if (planned.protocol->shape == flow::Shape::filter)
+      outcome.accepted = graph->item(execution.inputs[0][0]).n % 2 == 0;
+    else if (!failed)
+      outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, id_of("of " + execution.key)}}};
     if (!failed) results[execution.key] = outcome;
     graph->finish(execution, outcome);
     graph->settle();
@@ -100,7 +107,8 @@ class TestHost final : public Host {
   }
   [[nodiscard]] std::vector<std::string> members(const std::string& step, int port = 0) const {
     std::vector<std::string> labels;
-    for (const auto& [subject, item] : graph->members(plan.find(step), port)) labels.push_back(graph->subject(subject).label);
+    for (const auto& [subject, item] : graph->members(plan.find(step), port))
+      labels.push_back(graph->subject(subject).label);
     return labels;
   }
 
@@ -116,7 +124,9 @@ class TestHost final : public Host {
 
 using Labels = std::vector<std::string>;
 
-constexpr const char* chain = R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},"even":{"protocol":"even","inputs":{"numbers":"in.numbers"}},
+constexpr const char* chain =
+    R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},"even":{"protocol":"even",
+      "inputs":{"numbers":"in.numbers"}},
   "join":{"protocol":"add","inputs":{"left":"add.sums","right":"in.numbers"},"where":["even.accepted"]},
   "total":{"protocol":"total","inputs":{"numbers":"join.sums"},"trigger":{"mode":"batches","count":2}}})";
 
@@ -148,8 +158,10 @@ TEST(Graph, ListsByAcquisitionDoNotDependOnTheOrderOfEvents) {
     Rng rng(seed);
     int next = 1;
     while (next <= 12 || !host.waiting.empty()) {
-      if (next <= 12 && (host.waiting.empty() || rng.below(3) == 0)) host.arrive(next++);
-      else host.end(rng.below(host.waiting.size()));
+      if (next <= 12 && (host.waiting.empty() || rng.below(3) == 0))
+        host.arrive(next++);
+      else
+        host.end(rng.below(host.waiting.size()));
     }
     host.close();
     host.end_all();
@@ -162,7 +174,10 @@ TEST(Graph, ListsByAcquisitionDoNotDependOnTheOrderOfEvents) {
 }
 
 TEST(Graph, AHorizonKeepsLaterFilesOutOfListsUntilItIsGone) {
-  TestHost host(R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})", Order::acquisition);
+  TestHost host(
+      R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},
+        "trigger":{"mode":"batches","count":2}}})",
+      Order::acquisition);
   host.graph->set_horizon(0, "002");
   for (const int number : {1, 3, 4}) host.arrive(number);
   EXPECT_TRUE(host.batches.empty()) << "2 is still growing";
@@ -174,7 +189,8 @@ TEST(Graph, AHorizonKeepsLaterFilesOutOfListsUntilItIsGone) {
 
 TEST(Graph, AStaticListClosesItsStepAndFailuresLeaveNothingBehind) {
   TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},
-    "total":{"protocol":"total","inputs":{"numbers":"add.sums"},"trigger":{"mode":"static","count":2}}})", Order::arrival);
+    "total":{"protocol":"total","inputs":{"numbers":"add.sums"},"trigger":{"mode":"static","count":2}}})",
+                Order::arrival);
   for (int number = 1; number <= 4; ++number) host.arrive(number);
   host.end(0, true);
   host.end_all();
@@ -186,7 +202,9 @@ TEST(Graph, AStaticListClosesItsStepAndFailuresLeaveNothingBehind) {
 }
 
 TEST(Graph, FoldsRunOneVersionAfterAnotherAndAReplayAsksForNothingAgain) {
-  const std::string steps = R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})";
+  const std::string steps =
+      R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},
+        "trigger":{"mode":"batches","count":2}}})";
   TestHost host(steps, Order::arrival);
   for (int number = 1; number <= 6; ++number) host.arrive(number);
   EXPECT_EQ(host.waiting.size(), 1u) << "each version builds on the last";
@@ -218,8 +236,11 @@ TEST(Graph, APersonsDecisionOutweighsTheRule) {
 
 TEST(Graph, ADynamicTriggerWaitsForItsCountAndThenFollowsTheStream) {
   for (const auto order : {Order::arrival, Order::acquisition}) {
-    TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},"trigger":{"mode":"dynamic","count":3}},
-      "total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"dynamic","count":3}}})", order);
+    TestHost host(
+        R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},
+        "trigger":{"mode":"dynamic","count":3}},
+      "total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"dynamic","count":3}}})",
+        order);
     for (const int number : {1, 2}) host.arrive(number);
     EXPECT_TRUE(host.waiting.empty());
     host.arrive(3);
@@ -229,14 +250,18 @@ TEST(Graph, ADynamicTriggerWaitsForItsCountAndThenFollowsTheStream) {
     host.arrive(5);
     host.end_all();
     EXPECT_EQ(host.members("add"), (Labels{"001", "002", "003", "004", "005"}));
-    EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{{"001", "002", "003"}, {"004", "005"}})) << "what had gathered meanwhile";
+    EXPECT_EQ(host.batches.at(host.plan.find("total")), (std::vector<Labels>{{"001", "002", "003"}, {"004", "005"}}))
+        << "what had gathered meanwhile";
     host.close();
     EXPECT_TRUE(host.graph->all_closed());
   }
 }
 
 TEST(Graph, ListsFormWhenTheirTimeHasCome) {
-  TestHost host(R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","every_s":60}}})", Order::arrival);
+  TestHost host(
+      R"({"in":{"protocol":"read"},"total":{"protocol":"total","inputs":{"numbers":"in.numbers"},
+        "trigger":{"mode":"batches","every_s":60}}})",
+      Order::arrival);
   EXPECT_FALSE(host.graph->has_pending(1));
   for (const int number : {1, 2}) host.arrive(number);
   EXPECT_TRUE(host.graph->has_pending(1));
@@ -247,8 +272,11 @@ TEST(Graph, ListsFormWhenTheirTimeHasCome) {
   EXPECT_EQ(host.batches.at(1), (std::vector<Labels>{{"001", "002"}, {"003"}}));
 }
 
-constexpr const char* stopping = R"({"in":{"protocol":"read"},"pick":{"protocol":"add","inputs":{"left":"in.numbers"}},"other":{"protocol":"even","inputs":{"numbers":"in.numbers"}},
-  "total":{"protocol":"total","inputs":{"numbers":"pick.sums"},"trigger":{"mode":"static","count":2,"stops":["pick"]}}})";
+constexpr const char* stopping =
+    R"({"in":{"protocol":"read"},"pick":{"protocol":"add","inputs":{"left":"in.numbers"}},"other":{"protocol":"even",
+      "inputs":{"numbers":"in.numbers"}},
+  "total":{"protocol":"total","inputs":{"numbers":"pick.sums"},"trigger":{"mode":"static","count":2,
+    "stops":["pick"]}}})";
 
 TEST(Graph, ATriggerThatHasEnoughStopsTheStepBeforeItAndNothingElse) {
   TestHost host(stopping, Order::arrival);
@@ -262,7 +290,9 @@ TEST(Graph, ATriggerThatHasEnoughStopsTheStepBeforeItAndNothingElse) {
   end_of("pick");
   EXPECT_TRUE(host.graph->is_stopped(host.plan.find("pick")));
   host.arrive(5);
-  for (const auto& execution : host.waiting) EXPECT_NE(host.plan.steps[static_cast<std::size_t>(execution.step)].name, "pick") << "3, 4 and 5 are not wanted any more";
+  for (const auto& execution : host.waiting)
+    EXPECT_NE(host.plan.steps[static_cast<std::size_t>(execution.step)].name, "pick")
+        << "3, 4 and 5 are not wanted any more";
   host.end_all();
   host.close();
   EXPECT_TRUE(host.graph->all_closed());
@@ -280,8 +310,10 @@ TEST(Graph, ATriggerThatHasEnoughStopsTheStepBeforeItAndNothingElse) {
 }
 
 TEST(Graph, AStepThatWaitsForAPersonStartsWhenApproved) {
-  TestHost host(R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},"trigger":{"approve":true}},
-    "total":{"protocol":"total","inputs":{"numbers":"add.sums"}}})", Order::arrival);
+  TestHost host(
+      R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"},"trigger":{"approve":true}},
+    "total":{"protocol":"total","inputs":{"numbers":"add.sums"}}})",
+      Order::arrival);
   host.graph->wait_for_person(1);
   for (const int number : {1, 2}) host.arrive(number);
   host.close();
@@ -297,7 +329,10 @@ TEST(Graph, AStepThatWaitsForAPersonStartsWhenApproved) {
 
 TEST(Graph, StartsWithEnoughAlone) {
   for (const auto order : {Order::arrival, Order::acquisition}) {
-    TestHost host(R"({"in":{"protocol":"read"},"heavy":{"protocol":"heavy","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":2}}})", order);
+    TestHost host(
+        R"({"in":{"protocol":"read"},"heavy":{"protocol":"heavy","inputs":{"numbers":"in.numbers"},
+        "trigger":{"mode":"batches","count":2}}})",
+        order);
     const int heavy = host.plan.find("heavy");
     host.arrive(1);
     host.arrive(2);
@@ -315,15 +350,19 @@ TEST(Graph, StartsWithEnoughAlone) {
     host.end_all();
     host.close();
     host.end_all();
-    EXPECT_EQ(host.batches.at(heavy), (std::vector<Labels>{{"001", "002", "009"}, {"011", "021"}})) << "later lists add to what there is, however small";
+    EXPECT_EQ(host.batches.at(heavy), (std::vector<Labels>{{"001", "002", "009"}, {"011", "021"}}))
+        << "later lists add to what there is, however small";
     EXPECT_TRUE(host.graph->all_closed());
   }
 }
 
 TEST(Graph, AWorkflowMayAskForMoreThanAProtocolNeeds) {
-  TestHost host(R"({"in":{"protocol":"read"},"sum":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":1}},
+  TestHost host(
+      R"({"in":{"protocol":"read"},"sum":{"protocol":"total","inputs":{"numbers":"in.numbers"},
+        "trigger":{"mode":"batches","count":1}},
     "add":{"protocol":"add","inputs":{"left":"sum.totals"},"trigger":{"mode":"closed","at_least":5,"of":"value"}},
-    "each":{"protocol":"add","inputs":{"left":"sum.totals"},"trigger":{"at_least":5,"of":"value"}}})", Order::arrival);
+    "each":{"protocol":"add","inputs":{"left":"sum.totals"},"trigger":{"at_least":5,"of":"value"}}})",
+      Order::arrival);
   host.arrive(1);
   host.end_all();  // the total is number 1001
   EXPECT_EQ(host.graph->cell_name(host.plan.find("each"), 1), "absent") << "a version that is too small";

@@ -14,8 +14,10 @@ using flow::Trigger;
 void Graph::offer(int index, int subject) {
   auto& s = state(index);
   if (s.committed_in.contains(this->subject(subject).id)) return note_committed(index, subject);
-  if (order_ == Order::arrival && s.committed.empty() && s.weight >= 0) take_in_line(index, subject);
-  else if (order_ == Order::arrival) s.pending.push_back(subject), s.weight = -1;  // summed when earlier lists are through
+  if (order_ == Order::arrival && s.committed.empty() && s.weight >= 0)
+    take_in_line(index, subject);
+  else if (order_ == Order::arrival)
+    s.pending.push_back(subject), s.weight = -1;  // summed when earlier lists are through
   advance(index);
 }
 
@@ -23,12 +25,14 @@ void Graph::note_committed(int index, int subject) {
   auto& s = state(index);
   const auto found = s.committed_in.find(this->subject(subject).id);
   if (found == s.committed_in.end()) return;
-  const auto place = s.committed.empty() ? std::size_t{0} : found->second - static_cast<std::size_t>(s.committed.front().number);
+  const auto place =
+      s.committed.empty() ? std::size_t{0} : found->second - static_cast<std::size_t>(s.committed.front().number);
   if (place < s.committed.size() && s.committed[place].missing > 0) --s.committed[place].missing;
   replay_committed(index, false);
 }
 
-/// Consumes member lists committed earlier, in their order, as soon as their members are there; `force`: with those that are.
+/// Consumes member lists committed earlier, in their order, as soon as their members are there; `force`: with those
+/// that are.
 void Graph::replay_committed(int index, bool force) {
   auto& s = state(index);
   while (!s.committed.empty() && (force || s.committed.front().missing == 0)) {
@@ -36,7 +40,9 @@ void Graph::replay_committed(int index, bool force) {
     s.committed.pop_front();
     std::vector<int> members;
     for (const auto& id : batch.members)
-      if (const auto found = subject_by_id_.find(id); found != subject_by_id_.end() && cell(index, found->second) == Cell::ready) members.push_back(found->second);
+      if (const auto found = subject_by_id_.find(id);
+          found != subject_by_id_.end() && cell(index, found->second) == Cell::ready)
+        members.push_back(found->second);
     if (step(index).trigger.mode == Trigger::Mode::first) drop_rest(index);
     for (const int stopped : step(index).trigger.stops) {
       state(stopped).enough = true;
@@ -89,15 +95,18 @@ void Graph::take_in_line(int index, int subject) {
   s.pending.push_back(subject);
   const auto& trigger = step(index).trigger;
   if (trigger.mode == Trigger::Mode::closed) return;
-  if (trigger.of.empty()) s.weight += 1;
-  else s.weight += host_.weight(item(gather(index, subject).inputs.at(0).at(0)).n, trigger.of);
+  if (trigger.of.empty())
+    s.weight += 1;
+  else
+    s.weight += host_.weight(item(gather(index, subject).inputs.at(0).at(0)).n, trigger.of);
   if (!s.flowing && s.weight >= trigger.count) cut(index, false);
 }
 
 /// After a dynamic trigger a fold that has nothing to do takes what has gathered.
 void Graph::flow_on(int index) {
   auto& s = state(index);
-  if (s.flowing && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty()) cut(index, false);
+  if (s.flowing && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty())
+    cut(index, false);
 }
 
 /// Whether these subjects bring enough to start on; if not, that is noted.
@@ -109,7 +118,8 @@ bool Graph::suffices(int index, const std::vector<int>& members) {
     double have = 0;
     for (const int member : members) {
       const auto gathered = gather(index, member);
-      for (const int input : gathered.inputs.at(static_cast<std::size_t>(need.input))) have += need.field.empty() ? 1 : host_.weight(item(input).n, need.field);
+      for (const int input : gathered.inputs.at(static_cast<std::size_t>(need.input)))
+        have += need.field.empty() ? 1 : host_.weight(item(input).n, need.field);
     }
     if (have >= need.at_least) continue;
     s.lack = Lack{have, need.at_least, need.of};
@@ -123,7 +133,8 @@ std::optional<Lack> Graph::lack(int index) const {
   const auto& s = state(index);
   const auto& trigger = step(index).trigger;
   if (s.lack) return s.lack;
-  const bool counts = (trigger.mode == Trigger::Mode::first && !s.cut) || (trigger.mode == Trigger::Mode::dynamic && !s.flowing);
+  const bool counts =
+      (trigger.mode == Trigger::Mode::first && !s.cut) || (trigger.mode == Trigger::Mode::dynamic && !s.flowing);
   if (!counts || s.closed || s.weight < 0 || std::isinf(trigger.count)) return std::nullopt;
   return Lack{s.weight, trigger.count, trigger.of.empty() ? "items" : trigger.of};
 }
@@ -135,7 +146,8 @@ void Graph::cut(int index, bool remainder) {
   if (is_fold(index) && !s.pending.empty() && !suffices(index, s.pending)) return;
   auto members = std::exchange(s.pending, {});
   s.weight = 0;
-  if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned && !members.empty()) {  // the latest version alone
+  if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned &&
+      !members.empty()) {  // the latest version alone
     const ByOrder before{&subjects_};
     const auto latest = *std::max_element(members.begin(), members.end(), before);
     if (!suffices(index, {latest})) {  // a later version may do
@@ -168,7 +180,8 @@ void Graph::drop_rest(int index) {
   s.known.clear();
   for (std::size_t i = 0; i < s.cells.size(); ++i) {
     const auto c = s.cells[i];
-    if ((c == Cell::waiting || c == Cell::ready) && !s.committed_in.contains(subjects_[i].id)) resolve_absent(index, static_cast<int>(i), Cell::absent);
+    if ((c == Cell::waiting || c == Cell::ready) && !s.committed_in.contains(subjects_[i].id))
+      resolve_absent(index, static_cast<int>(i), Cell::absent);
   }
 }
 
@@ -195,7 +208,8 @@ bool Graph::inputs_closed(int index) const {
   for (const auto& input : planned.inputs)
     for (const auto& from : input.from)
       if (!state(from.step).closed) return false;
-  return std::all_of(planned.where.begin(), planned.where.end(), [&](const flow::Endpoint& from) { return state(from.step).closed; });
+  return std::all_of(planned.where.begin(), planned.where.end(),
+                     [&](const flow::Endpoint& from) { return state(from.step).closed; });
 }
 
 void Graph::check_closed(int index) {
@@ -204,7 +218,8 @@ void Graph::check_closed(int index) {
   const bool last = inputs_closed(index);
   const auto mode = step(index).trigger.mode;
   if (last) {
-    for (std::size_t subject = 0; s.waiting > 0 && subject < s.cells.size(); ++subject)  // those that waited for a closed set
+    for (std::size_t subject = 0; s.waiting > 0 && subject < s.cells.size();
+         ++subject)  // those that waited for a closed set
       if (s.cells[subject] == Cell::waiting) evaluate(index, static_cast<int>(subject));
     if (mode != Trigger::Mode::none && s.waiting == 0) {
       replay_committed(index, true);
@@ -226,7 +241,8 @@ void Graph::check_closed(int index) {
     if (consumer.broadcast) {
       auto& waiting = state(consumer.step);
       for (std::size_t subject = 0; subject < waiting.cells.size(); ++subject)
-        if (waiting.cells[subject] == Cell::waiting) work_.push_back({Work::Kind::evaluate, consumer.step, static_cast<int>(subject)});
+        if (waiting.cells[subject] == Cell::waiting)
+          work_.push_back({Work::Kind::evaluate, consumer.step, static_cast<int>(subject)});
     }
     work_.push_back({Work::Kind::close, consumer.step, 0});
   }

@@ -72,7 +72,8 @@ void watch_descriptor(int epoll, int file) {
 }
 
 fs::path project_folder(const fs::path& folder) {
-  if (!fs::exists(folder / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", folder.string());
+  if (!fs::exists(folder / "project.frazil"))
+    throw Error(ErrorCode::not_found, "{}: there is no project here", folder.string());
   return fs::canonical(folder);
 }
 
@@ -83,7 +84,10 @@ int default_memory_mib() { return free_memory_mib() / 5 * 4; }
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
-    : options_(std::move(options)), registry_(registry), lease_(project_folder(options_.project)), store_(project_folder(options_.project)) {
+    : options_(std::move(options)),
+      registry_(registry),
+      lease_(project_folder(options_.project)),
+      store_(project_folder(options_.project)) {
   options_.project = fs::canonical(options_.project);
   inbox_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   open();
@@ -108,14 +112,18 @@ void Engine::Impl::open() {
   fs::remove_all(options_.project / "tmp", ignored);
   for (const auto* folder : {"tmp", "logs", "steps", "star", "raw", "report"}) make_folders(options_.project / folder);
   for (const auto* folder : {".", "star", "report"})
-    for (const auto& entry : fs::directory_iterator(options_.project / folder))  // a kill in the middle of a replacement
-      if (const auto name = entry.path().filename().string(); name.starts_with(".") && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+    for (const auto& entry :
+         fs::directory_iterator(options_.project / folder))  // a kill in the middle of a replacement
+      if (const auto name = entry.path().filename().string(); name.starts_with(".") && name.ends_with(".tmp"))
+        fs::remove(entry.path(), ignored);
 
   std::vector<flow::Problem> problems;
   workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);
   const auto values = Json::parse(store_.get("values").value_or("{}"));
   if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems);
-  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}", options_.project.string(), flow::describe(problems));
+  if (!problems.empty())
+    throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}",
+                options_.project.string(), flow::describe(problems));
   order_ = plan_.values.value("order", Json()) == "acquisition" ? Order::acquisition : Order::arrival;
   oldest_first_ = plan_.values.value("backlog", Json()) == "oldest";
   seed_ = store_.get("seed").value_or("1");
@@ -126,10 +134,12 @@ void Engine::Impl::open() {
   for (const auto& planned : plan_.steps) {
     programs_.push_back(options_.program);
     if (planned.protocol->programs)
-      for (const auto& program : planned.protocol->programs()) programs_.back() += (programs_.back().empty() ? "" : ", ") + program;
+      for (const auto& program : planned.protocol->programs())
+        programs_.back() += (programs_.back().empty() ? "" : ", ") + program;
   }
   for (std::size_t i = 0; i < plan_.steps.size() && first_step_ < 0; ++i)
-    if (plan_.steps[i].depth == 1 && plan_.steps[i].trigger.mode == flow::Trigger::Mode::none) first_step_ = static_cast<int>(i);
+    if (plan_.steps[i].depth == 1 && plan_.steps[i].trigger.mode == flow::Trigger::Mode::none)
+      first_step_ = static_cast<int>(i);
 }
 
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
@@ -150,17 +160,20 @@ void Engine::Impl::load() {
   decided_.clear();
   undecided_.clear();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name)) graph_->wait_for_person(static_cast<int>(i));
+    if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name))
+      graph_->wait_for_person(static_cast<int>(i));
   const auto files = store_.files();
   std::vector<Digest> imported(files.size());
   for (std::size_t i = 0; i < files.size(); ++i)
-    if (const int index = plan_.find(files[i].step); index >= 0 && files[i].state == "item") imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
+    if (const int index = plan_.find(files[i].step); index >= 0 && files[i].state == "item")
+      imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
   replay_.emplace(store_, imported);
   for (auto& row : store_.costs()) costs_[{row.key, row.size}] = std::move(row);
   people_.clear();
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
   for (auto& row : store_.batches())
-    if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none) graph_->add_committed(index, row.number, std::move(row.members));
+    if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none)
+      graph_->add_committed(index, row.number, std::move(row.members));
 
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     auto& source = sources_[i];
@@ -169,8 +182,10 @@ void Engine::Impl::load() {
     const auto& planned = step(static_cast<int>(i));
     if (planned.protocol->shape != flow::Shape::source) continue;
     source.watch = planned.protocol->source.watch(planned.params);
-    if (source.scanned) graph_->set_horizon(static_cast<int>(i), source.horizon);
-    else graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
+    if (source.scanned)
+      graph_->set_horizon(static_cast<int>(i), source.horizon);
+    else
+      graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto& row = files[i];
@@ -206,7 +221,8 @@ std::string Engine::Impl::closing(int index) const {
 }
 
 bool Engine::Impl::is_closed_for_good(int index) {
-  return step(index).protocol->shape == flow::Shape::source && store_.get("closed:" + step(index).name) == closing(index);
+  return step(index).protocol->shape == flow::Shape::source &&
+         store_.get("closed:" + step(index).name) == closing(index);
 }
 
 void Engine::Impl::start_sources() {
@@ -221,7 +237,9 @@ void Engine::Impl::start_sources() {
     }
     source.last_new = Clock::now();
     source.was_closed = is_closed_for_good(static_cast<int>(i));
-    Watcher::Settings settings{static_cast<int>(i), source.watch, planned.protocol, planned.params, "raw/" + planned.name, source.known, options_.poll_s, store_.get("companions:" + planned.name).has_value()};
+    Watcher::Settings settings{
+        static_cast<int>(i),   source.watch, planned.protocol, planned.params,
+        "raw/" + planned.name, source.known, options_.poll_s,  store_.get("companions:" + planned.name).has_value()};
     source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
       std::unique_lock lock(inbox_mutex_);
       while (inbox_.size() > 1000 && !leaving_) {  // a folder of a million files is not read faster than taken in
@@ -242,12 +260,18 @@ End Engine::Impl::run() {
   const int threads = options_.threads > 0 ? options_.threads : available_cpus();
   const int memory = options_.memory_mib > 0 ? options_.memory_mib : default_memory_mib();
   if (!options_.budget) options_.budget = std::make_shared<exec::Budget>(threads, memory, options_.gpus);
-  pool_ = std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
+  pool_ =
+      std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (const auto& planned = plan_.steps[i]; !queue_of_step_[i]->elsewhere && planned.gpus > static_cast<int>(options_.gpus.size()))
-      throw Error(ErrorCode::bad_input, "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less", planned.name, planned.gpus, options_.gpus.size());
-  control_ = std::make_unique<ControlServer>(control_socket(options_.project), [this](const Json& json) { return request(json); });
-  if (options_.on_progress) reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
+    if (const auto& planned = plan_.steps[i];
+        !queue_of_step_[i]->elsewhere && planned.gpus > static_cast<int>(options_.gpus.size()))
+      throw Error(ErrorCode::bad_input,
+                  "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less",
+                  planned.name, planned.gpus, options_.gpus.size());
+  control_ = std::make_unique<ControlServer>(control_socket(options_.project),
+                                             [this](const Json& json) { return request(json); });
+  if (options_.on_progress)
+    reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
   std::unique_lock lock(state_mutex_);
   state_ = "running";
   sweep_outputs();
@@ -255,7 +279,9 @@ End Engine::Impl::run() {
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file : {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()}) watch_descriptor(epoll, file);
+  for (const int file :
+       {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()})
+    watch_descriptor(epoll, file);
   while (!may_end()) {
     watch_disk();
     dispatch();
@@ -328,7 +354,8 @@ int Engine::Impl::next_timeout_ms() const {
   if (stopping_) next = std::min(next, stop_until_);
   for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));
   for (const auto& source : sources_)
-    if (source.watcher && source.watch.idle_s > 0) next = std::min(next, std::max(Clock::now() + milliseconds(10), source.last_new + seconds(source.watch.idle_s)));
+    if (source.watcher && source.watch.idle_s > 0)
+      next = std::min(next, std::max(Clock::now() + milliseconds(10), source.last_new + seconds(source.watch.idle_s)));
   const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1000));
 }
@@ -363,7 +390,8 @@ void Engine::Impl::check_sources() {
     if (!source.watcher || !source.scanned || graph_->closed(index)) continue;
     const int seen = source.items + source.broken + static_cast<int>(source.waiting.size());
     const bool expected = source.watch.expected > 0 && seen >= source.watch.expected;
-    const bool idle = source.watch.idle_s > 0 && source.horizon.empty() && Clock::now() - source.last_new >= seconds(source.watch.idle_s);
+    const bool idle = source.watch.idle_s > 0 && source.horizon.empty() &&
+                      Clock::now() - source.last_new >= seconds(source.watch.idle_s);
     if (!expected && !idle && !source.by_hand && !source.was_closed) continue;
     source.was_closed = true;
     store_.put("closed:" + step(index).name, closing(index));
@@ -380,7 +408,8 @@ void Engine::Impl::check_triggers() {
     if (every_s <= 0) continue;
     if (!graph_->has_pending(index)) {
       pending_since_.erase(index);
-    } else if (const auto since = pending_since_.try_emplace(index, Clock::now()).first->second; Clock::now() - since >= seconds(every_s)) {
+    } else if (const auto since = pending_since_.try_emplace(index, Clock::now()).first->second;
+               Clock::now() - since >= seconds(every_s)) {
       pending_since_.erase(index);
       graph_->cut_pending(index);
       graph_->settle();
@@ -401,7 +430,8 @@ void Engine::Impl::step_closed(int index) {
 std::string Engine::Impl::note_of(int index) const {
   const auto lack = graph_->lack(index);
   if (!lack) return {};
-  if (graph_->closed(index)) return fmt::format("did not start: {:g} {} came, it needs {:g}", lack->have, lack->of, lack->need);
+  if (graph_->closed(index))
+    return fmt::format("did not start: {:g} {} came, it needs {:g}", lack->have, lack->of, lack->need);
   return fmt::format("not yet: {:g} of the {:g} {} that it needs", lack->have, lack->need, lack->of);
 }
 
@@ -413,7 +443,8 @@ void Engine::Impl::report_progress() {
   }
   if (!reporter_ || now < next_progress_ || !reporter_->idle()) return;
   reporter_->report();
-  next_progress_ = now + seconds(std::max(options_.progress_interval_s, 20 * reporter_->last_s()));  // a twentieth of the time at most
+  next_progress_ = now + seconds(std::max(options_.progress_interval_s,
+                                          20 * reporter_->last_s()));  // a twentieth of the time at most
 }
 
 Status Engine::Impl::status() {
@@ -427,10 +458,26 @@ Status Engine::Impl::status() {
     const auto& planned = plan_.steps[i];
     const auto& source = sources_[i];
     const auto counts = graph_->counts(static_cast<int>(i));
-    StepStatus s{planned.name, planned.title, planned.protocol->name, counts.waiting, queued_count_[i], running_count_[i], counts.done, counts.failed,
-                 counts.accepted, counts.set_aside, counts.versions, planned.protocol->shape == flow::Shape::source, planned.protocol->shape == flow::Shape::filter,
-                 planned.protocol->shape == flow::Shape::fold, graph_->closed(static_cast<int>(i)), graph_->is_held(static_cast<int>(i)), graph_->is_stopped(static_cast<int>(i)), note_of(static_cast<int>(i))};
-    if (s.needs_approval && s.waiting > 0 && status.note.empty()) status.note = s.name + " waits for a person: frazil approve " + s.name;
+    StepStatus s{planned.name,
+                 planned.title,
+                 planned.protocol->name,
+                 counts.waiting,
+                 queued_count_[i],
+                 running_count_[i],
+                 counts.done,
+                 counts.failed,
+                 counts.accepted,
+                 counts.set_aside,
+                 counts.versions,
+                 planned.protocol->shape == flow::Shape::source,
+                 planned.protocol->shape == flow::Shape::filter,
+                 planned.protocol->shape == flow::Shape::fold,
+                 graph_->closed(static_cast<int>(i)),
+                 graph_->is_held(static_cast<int>(i)),
+                 graph_->is_stopped(static_cast<int>(i)),
+                 note_of(static_cast<int>(i))};
+    if (s.needs_approval && s.waiting > 0 && status.note.empty())
+      status.note = s.name + " waits for a person: frazil approve " + s.name;
     status.found += s.is_source ? source.items : 0;
     status.broken += source.broken;
     status.duplicates += source.duplicates;
@@ -456,17 +503,48 @@ Status Engine::Impl::status() {
 Json to_json(const Status& status) {
   Json steps = Json::array();
   for (const auto& s : status.steps)
-    steps.push_back({{"name", s.name}, {"title", s.title}, {"protocol", s.protocol}, {"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done},
-                     {"failed", s.failed}, {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"closed", s.closed}, {"needs_approval", s.needs_approval}, {"stopped", s.stopped}, {"note", s.note}});
-  return {{"project", status.project}, {"state", status.state}, {"steps", steps}, {"found", status.found}, {"broken", status.broken}, {"duplicates", status.duplicates},
-          {"growing", status.growing}, {"behind", status.behind}, {"running", status.running}, {"queued", status.queued}, {"per_hour", status.per_hour},
-          {"failed", status.failed}, {"seconds", status.seconds}, {"note", status.note}, {"alarms", status.alarms},
-          {"latency", {{"items", status.items_through}, {"p50_s", status.item_p50_s}, {"p95_s", status.item_p95_s}, {"start_p50_ms", status.start_p50_ms}, {"start_p99_ms", status.start_p99_ms}}}};
+    steps.push_back({{"name", s.name},
+                     {"title", s.title},
+                     {"protocol", s.protocol},
+                     {"waiting", s.waiting},
+                     {"queued", s.queued},
+                     {"running", s.running},
+                     {"done", s.done},
+                     {"failed", s.failed},
+                     {"accepted", s.accepted},
+                     {"set_aside", s.set_aside},
+                     {"versions", s.versions},
+                     {"closed", s.closed},
+                     {"needs_approval", s.needs_approval},
+                     {"stopped", s.stopped},
+                     {"note", s.note}});
+  return {{"project", status.project},
+          {"state", status.state},
+          {"steps", steps},
+          {"found", status.found},
+          {"broken", status.broken},
+          {"duplicates", status.duplicates},
+          {"growing", status.growing},
+          {"behind", status.behind},
+          {"running", status.running},
+          {"queued", status.queued},
+          {"per_hour", status.per_hour},
+          {"failed", status.failed},
+          {"seconds", status.seconds},
+          {"note", status.note},
+          {"alarms", status.alarms},
+          {"latency",
+           {{"items", status.items_through},
+            {"p50_s", status.item_p50_s},
+            {"p95_s", status.item_p95_s},
+            {"start_p50_ms", status.start_p50_ms},
+            {"start_p99_ms", status.start_p99_ms}}}};
 }
 
 // ---- what others see --------------------------------------------------------------------------------------------
 
-Engine::Engine(Options options, const flow::Registry& registry) : impl_(std::make_unique<Impl>(std::move(options), registry)) {}
+Engine::Engine(Options options, const flow::Registry& registry)
+    : impl_(std::make_unique<Impl>(std::move(options), registry)) {}
 Engine::~Engine() = default;
 End Engine::run() {
   try {

@@ -58,7 +58,7 @@ class StarWriter {
  public:
   struct Job {
     int step = 0;
-    SetView view;                    ///< without records
+    SetView view;  ///< without records
     std::filesystem::path file;
     std::vector<std::string> texts;  ///< the records as JSON text
   };
@@ -97,9 +97,9 @@ class Engine::Impl final : public Host {
  private:
   struct Work {  // an execution with what happened to it so far
     Execution execution;
-    int attempts = 0;     ///< that count
-    int kills = 0;        ///< workers that died with it
-    int alone_kills = 0;  ///< of these, while nothing else ran
+    int attempts = 0;                        ///< that count
+    int kills = 0;                           ///< workers that died with it
+    int alone_kills = 0;                     ///< of these, while nothing else ran
     Clock::time_point since = Clock::now();  ///< ready to run
   };
   struct Queue;
@@ -262,10 +262,10 @@ class Engine::Impl final : public Host {
   int inbox_event_ = -1;
 
   std::unique_ptr<exec::LocalPool> pool_;
-  std::map<std::string, Queue> queues_;          ///< by place; "": this machine; "gpus N": N of its GPUs
+  std::map<std::string, Queue> queues_;  ///< by place; "": this machine; "gpus N": N of its GPUs
   std::vector<Queue*> queue_of_step_;
-  std::deque<Work> suspects_;                    ///< killed their worker: run alone
-  std::multimap<Clock::time_point, Work> later_; ///< after a transient error
+  std::deque<Work> suspects_;                     ///< killed their worker: run alone
+  std::multimap<Clock::time_point, Work> later_;  ///< after a transient error
   std::unordered_map<std::uint64_t, Running> running_;
   std::unordered_map<std::string, std::uint64_t> running_by_key_;
   std::vector<int> queued_count_, running_count_;  ///< by step
@@ -273,9 +273,9 @@ class Engine::Impl final : public Host {
   std::map<std::pair<std::string, int>, store::CostRow> costs_;  ///< measured, by key of the step and size class
   std::uint64_t next_number_ = 1, turn_ = 0;
   bool alone_now_ = false, paused_ = false, stopping_ = false;
-  std::string disk_problem_;                       ///< why nothing starts; empty: there is space
+  std::string disk_problem_;  ///< why nothing starts; empty: there is space
   Clock::time_point next_disk_{}, disk_until_{};
-  int disk_pause_s_ = 5;                           ///< longer with every failure in a row: quotas do not say what is left
+  int disk_pause_s_ = 5;  ///< longer with every failure in a row: quotas do not say what is left
   End end_ = End::finished;
   Clock::time_point stop_until_{};
   int signals_seen_ = 0;
@@ -291,18 +291,19 @@ class Engine::Impl final : public Host {
   std::map<int, std::unordered_map<int, Decided>> decided_;  ///< by step and subject: what what-if asks
   std::deque<std::pair<int, int>> undecided_;                ///< steps and subjects not yet read into it
   Clock::time_point next_reading_ = Clock::now();
-  std::map<int, Clock::time_point> pending_since_;  ///< by step with a time trigger
+  std::map<int, Clock::time_point> pending_since_;      ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency start_latency_, item_latency_;
   int first_step_ = -1;
   std::optional<StarWriter> star_writer_;
-  std::optional<std::pair<StarWriter::Job, std::vector<std::int64_t>>> star_job_;  ///< a set whose records are being gathered
+  std::optional<std::pair<StarWriter::Job, std::vector<std::int64_t>>>
+      star_job_;  ///< a set whose records are being gathered
   int star_step_ = -1;
   std::size_t star_port_ = 0;
   Clock::time_point star_started_{};
-  std::mutex state_mutex_;                 ///< held while the engine works, not while it waits
-  std::atomic<bool> wanted_ = false;       ///< the engine wants to go on
-  std::uint64_t generation_ = 0;           ///< of the graph
+  std::mutex state_mutex_;            ///< held while the engine works, not while it waits
+  std::atomic<bool> wanted_ = false;  ///< the engine wants to go on
+  std::uint64_t generation_ = 0;      ///< of the graph
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ControlServer> control_;
 };

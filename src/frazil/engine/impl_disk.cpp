@@ -40,7 +40,9 @@ bool Engine::Impl::disk_is_full(const std::string& message) const {
 
 Error Engine::Impl::last_words(const Error& error) const {
   if (!disk_is_full(error.what())) return error;
-  return {ErrorCode::resource, "the disk of {} is full: free some space and give the same command again, nothing is lost ({})", options_.project.string(), error.what()};
+  return {ErrorCode::resource,
+          "the disk of {} is full: free some space and give the same command again, nothing is lost ({})",
+          options_.project.string(), error.what()};
 }
 
 /// Nothing starts for a while, and then only if there is space.
@@ -48,7 +50,8 @@ void Engine::Impl::wait_for_disk(const std::string& message) {
   if (!disk_problem_.empty()) return;
   disk_until_ = Clock::now() + std::chrono::seconds(disk_pause_s_);
   disk_pause_s_ = std::min(2 * disk_pause_s_, 300);
-  disk_problem_ = fmt::format("the disk of {} is full, the work goes on when there is space again ({})", options_.project.string(), message);
+  disk_problem_ = fmt::format("the disk of {} is full, the work goes on when there is space again ({})",
+                              options_.project.string(), message);
   log::warning("{}", disk_problem_);
 }
 
@@ -60,7 +63,9 @@ void Engine::Impl::watch_disk() {
   const auto free = free_disk_mib(options_.project);
   const bool is_low = free >= 0 && free < options_.disk_reserve_mib;
   if (is_low && disk_problem_.empty()) {
-    disk_problem_ = fmt::format("the disk of {} has {} MiB left; the work goes on when there are {} MiB again (--disk-reserve)", options_.project.string(), free, options_.disk_reserve_mib);
+    disk_problem_ =
+        fmt::format("the disk of {} has {} MiB left; the work goes on when there are {} MiB again (--disk-reserve)",
+                    options_.project.string(), free, options_.disk_reserve_mib);
     log::warning("{}", disk_problem_);
   } else if (!is_low && !disk_problem_.empty() && now >= disk_until_) {
     disk_problem_.clear();
@@ -74,7 +79,9 @@ void Engine::Impl::sweep_outputs() {
   for (const auto& step : fs::directory_iterator(options_.project / "steps")) {
     if (!step.is_directory()) continue;
     for (const auto& folder : fs::directory_iterator(step))
-      if (const auto name = folder.path().filename().string(); folder.is_directory() && is_task_folder(name) && !store_.has_task(step.path().filename().string(), name.substr(name.size() - 8)))
+      if (const auto name = folder.path().filename().string();
+          folder.is_directory() && is_task_folder(name) &&
+          !store_.has_task(step.path().filename().string(), name.substr(name.size() - 8)))
         left.push_back(folder.path());
   }
   std::error_code ignored;

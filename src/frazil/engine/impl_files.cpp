@@ -9,7 +9,8 @@ namespace frazil::engine {
 
 // ---- reporter ---------------------------------------------------------------------------------------------------
 
-Reporter::Reporter(std::function<Json()> make, std::function<void(const Json&, bool)> call) : make_(std::move(make)), call_(std::move(call)) {
+Reporter::Reporter(std::function<Json()> make, std::function<void(const Json&, bool)> call)
+    : make_(std::move(make)), call_(std::move(call)) {
   thread_ = std::jthread([this](const std::stop_token& stop) {
     while (true) {
       std::unique_lock lock(mutex_);
@@ -147,12 +148,17 @@ void Engine::Impl::write_stars(bool all) {
       continue;
     }
     auto& [job, items] = *star_job_;
-    for (int some = 0; some < 1000 && job.texts.size() < items.size(); ++some) job.texts.push_back(store_.record(items[job.texts.size()]));
+    for (int some = 0; some < 1000 && job.texts.size() < items.size(); ++some)
+      job.texts.push_back(store_.record(items[job.texts.size()]));
     if (job.texts.size() < items.size()) continue;
     star_writer_->add(std::move(job));
     star_job_.reset();
     // A large set is written less often, so that writing stays a twentieth of the time.
-    if (changed_.empty()) next_star_ = Clock::now() + std::max(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.star_interval_s)), 20 * (Clock::now() - star_started_));
+    if (changed_.empty())
+      next_star_ =
+          Clock::now() +
+          std::max(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.star_interval_s)),
+                   20 * (Clock::now() - star_started_));
   } while (all);
   if (!all) return;
   star_writer_->wait();
@@ -169,10 +175,14 @@ bool Engine::Impl::next_set() {
   }
   const auto port = star_port_++;
   const auto& output = planned.protocol->outputs[port];
-  StarWriter::Job job{star_step_, {planned.name, planned.protocol->name, output.name, output.kind, options_.project, {}},
-                      options_.project / "star" / (port == 0 ? planned.name + ".star" : planned.name + "." + output.name + ".star"), {}};
+  StarWriter::Job job{
+      star_step_,
+      {planned.name, planned.protocol->name, output.name, output.kind, options_.project, {}},
+      options_.project / "star" / (port == 0 ? planned.name + ".star" : planned.name + "." + output.name + ".star"),
+      {}};
   std::vector<std::int64_t> items;
-  for (const auto& [subject, item] : graph_->members(star_step_, static_cast<int>(port))) items.push_back(graph_->item(item).n);
+  for (const auto& [subject, item] : graph_->members(star_step_, static_cast<int>(port)))
+    items.push_back(graph_->item(item).n);
   star_job_.emplace(std::move(job), std::move(items));
   return true;
 }

@@ -13,17 +13,27 @@ Json Engine::Impl::request(const Json& request) {
     const auto command = request.value("command", "");
     const auto item = request.value("item", "");
     Json answer = {{"ok", true}};
-    if (command == "status") answer["status"] = to_json(status());
-    else if (command == "snapshot") ++generation_, answer["snapshot"] = snapshot();  // one under way for the report begins anew
-    else if (command == "why") answer.update(why(item));
-    else if (command == "restore") answer.update(restore(item));
-    else if (command == "set-aside") answer.update(set_aside(item));
-    else if (command == "approve") answer.update(approve(item));
-    else if (command == "what-if") answer.update(what_if(request.value("values", Json::object())));
-    else if (command == "set") answer.update(set(request.value("values", Json::object())));
-    else if (command == "pause" || command == "resume") paused_ = command == "pause";
-    else if (command == "stop") { if (pool_) begin_stop(End::stopped); }
-    else if (command == "close") {
+    if (command == "status")
+      answer["status"] = to_json(status());
+    else if (command == "snapshot")
+      ++generation_, answer["snapshot"] = snapshot();  // one under way for the report begins anew
+    else if (command == "why")
+      answer.update(why(item));
+    else if (command == "restore")
+      answer.update(restore(item));
+    else if (command == "set-aside")
+      answer.update(set_aside(item));
+    else if (command == "approve")
+      answer.update(approve(item));
+    else if (command == "what-if")
+      answer.update(what_if(request.value("values", Json::object())));
+    else if (command == "set")
+      answer.update(set(request.value("values", Json::object())));
+    else if (command == "pause" || command == "resume")
+      paused_ = command == "pause";
+    else if (command == "stop") {
+      if (pool_) begin_stop(End::stopped);
+    } else if (command == "close") {
       for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
         if (plan_.steps[i].protocol->shape != flow::Shape::source) continue;
         sources_[i].by_hand = true;
@@ -49,13 +59,16 @@ void Engine::Impl::show_closed() {
 
 /// Subjects that a person may mean: by label, file name, path, or the beginning of an id.
 std::vector<int> Engine::Impl::find_subjects(const std::string& text) const {
-  if (text.empty()) throw Error(ErrorCode::bad_input, "which item? Give its name, its file or the first digits of its id");
+  if (text.empty())
+    throw Error(ErrorCode::bad_input, "which item? Give its name, its file or the first digits of its id");
   const auto name = std::filesystem::path(text).filename().replace_extension().string();
   std::vector<int> exact, similar;
   for (int i = 0; i < static_cast<int>(graph_->subject_count()); ++i) {
     const auto& subject = graph_->subject(i);
-    if (subject.label == text || subject.id == text) exact.push_back(i);
-    else if (subject.label == name || (text.size() >= 6 && subject.id.starts_with(text))) similar.push_back(i);
+    if (subject.label == text || subject.id == text)
+      exact.push_back(i);
+    else if (subject.label == name || (text.size() >= 6 && subject.id.starts_with(text)))
+      similar.push_back(i);
   }
   return exact.empty() ? similar : exact;
 }
@@ -69,9 +82,13 @@ Json Engine::Impl::explain(int subject) {
     const auto cell = graph_->cell_name(i, subject);
     if (cell.empty() && s.root != i) continue;
     const auto& planned = step(i);
-    Json entry = {{"step", planned.name}, {"title", planned.title}, {"protocol", planned.protocol->name}, {"state", cell.empty() ? "done" : cell}};
+    Json entry = {{"step", planned.name},
+                  {"title", planned.title},
+                  {"protocol", planned.protocol->name},
+                  {"state", cell.empty() ? "done" : cell}};
     for (std::size_t port = 0; port < planned.protocol->outputs.size(); ++port)
-      if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0) entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
+      if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0)
+        entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
     if (const auto note = note_of(i); !note.empty() && (cell == "absent" || cell == "ready")) entry["note"] = note;
     const auto n = graph_->task(i, subject);
     if (n > 0)
@@ -82,8 +99,11 @@ Json Engine::Impl::explain(int subject) {
           outcome = fmt::format("failed at {}: {}", row.step, row.message);
         }
         for (const auto& d : store_.decisions_of_task(row.key)) {
-          entry["decision"] = {{"accepted", d.accepted}, {"rule", d.rule}, {"value", d.value}, {"limit", d.limit}, {"reason", d.reason}, {"by", d.by}};
-          if (!d.accepted) outcome = fmt::format("set aside at {} by the rule {}: {:g}, limit {:g}{}", d.step, d.rule, d.value, d.limit, d.reason.empty() ? "" : " (" + d.reason + ")");
+          entry["decision"] = {{"accepted", d.accepted}, {"rule", d.rule},     {"value", d.value},
+                               {"limit", d.limit},       {"reason", d.reason}, {"by", d.by}};
+          if (!d.accepted)
+            outcome = fmt::format("set aside at {} by the rule {}: {:g}, limit {:g}{}", d.step, d.rule, d.value,
+                                  d.limit, d.reason.empty() ? "" : " (" + d.reason + ")");
         }
       });
     for (const auto& d : store_.decisions_of_people())
@@ -102,8 +122,13 @@ Json Engine::Impl::why(const std::string& text) {
   const auto name = std::filesystem::path(text).filename().string();
   Json files = Json::array();
   for (const auto& file : store_.files())
-    if ((file.state != "item" || !file.reason.empty()) && (file.path == text || std::filesystem::path(file.path).filename() == name))
-      files.push_back({{"step", file.step}, {"path", file.path}, {"state", file.state}, {"reason", file.reason}, {"time", file.time}});
+    if ((file.state != "item" || !file.reason.empty()) &&
+        (file.path == text || std::filesystem::path(file.path).filename() == name))
+      files.push_back({{"step", file.step},
+                       {"path", file.path},
+                       {"state", file.state},
+                       {"reason", file.reason},
+                       {"time", file.time}});
   for (std::size_t i = 0; i < sources_.size(); ++i)
     for (const auto& [path, reason] : sources_[i].growing)
       if (path == text || std::filesystem::path(path).filename() == name)
@@ -114,7 +139,8 @@ Json Engine::Impl::why(const std::string& text) {
 
 void Engine::Impl::decide(int index, int subject, const std::string& item, bool accepted) {
   const auto& s = graph_->subject(subject);
-  store_.add_decision({0, step(index).name, item, s.id, s.label, accepted, "person", 0, 0, accepted ? "restored by hand" : "set aside by hand", "person", "", store::now()});
+  store_.add_decision({0, step(index).name, item, s.id, s.label, accepted, "person", 0, 0,
+                       accepted ? "restored by hand" : "set aside by hand", "person", "", store::now()});
   store_.add_event(accepted ? "restored" : "set aside", step(index).name, s.label, "by hand");
 }
 
@@ -132,7 +158,9 @@ Json Engine::Impl::restore(const std::string& text) {
     for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
       const auto& planned = step(i);
       const auto& id = graph_->subject(subject).id;
-      const auto note = [&](std::string_view what) { changed.push_back({{"step", planned.name}, {"label", graph_->subject(subject).label}, {"what", what}}); };
+      const auto note = [&](std::string_view what) {
+        changed.push_back({{"step", planned.name}, {"label", graph_->subject(subject).label}, {"what", what}});
+      };
       if (planned.protocol->shape == flow::Shape::filter) {
         if (const int item = graph_->find(i, 1, subject); item >= 0) {
           decide(i, subject, graph_->item(item).id.hex(), true);
@@ -141,7 +169,8 @@ Json Engine::Impl::restore(const std::string& text) {
         continue;
       }
       for (const auto& d : people)
-        if (d.step == planned.name && d.subject == id && !d.accepted && people_.contains({d.step, d.item}) && !people_.at({d.step, d.item})) {
+        if (d.step == planned.name && d.subject == id && !d.accepted && people_.contains({d.step, d.item}) &&
+            !people_.at({d.step, d.item})) {
           decide(i, subject, d.item, true);
           note("accepted");
           break;
@@ -165,7 +194,8 @@ Json Engine::Impl::approve(const std::string& text) {
     std::string names;
     for (const auto& planned : plan_.steps)
       if (planned.trigger.approve) names += (names.empty() ? "" : ", ") + planned.name;
-    throw Error(ErrorCode::bad_input, "\"{}\" is no step that waits for a person; {}", text, names.empty() ? "this workflow has none" : "those are: " + names);
+    throw Error(ErrorCode::bad_input, "\"{}\" is no step that waits for a person; {}", text,
+                names.empty() ? "this workflow has none" : "those are: " + names);
   }
   if (!graph_->is_held(index)) throw Error(ErrorCode::bad_input, "{} is approved already", text);
   store_.put("approved:" + step(index).name, std::to_string(store::now()));

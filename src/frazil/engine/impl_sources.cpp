@@ -67,7 +67,8 @@ void Engine::Impl::see(const Sighting& sighting) {
       break;
     case Sighting::Kind::excluded:
       source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
-      store_.add_file({0, name, sighting.path, sighting.size, sighting.mtime_ns, "excluded", "", "", sighting.reason, 0});
+      store_.add_file(
+          {0, name, sighting.path, sighting.size, sighting.mtime_ns, "excluded", "", "", sighting.reason, 0});
       store_.add_event("excluded", name, sighting.path, sighting.reason);
       log::info("{}", naming(sighting));
       return;
@@ -97,7 +98,8 @@ void Engine::Impl::import(const Sighting& sighting) {
   auto& source = sources_[static_cast<std::size_t>(sighting.step)];
   const auto& planned = step(sighting.step);
   const auto subject = hash_of({"file", sighting.path, std::to_string(sighting.size), sighting.hash});
-  store::FileRow file{0, planned.name, sighting.path, sighting.size, sighting.mtime_ns, "item", sighting.hash, subject, sighting.reason, 0};
+  store::FileRow file{0,      planned.name,  sighting.path, sighting.size,   sighting.mtime_ns,
+                      "item", sighting.hash, subject,       sighting.reason, 0};
   const auto [twin, is_new] = source.path_by_hash.try_emplace(sighting.hash, sighting.path);
   if (!is_new && twin->second != sighting.path) {
     file.state = "duplicate";
@@ -110,15 +112,23 @@ void Engine::Impl::import(const Sighting& sighting) {
   }
   if (graph_->find_subject(subject) >= 0) return;  // touched, but the same
   link(sighting);
-  store::ItemRow item{0, hash_of({"item", planned.key, subject}), planned.protocol->outputs.at(0).kind, planned.name, planned.protocol->outputs.at(0).name,
-                      subject, sighting.order, label_of_path(sighting.path), sighting.record.dump()};
+  store::ItemRow item{0,
+                      hash_of({"item", planned.key, subject}),
+                      planned.protocol->outputs.at(0).kind,
+                      planned.name,
+                      planned.protocol->outputs.at(0).name,
+                      subject,
+                      sighting.order,
+                      label_of_path(sighting.path),
+                      sighting.record.dump()};
   item.n = store_.add_item(item);
   store_.add_file(file);
   store_.add_event("found", planned.name, sighting.path, sighting.reason);
   if (!sighting.reason.empty()) log::warning("{}", naming(sighting));
   ++source.items;
   arrived_[static_cast<int>(graph_->subject_count())] = sighting.seen;
-  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step}, {item.n, Digest::parse(item.id)});
+  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step},
+                          {item.n, Digest::parse(item.id)});
 }
 
 /// Makes raw/<step>/<path> point to the file.
@@ -129,7 +139,8 @@ void Engine::Impl::link(const Sighting& sighting) {
   std::error_code error;
   if (std::filesystem::read_symlink(path, error) == sighting.file) return;
   std::filesystem::remove(path, error);
-  if (::symlink(sighting.file.c_str(), path.c_str()) != 0) throw Error(ErrorCode::io, "{}: the link to {} cannot be made", path.string(), sighting.file.string());
+  if (::symlink(sighting.file.c_str(), path.c_str()) != 0)
+    throw Error(ErrorCode::io, "{}: the link to {} cannot be made", path.string(), sighting.file.string());
 }
 
 }  // namespace frazil::engine

@@ -17,7 +17,10 @@ namespace fs = std::filesystem;
 std::string safe_name(std::string_view text) {
   std::string name;
   for (const char c : text.substr(0, 80))
-    name += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ? c : '_';
+    name +=
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'
+            ? c
+            : '_';
   return name;
 }
 
@@ -40,7 +43,8 @@ std::optional<Outcome> Engine::Impl::known(const Digest& key) {
   Outcome outcome;
   outcome.task = row->n;
   outcome.failed = row->failed;
-  for (const auto& [port, n] : row->outputs) outcome.outputs.emplace_back(port, ItemHandle{n, Digest::parse(store_.item(n).id)});
+  for (const auto& [port, n] : row->outputs)
+    outcome.outputs.emplace_back(port, ItemHandle{n, Digest::parse(store_.item(n).id)});
   outcome.accepted = row->outputs.empty() || row->outputs.front().first != "set_aside";
   return outcome;
 }
@@ -74,7 +78,8 @@ std::vector<int> Engine::Impl::withdraw(int index) {
     --queued_count_[static_cast<std::size_t>(index)];
     return true;
   };
-  for (auto& [place, queue] : queues_) std::erase_if(queue.ready, [&](const auto& entry) { return take(entry.second); });
+  for (auto& [place, queue] : queues_)
+    std::erase_if(queue.ready, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(later_, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(suspects_, take);
   store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
@@ -102,7 +107,9 @@ std::string Engine::Impl::label_of(const Execution& execution) const {
 }
 
 /// Name of the folder of a task's outputs.
-std::string Engine::Impl::folder_name(const std::string& label, const std::string& key) const { return safe_name(label) + "_" + key.substr(0, 8); }
+std::string Engine::Impl::folder_name(const std::string& label, const std::string& key) const {
+  return safe_name(label) + "_" + key.substr(0, 8);
+}
 
 std::string Engine::Impl::order_of(const Execution& execution) const {
   return execution.subject >= 0 ? graph_->subject(execution.subject).order : fmt::format("{:08}", execution.batch);
@@ -120,7 +127,8 @@ exec::RecordTexts Engine::Impl::records_of(const Execution& execution) {
 
 int Engine::Impl::memory_of(const Execution& execution, const exec::RecordTexts& inputs) const {
   const auto& protocol = *step(execution.step).protocol;
-  if (const auto* cost = cost_of(execution); cost != nullptr && cost->peak_mib > 0) return cost->peak_mib + cost->peak_mib / 5;
+  if (const auto* cost = cost_of(execution); cost != nullptr && cost->peak_mib > 0)
+    return cost->peak_mib + cost->peak_mib / 5;
   flow::Records records;
   for (const auto& [port, texts] : inputs) {
     std::vector<Json> list;
@@ -143,18 +151,25 @@ void Engine::Impl::dispatch() {
     return begin(std::move(work), true, 1);
   }
   Queue* queue = nullptr;
-  while ((queue = next_queue()) != nullptr && start_next(*queue)) {}
-  pool_->account().wants(std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return !entry.second.elsewhere && !entry.second.ready.empty() && has_gpus(entry.second); }));
+  while ((queue = next_queue()) != nullptr && start_next(*queue)) {
+  }
+  pool_->account().wants(std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) {
+    return !entry.second.elsewhere && !entry.second.ready.empty() && has_gpus(entry.second);
+  }));
 }
 
-bool Engine::Impl::has_gpus(const Queue& queue) const { return step(queue.ready.begin()->second.execution.step).gpus <= pool_->account().free_gpus(); }
+bool Engine::Impl::has_gpus(const Queue& queue) const {
+  return step(queue.ready.begin()->second.execution.step).gpus <= pool_->account().free_gpus();
+}
 
 /// Which steps wait for what.
 void Engine::Impl::sort_queues() {
   queue_of_step_.clear();
   for (const auto& planned : plan_.steps) {
     const auto place = options_.place ? options_.place(planned) : std::nullopt;
-    auto& queue = queues_[place ? "at " + place->first : planned.gpus > 0 ? fmt::format("gpus {}", planned.gpus) : std::string()];
+    auto& queue = queues_[place              ? "at " + place->first
+                          : planned.gpus > 0 ? fmt::format("gpus {}", planned.gpus)
+                                             : std::string()];
     if (place && !queue.elsewhere) {
       queue.elsewhere = true;
       queue.free = place->second;
@@ -177,8 +192,10 @@ bool Engine::Impl::has_room(const Queue& queue) const {
 
 std::shared_ptr<const Engine::Impl::Claim> Engine::Impl::claim(Queue& queue, int index) {
   auto made = std::make_shared<Claim>(*this, queue);
-  if (queue.elsewhere) --queue.free;
-  else made->gpus = pool_->account().take_gpus(step(index).gpus);
+  if (queue.elsewhere)
+    --queue.free;
+  else
+    made->gpus = pool_->account().take_gpus(step(index).gpus);
   return made;
 }
 
@@ -204,11 +221,15 @@ bool Engine::Impl::start_next(Queue& queue) {
   // A fold may take long: what comes in meanwhile keeps one thread.
   const bool is_fold = planned.protocol->shape == flow::Shape::fold;
   const bool keep_one = is_fold && free > 1 && free == pool_->threads() && !graph_->all_sources_closed();
-  const int share = is_fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(queue.ready.size(), 1000)));
+  const int share =
+      is_fold ? free - keep_one : std::max(1, free / static_cast<int>(std::min<std::size_t>(queue.ready.size(), 1000)));
   const int threads = queue.elsewhere ? 0 : planned.threads > 0 ? std::min(planned.threads, free) : share;
-  if (!queue.elsewhere && !pool_->account().is_unused() && !pool_->account().fits(threads, memory_of(execution, records_of(execution)))) return false;
+  if (!queue.elsewhere && !pool_->account().is_unused() &&
+      !pool_->account().fits(threads, memory_of(execution, records_of(execution))))
+    return false;
   const auto* cost = cost_of(execution);
-  const bool is_short = threads <= 1 && planned.gpus == 0 && next->second.kills == 0 && cost != nullptr && cost->count >= 10 && cost->seconds < short_task_s;
+  const bool is_short = threads <= 1 && planned.gpus == 0 && next->second.kills == 0 && cost != nullptr &&
+                        cost->count >= 10 && cost->seconds < short_task_s;
   if (is_short && queue.ready.size() > static_cast<std::size_t>(queue.elsewhere ? queue.free : free)) {
     start_short(queue, next, queue.elsewhere ? queue.free : free);
     return true;
@@ -219,12 +240,15 @@ bool Engine::Impl::start_next(Queue& queue) {
   return true;
 }
 
-/// The deepest first, so that what has begun comes to its end. Of those that begin under backlog, the newest: people see
-/// what the microscope does now; every fourth is the oldest, so that all are reached. With backlog=oldest always the oldest.
+/// The deepest first, so that what has begun comes to its end. Of those that begin under backlog, the newest: people
+/// see what the microscope does now; every fourth is the oldest, so that all are reached. With backlog=oldest always
+/// the oldest.
 std::map<Engine::Impl::Priority, Engine::Impl::Work>::iterator Engine::Impl::next_ready(Queue& queue) {
   const auto first = queue.ready.begin();
   const auto& [optional, depth, order, number] = first->first;
-  if (oldest_first_ || depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0) return first;
+  if (oldest_first_ || depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) ||
+      ++turn_ % 4 == 0)
+    return first;
   return std::prev(queue.ready.lower_bound(Priority{optional, depth + 1, "", 0}));
 }
 
@@ -276,7 +300,8 @@ exec::Task Engine::Impl::make_task(Work work, bool alone, int threads, std::shar
   task.threads = threads;
   task.memory_mib = threads > 0 ? memory_of(work.execution, task.inputs) : 0;
   for (const auto& gpu : claim->gpus) task.gpus += (task.gpus.empty() ? "" : ",") + gpu;
-  if (work.attempts + work.kills == 0) start_latency_.add(std::chrono::duration<double>(Clock::now() - work.since).count());
+  if (work.attempts + work.kills == 0)
+    start_latency_.add(std::chrono::duration<double>(Clock::now() - work.since).count());
   --queued_count_[static_cast<std::size_t>(index)];
   ++running_count_[static_cast<std::size_t>(index)];
   running_by_key_[work.execution.key] = number;
@@ -313,7 +338,8 @@ void Engine::Impl::note_cost(const Execution& execution, const exec::Result& res
   const auto before = cost.count;
   const bool grew = result.peak_mib > cost.peak_mib;
   const double last = before == 0 ? result.seconds : cost.seconds;
-  cost = {key, size, std::max(cost.peak_mib, result.peak_mib), last + (result.seconds - last) / static_cast<double>(std::min<std::int64_t>(before + 1, 20)), before + 1};
+  cost = {key, size, std::max(cost.peak_mib, result.peak_mib),
+          last + (result.seconds - last) / static_cast<double>(std::min<std::int64_t>(before + 1, 20)), before + 1};
   if (grew || std::has_single_bit(static_cast<std::uint64_t>(cost.count))) store_.put_cost(cost);
 }
 
@@ -368,17 +394,21 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
     }
     return true;
   }
-  if (is_transient(result.code) && disk_is_full(result.message) && !stopping_) {  // not the task's fault, however often it happens
+  if (is_transient(result.code) && disk_is_full(result.message) &&
+      !stopping_) {  // not the task's fault, however often it happens
     wait_for_disk(result.message);
     enqueue(std::move(work.execution));
     return true;
   }
-  if (!is_transient(result.code) || ++work.attempts >= options_.attempts || stopping_) return stopping_ && is_transient(result.code);
+  if (!is_transient(result.code) || ++work.attempts >= options_.attempts || stopping_)
+    return stopping_ && is_transient(result.code);
   const double pause_s = options_.retry_base_s * std::pow(4.0, work.attempts - 1);
-  store_.add_event("retry", step(work.execution.step).name, label, fmt::format("again in {:g} s: {}", pause_s, result.message));
+  store_.add_event("retry", step(work.execution.step).name, label,
+                   fmt::format("again in {:g} s: {}", pause_s, result.message));
   log::warning("{}, {}: {}; again in {:g} s", step(work.execution.step).name, label, result.message, pause_s);
   ++queued_count_[index];
-  later_.emplace(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(pause_s)), std::move(work));
+  later_.emplace(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(pause_s)),
+                 std::move(work));
   return true;
 }
 
@@ -431,7 +461,8 @@ store::TaskRow Engine::Impl::task_row(const Running& running, const exec::Result
   row.version = step(execution.step).protocol->version;
   row.label = label_of(execution);
   row.order = order_of(execution);
-  row.subject = execution.subject >= 0 ? graph_->subject(execution.subject).id : hash_of({"version", row.step, execution.key});
+  row.subject =
+      execution.subject >= 0 ? graph_->subject(execution.subject).id : hash_of({"version", row.step, execution.key});
   row.failed = result.failed;
   row.attempts = running.work.attempts + (result.failed ? 0 : 1);
   row.seconds = result.seconds;
@@ -459,14 +490,23 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
     row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
     note_undecided(execution.step, execution.subject);
-    store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted, decision.value("rule", ""), number_or_nan(decision, "value"),
-                         number_or_nan(decision, "limit"), decision.value("reason", ""), "rule", row.key, row.finished});
+    store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted,
+                         decision.value("rule", ""), number_or_nan(decision, "value"), number_or_nan(decision, "limit"),
+                         decision.value("reason", ""), "rule", row.key, row.finished});
   } else {
     for (const auto& [port, records] : result.outputs) {
-      const auto info = std::find_if(protocol.outputs.begin(), protocol.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+      const auto info = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
+                                     [&, name = port](const flow::PortInfo& p) { return p.name == name; });
       for (std::size_t i = 0; i < records.size(); ++i) {
-        store::ItemRow item{0, hash_of({"item", row.key, port, std::to_string(i)}), info == protocol.outputs.end() ? "" : info->kind, row.step, port,
-                            row.subject, row.order, row.label, records[i]};
+        store::ItemRow item{0,
+                            hash_of({"item", row.key, port, std::to_string(i)}),
+                            info == protocol.outputs.end() ? "" : info->kind,
+                            row.step,
+                            port,
+                            row.subject,
+                            row.order,
+                            row.label,
+                            records[i]};
         item.n = store_.add_item(item);
         row.outputs.emplace_back(port, item.n);
         outcome.outputs.emplace_back(port, ItemHandle{item.n, Digest::parse(item.id)});

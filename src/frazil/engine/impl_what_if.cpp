@@ -1,4 +1,5 @@
-// Changed parameters: what they would change, answered from stored records, and the change itself while the project runs.
+// Changed parameters: what they would change, answered from stored records, and the change itself while the project
+// runs.
 #include <algorithm>
 
 #include "frazil/base/files.hpp"
@@ -10,7 +11,8 @@ namespace frazil::engine {
 namespace {
 
 /// "step.param": a parameter of one step, whatever the template offers.
-void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::string& key, const std::string& text, std::vector<flow::Problem>& problems) {
+void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::string& key, const std::string& text,
+               std::vector<flow::Problem>& problems) {
   const auto dot = key.rfind('.');
   const auto name = key.substr(0, dot), param = key.substr(dot + 1);
   const int index = plan.find(name);
@@ -32,14 +34,18 @@ void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::stri
 
 /// The workflow and its values with some of them replaced. @throws Error(bad_input) listing every problem
 Engine::Impl::Changed Engine::Impl::change(const Json& settings) {
-  if (settings.empty()) throw Error(ErrorCode::bad_input, "what is to change? Give key=value: a parameter of the workflow, or step.parameter");
+  if (settings.empty())
+    throw Error(ErrorCode::bad_input,
+                "what is to change? Give key=value: a parameter of the workflow, or step.parameter");
   Changed changed{workflow_, Json::parse(store_.get("values").value_or("{}")), {}};
   std::vector<flow::Problem> problems;
   std::vector<std::pair<std::string, std::string>> values;
   for (const auto& [key, value] : settings.items()) {
     const auto text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (key.find('.') != std::string::npos) set_param(changed.workflow, plan_, key, text, problems);
-    else values.emplace_back(key, text);
+    if (key.find('.') != std::string::npos)
+      set_param(changed.workflow, plan_, key, text, problems);
+    else
+      values.emplace_back(key, text);
   }
   const auto typed = flow::parse_values(changed.workflow, values, problems);
   for (const auto& [key, value] : typed.items()) changed.values[key] = value;
@@ -48,8 +54,8 @@ Engine::Impl::Changed Engine::Impl::change(const Json& settings) {
   return changed;
 }
 
-/// The inputs of a filter for `count` subjects from the first on, of those that it has decided on. The store is read by one
-/// thread, records are parsed by all: that is nearly all the time it takes.
+/// The inputs of a filter for `count` subjects from the first on, of those that it has decided on. The store is read by
+/// one thread, records are parsed by all: that is nearly all the time it takes.
 void Engine::Impl::read_decided(int index, int first, int count) {
   struct Unread {
     int subject;
@@ -63,7 +69,9 @@ void Engine::Impl::read_decided(int index, int first, int count) {
   for (int subject = first; subject < first + count; ++subject) {
     if (graph_->cell_name(index, subject) != "done") continue;
     auto inputs = graph_->inputs_of(index, subject);
-    if (const auto known = decided.find(subject); known != decided.end() && known->second.inputs == inputs && known->second.record != nullptr) continue;
+    if (const auto known = decided.find(subject);
+        known != decided.end() && known->second.inputs == inputs && known->second.record != nullptr)
+      continue;
     std::vector<std::vector<std::string>> texts(inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
       for (const int item : inputs[i]) texts[i].push_back(store_.record(graph_->item(item).n));
@@ -120,7 +128,8 @@ Json Engine::Impl::what_if(const Json& settings) {
         if (graph_->cell_name(i, static_cast<int>(at)) == "failed") now[at] = then[at] = Fate::lost;
       continue;
     }
-    Json entry = {{"step", planned.name}, {"of", 0}, {"kept_now", 0}, {"kept_then", 0}, {"newly_kept", 0}, {"newly_set_aside", 0}};
+    Json entry = {{"step", planned.name}, {"of", 0},         {"kept_now", 0},
+                  {"kept_then", 0},       {"newly_kept", 0}, {"newly_set_aside", 0}};
     const auto add = [&](const char* key) { entry[key] = entry[key].get<int>() + 1; };
     std::function<bool(const void*)> decide;
     if (!same && other >= 0) {
@@ -138,7 +147,10 @@ Json Engine::Impl::what_if(const Json& settings) {
       const int item = graph_->find(i, 0, subject);
       const bool was = item >= 0;
       const auto by_hand = person(i, graph_->item(was ? item : graph_->find(i, 1, subject)).id);
-      const bool will = by_hand ? *by_hand : other < 0 ? true : decide ? decide(decided_[i].at(subject).record.get()) : was;
+      const bool will = by_hand     ? *by_hand
+                        : other < 0 ? true
+                        : decide    ? decide(decided_[i].at(subject).record.get())
+                                    : was;
       add("of");
       if (was) add("kept_now");
       if (will) add("kept_then");
@@ -159,22 +171,28 @@ Json Engine::Impl::what_if(const Json& settings) {
     if (then[subject] == Fate::to_compute) add("to_compute");
     if (then[subject] == Fate::lost) add("failed");
   }
-  return {{"steps", std::move(steps)}, {"items", std::move(total)}, {"computed_again", std::move(again)},
+  return {{"steps", std::move(steps)},
+          {"items", std::move(total)},
+          {"computed_again", std::move(again)},
           {"seconds", std::chrono::duration<double>(Clock::now() - started).count()}};
 }
 
-/// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is stored.
+/// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is
+/// stored.
 Json Engine::Impl::set(const Json& settings) {
   auto changed = change(settings);
   for (std::size_t i = 0; i < std::max(plan_.steps.size(), changed.plan.steps.size()); ++i) {
-    const bool same = i < plan_.steps.size() && i < changed.plan.steps.size() && plan_.steps[i].name == changed.plan.steps[i].name;
+    const bool same =
+        i < plan_.steps.size() && i < changed.plan.steps.size() && plan_.steps[i].name == changed.plan.steps[i].name;
     const bool is_source = same && plan_.steps[i].protocol->shape == flow::Shape::source;
     if (!same || (is_source && plan_.steps[i].params != changed.plan.steps[i].params))
-      throw Error(ErrorCode::bad_input, "this changes {}: stop the project and run it with the new value", same ? "what is imported (" + plan_.steps[i].name + ")" : "which steps there are");
+      throw Error(ErrorCode::bad_input, "this changes {}: stop the project and run it with the new value",
+                  same ? "what is imported (" + plan_.steps[i].name + ")" : "which steps there are");
   }
   Json again = Json::array();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (plan_.steps[i].key != changed.plan.steps[i].key) again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
+    if (plan_.steps[i].key != changed.plan.steps[i].key)
+      again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
   store_.put("workflow", changed.workflow.text);
   store_.put("values", changed.values.dump());
   store_.add_event("changed", "", "", settings.dump());

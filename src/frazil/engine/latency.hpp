@@ -12,8 +12,10 @@ class Latency {
   explicit Latency(std::size_t keep = 4000) : keep_(keep) {}
 
   void add(double seconds) {
-    if (times_.size() < keep_) times_.push_back(seconds);
-    else times_[next_++ % keep_] = seconds;
+    if (times_.size() < keep_)
+      times_.push_back(seconds);
+    else
+      times_[next_++ % keep_] = seconds;
     ++count_;
   }
   [[nodiscard]] std::size_t count() const { return count_; }
@@ -21,7 +23,9 @@ class Latency {
   [[nodiscard]] double percentile(double fraction) const {
     if (times_.empty()) return 0;
     auto sorted = times_;
-    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>(std::min(fraction * static_cast<double>(sorted.size()), static_cast<double>(sorted.size() - 1)));
+    const auto place =
+        sorted.begin() + static_cast<std::ptrdiff_t>(std::min(fraction * static_cast<double>(sorted.size()),
+                                                              static_cast<double>(sorted.size() - 1)));
     std::nth_element(sorted.begin(), place, sorted.end());
     return *place;
   }

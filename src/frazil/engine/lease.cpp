@@ -41,7 +41,8 @@ Lease::Lease(const std::filesystem::path& project, double wait_s) : path_(projec
       ::close(file_);
       const auto holder = Json::parse(read_text(path_), nullptr, false);
       throw Error(ErrorCode::resource, "{}: another engine works on this project: process {} on {}", project.string(),
-                  holder.is_object() ? holder.value("pid", 0) : 0, holder.is_object() ? holder.value("host", "an unknown host") : "an unknown host");
+                  holder.is_object() ? holder.value("pid", 0) : 0,
+                  holder.is_object() ? holder.value("host", "an unknown host") : "an unknown host");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -50,15 +51,21 @@ Lease::Lease(const std::filesystem::path& project, double wait_s) : path_(projec
 Lease::~Lease() { ::close(file_); }
 
 void Lease::sign(long epoch) const {
-  const auto text = Json({{"host", host_name()}, {"pid", ::getpid()}, {"epoch", epoch}, {"socket", control_socket(path_.parent_path()).string()}}).dump() + "\n";
+  const auto text = Json({{"host", host_name()},
+                          {"pid", ::getpid()},
+                          {"epoch", epoch},
+                          {"socket", control_socket(path_.parent_path()).string()}})
+                        .dump() +
+                    "\n";
   if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     throw Error(ErrorCode::io, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
 }
 
 std::filesystem::path control_socket(const std::filesystem::path& project) {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  const auto folder = runtime != nullptr && std::filesystem::is_directory(runtime) ? std::filesystem::path(runtime) / "frazil"
-                                                                                   : std::filesystem::path(fmt::format("/tmp/frazil-{}", ::getuid()));
+  const auto folder = runtime != nullptr && std::filesystem::is_directory(runtime)
+                          ? std::filesystem::path(runtime) / "frazil"
+                          : std::filesystem::path(fmt::format("/tmp/frazil-{}", ::getuid()));
   make_folders(folder);
   struct stat info {};
   if (::lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::getuid())

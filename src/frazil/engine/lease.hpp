@@ -8,13 +8,15 @@ namespace frazil::engine {
 /// Holds PROJECT/engine.lock. The lock ends with the process, however it ends; the text in it says who holds it.
 class Lease {
  public:
-  /// Waits up to `wait_s` for a process that is just ending. @throws Error(resource) naming host and process that hold it
+  /// Waits up to `wait_s` for a process that is just ending. @throws Error(resource) naming host and process that hold
+  /// it
   explicit Lease(const std::filesystem::path& project, double wait_s = 2);
   ~Lease();
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  /// Writes host, process, epoch and control socket into the lock file, for people, for fencing, and for programs that speak to the engine.
+  /// Writes host, process, epoch and control socket into the lock file, for people, for fencing, and for programs that
+  /// speak to the engine.
   void sign(long epoch) const;
 
  private:
@@ -22,7 +24,8 @@ class Lease {
   int file_ = -1;
 };
 
-/// Socket through which an engine working on this project is spoken to: in the user's run-time folder, not in the project.
+/// Socket through which an engine working on this project is spoken to: in the user's run-time folder, not in the
+/// project.
 [[nodiscard]] std::filesystem::path control_socket(const std::filesystem::path& project);
 
 }  // namespace frazil::engine

@@ -24,15 +24,19 @@ struct Number {
 
 /// Reads files `*.num`: "number<newline>end" is complete, without the end still growing, "bad" broken.
 struct Import {
-  static constexpr flow::Info info{.name = "import-numbers", .title = "Import numbers", .version = 1, .help = "Reads numbers from files."};
+  static constexpr flow::Info info{
+      .name = "import-numbers", .title = "Import numbers", .version = 1, .help = "Reads numbers from files."};
   struct Params {
     std::string files, exclude;
     int expected = 0;
     double idle = 0, patience = 60;
     static constexpr auto fields() {
       using P = Params;
-      return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(), field(&P::exclude, "exclude", "Pattern to leave out").runtime(), field(&P::expected, "expected", "Close after so many").runtime(),
-                        field(&P::idle, "idle", "Close after so many seconds").runtime(), field(&P::patience, "patience", "Name incomplete files after so many seconds").runtime());
+      return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(),
+                        field(&P::exclude, "exclude", "Pattern to leave out").runtime(),
+                        field(&P::expected, "expected", "Close after so many").runtime(),
+                        field(&P::idle, "idle", "Close after so many seconds").runtime(),
+                        field(&P::patience, "patience", "Name incomplete files after so many seconds").runtime());
     }
   };
   using Output = Number;
@@ -48,19 +52,24 @@ struct Import {
     if (!text.ends_with("end")) return {flow::FileCheck::State::growing, "has no end"};
     return {};
   }
-  [[nodiscard]] Number record(const std::filesystem::path& path, const std::string& reference) const { return {std::stoi(read_text(path)), reference}; }
+  [[nodiscard]] Number record(const std::filesystem::path& path, const std::string& reference) const {
+    return {std::stoi(read_text(path)), reference};
+  }
 };
 
 struct AddParams {
   int add = 1;
   int sleep_ms = 0;
-  int fail_at = -1;       ///< bad input for this number
-  int flaky_at = -1;      ///< a transient error, the first time only
-  int crash_at = -1;      ///< kills its own process
+  int fail_at = -1;   ///< bad input for this number
+  int flaky_at = -1;  ///< a transient error, the first time only
+  int crash_at = -1;  ///< kills its own process
   static constexpr auto fields() {
     using P = AddParams;
-    return std::tuple(field(&P::add, "add", "What to add"), field(&P::sleep_ms, "sleep_ms", "Pretend to work").runtime(), field(&P::fail_at, "fail_at", "Refuse this number"),
-                      field(&P::flaky_at, "flaky_at", "Fail once at this number").runtime(), field(&P::crash_at, "crash_at", "Die at this number").runtime());
+    return std::tuple(field(&P::add, "add", "What to add"),
+                      field(&P::sleep_ms, "sleep_ms", "Pretend to work").runtime(),
+                      field(&P::fail_at, "fail_at", "Refuse this number"),
+                      field(&P::flaky_at, "flaky_at", "Fail once at this number").runtime(),
+                      field(&P::crash_at, "crash_at", "Die at this number").runtime());
   }
 };
 
@@ -70,7 +79,9 @@ struct Add {
   struct Pair {
     Number left;
     std::optional<Number> right;
-    static constexpr auto ports() { return std::tuple(flow::port(&Pair::left, "left"), flow::port(&Pair::right, "right")); }
+    static constexpr auto ports() {
+      return std::tuple(flow::port(&Pair::left, "left"), flow::port(&Pair::right, "right"));
+    }
   };
   using Params = AddParams;
   using Input = Pair;
@@ -104,11 +115,14 @@ struct Shift {
   using Input = Add::Pair;
   using Output = Number;
   Params params;
-  Output process(const Input& in, flow::Context&) const { return {in.left.value + (in.right ? in.right->value : 0) + params.by, ""}; }
+  Output process(const Input& in, flow::Context&) const {
+    return {in.left.value + (in.right ? in.right->value : 0) + params.by, ""};
+  }
 };
 
 struct Even {
-  static constexpr flow::Info info{.name = "even", .title = "Even numbers", .version = 1, .help = "Keeps what divides by `by`."};
+  static constexpr flow::Info info{
+      .name = "even", .title = "Even numbers", .version = 1, .help = "Keeps what divides by `by`."};
   struct Params {
     int by = 2;
     static constexpr auto fields() { return std::tuple(field(&Params::by, "by", "Divisor")); }
@@ -129,7 +143,8 @@ struct Total {
   int count = 0, versions = 0;
   static constexpr auto fields() {
     using P = Total;
-    return std::tuple(field(&P::total, "total", "The total"), field(&P::count, "count", "Numbers in it"), field(&P::versions, "versions", "Batches in it"));
+    return std::tuple(field(&P::total, "total", "The total"), field(&P::count, "count", "Numbers in it"),
+                      field(&P::versions, "versions", "Batches in it"));
   }
 };
 
@@ -137,7 +152,9 @@ struct Sum {
   static constexpr flow::Info info{.name = "total", .title = "Running total", .version = 1, .help = "Totals in order."};
   struct Params {
     int sleep_ms = 0;
-    static constexpr auto fields() { return std::tuple(field(&Params::sleep_ms, "sleep_ms", "Pretend to work").runtime()); }
+    static constexpr auto fields() {
+      return std::tuple(field(&Params::sleep_ms, "sleep_ms", "Pretend to work").runtime());
+    }
   };
   using Input = Number;
   using Output = Total;

@@ -1,6 +1,7 @@
 // Runs a workflow of number protocols in a process of its own, so that tests can kill it.
 //
-//   frazil_numbers run PROJECT WORKFLOW.json [key=value…]    frazil_numbers worker …    frazil_numbers ask PROJECT COMMAND [ITEM]
+//   frazil_numbers run PROJECT WORKFLOW.json [key=value…]    frazil_numbers worker …    frazil_numbers ask PROJECT
+//   COMMAND [ITEM]
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -52,9 +53,12 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     frazil::log::set_level(frazil::log::Level::error);
-    if (arguments.at(0) == "worker") return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}), numbers::registry());
+    if (arguments.at(0) == "worker")
+      return exec::run_worker(exec::parse_worker_arguments({arguments.begin() + 1, arguments.end()}),
+                              numbers::registry());
     if (arguments.at(0) == "run") return run(arguments);
-    const auto answer = engine::ask(arguments.at(1), numbers::registry(), {{"command", arguments.at(2)}, {"item", arguments.size() > 3 ? arguments[3] : ""}});
+    const auto answer = engine::ask(arguments.at(1), numbers::registry(),
+                                    {{"command", arguments.at(2)}, {"item", arguments.size() > 3 ? arguments[3] : ""}});
     fmt::print("{}\n", answer.dump(1));
     return answer.value("ok", false) ? 0 : 2;
   } catch (const std::exception& error) {

@@ -12,18 +12,21 @@ std::string replayable(const flow::Workflow& workflow, const Json& values) {
   auto json = nlohmann::ordered_json::parse(workflow.text);
   if (const auto list = json.find("parameters"); list != json.end())
     for (auto& parameter : *list)
-      if (const auto name = parameter.value("name", ""); values.contains(name)) parameter["default"] = nlohmann::ordered_json::parse(values.at(name).dump());
+      if (const auto name = parameter.value("name", ""); values.contains(name))
+        parameter["default"] = nlohmann::ordered_json::parse(values.at(name).dump());
   return json.dump(2) + "\n";
 }
 
-void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values, const flow::Registry& registry) {
+void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
+                     const flow::Registry& registry) {
   make_folders(project);
   const Lease lease(project);
   store::Project store(project);
   Json merged = Json::parse(store.get("values").value_or("{}"));
   for (const auto& [key, value] : values.items()) merged[key] = value;
   for (auto it = merged.begin(); it != merged.end();) {  // kept from a workflow that had other parameters
-    const bool declared = std::any_of(workflow.parameters.begin(), workflow.parameters.end(), [&](const flow::Parameter& p) { return p.name == it.key(); });
+    const bool declared = std::any_of(workflow.parameters.begin(), workflow.parameters.end(),
+                                      [&](const flow::Parameter& p) { return p.name == it.key(); });
     it = declared || values.contains(it.key()) ? std::next(it) : merged.erase(it);
   }
   std::vector<flow::Problem> problems;
@@ -41,7 +44,8 @@ void prepare_project(const std::filesystem::path& project, const flow::Workflow&
 }
 
 Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request) {
-  if (!std::filesystem::exists(project / "project.frazil")) throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
+  if (!std::filesystem::exists(project / "project.frazil"))
+    throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
   if (auto answer = send_request(control_socket(project), request)) return *answer;
   const auto command = request.value("command", "");
   if (command == "stop" || command == "pause" || command == "resume") return {{"ok", true}, {"note", "no engine runs"}};

@@ -42,7 +42,8 @@ Replay::Replay(store::Project& store, const std::vector<Digest>& wanted) : wante
   for (const auto n : store.failed_tasks()) failed_[static_cast<std::size_t>(n)] = true;
   first_.reserve(static_cast<std::size_t>(last) + 2);
   store.for_outputs([&](std::int64_t task, std::string_view port, std::int64_t item) {
-    while (first_.size() <= static_cast<std::size_t>(task)) first_.push_back(static_cast<std::uint32_t>(outputs_.size()));
+    while (first_.size() <= static_cast<std::size_t>(task))
+      first_.push_back(static_cast<std::uint32_t>(outputs_.size()));
     outputs_.push_back({item, port_index(port)});
   });
   first_.resize(static_cast<std::size_t>(last) + 2, static_cast<std::uint32_t>(outputs_.size()));
@@ -71,7 +72,9 @@ std::optional<Outcome> Replay::find(const Digest& key) const {
   outcome.task = static_cast<std::int64_t>(n);
   outcome.failed = failed_[n];
   for (auto i = first_[n]; i < first_[n + 1]; ++i)
-    outcome.outputs.emplace_back(ports_[outputs_[i].port], ItemHandle{outputs_[i].item, item_ids_.at(static_cast<std::size_t>(outputs_[i].item))});
+    outcome.outputs.emplace_back(
+        ports_[outputs_[i].port],
+        ItemHandle{outputs_[i].item, item_ids_.at(static_cast<std::size_t>(outputs_[i].item))});
   outcome.accepted = outcome.outputs.empty() || outcome.outputs.front().first != "set_aside";
   return outcome;
 }

@@ -17,12 +17,14 @@ class DigestTable {
   [[nodiscard]] std::optional<std::size_t> find(const std::vector<Digest>& list, const Digest& key) const;
 
  private:
-  std::vector<std::uint32_t> cells_;  ///< place in the list + 1, each at the first free cell from where its digest points to; 0: none
+  std::vector<std::uint32_t>
+      cells_;  ///< place in the list + 1, each at the first free cell from where its digest points to; 0: none
 };
 
 class Replay {
  public:
-  /// Reads the whole index of tasks, outputs and items. @param wanted  items whose numbers will be asked for, kept by the caller
+  /// Reads the whole index of tasks, outputs and items. @param wanted  items whose numbers will be asked for, kept by
+  /// the caller
   Replay(store::Project& store, const std::vector<Digest>& wanted);
   /// Number of the wanted item at this place of the list, 0 if the project has none such.
   [[nodiscard]] std::int64_t number_of(std::size_t place) const { return numbers_[place]; }
@@ -38,14 +40,14 @@ class Replay {
   std::uint32_t port_index(std::string_view name);
 
   const std::vector<Digest>& wanted_;
-  std::vector<std::int64_t> numbers_;   ///< of the wanted items
-  std::vector<Digest> keys_;            ///< by task number
-  std::optional<DigestTable> table_;    ///< of keys_
-  std::vector<Digest> item_ids_;        ///< by number
-  std::vector<std::uint32_t> first_;    ///< by task number: its outputs are outputs_[first_[n]] … [first_[n + 1])
+  std::vector<std::int64_t> numbers_;  ///< of the wanted items
+  std::vector<Digest> keys_;           ///< by task number
+  std::optional<DigestTable> table_;   ///< of keys_
+  std::vector<Digest> item_ids_;       ///< by number
+  std::vector<std::uint32_t> first_;   ///< by task number: its outputs are outputs_[first_[n]] … [first_[n + 1])
   std::vector<Output> outputs_;
   std::vector<std::string> ports_;
-  std::vector<bool> failed_;            ///< by task number
+  std::vector<bool> failed_;  ///< by task number
 };
 
 }  // namespace frazil::engine

@@ -6,7 +6,9 @@ namespace {
 
 class RequestTest : public EngineTest {
  protected:
-  Json request(const std::string& project, const Json& request) const { return engine::ask(folder_ / project, numbers::registry(), request); }
+  Json request(const std::string& project, const Json& request) const {
+    return engine::ask(folder_ / project, numbers::registry(), request);
+  }
   /// Asks the running engine until the answer is as wanted.
   Json wait_until(const std::string& project, const Json& what, const std::function<bool(const Json&)>& is_good) const {
     Json answer;
@@ -41,7 +43,9 @@ TEST_F(RequestTest, TellsWhatOtherLimitsWouldKeepWithoutDoingIt) {
   EXPECT_EQ(answer.at("items").at("kept_then"), 4);
   EXPECT_EQ(result_of("p"), before);
   EXPECT_EQ(request("p", {{"command", "what-if"}, {"values", {{"add.add", "2"}}}}).at("computed_again"), Json({"add"}));
-  const auto wrong = request("p", {{"command", "what-if"}, {"values", {{"gone", "2"}, {"add.gone", "2"}}}}).at("error").get<std::string>();
+  const auto wrong = request("p", {{"command", "what-if"}, {"values", {{"gone", "2"}, {"add.gone", "2"}}}})
+                         .at("error")
+                         .get<std::string>();
   EXPECT_NE(wrong.find("gone"), std::string::npos);
   EXPECT_NE(wrong.find("add has no parameter"), std::string::npos) << wrong;
 }
@@ -57,22 +61,35 @@ TEST_F(RequestTest, ParametersChangeAtWorkAndOnlyDecisionsAreMadeAnew) {
   write_numbers(1, 11);
   ASSERT_EQ(run("fresh", {"expected=11", "by=3"}), 0);
   const auto changed = result_of("p"), fresh = result_of("fresh");
-  for (const auto* set : {"add.numbers", "even.accepted", "even.set_aside", "join.numbers"}) EXPECT_EQ(changed.at(set), fresh.at(set)) << set;
-  EXPECT_NE(request("p", {{"command", "set"}, {"values", {{"expected", "20"}}}}).at("error").get<std::string>().find("what is imported"), std::string::npos);
+  for (const auto* set : {"add.numbers", "even.accepted", "even.set_aside", "join.numbers"})
+    EXPECT_EQ(changed.at(set), fresh.at(set)) << set;
+  EXPECT_NE(request("p", {{"command", "set"}, {"values", {{"expected", "20"}}}})
+                .at("error")
+                .get<std::string>()
+                .find("what is imported"),
+            std::string::npos);
 }
 
 TEST_F(RequestTest, StepsWaitForAPersonAndAreStoppedByOneThatHasEnough) {
-  write_text(folder_ / "workflow.json", R"({"name": "stops", "parameters": [{"name": "files", "type": "path"}, {"name": "expected", "type": "integer", "default": 0}],
+  write_text(
+      folder_ / "workflow.json",
+      R"({"name": "stops", "parameters": [{"name": "files", "type": "path"}, {"name": "expected", "type": "integer",
+        "default": 0}],
     "steps": {"in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}"}},
       "pick": {"protocol": "add", "params": {"sleep_ms": 5}, "inputs": {"left": "in.numbers"}},
       "look": {"protocol": "even", "inputs": {"numbers": "in.numbers"}},
-      "enough": {"protocol": "total", "inputs": {"numbers": "pick.numbers"}, "trigger": {"mode": "static", "count": 5, "stops": ["pick"]}},
+      "enough": {"protocol": "total", "inputs": {"numbers": "pick.numbers"}, "trigger": {"mode": "static",
+        "count": 5, "stops": ["pick"]}},
       "size": {"protocol": "report-total", "inputs": {"totals": "enough.totals"}, "trigger": {"approve": true}}}})");
   write_numbers(1, 40);
   const auto process = spawn("p", {"expected=40"});
-  const auto status = wait_until("p", {{"command", "status"}}, [](const Json& a) { return a.at("status").at("note").get<std::string>().find("approve size") != std::string::npos; });
+  const auto status = wait_until("p", {{"command", "status"}}, [](const Json& a) {
+    return a.at("status").at("note").get<std::string>().find("approve size") != std::string::npos;
+  });
   EXPECT_TRUE(step_of(status, "pick").at("stopped").get<bool>());
-  EXPECT_NE(request("p", {{"command", "approve"}, {"item", "pick"}}).at("error").get<std::string>().find("those are: size"), std::string::npos);
+  EXPECT_NE(
+      request("p", {{"command", "approve"}, {"item", "pick"}}).at("error").get<std::string>().find("those are: size"),
+      std::string::npos);
   EXPECT_TRUE(request("p", {{"command", "approve"}, {"item", "size"}}).at("ok").get<bool>());
   EXPECT_EQ(wait_for(process), 0);
   const auto done = snapshot("p");
@@ -87,7 +104,8 @@ TEST_F(RequestTest, StepsWaitForAPersonAndAreStoppedByOneThatHasEnough) {
 TEST_F(RequestTest, StatesHowLongItemsTake) {
   write_numbers(1, 3);
   const auto process = spawn("p", {"expected=30"});
-  const auto status = wait_until("p", {{"command", "status"}}, [](const Json& a) { return a.at("status").at("latency").at("items") == 3; });
+  const auto status = wait_until("p", {{"command", "status"}},
+                                 [](const Json& a) { return a.at("status").at("latency").at("items") == 3; });
   EXPECT_GT(status.at("status").at("latency").at("p95_s").get<double>(), 0);
   EXPECT_EQ(request("p", {{"command", "stop"}}).at("ok"), true);
   EXPECT_EQ(wait_for(process), 130);

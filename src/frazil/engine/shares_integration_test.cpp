@@ -9,7 +9,11 @@ class SharesTest : public EngineTest {
  protected:
   void prepare(const std::string& project, const std::string& steps, const std::string& parameters = "") const {
     std::vector<flow::Problem> problems;
-    const auto workflow = flow::parse_workflow(R"({"name": "shares", "parameters": [)" + parameters + R"(], "steps": {"in": {"protocol": "import-numbers", "params": {"files": ")" + (folder_ / "in").string() + R"(", "expected": 60}}, )" + steps + "}}", problems);
+    const auto workflow =
+        flow::parse_workflow(R"({"name": "shares", "parameters": [)" + parameters +
+                                 R"(], "steps": {"in": {"protocol": "import-numbers", "params": {"files": ")" +
+                                 (folder_ / "in").string() + R"(", "expected": 60}}, )" + steps + "}}",
+                             problems);
     ASSERT_EQ(flow::describe(problems), "");
     prepare_project(folder_ / project, workflow, Json::object(), numbers::registry());
   }
@@ -55,14 +59,17 @@ TEST_F(SharesTest, TwoProjectsWithBacklogGetHalfOfTheMachineEach) {
   ASSERT_EQ(b.size(), 60u);
   // While both had work, neither was far ahead of the other.
   const auto from = std::max(a.front(), b.front()), to = std::min(a.back(), b.back());
-  const auto during = [&](const std::vector<double>& ends) { return std::count_if(ends.begin(), ends.end(), [&](double t) { return t >= from && t <= to; }); };
+  const auto during = [&](const std::vector<double>& ends) {
+    return std::count_if(ends.begin(), ends.end(), [&](double t) { return t >= from && t <= to; });
+  };
   EXPECT_GT(during(a), 30) << "most of the time both worked";
   EXPECT_GT(during(b), 30);
 }
 
 TEST_F(SharesTest, TheOldestComeFirstWhereThatIsAskedFor) {
   write_numbers(1, 60);
-  prepare("p", R"("add": {"protocol": "add", "params": {"sleep_ms": 10}, "inputs": {"left": "in.numbers"}})", R"({"name": "backlog", "default": "oldest"})");
+  prepare("p", R"("add": {"protocol": "add", "params": {"sleep_ms": 10}, "inputs": {"left": "in.numbers"}})",
+          R"({"name": "backlog", "default": "oldest"})");
   auto settings = options("p");
   settings.threads = 1;
   {
@@ -76,8 +83,11 @@ TEST_F(SharesTest, TheOldestComeFirstWhereThatIsAskedFor) {
 
 TEST_F(SharesTest, UnderBacklogTheNewestComeFirstTheOldestAreFilledInAndWhatIsOptionalWaits) {
   write_numbers(1, 60);
-  prepare("p", R"("add": {"protocol": "add", "params": {"sleep_ms": 20}, "inputs": {"left": "in.numbers"}}, "next": {"protocol": "add", "inputs": {"left": "add.numbers"}},
-                  "extra": {"protocol": "add", "params": {"add": 2}, "optional": true, "inputs": {"left": "in.numbers"}})");
+  prepare("p",
+          R"("add": {"protocol": "add", "params": {"sleep_ms": 20}, "inputs": {"left": "in.numbers"}},
+        "next": {"protocol": "add", "inputs": {"left": "add.numbers"}},
+                  "extra": {"protocol": "add", "params": {"add": 2}, "optional": true,
+        "inputs": {"left": "in.numbers"}})");
   auto settings = options("p");
   settings.threads = 1;
   {
@@ -93,8 +103,10 @@ TEST_F(SharesTest, UnderBacklogTheNewestComeFirstTheOldestAreFilledInAndWhatIsOp
   ASSERT_EQ(begun.size(), 60u);
   EXPECT_EQ(extra, 60) << "nothing is dropped";
   EXPECT_LE(extra_before_last, 3) << "what is optional waits while anything else is there to do";
-  const std::vector<int> early(begun.begin() + 8, begun.begin() + 32);  // the first began before the folder was read to its end
-  const auto newest = std::count_if(early.begin(), early.end(), [](int n) { return n > 36; }), oldest = std::count_if(early.begin(), early.end(), [](int n) { return n <= 20; });
+  const std::vector<int> early(begun.begin() + 8,
+                               begun.begin() + 32);  // the first began before the folder was read to its end
+  const auto newest = std::count_if(early.begin(), early.end(), [](int n) { return n > 36; }),
+             oldest = std::count_if(early.begin(), early.end(), [](int n) { return n <= 20; });
   EXPECT_GE(newest, 14) << "three of four are the newest";
   EXPECT_GE(oldest, 4) << "every fourth is the oldest";
 }
@@ -110,7 +122,9 @@ TEST_F(SharesTest, AStepThatNeedsMoreGpusThanThereAreIsRefused) {
 
 TEST_F(SharesTest, GpusAreReservedForOneTaskAtATime) {
   write_numbers(1, 60);
-  prepare("p", R"("add": {"protocol": "add", "gpus": 1, "params": {"sleep_ms": 5}, "inputs": {"left": "in.numbers"}}, "more": {"protocol": "shift", "inputs": {"left": "in.numbers"}})");
+  prepare("p",
+          R"("add": {"protocol": "add", "gpus": 1, "params": {"sleep_ms": 5}, "inputs": {"left": "in.numbers"}},
+        "more": {"protocol": "shift", "inputs": {"left": "in.numbers"}})");
   auto settings = options("p");
   settings.threads = 4;
   settings.gpus = {"1"};
@@ -125,16 +139,21 @@ TEST_F(SharesTest, GpusAreReservedForOneTaskAtATime) {
 
 TEST_F(SharesTest, PlacesElsewhereTakeAsManyTasksAsTheyHaveWorkers) {
   write_numbers(1, 60);
-  prepare("p", R"("add": {"protocol": "add", "params": {"sleep_ms": 5}, "inputs": {"left": "in.numbers"}}, "more": {"protocol": "shift", "inputs": {"left": "in.numbers"}})");
+  prepare("p",
+          R"("add": {"protocol": "add", "params": {"sleep_ms": 5}, "inputs": {"left": "in.numbers"}},
+        "more": {"protocol": "shift", "inputs": {"left": "in.numbers"}})");
   auto settings = options("p");
   settings.threads = 1;
-  settings.place = [](const flow::PlannedStep& step) { return step.name == "add" ? std::optional(std::pair(std::string("far"), 2)) : std::nullopt; };
+  settings.place = [](const flow::PlannedStep& step) {
+    return step.name == "add" ? std::optional(std::pair(std::string("far"), 2)) : std::nullopt;
+  };
   int most = 0;
   settings.on_status = [&](const Status& status) { most = std::max(most, status.steps.at(1).running); };
   Engine engine(settings, numbers::registry());
   EXPECT_EQ(engine.run(), End::finished);
   EXPECT_LE(most, 2);
-  EXPECT_EQ(values(engine.snapshot(), "more", "numbers").size(), 60u) << "the thread here was not taken by what ran there";
+  EXPECT_EQ(values(engine.snapshot(), "more", "numbers").size(), 60u)
+      << "the thread here was not taken by what ran there";
 }
 
 }  // namespace

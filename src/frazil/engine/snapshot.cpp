@@ -16,8 +16,9 @@ std::string endpoint_name(const flow::Plan& plan, const flow::Endpoint& from) {
 }
 
 Json decision_json(const store::DecisionRow& d) {
-  return {{"item", d.item}, {"subject", d.subject}, {"label", d.label}, {"accepted", d.accepted}, {"rule", d.rule}, {"value", d.value},
-          {"limit", d.limit}, {"reason", d.reason}, {"by", d.by}, {"time", d.time}};
+  return {{"item", d.item}, {"subject", d.subject}, {"label", d.label}, {"accepted", d.accepted},
+          {"rule", d.rule}, {"value", d.value},     {"limit", d.limit}, {"reason", d.reason},
+          {"by", d.by},     {"time", d.time}};
 }
 
 Json describe_step(const flow::Plan& plan, const flow::PlannedStep& planned) {
@@ -26,9 +27,15 @@ Json describe_step(const flow::Plan& plan, const flow::PlannedStep& planned) {
     for (const auto& from : input.from) inputs[input.port].push_back(endpoint_name(plan, from));
   Json where = Json::array();
   for (const auto& from : planned.where) where.push_back(endpoint_name(plan, from));
-  return {{"name", planned.name}, {"title", planned.title}, {"protocol", planned.protocol->name}, {"version", planned.protocol->version},
-          {"cites", planned.protocol->cites}, {"shape", shape_names[static_cast<int>(planned.protocol->shape)]}, {"params", planned.params},
-          {"inputs", inputs}, {"where", where}};
+  return {{"name", planned.name},
+          {"title", planned.title},
+          {"protocol", planned.protocol->name},
+          {"version", planned.protocol->version},
+          {"cites", planned.protocol->cites},
+          {"shape", shape_names[static_cast<int>(planned.protocol->shape)]},
+          {"params", planned.params},
+          {"inputs", inputs},
+          {"where", where}};
 }
 
 Json summary_of(std::vector<double> seconds) {
@@ -36,7 +43,8 @@ Json summary_of(std::vector<double> seconds) {
   std::sort(seconds.begin(), seconds.end());
   double total = 0;
   for (const double s : seconds) total += s;
-  return {{"median", seconds[seconds.size() / 2]}, {"mean", total / static_cast<double>(seconds.size())}, {"total", total}};
+  return {
+      {"median", seconds[seconds.size() / 2]}, {"mean", total / static_cast<double>(seconds.size())}, {"total", total}};
 }
 
 }  // namespace
@@ -49,15 +57,20 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
     auto json = describe_step(plan_, plan_.steps[i]);
     json["closed"] = s.closed;
     json["note"] = s.note;
-    json["counts"] = {{"waiting", s.waiting}, {"queued", s.queued}, {"running", s.running}, {"done", s.done}, {"failed", s.failed},
-                      {"accepted", s.accepted}, {"set_aside", s.set_aside}, {"versions", s.versions}, {"items", sources_[i].items}};
+    json["counts"] = {{"waiting", s.waiting},     {"queued", s.queued},     {"running", s.running},
+                      {"done", s.done},           {"failed", s.failed},     {"accepted", s.accepted},
+                      {"set_aside", s.set_aside}, {"versions", s.versions}, {"items", sources_[i].items}};
     json["sets"] = Json::array();
     const auto& outputs = plan_.steps[i].protocol->outputs;
     for (std::size_t port = 0; port < outputs.size(); ++port) {
       Json items = Json::array();
       for (const auto& [subject, item] : graph_->members(static_cast<int>(i), static_cast<int>(port))) {
         const auto& who = graph_->subject(subject);
-        items.push_back({{"id", graph_->item(item).id.hex()}, {"subject", who.id}, {"label", who.label}, {"order", who.order}, {"record", Json::parse(store_.record(graph_->item(item).n))}});
+        items.push_back({{"id", graph_->item(item).id.hex()},
+                         {"subject", who.id},
+                         {"label", who.label},
+                         {"order", who.order},
+                         {"record", Json::parse(store_.record(graph_->item(item).n))}});
         if (items.size() % 64 == 0) breathe();
       }
       json["sets"].push_back({{"port", outputs[port].name}, {"kind", outputs[port].kind}, {"items", std::move(items)}});
@@ -83,15 +96,26 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
     const auto at = static_cast<std::size_t>(index);
     keys.insert(row.key);
     if (row.failed) {
-      steps[at]["failures"].push_back({{"subject", row.subject}, {"label", row.label}, {"code", row.code}, {"message", row.message}, {"attempts", row.attempts}, {"time", row.finished}});
+      steps[at]["failures"].push_back({{"subject", row.subject},
+                                       {"label", row.label},
+                                       {"code", row.code},
+                                       {"message", row.message},
+                                       {"attempts", row.attempts},
+                                       {"time", row.finished}});
       return;
     }
     seconds[at].push_back(row.seconds);
     peaks[at] = std::max(peaks[at], row.peak_mib);
-    steps[at]["tasks"].push_back({{"subject", row.subject}, {"label", row.label}, {"seconds", row.seconds}, {"peak_mib", row.peak_mib}, {"threads", row.threads}, {"finished", row.finished}});
+    steps[at]["tasks"].push_back({{"subject", row.subject},
+                                  {"label", row.label},
+                                  {"seconds", row.seconds},
+                                  {"peak_mib", row.peak_mib},
+                                  {"threads", row.threads},
+                                  {"finished", row.finished}});
   });
   for (const auto& d : store_.decisions())
-    if (const int index = plan_.find(d.step); index >= 0 && (d.by == "person" || keys.contains(d.key))) steps[static_cast<std::size_t>(index)]["decisions"].push_back(decision_json(d));
+    if (const int index = plan_.find(d.step); index >= 0 && (d.by == "person" || keys.contains(d.key)))
+      steps[static_cast<std::size_t>(index)]["decisions"].push_back(decision_json(d));
   for (std::size_t i = 0; i < steps.size(); ++i) {
     steps[i]["seconds"] = summary_of(std::move(seconds[i]));
     steps[i]["peak_mib"] = peaks[i];
@@ -99,21 +123,49 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
 
   Json files = Json::array();
   for (const auto& file : store_.files())
-    files.push_back({{"step", file.step}, {"path", file.path}, {"state", file.state}, {"subject", file.subject}, {"reason", file.reason}, {"time", file.time}});
+    files.push_back({{"step", file.step},
+                     {"path", file.path},
+                     {"state", file.state},
+                     {"subject", file.subject},
+                     {"reason", file.reason},
+                     {"time", file.time}});
   for (std::size_t i = 0; i < sources_.size(); ++i)
     for (const auto& [path, reason] : sources_[i].growing)
-      files.push_back({{"step", plan_.steps[i].name}, {"path", path}, {"state", "growing"}, {"subject", ""}, {"reason", reason}, {"time", store::now()}});
+      files.push_back({{"step", plan_.steps[i].name},
+                       {"path", path},
+                       {"state", "growing"},
+                       {"subject", ""},
+                       {"reason", reason},
+                       {"time", store::now()}});
   Json events = Json::array();
-  for (const auto& event : store_.events(500)) events.push_back({{"time", event.time}, {"kind", event.kind}, {"step", event.step}, {"label", event.label}, {"text", event.text}});
-  return {{"project", {{"folder", options_.project.string()}, {"name", plan_.values.value("project_name", Json("")).is_string() ? plan_.values.value("project_name", Json("")) : Json("")},
-                       {"title", plan_.title}, {"state", now_status.state}, {"created", std::stod(store_.get("created").value_or("0"))}, {"seconds", now_status.seconds}}},
-          {"workflow", Json::parse(workflow_.text)}, {"values", plan_.values}, {"steps", std::move(steps)}, {"files", std::move(files)}, {"events", std::move(events)},
-          {"status", to_json(now_status)}};
+  for (const auto& event : store_.events(500))
+    events.push_back({{"time", event.time},
+                      {"kind", event.kind},
+                      {"step", event.step},
+                      {"label", event.label},
+                      {"text", event.text}});
+  return {
+      {"project",
+       {{"folder", options_.project.string()},
+        {"name", plan_.values.value("project_name", Json("")).is_string() ? plan_.values.value("project_name", Json(""))
+                                                                          : Json("")},
+        {"title", plan_.title},
+        {"state", now_status.state},
+        {"created", std::stod(store_.get("created").value_or("0"))},
+        {"seconds", now_status.seconds}}},
+      {"workflow", Json::parse(workflow_.text)},
+      {"values", plan_.values},
+      {"steps", std::move(steps)},
+      {"files", std::move(files)},
+      {"events", std::move(events)},
+      {"status", to_json(now_status)}};
 }
 
 Json read_snapshot(const std::filesystem::path& project, const flow::Registry& registry) {
   const auto answer = ask(project, registry, {{"command", "snapshot"}});
-  if (!answer.value("ok", false)) throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no snapshot"));
+  if (!answer.value("ok", false))
+    throw Error(error_code_from(answer.value("code", "bug")), "{}",
+                answer.value("error", "the engine gave no snapshot"));
   return answer.at("snapshot");
 }
 

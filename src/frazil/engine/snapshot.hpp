@@ -4,13 +4,14 @@
 //   "project": {"folder", "name", "title", "state", "created", "seconds"},
 //   "workflow": {…as in workflow.json…}, "values": {parameter: value},
 //   "steps": [                                   in topological order
-//     {"name", "title", "protocol", "version", "cites", "shape", "params", "inputs": {port: ["step.port"]}, "where": ["step.port"],
+//     {"name", "title", "protocol", "version", "cites", "shape", "params", "inputs": {port: ["step.port"]}, "where":
+//     ["step.port"],
 //      "closed", "counts": {"waiting", "queued", "running", "done", "failed", "accepted", "set_aside", "versions"},
 //      "seconds": {"median", "mean", "total"}, "peak_mib",
-//      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],     sorted by order key
-//      "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time"}],   of items in play
-//      "failures": [{"subject", "label", "code", "message", "attempts", "time"}],
-//      "tasks": [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
+//      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],     sorted by order
+//      key "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time"}],
+//      of items in play "failures": [{"subject", "label", "code", "message", "attempts", "time"}], "tasks":
+//      [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
 //   "files": [{"step", "path", "state": "item|duplicate|broken|growing", "subject", "reason", "time"}],
 //   "events": [{"time", "kind", "step", "label", "text"}],       the last 500
 //   "status": {…as `frazil status --json`…}

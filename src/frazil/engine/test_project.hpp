@@ -1,4 +1,5 @@
-// What engine tests share: a folder with input files and projects, and the program of number protocols that works on them.
+// What engine tests share: a folder with input files and projects, and the program of number protocols that works on
+// them.
 #pragma once
 
 #include <fcntl.h>
@@ -29,15 +30,22 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 inline constexpr const char* full_workflow = R"({"name": "numbers",
-  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer", "default": 0}, {"name": "idle", "type": "number", "default": 0},
-                 {"name": "order", "default": "acquisition"}, {"name": "exclude", "default": ""}, {"name": "sleep", "type": "integer", "default": 0}, {"name": "fail_at", "type": "integer", "default": -1},
-                 {"name": "flaky_at", "type": "integer", "default": -1}, {"name": "crash_at", "type": "integer", "default": -1}, {"name": "by", "type": "integer", "default": 2}],
+  "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected", "type": "integer",
+    "default": 0}, {"name": "idle", "type": "number", "default": 0},
+                 {"name": "order", "default": "acquisition"}, {"name": "exclude", "default": ""}, {"name": "sleep",
+        "type": "integer", "default": 0}, {"name": "fail_at", "type": "integer", "default": -1},
+                 {"name": "flaky_at", "type": "integer", "default": -1}, {"name": "crash_at", "type": "integer",
+        "default": -1}, {"name": "by", "type": "integer", "default": 2}],
   "steps": {
-    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "exclude": "${exclude}", "expected": "${expected}", "idle": "${idle}", "patience": 0.4}},
-    "add": {"protocol": "add", "params": {"sleep_ms": "${sleep}", "fail_at": "${fail_at}", "flaky_at": "${flaky_at}", "crash_at": "${crash_at}"}, "inputs": {"left": "in.numbers"}},
+    "in": {"protocol": "import-numbers", "params": {"files": "${files}", "exclude": "${exclude}",
+      "expected": "${expected}", "idle": "${idle}", "patience": 0.4}},
+    "add": {"protocol": "add", "params": {"sleep_ms": "${sleep}", "fail_at": "${fail_at}", "flaky_at": "${flaky_at}",
+      "crash_at": "${crash_at}"}, "inputs": {"left": "in.numbers"}},
     "even": {"protocol": "even", "params": {"by": "${by}"}, "inputs": {"numbers": "add.numbers"}},
-    "join": {"protocol": "add", "params": {"add": 0, "sleep_ms": "${sleep}"}, "inputs": {"left": "add.numbers", "right": "in.numbers"}, "where": ["even.accepted"]},
-    "total": {"protocol": "total", "params": {"sleep_ms": "${sleep}"}, "inputs": {"numbers": "join.numbers"}, "trigger": {"mode": "batches", "count": 4}},
+    "join": {"protocol": "add", "params": {"add": 0, "sleep_ms": "${sleep}"}, "inputs": {"left": "add.numbers",
+      "right": "in.numbers"}, "where": ["even.accepted"]},
+    "total": {"protocol": "total", "params": {"sleep_ms": "${sleep}"}, "inputs": {"numbers": "join.numbers"},
+      "trigger": {"mode": "batches", "count": 4}},
     "sample": {"protocol": "total", "inputs": {"numbers": "add.numbers"}, "trigger": {"mode": "static", "count": 5}},
     "size": {"protocol": "report-total", "inputs": {"totals": "sample.totals"}},
     "shifted": {"protocol": "add", "inputs": {"left": "join.numbers", "right": "size.numbers"}},
@@ -66,7 +74,8 @@ class EngineTest : public ::testing::Test {
   }
 
   pid_t spawn(const std::string& project, const std::vector<std::string>& settings) const {
-    std::vector<std::string> command = {FRAZIL_NUMBERS, "run", (folder_ / project).string(), (folder_ / "workflow.json").string(), "files=" + (folder_ / "in").string()};
+    std::vector<std::string> command = {FRAZIL_NUMBERS, "run", (folder_ / project).string(),
+                                        (folder_ / "workflow.json").string(), "files=" + (folder_ / "in").string()};
     command.insert(command.end(), settings.begin(), settings.end());
     std::vector<char*> arguments;
     for (auto& argument : command) arguments.push_back(argument.data());
@@ -80,7 +89,9 @@ class EngineTest : public ::testing::Test {
     ::waitpid(process, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
-  int run(const std::string& project, const std::vector<std::string>& settings) const { return wait_for(spawn(project, settings)); }
+  int run(const std::string& project, const std::vector<std::string>& settings) const {
+    return wait_for(spawn(project, settings));
+  }
 
   Json ask(const std::string& project, const std::string& command, const std::string& item = {}) const {
     return engine::ask(folder_ / project, numbers::registry(), {{"command", command}, {"item", item}});
@@ -93,15 +104,20 @@ class EngineTest : public ::testing::Test {
     const auto state = snapshot(project);
     for (const auto& step : state.at("steps")) {
       const auto name = step.at("name").get<std::string>();
-      for (const auto& set : step.at("sets")) result[name + "." + set.at("port").get<std::string>()] = set.at("items").dump(1);
+      for (const auto& set : step.at("sets"))
+        result[name + "." + set.at("port").get<std::string>()] = set.at("items").dump(1);
       std::vector<std::string> rest;
-      for (const auto& d : step.at("decisions")) rest.push_back(fmt::format("{} {} {} {}", d.at("item").dump(), d.at("accepted").dump(), d.at("rule").dump(), d.at("value").dump()));
-      for (const auto& f : step.at("failures")) rest.push_back(fmt::format("{} {}", f.at("label").dump(), f.at("message").dump()));
+      for (const auto& d : step.at("decisions"))
+        rest.push_back(fmt::format("{} {} {} {}", d.at("item").dump(), d.at("accepted").dump(), d.at("rule").dump(),
+                                   d.at("value").dump()));
+      for (const auto& f : step.at("failures"))
+        rest.push_back(fmt::format("{} {}", f.at("label").dump(), f.at("message").dump()));
       for (const auto& t : step.at("tasks")) rest.push_back("task " + t.at("subject").dump());
       std::sort(rest.begin(), rest.end());
       for (const auto& line : rest) result[name + " decisions"] += line + "\n";
     }
-    for (const auto& file : fs::directory_iterator(folder_ / project / "star")) result["star/" + file.path().filename().string()] = read_text(file.path());
+    for (const auto& file : fs::directory_iterator(folder_ / project / "star"))
+      result["star/" + file.path().filename().string()] = read_text(file.path());
     for (const auto& file : fs::recursive_directory_iterator(folder_ / project / "steps"))
       if (file.is_regular_file()) result[fs::relative(file.path(), folder_ / project)] = read_text(file.path());
     return result;
@@ -112,7 +128,9 @@ class EngineTest : public ::testing::Test {
       if (s.at("name") == step)
         for (const auto& set : s.at("sets"))
           if (set.at("port") == port)
-            for (const auto& item : set.at("items")) list.push_back(item.at("record").contains("value") ? item["record"]["value"].get<int>() : item["record"]["count"].get<int>());
+            for (const auto& item : set.at("items"))
+              list.push_back(item.at("record").contains("value") ? item["record"]["value"].get<int>()
+                                                                 : item["record"]["count"].get<int>());
     return list;
   }
 

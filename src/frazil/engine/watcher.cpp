@@ -21,7 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A clock that nobody sets.
-double steady_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double steady_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 bool find_state(const fs::path& file, KnownFile& state) {
   struct stat info {};
@@ -33,7 +35,8 @@ bool find_state(const fs::path& file, KnownFile& state) {
 bool same(const KnownFile& a, const KnownFile& b) { return a.size == b.size && a.mtime_ns == b.mtime_ns; }
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -41,7 +44,10 @@ std::string lower(std::string text) {
 
 const std::string* excluded_by(const std::vector<std::string>& patterns, const std::string& path) {
   const auto name = fs::path(path).filename().string();
-  const auto fits = [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0 || ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0; };
+  const auto fits = [&](const std::string& pattern) {
+    return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0 ||
+           ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  };
   const auto found = std::find_if(patterns.begin(), patterns.end(), fits);
   return found == patterns.end() ? nullptr : &*found;
 }
@@ -66,7 +72,10 @@ std::pair<fs::path, std::string> split_pattern(const std::string& files) {
 }
 
 Watcher::Watcher(Settings settings, std::function<void(Sighting)> report)
-    : settings_(std::move(settings)), report_(std::move(report)), inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : settings_(std::move(settings)),
+      report_(std::move(report)),
+      inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   std::tie(base_, pattern_) = split_pattern(settings_.watch.files);
   thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
@@ -85,14 +94,16 @@ void Watcher::add_inotify(const fs::path& folder) {
   if (watch >= 0) watched_[folder.string()] = watch;
 }
 
-/// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the others.
+/// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the
+/// others.
 std::vector<Watcher::Seen> Watcher::list(bool all) const {
   std::vector<Seen> found;
   const auto base = base_.string();
   const auto start = base.ends_with('/') ? base.size() : base.size() + 1;
   std::error_code error;
   const auto options = fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
-  for (auto it = fs::recursive_directory_iterator(base_, options, error); !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+  for (auto it = fs::recursive_directory_iterator(base_, options, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
     const auto name = it->path().filename().string();
     std::error_code ignored;
     if (name.starts_with(".")) {
@@ -104,7 +115,9 @@ std::vector<Watcher::Seen> Watcher::list(bool all) const {
     if (!all && settings_.known.contains(relative)) continue;
     if (!pattern_.empty() && ::fnmatch(pattern_.c_str(), relative.c_str(), FNM_PATHNAME | FNM_PERIOD) != 0) continue;
     const auto& extensions = settings_.watch.extensions;
-    if (pattern_.empty() && !extensions.empty() && std::find(extensions.begin(), extensions.end(), lower(it->path().extension())) == extensions.end()) continue;
+    if (pattern_.empty() && !extensions.empty() &&
+        std::find(extensions.begin(), extensions.end(), lower(it->path().extension())) == extensions.end())
+      continue;
     Seen seen{relative, natural_key(relative), it->path(), {}};
     if (find_state(seen.file, seen.state)) found.push_back(std::move(seen));
   }
@@ -112,8 +125,9 @@ std::vector<Watcher::Seen> Watcher::list(bool all) const {
   return found;
 }
 
-/// Those not dealt with. A listing is no snapshot: while it is read, a later file may be seen and an earlier one missed.
-/// Whatever a first listing saw, all older files are in a second one; so only what lies before its end is taken.
+/// Those not dealt with. A listing is no snapshot: while it is read, a later file may be seen and an earlier one
+/// missed. Whatever a first listing saw, all older files are in a second one; so only what lies before its end is
+/// taken.
 std::vector<Watcher::Seen> Watcher::list_new(bool all) const {
   const auto is_known = [&](const Seen& seen) {
     const auto found = settings_.known.find(seen.path);
@@ -139,7 +153,8 @@ void Watcher::look(const std::stop_token& stop) {
     const auto& pending = pending_.at(seen.path);
     if (horizon.empty() && !pending.named) {
       horizon = seen.order;
-      if (horizon != horizon_) report_({Sighting::Kind::horizon, settings_.step, seen.path, seen.file, horizon, {}, {}, 0, 0, {}});
+      if (horizon != horizon_)
+        report_({Sighting::Kind::horizon, settings_.step, seen.path, seen.file, horizon, {}, {}, 0, 0, {}});
       horizon_ = horizon;
     }
   }
@@ -165,7 +180,9 @@ bool Watcher::lacks_companion(const Seen& seen) {
     settings_.companions = true;
     return false;
   }
-  if (!settings_.companions) settings_.companions = std::any_of(alone_.begin(), alone_.end(), [&](const fs::path& file) { return has_companion(file, settings_.params); });
+  if (!settings_.companions)
+    settings_.companions = std::any_of(alone_.begin(), alone_.end(),
+                                       [&](const fs::path& file) { return has_companion(file, settings_.params); });
   return true;
 }
 
@@ -174,7 +191,8 @@ bool Watcher::examine(const Seen& seen) {
   const double now = steady_now();
   auto& pending = pending_.try_emplace(seen.path, Pending{seen.state, now}).first->second;
   if (!same(pending.state, seen.state)) pending = {seen.state, now, false, pending.reason};
-  Sighting sighting{Sighting::Kind::complete, settings_.step, seen.path, seen.file, seen.order, {}, {}, seen.state.size, seen.state.mtime_ns, {}};
+  Sighting sighting{Sighting::Kind::complete, settings_.step,      seen.path, seen.file, seen.order, {}, {},
+                    seen.state.size,          seen.state.mtime_ns, {}};
   const auto finish = [&](Sighting::Kind kind, std::string reason) {
     sighting.kind = kind;
     sighting.reason = std::move(reason);
@@ -183,7 +201,8 @@ bool Watcher::examine(const Seen& seen) {
     report_(std::move(sighting));
     return true;
   };
-  if (const auto* pattern = excluded_by(settings_.watch.exclude, seen.path)) return finish(Sighting::Kind::excluded, "left out by the pattern " + *pattern);
+  if (const auto* pattern = excluded_by(settings_.watch.exclude, seen.path))
+    return finish(Sighting::Kind::excluded, "left out by the pattern " + *pattern);
   const auto& source = settings_.protocol->source;
   const double unchanged_s = now - pending.since;
   const auto keep_waiting = [&](const std::string& reason, bool may_name) {
@@ -198,12 +217,18 @@ bool Watcher::examine(const Seen& seen) {
   };
   try {
     const auto check = source.check(seen.file);
-    if (check.state == flow::FileCheck::State::broken && unchanged_s >= settings_.watch.settle_s) return finish(Sighting::Kind::broken, check.reason);
-    if (check.state != flow::FileCheck::State::complete) return keep_waiting(check.reason, check.state == flow::FileCheck::State::growing);
+    if (check.state == flow::FileCheck::State::broken && unchanged_s >= settings_.watch.settle_s)
+      return finish(Sighting::Kind::broken, check.reason);
+    if (check.state != flow::FileCheck::State::complete)
+      return keep_waiting(check.reason, check.state == flow::FileCheck::State::growing);
     const bool alone = lacks_companion(seen);
     if (alone && settings_.companions) {
-      if (unchanged_s < settings_.watch.companion_s) return keep_waiting(fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()), false);
-      sighting.reason = fmt::format("is taken without its metadata file, which did not come within {:g} s", settings_.watch.companion_s);
+      if (unchanged_s < settings_.watch.companion_s)
+        return keep_waiting(
+            fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()),
+            false);
+      sighting.reason = fmt::format("is taken without its metadata file, which did not come within {:g} s",
+                                    settings_.watch.companion_s);
     }
     sighting.companions = settings_.companions;
     sighting.hash = hash_file(seen.file);
@@ -228,7 +253,8 @@ bool Watcher::examine(const Seen& seen) {
 void Watcher::watch_folders() {
   add_inotify(base_);
   std::error_code error;
-  for (auto it = fs::recursive_directory_iterator(base_, fs::directory_options::skip_permission_denied, error); !error && it != fs::recursive_directory_iterator(); it.increment(error))
+  for (auto it = fs::recursive_directory_iterator(base_, fs::directory_options::skip_permission_denied, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error))
     if (std::error_code ignored; it->is_directory(ignored)) add_inotify(it->path());
 }
 
@@ -241,7 +267,8 @@ void Watcher::wait(const std::stop_token& stop) {
   if (look_s_ > 0.01) (void)::poll(files.data(), 1, static_cast<int>(std::min(look_s_, 1.0) * 1000));
   if (::poll(files.data(), inotify_ >= 0 ? 2 : 1, static_cast<int>(pause_s * 1000)) <= 0) return;
   std::array<char, 16384> events;
-  while (inotify_ >= 0 && ::read(inotify_, events.data(), events.size()) > 0) {}
+  while (inotify_ >= 0 && ::read(inotify_, events.data(), events.size()) > 0) {
+  }
 }
 
 void Watcher::loop(const std::stop_token& stop) {

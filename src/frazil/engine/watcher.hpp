@@ -50,10 +50,10 @@ class Watcher {
     flow::Watch watch;
     const flow::Protocol* protocol = nullptr;
     Json params;
-    std::string link_folder;                 ///< records name files as link_folder/path
+    std::string link_folder;                           ///< records name files as link_folder/path
     std::unordered_map<std::string, KnownFile> known;  ///< by relative path
     double poll_s = 1;
-    bool companions = false;                 ///< files of this stream are known to have companions
+    bool companions = false;  ///< files of this stream are known to have companions
   };
   /// `report` is called from the watcher's thread, for complete files in the order of their names within one look.
   Watcher(Settings settings, std::function<void(Sighting)> report);
@@ -93,7 +93,7 @@ class Watcher {
   std::string horizon_;
   std::deque<std::filesystem::path> alone_;  ///< the last files taken before any companion was seen
   int inotify_ = -1, wake_ = -1;
-  double look_s_ = 0;      ///< how long the last look took
+  double look_s_ = 0;     ///< how long the last look took
   double all_again_ = 0;  ///< when those dealt with are looked at again: they may have been rewritten
   std::jthread thread_;
 };

@@ -23,7 +23,9 @@ void Budget::count(Account& account) const {
 
 bool Budget::is_turn_of(const Account& account) {
   for (auto* other : accounts_) count(*other);
-  return std::none_of(accounts_.begin(), accounts_.end(), [&](const Account* other) { return other != &account && other->wants_ && other->served_s_ < account.served_s_; });
+  return std::none_of(accounts_.begin(), accounts_.end(), [&](const Account* other) {
+    return other != &account && other->wants_ && other->served_s_ < account.served_s_;
+  });
 }
 
 void Budget::wake(const Account& but) const {
@@ -33,7 +35,8 @@ void Budget::wake(const Account& but) const {
 
 // ---- for everybody ----------------------------------------------------------------------------------------------
 
-Budget::Account::Account(std::shared_ptr<Budget> budget) : budget_(std::move(budget)), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Budget::Account::Account(std::shared_ptr<Budget> budget)
+    : budget_(std::move(budget)), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   const std::lock_guard lock(budget_->mutex_);
   budget_->accounts_.push_back(this);
 }
@@ -58,7 +61,8 @@ bool Budget::Account::fits(int threads, int memory_mib) const {
   const std::lock_guard lock(budget_->mutex_);
   if (!budget_->is_turn_of(*this)) return false;
   if (budget_->used_threads_ == 0) return true;
-  return budget_->used_threads_ + threads <= budget_->threads_ && budget_->used_mib_ + memory_mib <= budget_->memory_mib_;
+  return budget_->used_threads_ + threads <= budget_->threads_ &&
+         budget_->used_mib_ + memory_mib <= budget_->memory_mib_;
 }
 
 bool Budget::Account::is_unused() const {
@@ -92,7 +96,8 @@ void Budget::Account::give_back(int threads, int memory_mib) {
 
 std::vector<std::string> Budget::Account::take_gpus(int count) {
   const std::lock_guard lock(budget_->mutex_);
-  const auto end = budget_->gpus_.begin() + std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(budget_->gpus_.size()));
+  const auto end =
+      budget_->gpus_.begin() + std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(budget_->gpus_.size()));
   std::vector<std::string> taken(budget_->gpus_.begin(), end);
   budget_->gpus_.erase(budget_->gpus_.begin(), end);
   return taken;

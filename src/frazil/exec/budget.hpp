@@ -15,7 +15,8 @@ class Budget {
   /// @param threads     never more in use at once
   /// @param memory_mib  never more reserved at once, except by one task running alone
   /// @param gpus        numbers as CUDA_VISIBLE_DEVICES wants them
-  Budget(int threads, int memory_mib, std::vector<std::string> gpus = {}) : threads_(threads), memory_mib_(memory_mib), gpus_(std::move(gpus)) {}
+  Budget(int threads, int memory_mib, std::vector<std::string> gpus = {})
+      : threads_(threads), memory_mib_(memory_mib), gpus_(std::move(gpus)) {}
 
   [[nodiscard]] int threads() const { return threads_; }
 

@@ -20,7 +20,8 @@ using Json = nlohmann::json;
 
 class Reader {
  public:
-  Reader(const Json& json, std::string place, std::vector<std::string>& problems) : json_(json), place_(std::move(place)), problems_(problems) {}
+  Reader(const Json& json, std::string place, std::vector<std::string>& problems)
+      : json_(json), place_(std::move(place)), problems_(problems) {}
 
   template <class T>
   void read(const char* key, T& value) {
@@ -36,7 +37,8 @@ class Reader {
   void allow(const char* key) { known_.emplace_back(key); }
   void finish() {
     for (const auto& [key, value] : json_.items())
-      if (std::find(known_.begin(), known_.end(), key) == known_.end()) problems_.push_back(place_ + key + " is not known");
+      if (std::find(known_.begin(), known_.end(), key) == known_.end())
+        problems_.push_back(place_ + key + " is not known");
   }
 
  private:
@@ -46,7 +48,8 @@ class Reader {
   std::vector<std::string> known_;
 };
 
-WorkerResources read_resources(const Json& json, const std::string& place, WorkerResources resources, std::vector<std::string>& problems) {
+WorkerResources read_resources(const Json& json, const std::string& place, WorkerResources resources,
+                               std::vector<std::string>& problems) {
   Reader reader(json, place, problems);
   reader.read("threads", resources.threads);
   reader.read("memory_mib", resources.memory_mib);
@@ -55,7 +58,8 @@ WorkerResources read_resources(const Json& json, const std::string& place, Worke
   reader.read("time", resources.time);
   reader.read("options", resources.options);
   reader.finish();
-  if (resources.threads < 1 || resources.workers < 1 || resources.memory_mib < 64) problems.push_back(place + "threads and workers must be at least 1, memory_mib at least 64");
+  if (resources.threads < 1 || resources.workers < 1 || resources.memory_mib < 64)
+    problems.push_back(place + "threads and workers must be at least 1, memory_mib at least 64");
   return resources;
 }
 
@@ -63,13 +67,24 @@ WorkerResources read_resources(const Json& json, const std::string& place, Worke
 
 ClusterSettings parse_cluster(const Json& json) {
   ClusterSettings settings;
-  settings.submit = {"sbatch", "--parsable", "--array=1-{count}", "--job-name={name}", "--cpus-per-task={threads}", "--mem={memory_mib}M", "--time={time}", "--partition={partition}",
-                     "--output={logs}/cluster-%A_%a.log", "--open-mode=append", "{options...}", "{script}"};
+  settings.submit = {"sbatch",
+                     "--parsable",
+                     "--array=1-{count}",
+                     "--job-name={name}",
+                     "--cpus-per-task={threads}",
+                     "--mem={memory_mib}M",
+                     "--time={time}",
+                     "--partition={partition}",
+                     "--output={logs}/cluster-%A_%a.log",
+                     "--open-mode=append",
+                     "{options...}",
+                     "{script}"};
   settings.cancel = {"scancel", "{job}"};
   settings.list = {"squeue", "--noheader", "--array", "--format=%i %T", "--jobs={jobs}"};
   settings.script = "#!/bin/sh\nexec {worker}\n";
   settings.job_pattern = "^([0-9]+)";
-  settings.waiting = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"};
+  settings.waiting = {"PENDING",     "CONFIGURING",   "REQUEUED",    "REQUEUE_HOLD",
+                      "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"};
   settings.running = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"};
   std::vector<std::string> problems;
   if (!json.is_object()) throw Error(ErrorCode::bad_input, "the cluster's settings must be a JSON object");
@@ -93,8 +108,10 @@ ClusterSettings parse_cluster(const Json& json) {
   reader.finish();
   settings.resources = read_resources(json.value("resources", Json::object()), "resources.", {}, problems);
   const auto steps = json.value("steps", Json::object());
-  for (const auto& [step, entry] : steps.items()) settings.steps[step] = read_resources(entry, "steps." + step + ".", settings.resources, problems);
-  if (settings.submit.empty() || settings.list.empty() || settings.cancel.empty()) problems.emplace_back("submit, list and cancel must not be empty");
+  for (const auto& [step, entry] : steps.items())
+    settings.steps[step] = read_resources(entry, "steps." + step + ".", settings.resources, problems);
+  if (settings.submit.empty() || settings.list.empty() || settings.cancel.empty())
+    problems.emplace_back("submit, list and cancel must not be empty");
   if (problems.empty()) return settings;
   std::string all;
   for (const auto& problem : problems) all += (all.empty() ? "" : "; ") + problem;
@@ -111,14 +128,17 @@ std::string fill_template(const std::string& text, const std::map<std::string, s
     }
     const auto name = text.substr(i + 1, end - i - 1);
     const auto found = values.find(name);
-    if (found == values.end()) throw Error(ErrorCode::bad_input, "the cluster's settings: {{{}}} in \"{}\" stands for nothing", name, text);
+    if (found == values.end())
+      throw Error(ErrorCode::bad_input, "the cluster's settings: {{{}}} in \"{}\" stands for nothing", name, text);
     filled += found->second;
     i = end;
   }
   return filled;
 }
 
-std::vector<std::string> fill_command(const std::vector<std::string>& command, const std::map<std::string, std::string>& values, const std::vector<std::string>& options) {
+std::vector<std::string> fill_command(const std::vector<std::string>& command,
+                                      const std::map<std::string, std::string>& values,
+                                      const std::vector<std::string>& options) {
   std::vector<std::string> arguments;
   for (const auto& part : command) {
     if (part == "{options...}") {
@@ -138,7 +158,8 @@ int connect_to_hub(const std::filesystem::path& file, const std::string& role) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list); error != 0) throw Error(ErrorCode::io, "{}: the engine's host is unknown here: {}", host, ::gai_strerror(error));
+  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list); error != 0)
+    throw Error(ErrorCode::io, "{}: the engine's host is unknown here: {}", host, ::gai_strerror(error));
   int socket = -1;
   for (const auto* entry = list; entry != nullptr && socket < 0; entry = entry->ai_next) {
     socket = ::socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC, entry->ai_protocol);
@@ -156,7 +177,12 @@ int connect_to_hub(const std::filesystem::path& file, const std::string& role) {
   const char* job = std::getenv("SLURM_JOB_ID");
   char name[256] = "";
   ::gethostname(name, sizeof(name) - 1);
-  const Json hello = {{"token", where.value("token", "")}, {"role", role}, {"flavour", where.value("flavour", "")}, {"host", name}, {"process", ::getpid()}, {"job", job == nullptr ? "" : job}};
+  const Json hello = {{"token", where.value("token", "")},
+                      {"role", role},
+                      {"flavour", where.value("flavour", "")},
+                      {"host", name},
+                      {"process", ::getpid()},
+                      {"job", job == nullptr ? "" : job}};
   if (!send_frame(socket, hello.dump())) throw Error(ErrorCode::io, "{} port {}: the engine hung up", host, port);
   return socket;
 }

@@ -1,4 +1,5 @@
-// How a cluster's queue is spoken to, and how a worker there finds the engine. Everything of a site is in one JSON file.
+// How a cluster's queue is spoken to, and how a worker there finds the engine. Everything of a site is in one JSON
+// file.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +13,7 @@ namespace frazil::exec {
 /// What one worker asks the queue for.
 struct WorkerResources {
   int threads = 4, memory_mib = 8000;
-  int workers = 4;                   ///< at most so many at once
+  int workers = 4;  ///< at most so many at once
   std::string partition, time = "24:00:00";
   std::vector<std::string> options;  ///< further arguments of the submit command
 };
@@ -27,9 +28,9 @@ struct ClusterSettings {
   std::string address;               ///< under which nodes reach this machine; empty: its host name
   int port = 0;                      ///< 0: any free one
   double poll_s = 10, command_limit_s = 30;
-  int give_up_after = 5;             ///< jobs in a row that end without a task done; then no more are submitted and the tasks fail
-  int losses = 5;                    ///< a task whose job is lost so often fails
-  std::vector<std::string> local_steps;  ///< run on this machine in any case
+  int give_up_after = 5;  ///< jobs in a row that end without a task done; then no more are submitted and the tasks fail
+  int losses = 5;         ///< a task whose job is lost so often fails
+  std::vector<std::string> local_steps;          ///< run on this machine in any case
   WorkerResources resources;                     ///< of steps without their own
   std::map<std::string, WorkerResources> steps;  ///< by step name
 };
@@ -39,11 +40,15 @@ struct ClusterSettings {
 
 /// `text` with {name} replaced. @throws Error(bad_input) for a name that is not in `values`
 [[nodiscard]] std::string fill_template(const std::string& text, const std::map<std::string, std::string>& values);
-/// A command's arguments, each filled; {options...} alone becomes all options, and an argument that ends in an empty value
+/// A command's arguments, each filled; {options...} alone becomes all options, and an argument that ends in an empty
+/// value
 /// ("--partition=") is left out.
-[[nodiscard]] std::vector<std::string> fill_command(const std::vector<std::string>& command, const std::map<std::string, std::string>& values, const std::vector<std::string>& options);
+[[nodiscard]] std::vector<std::string> fill_command(const std::vector<std::string>& command,
+                                                    const std::map<std::string, std::string>& values,
+                                                    const std::vector<std::string>& options);
 
-/// Connects to the hub that wrote this file (hub.hpp). @param role  "worker" or "proxy" @return the socket. @throws Error(not_found|io)
+/// Connects to the hub that wrote this file (hub.hpp). @param role  "worker" or "proxy" @return the socket. @throws
+/// Error(not_found|io)
 [[nodiscard]] int connect_to_hub(const std::filesystem::path& file, const std::string& role);
 
 }  // namespace frazil::exec

@@ -18,10 +18,14 @@ using Json = nlohmann::json;
 
 TEST(Cluster, SubmitsToSlurmByDefault) {
   const auto settings = parse_cluster(Json::object());
-  const std::map<std::string, std::string> values = {{"count", "3"}, {"name", "frazil-worker"}, {"threads", "4"}, {"memory_mib", "8000"}, {"time", "24:00:00"}, {"partition", ""}, {"logs", "/p/logs"}, {"script", "/p/job.sh"}};
-  EXPECT_EQ(fill_command(settings.submit, values, {"--account=em", "--nice"}),
-            (std::vector<std::string>{"sbatch", "--parsable", "--array=1-3", "--job-name=frazil-worker", "--cpus-per-task=4", "--mem=8000M", "--time=24:00:00", "--output=/p/logs/cluster-%A_%a.log",
-                                      "--open-mode=append", "--account=em", "--nice", "/p/job.sh"}))
+  const std::map<std::string, std::string> values = {
+      {"count", "3"},       {"name", "frazil-worker"}, {"threads", "4"},    {"memory_mib", "8000"},
+      {"time", "24:00:00"}, {"partition", ""},         {"logs", "/p/logs"}, {"script", "/p/job.sh"}};
+  EXPECT_EQ(
+      fill_command(settings.submit, values, {"--account=em", "--nice"}),
+      (std::vector<std::string>{"sbatch", "--parsable", "--array=1-3", "--job-name=frazil-worker", "--cpus-per-task=4",
+                                "--mem=8000M", "--time=24:00:00", "--output=/p/logs/cluster-%A_%a.log",
+                                "--open-mode=append", "--account=em", "--nice", "/p/job.sh"}))
       << "without a partition the site's default is used";
 }
 
@@ -30,21 +34,24 @@ TEST(Cluster, TellsAllThatIsWrongWithItsSettings) {
     (void)parse_cluster({{"submitt", 1}, {"list", "squeue"}, {"resources", {{"threads", 0}, {"cores", 2}}}});
     FAIL() << "wrong settings were taken";
   } catch (const Error& error) {
-    for (const auto* part : {"submitt is not known", "list has the wrong type", "threads and workers must be at least 1", "resources.cores is not known"})
+    for (const auto* part : {"submitt is not known", "list has the wrong type",
+                             "threads and workers must be at least 1", "resources.cores is not known"})
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << part << " in " << error.what();
   }
   EXPECT_THROW((void)fill_template("{nothing}", {}), Error);
 }
 
 TEST(Cluster, StepsInheritTheGeneralResources) {
-  const auto settings = parse_cluster({{"resources", {{"threads", 8}, {"partition", "cpu"}}}, {"steps", {{"classify", {{"threads", 32}}}}}});
+  const auto settings = parse_cluster(
+      {{"resources", {{"threads", 8}, {"partition", "cpu"}}}, {"steps", {{"classify", {{"threads", 32}}}}}});
   EXPECT_EQ(settings.steps.at("classify").threads, 32);
   EXPECT_EQ(settings.steps.at("classify").partition, "cpu");
 }
 
 TEST(Cluster, ReadsQueueListings) {
   const auto jobs = parse_listing("12_1 RUNNING\n12_[2-4] PENDING\n\n  13 COMPLETING\n");
-  EXPECT_EQ(jobs, (std::vector<std::pair<std::string, std::string>>{{"12_1", "RUNNING"}, {"12_[2-4]", "PENDING"}, {"13", "COMPLETING"}}));
+  EXPECT_EQ(jobs, (std::vector<std::pair<std::string, std::string>>{
+                      {"12_1", "RUNNING"}, {"12_[2-4]", "PENDING"}, {"13", "COMPLETING"}}));
 }
 
 TEST(Cluster, KnowsTheStepOfATaskByWhereItsResultsGo) {
@@ -66,7 +73,11 @@ TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
   std::filesystem::create_directories(project);
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  std::optional<Hub> hub(std::in_place, parse_cluster({{"address", "127.0.0.1"}, {"submit", {"echo", "1"}}, {"list", {"echo", "1 RUNNING"}}, {"cancel", {"true"}}}), project, std::vector<std::string>{"worker"});
+  std::optional<Hub> hub(
+      std::in_place,
+      parse_cluster(
+          {{"address", "127.0.0.1"}, {"submit", {"echo", "1"}}, {"list", {"echo", "1 RUNNING"}}, {"cancel", {"true"}}}),
+      project, std::vector<std::string>{"worker"});
   std::jthread worker([file = hub->file()] {
     const int socket = connect_to_hub(file, "worker");
     FrameReader reader;

@@ -18,8 +18,10 @@ bool send_frame(int socket, std::string_view text) {
   message += text;
   for (std::size_t sent = 0; sent < message.size();) {
     const auto n = ::send(socket, message.data() + sent, message.size() - sent, MSG_NOSIGNAL);
-    if (n > 0) sent += static_cast<std::size_t>(n);
-    else if (errno != EINTR) return false;
+    if (n > 0)
+      sent += static_cast<std::size_t>(n);
+    else if (errno != EINTR)
+      return false;
   }
   return true;
 }
@@ -46,7 +48,8 @@ std::optional<std::string> FrameReader::next() {
   if (buffer_.size() - start_ < 4) return std::nullopt;
   std::uint32_t length = 0;
   std::memcpy(&length, buffer_.data() + start_, 4);
-  if (length > (1u << 30)) throw Error(ErrorCode::corrupt, "a message of {} bytes was announced, at most 1 GiB is allowed", length);
+  if (length > (1u << 30))
+    throw Error(ErrorCode::corrupt, "a message of {} bytes was announced, at most 1 GiB is allowed", length);
   if (buffer_.size() - start_ - 4 < length) return std::nullopt;
   auto text = buffer_.substr(start_ + 4, length);
   start_ += 4 + length;

@@ -81,7 +81,10 @@ std::vector<std::pair<std::string, std::string>> parse_listing(const std::string
 class Hub::Impl {
  public:
   Impl(ClusterSettings settings, fs::path project, std::vector<std::string> worker_command)
-      : settings_(std::move(settings)), project_(std::move(project)), worker_command_(std::move(worker_command)), token_(new_token()) {
+      : settings_(std::move(settings)),
+        project_(std::move(project)),
+        worker_command_(std::move(worker_command)),
+        token_(new_token()) {
     make_folders(project_ / "cluster");
     make_folders(project_ / "logs");
     cancel_leftovers();
@@ -123,7 +126,7 @@ class Hub::Impl {
   struct Peer {
     Role role = Role::unknown;
     FrameReader reader;
-    std::string flavour;                 ///< of a worker: the step it serves, empty: all others
+    std::string flavour;  ///< of a worker: the step it serves, empty: all others
     std::string host, job;
     int partner = -1;
     std::string message;                 ///< of a proxy: what waits for a worker or runs
@@ -134,9 +137,15 @@ class Hub::Impl {
     int alive = 0;
   };
 
-  [[nodiscard]] std::string flavour_of(const std::string& step) const { return settings_.steps.contains(step) ? step : std::string(); }
-  [[nodiscard]] const WorkerResources& resources(const std::string& flavour) const { return flavour.empty() ? settings_.resources : settings_.steps.at(flavour); }
-  [[nodiscard]] fs::path file_of(const std::string& flavour) const { return project_ / "cluster" / ("connect-" + (flavour.empty() ? "any" : flavour) + ".json"); }
+  [[nodiscard]] std::string flavour_of(const std::string& step) const {
+    return settings_.steps.contains(step) ? step : std::string();
+  }
+  [[nodiscard]] const WorkerResources& resources(const std::string& flavour) const {
+    return flavour.empty() ? settings_.resources : settings_.steps.at(flavour);
+  }
+  [[nodiscard]] fs::path file_of(const std::string& flavour) const {
+    return project_ / "cluster" / ("connect-" + (flavour.empty() ? "any" : flavour) + ".json");
+  }
 
   void listen() {
     listen_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -146,12 +155,14 @@ class Hub::Impl {
     ::setsockopt(listen_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(settings_.address == "127.0.0.1" || settings_.address == "localhost" ? INADDR_LOOPBACK : INADDR_ANY);
+    address.sin_addr.s_addr =
+        htonl(settings_.address == "127.0.0.1" || settings_.address == "localhost" ? INADDR_LOOPBACK : INADDR_ANY);
     address.sin_port = htons(static_cast<std::uint16_t>(settings_.port));
     socklen_t size = sizeof(address);
-    if (listen_ < 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&address), size) != 0 || ::listen(listen_, 256) != 0 ||
-        ::getsockname(listen_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-      throw Error(ErrorCode::resource, "port {}: workers of the cluster cannot be listened for: {}", settings_.port, std::strerror(errno));
+    if (listen_ < 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+        ::listen(listen_, 256) != 0 || ::getsockname(listen_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      throw Error(ErrorCode::resource, "port {}: workers of the cluster cannot be listened for: {}", settings_.port,
+                  std::strerror(errno));
     port_ = ntohs(address.sin_port);
     watch(listen_);
     watch(wake_);
@@ -164,10 +175,16 @@ class Hub::Impl {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, file, &event);
   }
 
-  /// The token reaches the nodes through the shared file system, where only this user can read it; it is on no command line.
+  /// The token reaches the nodes through the shared file system, where only this user can read it; it is on no command
+  /// line.
   void write_files() {
     const auto write = [&](const std::string& flavour, const std::string& host, const fs::path& path) {
-      write_private(path, Json({{"host", host}, {"port", port_}, {"token", token_}, {"flavour", flavour}, {"local_steps", settings_.local_steps}}).dump());
+      write_private(path, Json({{"host", host},
+                                {"port", port_},
+                                {"token", token_},
+                                {"flavour", flavour},
+                                {"local_steps", settings_.local_steps}})
+                              .dump());
     };
     const auto host = settings_.address.empty() ? host_name() : settings_.address;
     write({}, host, file_of({}));
@@ -185,9 +202,12 @@ class Hub::Impl {
       const std::lock_guard lock(mutex_);
       for (int i = 0; i < count; ++i) {
         const int file = events[i].data.fd;
-        if (file == listen_) accept();
-        else if (file == wake_) continue;
-        else if (peers_.contains(file)) read(file);
+        if (file == listen_)
+          accept();
+        else if (file == wake_)
+          continue;
+        else if (peers_.contains(file))
+          read(file);
       }
       match();
     }
@@ -229,7 +249,8 @@ class Hub::Impl {
       peer.flavour = hello.value("flavour", "");
       peer.host = hello.value("host", "");
       peer.job = hello.value("job", "");
-      if (peer.role == Role::worker) log::info("cluster: a worker has come from {}{}", peer.host, peer.job.empty() ? "" : ", job " + peer.job);
+      if (peer.role == Role::worker)
+        log::info("cluster: a worker has come from {}{}", peer.host, peer.job.empty() ? "" : ", job " + peer.job);
       return true;
     }
     if (peer.role == Role::proxy) return take_from_proxy(socket, peer, text);
@@ -249,8 +270,10 @@ class Hub::Impl {
     const auto json = Json::parse(text, nullptr, false);
     const auto numbers = task_numbers(json);
     if (numbers.empty()) {  // a cancellation
-      if (peer.partner >= 0) (void)send_frame(peer.partner, text);
-      else if (std::erase(waiting_, socket) > 0) fail(socket, "cancelled", "the engine asked to stop");
+      if (peer.partner >= 0)
+        (void)send_frame(peer.partner, text);
+      else if (std::erase(waiting_, socket) > 0)
+        fail(socket, "cancelled", "the engine asked to stop");
       return true;
     }
     peer.message = text;
@@ -268,7 +291,8 @@ class Hub::Impl {
         return entry.second.role == Role::worker && entry.second.partner < 0 && entry.second.flavour == proxy.flavour;
       });
       if (given_up_) {
-        fail(*it, "resource", "the cluster's jobs end without doing anything; the logs cluster-* in the project say why");
+        fail(*it, "resource",
+             "the cluster's jobs end without doing anything; the logs cluster-* in the project say why");
         it = waiting_.erase(it);
       } else if (worker != peers_.end() && send_frame(worker->first, proxy.message)) {
         proxy.partner = worker->first;
@@ -293,7 +317,8 @@ class Hub::Impl {
   void fail(int socket, std::string_view code, const std::string& message) {
     auto& proxy = peers_.at(socket);
     Json results = Json::array();
-    for (const auto number : proxy.pending) results.push_back({{"task", number}, {"error", {{"code", code}, {"message", message}}}});
+    for (const auto number : proxy.pending)
+      results.push_back({{"task", number}, {"error", {{"code", code}, {"message", message}}}});
     (void)send_frame(socket, results.dump());
     finish(socket);
   }
@@ -302,17 +327,24 @@ class Hub::Impl {
     const auto peer = std::move(peers_.at(socket));
     close_peer(socket);
     std::erase(waiting_, socket);
-    if (peer.role == Role::worker) log::warning("cluster: the worker on {}{} is gone: {}", peer.host, peer.job.empty() ? "" : ", job " + peer.job, why);
+    if (peer.role == Role::worker)
+      log::warning("cluster: the worker on {}{} is gone: {}", peer.host, peer.job.empty() ? "" : ", job " + peer.job,
+                   why);
     if (peer.partner < 0 || !peers_.contains(peer.partner)) return;
     auto& partner = peers_.at(peer.partner);
     if (peer.role == Role::worker) {
       // Not the task's fault, unless it happens again and again: a time limit that is too short, say.
       const int losses = ++losses_[losing_key(partner.message)];
       partner.partner = -1;
-      if (losses < settings_.losses) fail(peer.partner, "cancelled", "its worker was lost: " + why);
-      else fail(peer.partner, "bad_input", fmt::format("was lost with its job {} times: its time or memory limit may be too small for this step", losses));
+      if (losses < settings_.losses)
+        fail(peer.partner, "cancelled", "its worker was lost: " + why);
+      else
+        fail(peer.partner, "bad_input",
+             fmt::format("was lost with its job {} times: its time or memory limit may be too small for this step",
+                         losses));
     } else {
-      (void)send_frame(peer.partner, "{}");  // the engine is gone, or has killed its proxy: nobody waits for this result
+      (void)send_frame(peer.partner,
+                       "{}");  // the engine is gone, or has killed its proxy: nobody waits for this result
       partner.partner = -1;
       close_peer(peer.partner);
     }
@@ -320,11 +352,13 @@ class Hub::Impl {
 
   void close_peer(int socket) {
     peers_.erase(socket);
-    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);  // a program that is just being started may hold a copy for a moment
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket,
+                nullptr);  // a program that is just being started may hold a copy for a moment
     ::close(socket);
   }
 
-  /// What stays the same when a task is tried again: everything but its number and temporary folder; its seed tells it all.
+  /// What stays the same when a task is tried again: everything but its number and temporary folder; its seed tells it
+  /// all.
   static std::string losing_key(const std::string& message) {
     const auto json = Json::parse(message, nullptr, false);
     const auto& first = json.is_array() && !json.empty() ? json.front() : json;
@@ -346,7 +380,8 @@ class Hub::Impl {
       } catch (const std::exception& error) {
         log::warning("cluster: {}", error.what());
         next_listing = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * settings_.poll_s));
-        for (int i = 0; i < 10 * settings_.poll_s && !stop.stop_requested(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        for (int i = 0; i < 10 * settings_.poll_s && !stop.stop_requested(); ++i)
+          std::this_thread::sleep_for(std::chrono::milliseconds(100));
       }
     }
   }
@@ -383,29 +418,37 @@ class Hub::Impl {
     for (const auto& job : jobs_) ids += (ids.empty() ? "" : ",") + job.id;
     const auto done = command(fill_command(settings_.list, {{"jobs", ids}}, {}));
     // Slurm says "Invalid job id specified" when all of them are gone.
-    if (!done.ok() && done.output.find("nvalid job") == std::string::npos) throw Error(ErrorCode::external, "the queue cannot be listed: {}: {}", done.how(), done.last_lines(2));
+    if (!done.ok() && done.output.find("nvalid job") == std::string::npos)
+      throw Error(ErrorCode::external, "the queue cannot be listed: {}: {}", done.how(), done.last_lines(2));
     const auto listing = done.ok() ? parse_listing(done.output) : std::vector<std::pair<std::string, std::string>>{};
     const auto lives = [&](const std::string& state) {
-      return std::find(settings_.waiting.begin(), settings_.waiting.end(), state) != settings_.waiting.end() || std::find(settings_.running.begin(), settings_.running.end(), state) != settings_.running.end();
+      return std::find(settings_.waiting.begin(), settings_.waiting.end(), state) != settings_.waiting.end() ||
+             std::find(settings_.running.begin(), settings_.running.end(), state) != settings_.running.end();
     };
     const std::lock_guard lock(mutex_);
     for (auto& job : jobs_) {
       int alive = 0;
       for (const auto& [id, state] : listing)
-        if ((id == job.id || id.starts_with(job.id + "_") || id.starts_with(job.id + "[") || id.starts_with(job.id + ".")) && lives(state)) ++alive;
+        if ((id == job.id || id.starts_with(job.id + "_") || id.starts_with(job.id + "[") ||
+             id.starts_with(job.id + ".")) &&
+            lives(state))
+          ++alive;
       fruitless_ += std::max(0, job.alive - alive);
       job.alive = alive;
     }
     std::erase_if(jobs_, [](const Job& job) { return job.alive == 0; });
     if (fruitless_ >= settings_.give_up_after && !given_up_ && !any_worker()) {
       given_up_ = true;
-      log::error("cluster: {} jobs have ended without doing a task; no more are submitted. See logs/cluster-* of the project", fruitless_);
+      log::error(
+          "cluster: {} jobs have ended without doing a task; no more are submitted. See logs/cluster-* of the project",
+          fruitless_);
     }
     remember_jobs();
   }
 
   bool any_worker() const {
-    return std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second.role == Role::worker; });
+    return std::any_of(peers_.begin(), peers_.end(),
+                       [](const auto& entry) { return entry.second.role == Role::worker; });
   }
 
   void remember_jobs() const {
@@ -436,9 +479,16 @@ class Hub::Impl {
     const auto& r = resources(flavour);
     std::string worker;
     for (const auto& part : worker_command_) worker += quoted(part) + " ";
-    worker += fmt::format("--connect {} --project {} --threads {}", quoted(file_of(flavour).string()), quoted(project_.string()), r.threads);
-    std::map<std::string, std::string> values = {{"count", std::to_string(count)}, {"threads", std::to_string(r.threads)}, {"memory_mib", std::to_string(r.memory_mib)}, {"time", r.time},
-                                                 {"partition", r.partition}, {"logs", (project_ / "logs").string()}, {"name", "frazil-" + (flavour.empty() ? "worker" : flavour)}, {"worker", worker}};
+    worker += fmt::format("--connect {} --project {} --threads {}", quoted(file_of(flavour).string()),
+                          quoted(project_.string()), r.threads);
+    std::map<std::string, std::string> values = {{"count", std::to_string(count)},
+                                                 {"threads", std::to_string(r.threads)},
+                                                 {"memory_mib", std::to_string(r.memory_mib)},
+                                                 {"time", r.time},
+                                                 {"partition", r.partition},
+                                                 {"logs", (project_ / "logs").string()},
+                                                 {"name", "frazil-" + (flavour.empty() ? "worker" : flavour)},
+                                                 {"worker", worker}};
     const auto script = project_ / "cluster" / ("job-" + (flavour.empty() ? "any" : flavour) + ".sh");
     write_text(script, fill_template(settings_.script, values));
     ::chmod(script.c_str(), 0755);
@@ -446,8 +496,10 @@ class Hub::Impl {
     const auto done = command(fill_command(settings_.submit, values, r.options));
     std::smatch match;
     if (!done.ok() || !std::regex_search(done.output, match, std::regex(settings_.job_pattern)) || match.size() < 2)
-      throw Error(ErrorCode::external, "jobs of {} threads, {} MiB and {} cannot be submitted (other numbers stand in the file given to --cluster): {}: {}", r.threads, r.memory_mib, r.time, done.how(),
-                  done.last_lines(2));
+      throw Error(ErrorCode::external,
+                  "jobs of {} threads, {} MiB and {} cannot be submitted (other numbers stand in the file given to "
+                  "--cluster): {}: {}",
+                  r.threads, r.memory_mib, r.time, done.how(), done.last_lines(2));
     const std::lock_guard lock(mutex_);
     jobs_.push_back({match[1].str(), flavour, count});
     remember_jobs();
@@ -467,11 +519,11 @@ class Hub::Impl {
   std::string token_;
   int listen_ = -1, epoll_ = -1, wake_ = -1, port_ = 0;
   std::mutex mutex_;
-  std::map<int, Peer> peers_;         ///< by socket
-  std::deque<int> waiting_;           ///< proxies whose message waits for a worker
+  std::map<int, Peer> peers_;  ///< by socket
+  std::deque<int> waiting_;    ///< proxies whose message waits for a worker
   std::map<std::string, int> losses_;
-  std::vector<Job> jobs_;             ///< changed by the queue's thread alone
-  int fruitless_ = 0;                 ///< jobs that ended since the last result
+  std::vector<Job> jobs_;  ///< changed by the queue's thread alone
+  int fruitless_ = 0;      ///< jobs that ended since the last result
   bool given_up_ = false;
   std::jthread thread_, queue_;
 };

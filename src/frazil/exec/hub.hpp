@@ -1,5 +1,6 @@
-// Where proxies (proxy.hpp) and the workers that a cluster runs meet: keeps as many jobs in the queue as there are tasks for,
-// gives each task to a free worker, and tells the engine when one is lost with its job. Runs in a thread of its own.
+// Where proxies (proxy.hpp) and the workers that a cluster runs meet: keeps as many jobs in the queue as there are
+// tasks for, gives each task to a free worker, and tells the engine when one is lost with its job. Runs in a thread of
+// its own.
 #pragma once
 
 #include <filesystem>
@@ -14,8 +15,8 @@ namespace frazil::exec {
 
 class Hub {
  public:
-  /// Listens, and removes jobs that an earlier run left in the queue. `worker_command` leads to exec::run_worker on the nodes,
-  /// where the project has the same path. @throws Error(resource) when it cannot listen
+  /// Listens, and removes jobs that an earlier run left in the queue. `worker_command` leads to exec::run_worker on the
+  /// nodes, where the project has the same path. @throws Error(resource) when it cannot listen
   Hub(ClusterSettings settings, std::filesystem::path project, std::vector<std::string> worker_command);
   /// Hangs up and cancels all jobs.
   ~Hub();
@@ -24,7 +25,8 @@ class Hub {
 
   /// File that proxies are started with: where this hub listens, and the token of this run. Readable by its user alone.
   [[nodiscard]] const std::filesystem::path& file() const;
-  /// The kind of worker that takes the tasks of a step, and how many of them may run at once; none: it stays on this machine.
+  /// The kind of worker that takes the tasks of a step, and how many of them may run at once; none: it stays on this
+  /// machine.
   [[nodiscard]] std::optional<std::pair<std::string, int>> place(const std::string& step) const;
 
  private:
@@ -32,7 +34,8 @@ class Hub {
   std::unique_ptr<Impl> impl_;
 };
 
-/// State of each job in a queue listing: one job a line, its id and state as the first two words; other lines are passed over.
+/// State of each job in a queue listing: one job a line, its id and state as the first two words; other lines are
+/// passed over.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_listing(const std::string& text);
 
 }  // namespace frazil::exec

@@ -30,8 +30,10 @@ void append_ports(std::string& text, const RecordTexts& ports) {
 
 /// The records are JSON text already and are not parsed on their way.
 std::string message_of(const Task& task) {
-  const Json head = {{"task", task.number}, {"protocol", task.protocol}, {"seed", task.seed}, {"temporary", task.temporary},
-                     {"reference", task.reference}, {"log", task.log_name}, {"threads", task.threads}, {"gpus", task.gpus}};
+  const Json head = {{"task", task.number},         {"protocol", task.protocol},
+                     {"seed", task.seed},           {"temporary", task.temporary},
+                     {"reference", task.reference}, {"log", task.log_name},
+                     {"threads", task.threads},     {"gpus", task.gpus}};
   auto text = head.dump();
   text.back() = ',';
   text += "\"params\":" + task.params + ",\"inputs\":";
@@ -65,7 +67,8 @@ Result result_of(const Json& json) {
 }
 
 std::string describe_end(int status) {
-  if (WIFSIGNALED(status)) return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
+  if (WIFSIGNALED(status))
+    return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
   return fmt::format("ended by itself with exit code {}", WEXITSTATUS(status));
 }
 
@@ -104,7 +107,8 @@ struct LocalPool::Worker {
   int threads = 0, memory = 0;
 };
 
-LocalPool::LocalPool(PoolSettings settings) : settings_(std::move(settings)), account_(settings_.budget), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+LocalPool::LocalPool(PoolSettings settings)
+    : settings_(std::move(settings)), account_(settings_.budget), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw Error(ErrorCode::resource, "epoll cannot be created: {}", std::strerror(errno));
 }
 
@@ -120,19 +124,23 @@ LocalPool::Worker& LocalPool::idle_worker() {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     throw Error(ErrorCode::resource, "a socket for a new worker cannot be made: {}", std::strerror(errno));
   auto worker = std::make_unique<Worker>();
-  for (worker->slot = 0; std::any_of(workers_.begin(), workers_.end(), [&](const auto& w) { return w->slot == worker->slot; });) ++worker->slot;
+  for (worker->slot = 0;
+       std::any_of(workers_.begin(), workers_.end(), [&](const auto& w) { return w->slot == worker->slot; });)
+    ++worker->slot;
 
   auto command = settings_.worker_command;
   const auto log = settings_.project / "logs" / fmt::format("worker-{}.log", worker->slot);
-  for (const auto& argument : {std::string("--socket"), std::string("3"), std::string("--parent"), std::to_string(::getpid()),
-                               std::string("--project"), settings_.project.string(), std::string("--log"), log.string()})
+  for (const auto& argument :
+       {std::string("--socket"), std::string("3"), std::string("--parent"), std::to_string(::getpid()),
+        std::string("--project"), settings_.project.string(), std::string("--log"), log.string()})
     command.push_back(argument);
   std::vector<char*> arguments;
   for (auto& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   SpawnOptions options;
   posix_spawn_file_actions_adddup2(&options.actions_, pair[1], 3);
-  const int error = ::posix_spawn(&worker->process, command[0].c_str(), &options.actions_, &options.attributes_, arguments.data(), environ);
+  const int error = ::posix_spawn(&worker->process, command[0].c_str(), &options.actions_, &options.attributes_,
+                                  arguments.data(), environ);
   ::close(pair[1]);
   if (error != 0) {
     ::close(pair[0]);
@@ -183,7 +191,8 @@ void LocalPool::reap(Worker& worker, std::vector<Result>& results) {
     results.push_back(std::move(result));
     release(worker, task);
   }
-  // Closing alone would do, were there not other processes that have just been started: the kernel wakes us before it closes what they must not have.
+  // Closing alone would do, were there not other processes that have just been started: the kernel wakes us before it
+  // closes what they must not have.
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, worker.socket, nullptr);
   ::close(worker.socket);
   std::erase_if(workers_, [&](const auto& w) { return w.get() == &worker; });

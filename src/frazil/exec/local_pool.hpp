@@ -1,4 +1,5 @@
-// The local executor: long-lived worker processes on this machine, with threads and memory of the budget reserved for each task.
+// The local executor: long-lived worker processes on this machine, with threads and memory of the budget reserved for
+// each task.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +18,7 @@ namespace frazil::exec {
 struct PoolSettings {
   std::vector<std::string> worker_command;  ///< program and arguments that end in exec::run_worker
   std::filesystem::path project;
-  std::shared_ptr<Budget> budget;           ///< of this machine
+  std::shared_ptr<Budget> budget;  ///< of this machine
 };
 
 /// Starts workers as needed. Used from one thread; workers end with the thread that started them.

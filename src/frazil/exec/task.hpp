@@ -18,15 +18,15 @@ using RecordTexts = std::vector<std::pair<std::string, std::vector<std::string>>
 struct Task {
   std::uint64_t number = 0;  ///< chosen by the engine, unique in its lifetime
   std::string protocol;
-  std::string params = "{}";   ///< JSON text
+  std::string params = "{}";  ///< JSON text
   RecordTexts inputs, previous;
   bool has_previous = false;
-  std::string seed;        ///< text from which the random numbers follow
-  std::string temporary;   ///< folder to write outputs to, relative to the project; made when first needed
-  std::string reference;   ///< folder that the outputs will lie in, relative to the project
-  std::string log_name;    ///< name of the log kept when it fails, without folder
+  std::string seed;                   ///< text from which the random numbers follow
+  std::string temporary;              ///< folder to write outputs to, relative to the project; made when first needed
+  std::string reference;              ///< folder that the outputs will lie in, relative to the project
+  std::string log_name;               ///< name of the log kept when it fails, without folder
   int threads = 1, memory_mib = 512;  ///< of this machine; none for a task that a proxy hands on
-  std::string gpus;        ///< as CUDA_VISIBLE_DEVICES wants them
+  std::string gpus;                   ///< as CUDA_VISIBLE_DEVICES wants them
 };
 
 /// How it ended.

@@ -114,7 +114,8 @@ class WorkerContext final : public flow::Context {
 
 flow::Records records_from(const Json& ports) {
   flow::Records records;
-  for (const auto& port : ports) records.emplace_back(port.at(0).get<std::string>(), port.at(1).get<std::vector<Json>>());
+  for (const auto& port : ports)
+    records.emplace_back(port.at(0).get<std::string>(), port.at(1).get<std::vector<Json>>());
   return records;
 }
 
@@ -157,7 +158,8 @@ void keep_log(const WorkerSettings& settings, const Json& task) {
   std::error_code ignored;
   const auto name = task.value("log", std::string());
   if (!settings.log.empty() && !name.empty())
-    std::filesystem::copy_file(settings.log, settings.log.parent_path() / name, std::filesystem::copy_options::overwrite_existing, ignored);
+    std::filesystem::copy_file(settings.log, settings.log.parent_path() / name,
+                               std::filesystem::copy_options::overwrite_existing, ignored);
 }
 
 /// Runs them one after another; results that have gathered for a while go back before the rest is done.
@@ -168,7 +170,8 @@ bool run_tasks(const Json& tasks, const WorkerSettings& settings, const flow::Re
   const auto send = [&] {
     const int peak = peak_memory_mib() + take_programs_peak_mib();
     for (auto& result : results) result["peak_mib"] = peak;
-    return send_frame(settings.socket, Json(std::exchange(results, {})).dump(-1, ' ', false, Json::error_handler_t::replace));
+    return send_frame(settings.socket,
+                      Json(std::exchange(results, {})).dump(-1, ' ', false, Json::error_handler_t::replace));
   };
   auto last = Clock::now();
   for (const auto& task : tasks) {
@@ -215,16 +218,26 @@ WorkerSettings parse_worker_arguments(const std::vector<std::string>& arguments)
   for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
     const auto& flag = arguments[i];
     const auto& value = arguments[i + 1];
-    if (flag == "--socket") settings.socket = std::stoi(value);
-    else if (flag == "--parent") settings.parent = std::stoi(value);
-    else if (flag == "--project") settings.project = value;
-    else if (flag == "--log") settings.log = value;
-    else if (flag == "--connect") settings.connect = value;
-    else if (flag == "--hub") settings.hub = value;
-    else if (flag == "--threads") settings.threads = std::stoi(value);
-    else throw Error(ErrorCode::bad_input, "worker: unknown option {}; workers are started by the engine, not by people", flag);
+    if (flag == "--socket")
+      settings.socket = std::stoi(value);
+    else if (flag == "--parent")
+      settings.parent = std::stoi(value);
+    else if (flag == "--project")
+      settings.project = value;
+    else if (flag == "--log")
+      settings.log = value;
+    else if (flag == "--connect")
+      settings.connect = value;
+    else if (flag == "--hub")
+      settings.hub = value;
+    else if (flag == "--threads")
+      settings.threads = std::stoi(value);
+    else
+      throw Error(ErrorCode::bad_input, "worker: unknown option {}; workers are started by the engine, not by people",
+                  flag);
   }
-  if (settings.project.empty()) throw Error(ErrorCode::bad_input, "worker: --project is missing; workers are started by the engine, not by people");
+  if (settings.project.empty())
+    throw Error(ErrorCode::bad_input, "worker: --project is missing; workers are started by the engine, not by people");
   return settings;
 }
 

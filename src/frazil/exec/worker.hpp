@@ -12,9 +12,10 @@ struct WorkerSettings {
   int parent = 0;                 ///< process id of the engine; the worker ends with it. 0: not checked
   std::filesystem::path project;  ///< references are relative to it
   std::filesystem::path log;      ///< standard error goes here; empty: left alone
-  std::filesystem::path connect = {};  ///< file that tells where a cluster's hub listens; empty: the socket is open already
-  std::filesystem::path hub = {};      ///< the same for a worker that hands its tasks on to the cluster
-  int threads = 0;                     ///< used for every task; 0: as the task says
+  std::filesystem::path connect =
+      {};                          ///< file that tells where a cluster's hub listens; empty: the socket is open already
+  std::filesystem::path hub = {};  ///< the same for a worker that hands its tasks on to the cluster
+  int threads = 0;                 ///< used for every task; 0: as the task says
 };
 
 /// Runs until the socket closes. @return exit code

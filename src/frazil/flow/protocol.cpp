@@ -38,7 +38,8 @@ void Registry::add(Protocol protocol) {
 }
 
 const Protocol* Registry::find(std::string_view name) const {
-  const auto found = std::find_if(protocols_.begin(), protocols_.end(), [&](const Protocol& p) { return p.name == name; });
+  const auto found =
+      std::find_if(protocols_.begin(), protocols_.end(), [&](const Protocol& p) { return p.name == name; });
   return found == protocols_.end() ? nullptr : &*found;
 }
 

@@ -39,14 +39,15 @@ enum class State { stable, first_version };
 
 struct Info {
   std::string_view name, title;
-  int version = 1;  ///< raise it when numbers change: old results then count as outdated
+  int version = 1;              ///< raise it when numbers change: old results then count as outdated
   std::string_view cites = {};  ///< DOI of the method
   std::string_view help = {};
   State state = State::first_version;
   std::string_view thin = {};  ///< what is still missing, in one sentence; empty: nothing
 };
 
-/// What a running protocol may use of its surroundings. There is nothing else: no globals, no clock, no paths of its own.
+/// What a running protocol may use of its surroundings. There is nothing else: no globals, no clock, no paths of its
+/// own.
 class Context {
  public:
   virtual ~Context() = default;
@@ -91,12 +92,18 @@ struct Port {
   std::string_view name;
 };
 template <class S, class T>
-constexpr Port<S, T> port(T S::*member, std::string_view name) { return {member, name}; }
+constexpr Port<S, T> port(T S::*member, std::string_view name) {
+  return {member, name};
+}
 
 template <class T>
-concept Record = Described<T> && requires { { T::kind } -> std::convertible_to<std::string_view>; };
+concept Record = Described<T> && requires {
+  { T::kind } -> std::convertible_to<std::string_view>;
+};
 template <class T>
-concept Ported = requires { T::ports(); };
+concept Ported = requires {
+  T::ports();
+};
 
 enum class Shape { source, map, filter, fold };
 
@@ -112,27 +119,31 @@ struct Watch {
   std::vector<std::string> extensions = {};  ///< lower case with dot; empty: any
   int expected = 0;                          ///< closes after so many files; 0: no such limit
   double idle_s = 0;                         ///< closes after so long without a new file; 0: no such limit
-  double patience_s = 60;                    ///< a file incomplete and unchanged for so long is named, and no longer waited for
-  double settle_s = 5;                       ///< a broken file unchanged for so long is quarantined
-  double companion_s = 0;                    ///< where files of the stream have companions, one without waits so long for its own; 0: no file waits
-  std::vector<std::string> exclude = {};     ///< patterns of paths below the folder, or of file names, that are left out
-  std::vector<std::string> notes = {};       ///< what cannot be meant like this, a sentence each: shown as alarms
+  double patience_s = 60;  ///< a file incomplete and unchanged for so long is named, and no longer waited for
+  double settle_s = 5;     ///< a broken file unchanged for so long is quarantined
+  double companion_s =
+      0;  ///< where files of the stream have companions, one without waits so long for its own; 0: no file waits
+  std::vector<std::string> exclude = {};  ///< patterns of paths below the folder, or of file names, that are left out
+  std::vector<std::string> notes = {};    ///< what cannot be meant like this, a sentence each: shown as alarms
 };
 
-/// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its first list.
+/// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its
+/// first list.
 struct Need {
   std::string port, field;  ///< field empty: records are counted
   double at_least = 0;
-  std::string of;           ///< what is counted, as people call it: "particles"
+  std::string of;  ///< what is counted, as people call it: "particles"
 };
 
 /// What a source adds to a protocol. The engine watches, orders, hashes and remembers the files.
 struct Source {
   std::function<Watch(const Json& params)> watch;
   std::function<FileCheck(const std::filesystem::path& path)> check;
-  /// The record of one complete file; `reference` is how the record must name it. @throws Error: the file is quarantined
+  /// The record of one complete file; `reference` is how the record must name it. @throws Error: the file is
+  /// quarantined
   std::function<Json(const std::filesystem::path& path, const std::string& reference, const Json& params)> record;
-  /// Whether the companion of a file is there: what another program says about it, which the record takes up. None: files come alone.
+  /// Whether the companion of a file is there: what another program says about it, which the record takes up. None:
+  /// files come alone.
   std::function<bool(const std::filesystem::path& path, const Json& params)> has_companion;
 };
 
@@ -165,7 +176,8 @@ struct Protocol {
   Source source;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
   std::function<std::shared_ptr<const void>(const Records& inputs)> parse_inputs;
-  /// Of filters: whether such inputs are accepted under these parameters. The answer throws Error(unsupported) if the filter reads files.
+  /// Of filters: whether such inputs are accepted under these parameters. The answer throws Error(unsupported) if the
+  /// filter reads files.
   std::function<std::function<bool(const void* inputs)>(const Json& params)> decide;
 };
 
@@ -191,23 +203,35 @@ class Registry {
 namespace detail {
 
 template <class T>
-struct PortType { using Record = T; static constexpr bool optional = false, many = false; };
+struct PortType {
+  using Record = T;
+  static constexpr bool optional = false, many = false;
+};
 template <class T>
-struct PortType<std::optional<T>> { using Record = T; static constexpr bool optional = true, many = false; };
+struct PortType<std::optional<T>> {
+  using Record = T;
+  static constexpr bool optional = true, many = false;
+};
 template <class T>
-struct PortType<std::vector<T>> { using Record = T; static constexpr bool optional = false, many = true; };
+struct PortType<std::vector<T>> {
+  using Record = T;
+  static constexpr bool optional = false, many = true;
+};
 
 template <class T>
 std::vector<PortInfo> ports_of() {
   std::vector<PortInfo> list;
   if constexpr (Ported<T>) {
-    std::apply([&](const auto&... p) {
-      (([&] {
-         using Member = std::remove_cvref_t<decltype(std::declval<T>().*(p.member))>;
-         using Type = PortType<Member>;
-         list.push_back({std::string(p.name), std::string(Type::Record::kind), Type::optional, Type::many});
-       }()), ...);
-    }, T::ports());
+    std::apply(
+        [&](const auto&... p) {
+          (([&] {
+             using Member = std::remove_cvref_t<decltype(std::declval<T>().*(p.member))>;
+             using Type = PortType<Member>;
+             list.push_back({std::string(p.name), std::string(Type::Record::kind), Type::optional, Type::many});
+           }()),
+           ...);
+        },
+        T::ports());
   } else {
     list.push_back({default_port(T::kind), std::string(T::kind), false, false});
   }
@@ -228,18 +252,22 @@ T input_from(const Records& records, std::size_t index) {
   };
   if constexpr (Ported<T>) {
     T input{};
-    std::apply([&](const auto&... p) {
-      (([&] {
-         using Member = std::remove_cvref_t<decltype(input.*(p.member))>;
-         using Type = PortType<Member>;
-         if constexpr (Type::many) {
-           if (const auto* list = find_port(records, p.name))
-             for (const auto& json : *list) (input.*(p.member)).push_back(record_from_json<typename Type::Record>(json));
-         } else if (const auto* json = one(p.name, Type::optional)) {
-           input.*(p.member) = record_from_json<typename Type::Record>(*json);
-         }
-       }()), ...);
-    }, T::ports());
+    std::apply(
+        [&](const auto&... p) {
+          (([&] {
+             using Member = std::remove_cvref_t<decltype(input.*(p.member))>;
+             using Type = PortType<Member>;
+             if constexpr (Type::many) {
+               if (const auto* list = find_port(records, p.name))
+                 for (const auto& json : *list)
+                   (input.*(p.member)).push_back(record_from_json<typename Type::Record>(json));
+             } else if (const auto* json = one(p.name, Type::optional)) {
+               input.*(p.member) = record_from_json<typename Type::Record>(*json);
+             }
+           }()),
+           ...);
+        },
+        T::ports());
     return input;
   } else {
     return record_from_json<T>(*one(default_port(T::kind), false));
@@ -250,21 +278,24 @@ template <class T>
 Records output_to(const T& output) {
   Records records;
   if constexpr (Ported<T>) {
-    std::apply([&](const auto&... p) {
-      (([&] {
-         using Member = std::remove_cvref_t<decltype(output.*(p.member))>;
-         using Type = PortType<Member>;
-         std::vector<Json> list;
-         if constexpr (Type::many) {
-           for (const auto& record : output.*(p.member)) list.push_back(record_to_json(record));
-         } else if constexpr (Type::optional) {
-           if (output.*(p.member)) list.push_back(record_to_json(*(output.*(p.member))));
-         } else {
-           list.push_back(record_to_json(output.*(p.member)));
-         }
-         records.emplace_back(std::string(p.name), std::move(list));
-       }()), ...);
-    }, T::ports());
+    std::apply(
+        [&](const auto&... p) {
+          (([&] {
+             using Member = std::remove_cvref_t<decltype(output.*(p.member))>;
+             using Type = PortType<Member>;
+             std::vector<Json> list;
+             if constexpr (Type::many) {
+               for (const auto& record : output.*(p.member)) list.push_back(record_to_json(record));
+             } else if constexpr (Type::optional) {
+               if (output.*(p.member)) list.push_back(record_to_json(*(output.*(p.member))));
+             } else {
+               list.push_back(record_to_json(output.*(p.member)));
+             }
+             records.emplace_back(std::string(p.name), std::move(list));
+           }()),
+           ...);
+        },
+        T::ports());
   } else {
     records.emplace_back(default_port(T::kind), std::vector<Json>{record_to_json(output)});
   }
@@ -300,7 +331,9 @@ class NoFiles final : public Context {
   void progress(double, std::string_view) override {}
 
  private:
-  [[noreturn]] static void refuse() { throw Error(ErrorCode::unsupported, "this filter reads files: its answer cannot be told from stored numbers"); }
+  [[noreturn]] static void refuse() {
+    throw Error(ErrorCode::unsupported, "this filter reads files: its answer cannot be told from stored numbers");
+  }
 };
 
 /// What all shapes have in common.
@@ -342,7 +375,9 @@ Protocol make_source() {
     return record_to_json(P{detail::parse_params<P>(json)}.record(path, reference));
   };
   if constexpr (requires(const P& p, const std::filesystem::path& path) { p.has_companion(path); })
-    protocol.source.has_companion = [](const std::filesystem::path& path, const Json& json) { return P{detail::parse_params<P>(json)}.has_companion(path); };
+    protocol.source.has_companion = [](const std::filesystem::path& path, const Json& json) {
+      return P{detail::parse_params<P>(json)}.has_companion(path);
+    };
   return protocol;
 }
 
@@ -351,17 +386,22 @@ template <class P>
 Protocol make_protocol() {
   using Input = typename P::Input;
   using Output = typename P::Output;
-  constexpr bool is_fold = requires(const P& p, const Output* o, const std::vector<Input>& b, Context& c) { p.fold(o, b, c); };
+  constexpr bool is_fold = requires(const P& p, const Output* o, const std::vector<Input>& b, Context& c) {
+    p.fold(o, b, c);
+  };
   constexpr bool is_filter = std::is_same_v<Output, Decision>;
   Protocol protocol = detail::protocol_header<P>();
   protocol.shape = is_fold ? Shape::fold : is_filter ? Shape::filter : Shape::map;
   protocol.inputs = detail::ports_of<Input>();
   if constexpr (is_filter)
-    protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false}, {"set_aside", protocol.inputs.front().kind, true, false}};
+    protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false},
+                        {"set_aside", protocol.inputs.front().kind, true, false}};
   else
     protocol.outputs = detail::ports_of<Output>();
-  if constexpr (requires { P::json_port; }) protocol.json_port = P::json_port;
-  else protocol.json_port = is_filter ? "decision" : protocol.outputs.front().name;
+  if constexpr (requires { P::json_port; })
+    protocol.json_port = P::json_port;
+  else
+    protocol.json_port = is_filter ? "decision" : protocol.outputs.front().name;
   protocol.run = [](const Json& json, const Records& inputs, const Records* previous, Context& context) -> Records {
     const P instance{detail::parse_params<P>(json)};
     if constexpr (is_fold) {
@@ -369,16 +409,21 @@ Protocol make_protocol() {
       if (previous != nullptr) last = detail::input_from<Output>(*previous, 0);
       std::vector<Input> batch;
       const auto* first = inputs.empty() ? nullptr : &inputs.front().second;
-      for (std::size_t i = 0; first != nullptr && i < first->size(); ++i) batch.push_back(detail::input_from<Input>(inputs, i));
+      for (std::size_t i = 0; first != nullptr && i < first->size(); ++i)
+        batch.push_back(detail::input_from<Input>(inputs, i));
       return detail::output_to(instance.fold(last ? &*last : nullptr, batch, context));
     } else {
       const auto output = instance.process(detail::input_from<Input>(inputs, 0), context);
-      if constexpr (is_filter) return {{"decision", {record_to_json(output)}}};
-      else return detail::output_to(output);
+      if constexpr (is_filter)
+        return {{"decision", {record_to_json(output)}}};
+      else
+        return detail::output_to(output);
     }
   };
   if constexpr (is_filter) {
-    protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> { return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0)); };
+    protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
+      return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));
+    };
     protocol.decide = [](const Json& json) -> std::function<bool(const void*)> {
       return [instance = P{detail::parse_params<P>(json)}](const void* inputs) {
         detail::NoFiles context;
@@ -386,13 +431,18 @@ Protocol make_protocol() {
       };
     };
   }
-  if constexpr (requires(const P& p) { { p.needs() } -> std::same_as<std::vector<Need>>; })
+  if constexpr (requires(const P& p) {
+                  { p.needs() } -> std::same_as<std::vector<Need>>;
+                })
     protocol.needs = [](const Json& json) { return P{detail::parse_params<P>(json)}.needs(); };
   protocol.memory_mib = [](const Json& json, const Records& inputs) -> int {
-    if constexpr (requires(const P& p, const Input& i) { { p.memory_mib(i) } -> std::convertible_to<int>; }) {
+    if constexpr (requires(const P& p, const Input& i) {
+                    { p.memory_mib(i) } -> std::convertible_to<int>;
+                  }) {
       if constexpr (!is_fold) return P{detail::parse_params<P>(json)}.memory_mib(detail::input_from<Input>(inputs, 0));
     }
-    (void)json; (void)inputs;
+    (void)json;
+    (void)inputs;
     return 512;
   };
   return protocol;

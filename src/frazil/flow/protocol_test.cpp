@@ -26,7 +26,9 @@ struct Add {
   using Input = Pair;
   using Output = Number;
   Params params;
-  Output process(const Input& in, Context&) const { return {in.left.value + (in.right ? in.right->value : 0) + params.add}; }
+  Output process(const Input& in, Context&) const {
+    return {in.left.value + (in.right ? in.right->value : 0) + params.add};
+  }
 };
 struct Even {
   static constexpr Info info{.name = "even", .title = "Even", .version = 1, .help = "Keeps even numbers."};
@@ -77,7 +79,8 @@ TEST(Protocol, FilterGivesADecision) {
   NoContext context;
   EXPECT_EQ(even.shape, Shape::filter);
   EXPECT_EQ(even.outputs[0].name, "accepted");
-  EXPECT_EQ(even.run(Json::object(), {{"numbers", {{{"value", 3}}}}}, nullptr, context)[0].second[0]["accepted"], false);
+  EXPECT_EQ(even.run(Json::object(), {{"numbers", {{{"value", 3}}}}}, nullptr, context)[0].second[0]["accepted"],
+            false);
 }
 
 TEST(Protocol, FoldContinuesFromItsPreviousVersion) {

@@ -22,7 +22,8 @@ class Substitution {
     if (json.is_string()) return text(json.get<std::string>(), place);
     if (json.is_array()) {
       Json list = Json::array();
-      for (std::size_t i = 0; i < json.size(); ++i) list.push_back((*this)(json[i], place + "[" + std::to_string(i) + "]"));
+      for (std::size_t i = 0; i < json.size(); ++i)
+        list.push_back((*this)(json[i], place + "[" + std::to_string(i) + "]"));
       return list;
     }
     if (!json.is_object()) return json;
@@ -57,8 +58,10 @@ class Substitution {
       const auto& value = values_.at(name);
       if (start == 0 && end + 1 == text.size()) return value;
       result += text.substr(at, start - at);
-      if (value.is_string()) result += value.get<std::string>();
-      else if (!value.is_null()) result += value.dump();
+      if (value.is_string())
+        result += value.get<std::string>();
+      else if (!value.is_null())
+        result += value.dump();
       at = end + 1;
     }
     return result + text.substr(at);

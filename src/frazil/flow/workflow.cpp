@@ -37,14 +37,17 @@ std::string canonical_type(const std::string& type) {
 }
 
 bool fits(const Json& value, const std::string& type) {
-  if (type == "integer") return value.is_number_integer() || (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
+  if (type == "integer")
+    return value.is_number_integer() ||
+           (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
   if (type == "number") return value.is_number();
   if (type == "boolean") return value.is_boolean();
   return value.is_string();
 }
 
 Parameter parse_parameter(const Json& json, const std::string& place, std::vector<Problem>& problems) {
-  unknown_keys(json, {"name", "title", "help", "type", "unit", "default", "choices", "required", "advanced", "group"}, place, problems);
+  unknown_keys(json, {"name", "title", "help", "type", "unit", "default", "choices", "required", "advanced", "group"},
+               place, problems);
   Parameter parameter;
   parameter.name = text_at(json, "name", place, problems);
   parameter.title = text_at(json, "title", place, problems, parameter.name);
@@ -60,11 +63,16 @@ Parameter parse_parameter(const Json& json, const std::string& place, std::vecto
   parameter.required = json.value("required", Json(false)) == true;
   parameter.default_value = json.value("default", Json());
   if (const auto choices = json.find("choices"); choices != json.end()) {
-    if (choices->is_array()) for (const auto& choice : *choices) parameter.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
-    else problems.push_back({place + ".choices", "must be a list"});
+    if (choices->is_array())
+      for (const auto& choice : *choices)
+        parameter.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
+    else
+      problems.push_back({place + ".choices", "must be a list"});
   }
-  if (!parameter.default_value.is_null() && parameter.default_value != "" && !fits(parameter.default_value, parameter.type))
-    problems.push_back({place + ".default", "must be of type " + parameter.type + ", not " + parameter.default_value.dump()});
+  if (!parameter.default_value.is_null() && parameter.default_value != "" &&
+      !fits(parameter.default_value, parameter.type))
+    problems.push_back(
+        {place + ".default", "must be of type " + parameter.type + ", not " + parameter.default_value.dump()});
   return parameter;
 }
 
@@ -79,17 +87,22 @@ struct Draft {  // a step between its text and the plan
 
 std::vector<std::string> references(const Json& json, const std::string& place, std::vector<Problem>& problems) {
   std::vector<std::string> list;
-  if (json.is_string()) list.push_back(json.get<std::string>());
+  if (json.is_string())
+    list.push_back(json.get<std::string>());
   else if (json.is_array() && std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_string(); }))
     for (const auto& entry : json) list.push_back(entry.get<std::string>());
-  else problems.push_back({place, "must be \"step.port\" or a list of them, not " + json.dump()});
+  else
+    problems.push_back({place, "must be \"step.port\" or a list of them, not " + json.dump()});
   return list;
 }
 
 Draft draft_step(const std::string& name, const Json& json, const Registry& registry, std::vector<Problem>& problems) {
   const std::string place = "steps." + name;
   Draft draft{name, json, nullptr, true, {}, {}};
-  unknown_keys(json, {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor", "threads", "gpus"}, place, problems);
+  unknown_keys(json,
+               {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor",
+                "threads", "gpus"},
+               place, problems);
   const auto protocol = text_at(json, "protocol", place, problems);
   try {
     draft.protocol = &registry.at(protocol);
@@ -97,13 +110,17 @@ Draft draft_step(const std::string& name, const Json& json, const Registry& regi
     problems.push_back({place + ".protocol", error.what()});
   }
   if (json.contains("enabled")) {
-    if (json["enabled"].is_boolean()) draft.enabled = json["enabled"].get<bool>();
-    else problems.push_back({place + ".enabled", "must be true or false, not " + json["enabled"].dump()});
+    if (json["enabled"].is_boolean())
+      draft.enabled = json["enabled"].get<bool>();
+    else
+      problems.push_back({place + ".enabled", "must be true or false, not " + json["enabled"].dump()});
   }
   const auto inputs = json.find("inputs");
-  if (inputs != json.end() && !inputs->is_object()) problems.push_back({place + ".inputs", "must be an object of port: \"step.port\""});
+  if (inputs != json.end() && !inputs->is_object())
+    problems.push_back({place + ".inputs", "must be an object of port: \"step.port\""});
   if (inputs != json.end() && inputs->is_object())
-    for (const auto& [port, from] : inputs->items()) draft.inputs.emplace_back(port, references(from, place + ".inputs." + port, problems));
+    for (const auto& [port, from] : inputs->items())
+      draft.inputs.emplace_back(port, references(from, place + ".inputs." + port, problems));
   if (json.contains("where")) draft.where = references(json["where"], place + ".where", problems);
   return draft;
 }
@@ -120,8 +137,10 @@ Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, s
   }
   unknown_keys(*found, {"mode", "count", "of", "at_least", "every_s", "approve", "stops"}, here, problems);
   if (shape == Shape::source) problems.push_back({here, "a source has no trigger"});
-  if (const auto approve = found->value("approve", Json(false)); approve.is_boolean()) trigger.approve = approve.get<bool>();
-  else problems.push_back({here + ".approve", "must be true or false, not " + approve.dump()});
+  if (const auto approve = found->value("approve", Json(false)); approve.is_boolean())
+    trigger.approve = approve.get<bool>();
+  else
+    problems.push_back({here + ".approve", "must be true or false, not " + approve.dump()});
   const auto positive = [&](const char* key) {
     const auto value = found->value(key, Json());
     if (value.is_number() && value.get<double>() > 0) return value.get<double>();
@@ -131,15 +150,23 @@ Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, s
   trigger.of = text_at(*found, "of", here, problems);
   trigger.at_least = positive("at_least");
   const auto mode = text_at(*found, "mode", here, problems);
-  if (mode.empty() && (trigger.approve || trigger.at_least > 0) && !found->contains("count") && !found->contains("every_s")) return trigger;
-  if (mode == "static") trigger.mode = Trigger::Mode::first;
-  else if (mode == "dynamic") trigger.mode = Trigger::Mode::dynamic;
-  else if (mode == "batches") trigger.mode = Trigger::Mode::batches;
-  else if (mode == "closed") trigger.mode = Trigger::Mode::closed;
-  else problems.push_back({here + ".mode", "must be static, dynamic, batches or closed, not \"" + mode + "\""});
+  if (mode.empty() && (trigger.approve || trigger.at_least > 0) && !found->contains("count") &&
+      !found->contains("every_s"))
+    return trigger;
+  if (mode == "static")
+    trigger.mode = Trigger::Mode::first;
+  else if (mode == "dynamic")
+    trigger.mode = Trigger::Mode::dynamic;
+  else if (mode == "batches")
+    trigger.mode = Trigger::Mode::batches;
+  else if (mode == "closed")
+    trigger.mode = Trigger::Mode::closed;
+  else
+    problems.push_back({here + ".mode", "must be static, dynamic, batches or closed, not \"" + mode + "\""});
   trigger.count = positive("count");
   trigger.every_s = positive("every_s");
-  if (trigger.mode != Trigger::Mode::closed && trigger.count == 0 && trigger.every_s == 0 && !found->contains("count") && !found->contains("every_s"))
+  if (trigger.mode != Trigger::Mode::closed && trigger.count == 0 && trigger.every_s == 0 &&
+      !found->contains("count") && !found->contains("every_s"))
     problems.push_back({here, "needs \"count\", \"every_s\" or both"});
   if (trigger.count == 0) trigger.count = std::numeric_limits<double>::infinity();
   return trigger;
@@ -163,8 +190,8 @@ struct Target {
 };
 
 /// Splits and resolves "step.port" (or "step" for its first port). An empty `step` means a problem was reported.
-Target resolve(const std::string& reference, const std::map<std::string, const Draft*>& drafts, const std::string& place,
-               std::vector<Problem>& problems) {
+Target resolve(const std::string& reference, const std::map<std::string, const Draft*>& drafts,
+               const std::string& place, std::vector<Problem>& problems) {
   const auto dot = reference.rfind('.');
   auto step = dot == std::string::npos ? reference : reference.substr(0, dot);
   const auto found = drafts.find(step);
@@ -176,14 +203,16 @@ Target resolve(const std::string& reference, const std::map<std::string, const D
   const auto& protocol = *found->second->protocol;
   const int port = dot == std::string::npos ? 0 : find_output(protocol, reference.substr(dot + 1));
   if (port < 0) {
-    problems.push_back({place, fmt::format("{} ({}) has no output \"{}\"; it has {}", step, protocol.name, reference.substr(dot + 1), port_names(protocol.outputs))});
+    problems.push_back({place, fmt::format("{} ({}) has no output \"{}\"; it has {}", step, protocol.name,
+                                           reference.substr(dot + 1), port_names(protocol.outputs))});
     return {};
   }
   return {step, port};
 }
 
 /// Order in which every step follows its inputs, ties in the order of the file; steps on a cycle are left out.
-std::vector<const Draft*> topological(const std::vector<Draft>& drafts, const std::map<std::string, std::vector<std::string>>& needs) {
+std::vector<const Draft*> topological(const std::vector<Draft>& drafts,
+                                      const std::map<std::string, std::vector<std::string>>& needs) {
   std::vector<const Draft*> order;
   std::map<std::string, bool> placed;
   for (bool progress = true; progress;) {
@@ -232,7 +261,8 @@ void switch_off(std::vector<Draft>& drafts) {
 /// Something that a parameter without default might be: legal for every step that takes it.
 Json example_value(const Workflow& workflow, const Registry& registry, const Parameter& parameter) {
   if (parameter.type == "boolean") return false;
-  if (parameter.type != "integer" && parameter.type != "number") return parameter.choices.empty() ? "?" : parameter.choices.front();
+  if (parameter.type != "integer" && parameter.type != "number")
+    return parameter.choices.empty() ? "?" : parameter.choices.front();
   double value = 1, low = -std::numeric_limits<double>::infinity(), high = -low;
   for (const auto& [name, step] : workflow.steps) {
     const auto protocol = step.value("protocol", Json());
@@ -252,7 +282,8 @@ Json example_value(const Workflow& workflow, const Registry& registry, const Par
   return parameter.type == "integer" ? Json(static_cast<std::int64_t>(std::ceil(value))) : Json(value);
 }
 
-Json fill_values(const Workflow& workflow, const Registry& registry, const Json& given, std::vector<Problem>& problems, bool check_only) {
+Json fill_values(const Workflow& workflow, const Registry& registry, const Json& given, std::vector<Problem>& problems,
+                 bool check_only) {
   Json values = Json::object();
   for (const auto& parameter : workflow.parameters) {
     const std::string place = "parameters." + parameter.name;
@@ -262,7 +293,9 @@ Json fill_values(const Workflow& workflow, const Registry& registry, const Json&
       if (parameter.required && check_only) value = example_value(workflow, registry, parameter);
     } else if (!fits(value, parameter.type)) {
       problems.push_back({place, "must be of type " + parameter.type + ", not " + value.dump()});
-    } else if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(), value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {
+    } else if (!parameter.choices.empty() &&
+               std::find(parameter.choices.begin(), parameter.choices.end(),
+                         value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {
       std::string choices;
       for (const auto& choice : parameter.choices) choices += (choices.empty() ? "" : ", ") + choice;
       problems.push_back({place, "must be one of " + choices + ", not " + value.dump()});
@@ -277,13 +310,17 @@ Json fill_values(const Workflow& workflow, const Registry& registry, const Json&
 /// A parameter handed on as it is must be measured as the protocol wants it.
 void check_units(const Workflow& workflow, const std::vector<Draft>& drafts, std::vector<Problem>& problems) {
   for (const auto& [name, step] : workflow.steps) {
-    const auto draft = std::find_if(drafts.begin(), drafts.end(), [&, step_name = name](const Draft& d) { return d.name == step_name; });
+    const auto draft = std::find_if(drafts.begin(), drafts.end(),
+                                    [&, step_name = name](const Draft& d) { return d.name == step_name; });
     const auto params = step.find("params");
     if (draft == drafts.end() || draft->protocol == nullptr || params == step.end() || !params->is_object()) continue;
     for (const auto& field : draft->protocol->params)
       for (const auto& parameter : workflow.parameters)
-        if (!parameter.unit.empty() && !field.unit.empty() && parameter.unit != field.unit && params->value(field.name, Json()) == "${" + parameter.name + "}")
-          problems.push_back({fmt::format("steps.{}.params.{}", name, field.name), fmt::format("is measured in {}, but the parameter {} in {}", field.unit, parameter.name, parameter.unit)});
+        if (!parameter.unit.empty() && !field.unit.empty() && parameter.unit != field.unit &&
+            params->value(field.name, Json()) == "${" + parameter.name + "}")
+          problems.push_back({fmt::format("steps.{}.params.{}", name, field.name),
+                              fmt::format("is measured in {}, but the parameter {} in {}", field.unit, parameter.name,
+                                          parameter.unit)});
   }
 }
 
@@ -320,28 +357,34 @@ class Planner {
     step.title = text_at(draft.json, "title", place, problems_, protocol.title.empty() ? draft.name : protocol.title);
     step.params = draft.json.value("params", Json::object());
     step.trigger = parse_trigger(draft.json, place, protocol.shape, problems_);
-    if (const auto trigger = draft.json.find("trigger"); trigger != draft.json.end() && trigger->is_object() && trigger->contains("stops"))
-      find_stopped(step, references(trigger->at("stops"), place + ".trigger.stops", problems_), place + ".trigger.stops");
+    if (const auto trigger = draft.json.find("trigger");
+        trigger != draft.json.end() && trigger->is_object() && trigger->contains("stops"))
+      find_stopped(step, references(trigger->at("stops"), place + ".trigger.stops", problems_),
+                   place + ".trigger.stops");
     step.optional = draft.json.value("optional", Json(false)) == true;
     resources(draft, step, place);
     for (const auto& problem : protocol.check(step.params)) problems_.push_back({place + ".params", problem});
     connect(draft, step, place);
     domains(step, place);
     needs(step);
-    if (problems_.empty()) step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(step.params)});
+    if (problems_.empty())
+      step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(step.params)});
     plan_.steps.push_back(std::move(step));
   }
 
  private:
   void resources(const Draft& draft, PlannedStep& step, const std::string& place) {
     const auto executor = text_at(draft.json, "executor", place, problems_);
-    if (executor != "" && executor != "local" && executor != "cluster") problems_.push_back({place + ".executor", "must be local or cluster, not \"" + executor + "\""});
+    if (executor != "" && executor != "local" && executor != "cluster")
+      problems_.push_back({place + ".executor", "must be local or cluster, not \"" + executor + "\""});
     step.gpus = step.protocol->gpus;
     const auto whole = [&](const char* key, int& value) {
       const auto found = draft.json.find(key);
       if (found == draft.json.end()) return;
-      if (found->is_number_integer() && found->get<int>() >= 0) value = found->get<int>();
-      else problems_.push_back({place + "." + key, "must be a whole number, not " + found->dump()});
+      if (found->is_number_integer() && found->get<int>() >= 0)
+        value = found->get<int>();
+      else
+        problems_.push_back({place + "." + key, "must be a whole number, not " + found->dump()});
     };
     whole("threads", step.threads);
     whole("gpus", step.gpus);
@@ -349,21 +392,26 @@ class Planner {
 
   void needs(PlannedStep& step) const {
     if (step.inputs.empty()) return;
-    if (step.trigger.at_least > 0) step.needs.push_back({0, step.trigger.of, step.trigger.at_least, step.trigger.of.empty() ? "items" : step.trigger.of});
+    if (step.trigger.at_least > 0)
+      step.needs.push_back(
+          {0, step.trigger.of, step.trigger.at_least, step.trigger.of.empty() ? "items" : step.trigger.of});
     if (!problems_.empty() || !step.protocol->needs) return;  // the protocol wants legal parameters
     for (auto& need : step.protocol->needs(step.params))
       for (std::size_t i = 0; i < step.inputs.size(); ++i)
-        if (step.inputs[i].port == need.port) step.needs.push_back({static_cast<int>(i), std::move(need.field), need.at_least, std::move(need.of)});
+        if (step.inputs[i].port == need.port)
+          step.needs.push_back({static_cast<int>(i), std::move(need.field), need.at_least, std::move(need.of)});
   }
 
-  std::vector<Endpoint> endpoints(const std::vector<std::string>& references, const std::string& place, const std::string& kind) {
+  std::vector<Endpoint> endpoints(const std::vector<std::string>& references, const std::string& place,
+                                  const std::string& kind) {
     std::vector<Endpoint> list;
     for (const auto& reference : references) {
       const auto target = resolve(reference, drafts_, place, problems_);
       if (target.step.empty()) continue;
       const int step = plan_.find(target.step);
       if (step < 0) continue;  // on a cycle, or itself faulty: reported already
-      const auto& port = plan_.steps[static_cast<std::size_t>(step)].protocol->outputs[static_cast<std::size_t>(target.port)];
+      const auto& port =
+          plan_.steps[static_cast<std::size_t>(step)].protocol->outputs[static_cast<std::size_t>(target.port)];
       if (!kind.empty() && port.kind != kind)
         problems_.push_back({place, fmt::format("takes {}, but {} gives {}", kind, reference, port.kind)});
       list.push_back({step, target.port});
@@ -373,22 +421,29 @@ class Planner {
 
   void connect(const Draft& draft, PlannedStep& step, const std::string& place) {
     for (const auto& info : step.protocol->inputs) {
-      const auto given = std::find_if(draft.inputs.begin(), draft.inputs.end(), [&](const auto& i) { return i.first == info.name; });
+      const auto given =
+          std::find_if(draft.inputs.begin(), draft.inputs.end(), [&](const auto& i) { return i.first == info.name; });
       if (given == draft.inputs.end()) {
-        if (!info.optional) problems_.push_back({place + ".inputs." + info.name, "is not connected (takes " + info.kind + ")"});
+        if (!info.optional)
+          problems_.push_back({place + ".inputs." + info.name, "is not connected (takes " + info.kind + ")"});
         continue;
       }
-      step.inputs.push_back({info.name, endpoints(given->second, place + ".inputs." + info.name, info.kind), info.optional, info.many, false});
+      step.inputs.push_back({info.name, endpoints(given->second, place + ".inputs." + info.name, info.kind),
+                             info.optional, info.many, false});
     }
     for (const auto& [port, from] : draft.inputs)
-      if (std::none_of(step.protocol->inputs.begin(), step.protocol->inputs.end(), [&](const PortInfo& i) { return i.name == port; }))
-        problems_.push_back({place + ".inputs." + port, fmt::format("{} has no input of this name; it has {}", step.protocol->name, port_names(step.protocol->inputs))});
+      if (std::none_of(step.protocol->inputs.begin(), step.protocol->inputs.end(),
+                       [&](const PortInfo& i) { return i.name == port; }))
+        problems_.push_back(
+            {place + ".inputs." + port, fmt::format("{} has no input of this name; it has {}", step.protocol->name,
+                                                    port_names(step.protocol->inputs))});
     step.where = endpoints(draft.where, place + ".where", {});
   }
 
   /// Steps that the trigger stops must come before it, or they would have nothing to do with its members.
   void find_stopped(PlannedStep& step, const std::vector<std::string>& names, const std::string& place) {
-    if (step.trigger.mode != Trigger::Mode::first && step.trigger.mode != Trigger::Mode::dynamic) problems_.push_back({place, "only static and dynamic triggers stop other steps"});
+    if (step.trigger.mode != Trigger::Mode::first && step.trigger.mode != Trigger::Mode::dynamic)
+      problems_.push_back({place, "only static and dynamic triggers stop other steps"});
     for (const auto& name : names) {
       const int index = plan_.find(name);
       if (index < 0) {
@@ -396,7 +451,8 @@ class Planner {
         continue;
       }
       const auto& stopped = plan_.steps[static_cast<std::size_t>(index)];
-      if ((stopped.protocol->shape != Shape::map && stopped.protocol->shape != Shape::filter) || stopped.trigger.mode != Trigger::Mode::none)
+      if ((stopped.protocol->shape != Shape::map && stopped.protocol->shape != Shape::filter) ||
+          stopped.trigger.mode != Trigger::Mode::none)
         problems_.push_back({place, name + " does not take its items one by one, so it cannot be stopped"});
       step.trigger.stops.push_back(index);
     }
@@ -411,13 +467,18 @@ class Planner {
         merge_roots(roots, plan_.steps[static_cast<std::size_t>(from.step)].out_roots);
         step.depth = std::max(step.depth, plan_.steps[static_cast<std::size_t>(from.step)].depth + 1);
       }
-      if (step.roots.empty()) step.roots = roots;
-      else if (disjoint(step.roots, roots)) input.broadcast = true;
-      else merge_roots(step.roots, roots);
+      if (step.roots.empty())
+        step.roots = roots;
+      else if (disjoint(step.roots, roots))
+        input.broadcast = true;
+      else
+        merge_roots(step.roots, roots);
     }
     for (std::size_t i = 0; i < step.where.size(); ++i)
-      if (!step.roots.empty() && disjoint(step.roots, plan_.steps[static_cast<std::size_t>(step.where[i].step)].out_roots))
-        problems_.push_back({fmt::format("{}.where[{}]", place, i), "this set has no subject in common with the inputs of the step"});
+      if (!step.roots.empty() &&
+          disjoint(step.roots, plan_.steps[static_cast<std::size_t>(step.where[i].step)].out_roots))
+        problems_.push_back(
+            {fmt::format("{}.where[{}]", place, i), "this set has no subject in common with the inputs of the step"});
     const auto shape = step.protocol->shape;
     step.out_roots = shape == Shape::source || shape == Shape::fold ? std::vector<int>{self} : step.roots;
     step.versioned = !step.roots.empty() && std::all_of(step.roots.begin(), step.roots.end(), [&](int root) {
@@ -426,10 +487,17 @@ class Planner {
     // The members of a batch are told apart by their place in each port's list: a list with holes would mix them up.
     if (shape == Shape::fold)
       for (const auto& input : step.inputs)
-        if (input.optional || input.many) problems_.push_back({place + ".inputs." + input.port, fmt::format("{} gathers batches, whose inputs must all be there, one each; connect it in a step before", step.protocol->name)});
+        if (input.optional || input.many)
+          problems_.push_back(
+              {place + ".inputs." + input.port,
+               fmt::format("{} gathers batches, whose inputs must all be there, one each; connect it in a step before",
+                           step.protocol->name)});
     if (shape == Shape::map)
       for (const auto& port : step.protocol->outputs)
-        if (port.many) problems_.push_back({place, fmt::format("output {} of {} is a list of items; a workflow step gives at most one item a port", port.name, step.protocol->name)});
+        if (port.many)
+          problems_.push_back(
+              {place, fmt::format("output {} of {} is a list of items; a workflow step gives at most one item a port",
+                                  port.name, step.protocol->name)});
   }
 
   Plan& plan_;
@@ -472,7 +540,8 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
   workflow.help = text_at(json, "help", "workflow", problems);
   workflow.monitors = json.value("monitors", Json::array());
   const auto parameters = json.value("parameters", Json::array());
-  if (!parameters.is_array()) problems.push_back({"parameters", "must be a list"});
+  if (!parameters.is_array())
+    problems.push_back({"parameters", "must be a list"});
   else
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const auto place = fmt::format("parameters[{}]", i);
@@ -481,27 +550,34 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
         continue;
       }
       auto parameter = parse_parameter(parameters[i], place, problems);
-      if (std::any_of(workflow.parameters.begin(), workflow.parameters.end(), [&](const Parameter& p) { return p.name == parameter.name; }))
+      if (std::any_of(workflow.parameters.begin(), workflow.parameters.end(),
+                      [&](const Parameter& p) { return p.name == parameter.name; }))
         problems.push_back({place, "there is another parameter " + parameter.name});
       workflow.parameters.push_back(std::move(parameter));
     }
   const auto steps = root.find("steps");
-  if (steps == root.end() || !steps->is_object() || steps->empty()) problems.push_back({"steps", "a workflow needs steps"});
+  if (steps == root.end() || !steps->is_object() || steps->empty())
+    problems.push_back({"steps", "a workflow needs steps"});
   else
     for (const auto& [name, step] : steps->items()) {
       if (is_comment(name)) continue;
-      if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != std::string::npos)
+      if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") !=
+                              std::string::npos)
         problems.push_back({"steps." + name, "a step's name holds letters, digits, - and _ only"});
-      if (!step.is_object()) problems.push_back({"steps." + name, "must be an object"});
-      else workflow.steps.emplace_back(name, Json::parse(step.dump()));
+      if (!step.is_object())
+        problems.push_back({"steps." + name, "must be an object"});
+      else
+        workflow.steps.emplace_back(name, Json::parse(step.dump()));
     }
   return workflow;
 }
 
-Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings, std::vector<Problem>& problems) {
+Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings,
+                  std::vector<Problem>& problems) {
   Json values = Json::object();
   for (const auto& [key, text] : settings) {
-    const auto found = std::find_if(workflow.parameters.begin(), workflow.parameters.end(), [&](const Parameter& p) { return p.name == key; });
+    const auto found = std::find_if(workflow.parameters.begin(), workflow.parameters.end(),
+                                    [&](const Parameter& p) { return p.name == key; });
     if (found == workflow.parameters.end()) {
       problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
       continue;
@@ -522,14 +598,16 @@ Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::str
   return values;
 }
 
-Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems, bool check_only) {
+Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems,
+               bool check_only) {
   Plan plan;
   plan.name = workflow.name;
   plan.title = workflow.title;
   plan.values = fill_values(workflow, registry, values, problems, check_only);
   const Substitution substitute(plan.values, problems);
   std::vector<Draft> drafts;
-  for (const auto& [name, json] : workflow.steps) drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
+  for (const auto& [name, json] : workflow.steps)
+    drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
   check_units(workflow, drafts, problems);
   switch_off(drafts);
 
@@ -549,7 +627,8 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   if (order.size() < drafts.size()) {
     std::string cycle;
     for (const auto& draft : drafts)
-      if (std::find(order.begin(), order.end(), &draft) == order.end()) cycle += (cycle.empty() ? "" : ", ") + draft.name;
+      if (std::find(order.begin(), order.end(), &draft) == order.end())
+        cycle += (cycle.empty() ? "" : ", ") + draft.name;
     problems.push_back({"steps", "these steps wait for each other: " + cycle});
   }
   Planner planner(plan, by_name, problems);

@@ -30,14 +30,16 @@ struct Trigger {
   enum class Mode {
     none,     ///< every member as it comes
     first,    ///< JSON "static": the first `count` members, then the output closes
-    dynamic,  ///< from `count` members on: those, then every member as it comes (a fold: what has gathered, whenever it is idle)
+    dynamic,  ///< from `count` members on: those, then every member as it comes (a fold: what has gathered, whenever it
+              ///< is idle)
     batches,  ///< every `count` members, and the remainder when the input closes
     closed    ///< once, when the input has closed; of a set with versions its latest
   } mode = Mode::none;
   double count = 0;
-  std::string of;  ///< sum this field of the first input's record instead of counting members; empty: count
-  double at_least = 0;     ///< with less of that nothing starts, not even at the end of the stream
-  double every_s = 0;      ///< a list is formed at the latest so long after its first member was ready; 0: however long it takes
+  std::string of;       ///< sum this field of the first input's record instead of counting members; empty: count
+  double at_least = 0;  ///< with less of that nothing starts, not even at the end of the stream
+  double every_s =
+      0;  ///< a list is formed at the latest so long after its first member was ready; 0: however long it takes
   bool approve = false;    ///< nothing starts before a person has approved the step
   std::vector<int> stops;  ///< steps that take nothing new once this trigger (static or dynamic) has fired
 };
@@ -55,7 +57,8 @@ struct Workflow {
 [[nodiscard]] Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems);
 
 /// Turns `key=value` texts into the typed values that the workflow declares. Appends unknown keys and wrong types.
-[[nodiscard]] Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings,
+[[nodiscard]] Json parse_values(const Workflow& workflow,
+                                const std::vector<std::pair<std::string, std::string>>& settings,
                                 std::vector<Problem>& problems);
 
 /// One output port of one planned step.
@@ -69,7 +72,8 @@ struct PlannedInput {
   std::string port;
   std::vector<Endpoint> from;  ///< several: the first that has the subject, or all of them if the port is a list
   bool optional = false, many = false;
-  /// Its subjects have nothing to do with those of the first port: waits until the set is closed and takes its last item.
+  /// Its subjects have nothing to do with those of the first port: waits until the set is closed and takes its last
+  /// item.
   bool broadcast = false;
 };
 
@@ -78,26 +82,26 @@ struct PlannedNeed {
   int input = 0;      ///< index into PlannedStep::inputs
   std::string field;  ///< empty: items are counted
   double at_least = 0;
-  std::string of;     ///< what is counted, for people
+  std::string of;  ///< what is counted, for people
 };
 
 /// A step with everything resolved.
 struct PlannedStep {
-  std::string name, title;   ///< title: the workflow's for this step, else the protocol's; no other step has it
+  std::string name, title;  ///< title: the workflow's for this step, else the protocol's; no other step has it
   const Protocol* protocol = nullptr;
   Json params = Json::object();
   std::vector<PlannedInput> inputs;
   std::vector<Endpoint> where;  ///< only subjects that are present in all of these sets
   Trigger trigger;
   std::vector<PlannedNeed> needs;
-  bool optional = false;     ///< the first to wait under backlog
-  int threads = 0;           ///< 0: as many as are free
+  bool optional = false;  ///< the first to wait under backlog
+  int threads = 0;        ///< 0: as many as are free
   int gpus = 0;
-  std::string key;           ///< hash of protocol, version and result-relevant parameters
-  int depth = 0;             ///< longest way from a source
-  std::vector<int> roots;    ///< the sources and folds whose subjects arrive here, sorted
+  std::string key;             ///< hash of protocol, version and result-relevant parameters
+  int depth = 0;               ///< longest way from a source
+  std::vector<int> roots;      ///< the sources and folds whose subjects arrive here, sorted
   std::vector<int> out_roots;  ///< those of what leaves: itself for sources and folds
-  bool versioned = false;    ///< its input subjects are versions of folds
+  bool versioned = false;      ///< its input subjects are versions of folds
 };
 
 /// Steps in topological order, ready to run.
@@ -111,7 +115,7 @@ struct Plan {
 /// Resolves a workflow. `values` holds typed values by parameter name; missing ones take their defaults.
 /// `check_only` lets required parameters be missing. Appends every problem: unknown keys, protocols, ports and
 /// parameters, kinds that do not fit, missing inputs, cycles.
-[[nodiscard]] Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems,
-                             bool check_only = false);
+[[nodiscard]] Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values,
+                             std::vector<Problem>& problems, bool check_only = false);
 
 }  // namespace frazil::flow

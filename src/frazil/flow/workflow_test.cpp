@@ -29,7 +29,8 @@ Registry make_registry() {
   r.add(fake("add", Shape::map, {{"left", "Number"}, {"right", "Number", true}}, {{"sums", "Number"}}));
   r.add(fake("even", Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
   r.add(fake("total", Shape::fold, {{"numbers", "Number"}}, {{"totals", "Total"}}));
-  r.add(fake("total-of-pairs", Shape::fold, {{"numbers", "Number"}, {"others", "Number", true}}, {{"totals", "Total"}}));
+  r.add(
+      fake("total-of-pairs", Shape::fold, {{"numbers", "Number"}, {"others", "Number", true}}, {{"totals", "Total"}}));
   auto limited = fake("limited", Shape::map, {{"numbers", "Number"}}, {{"numbers", "Number"}});
   FieldInfo by;
   by.name = "by";
@@ -40,7 +41,8 @@ Registry make_registry() {
   by.unit = "Å";
   limited.params = {by};
   limited.check = [](const Json& params) {
-    return params.value("by", 20.0) < 20 ? std::vector<std::string>{"by: must lie in 20 to 5000"} : std::vector<std::string>{};
+    return params.value("by", 20.0) < 20 ? std::vector<std::string>{"by: must lie in 20 to 5000"}
+                                         : std::vector<std::string>{};
   };
   r.add(std::move(limited));
   return r;
@@ -66,23 +68,39 @@ Plan plan_of(const std::string& text, const Json& values = Json::object()) {
 }
 
 TEST(Workflow, ReportsEverythingAtOnceWithItsPlace) {
-  const auto text = problems_of(R"({"parameters":[{"name":"n","type":"integer"},{"name":"x","type":"colour"}], "stepz":1,
-    "steps":{"in":{"protocol":"reed"}, "s":{"protocol":"add","params":{"wrong":1,"by":"${gone}"},"inputs":{"left":"nowhere.numbers","up":"t.totals"}},
-             "t":{"protocol":"total","inputs":{"numbers":"e.acepted"},"trigger":{"mode":"sometimes"}}, "e":{"protocol":"even"}}})", {{"n", 1.5}});
-  for (const auto* expected : {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be of type integer", "steps.in.protocol: there is no protocol reed, did you mean read?",
-                               "wrong is not a parameter", "${gone} is not a parameter", "there is no step \"nowhere\"", "steps.s.inputs.up: add has no input",
-                               "has no output \"acepted\"", "must be static, dynamic, batches or closed", "steps.e.inputs.numbers: is not connected"})
+  const auto text =
+      problems_of(R"({"parameters":[{"name":"n","type":"integer"},{"name":"x","type":"colour"}], "stepz":1,
+    "steps":{"in":{"protocol":"reed"}, "s":{"protocol":"add","params":{"wrong":1,"by":"${gone}"},
+      "inputs":{"left":"nowhere.numbers","up":"t.totals"}},
+             "t":{"protocol":"total","inputs":{"numbers":"e.acepted"},"trigger":{"mode":"sometimes"}},
+        "e":{"protocol":"even"}}})",
+                  {{"n", 1.5}});
+  for (const auto* expected :
+       {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be of type integer",
+        "steps.in.protocol: there is no protocol reed, did you mean read?", "wrong is not a parameter",
+        "${gone} is not a parameter", "there is no step \"nowhere\"", "steps.s.inputs.up: add has no input",
+        "has no output \"acepted\"", "must be static, dynamic, batches or closed",
+        "steps.e.inputs.numbers: is not connected"})
     EXPECT_NE(text.find(expected), std::string::npos) << expected << "\nin\n" << text;
 }
 
 TEST(Workflow, RefusesCyclesAndKindsThatDoNotFit) {
-  EXPECT_NE(problems_of(R"({"steps":{"a":{"protocol":"add","inputs":{"left":"b.sums"}},"b":{"protocol":"add","inputs":{"left":"a.sums"}}}})").find("wait for each other: a, b"), std::string::npos);
-  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total","inputs":{"numbers":"r.numbers"}},"e":{"protocol":"even","inputs":{"numbers":"t.totals"}}}})").find("takes Number, but t.totals gives Total"), std::string::npos);
+  EXPECT_NE(problems_of(
+                R"({"steps":{"a":{"protocol":"add","inputs":{"left":"b.sums"}},"b":{"protocol":"add",
+        "inputs":{"left":"a.sums"}}}})")
+                .find("wait for each other: a, b"),
+            std::string::npos);
+  EXPECT_NE(problems_of(
+                R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total","inputs":{"numbers":"r.numbers"}},
+        "e":{"protocol":"even","inputs":{"numbers":"t.totals"}}}})")
+                .find("takes Number, but t.totals gives Total"),
+            std::string::npos);
 }
 
 TEST(Workflow, SubstitutesTypedValuesAndDropsEmptyOnes) {
   const auto text = R"({"parameters":[{"name":"by","type":"integer","default":3},{"name":"none","default":""}],
-    "steps":{"_note":"ignored","r":{"protocol":"read"},"a":{"protocol":"add","comment":"x","params":{"by":"${by}"},"inputs":{"left":"r"}},
+    "steps":{"_note":"ignored","r":{"protocol":"read"},"a":{"protocol":"add","comment":"x","params":{"by":"${by}"},
+      "inputs":{"left":"r"}},
              "b":{"protocol":"add","params":{"by":"${none}"},"inputs":{"left":"a.sums"}}}})";
   const auto plan = plan_of(text, {{"by", 7}});
   EXPECT_EQ(plan.steps[1].params, Json({{"by", 7}}));
@@ -91,7 +109,9 @@ TEST(Workflow, SubstitutesTypedValuesAndDropsEmptyOnes) {
 }
 
 TEST(Workflow, OrdersStepsAndKnowsWhereSubjectsComeFrom) {
-  const auto plan = plan_of(R"({"steps":{"last":{"protocol":"add","inputs":{"left":"e.accepted"},"where":["e.accepted"]},"e":{"protocol":"even","inputs":{"numbers":"r.numbers"}},
+  const auto plan = plan_of(
+      R"({"steps":{"last":{"protocol":"add","inputs":{"left":"e.accepted"},"where":["e.accepted"]},
+        "e":{"protocol":"even","inputs":{"numbers":"r.numbers"}},
     "t":{"protocol":"total","inputs":{"numbers":["last.sums","e.set_aside"]}},"r":{"protocol":"read"}}})");
   EXPECT_EQ(plan.steps[0].name, "r");
   EXPECT_EQ(plan.steps[3].name, "t");
@@ -102,34 +122,44 @@ TEST(Workflow, OrdersStepsAndKnowsWhereSubjectsComeFrom) {
 }
 
 TEST(Workflow, GivesEveryStepATitleOfItsOwn) {
-  const auto plan = plan_of(R"({"steps":{"r":{"protocol":"read","title":"Numbers"},"e":{"protocol":"even","title":"Even","inputs":{"numbers":"r.numbers"}},
-    "again":{"protocol":"even","title":"Even","inputs":{"numbers":"e.accepted"}},"t":{"protocol":"total","inputs":{"numbers":"again.accepted"}}}})");
+  const auto plan = plan_of(
+      R"({"steps":{"r":{"protocol":"read","title":"Numbers"},"e":{"protocol":"even","title":"Even",
+        "inputs":{"numbers":"r.numbers"}},
+    "again":{"protocol":"even","title":"Even","inputs":{"numbers":"e.accepted"}},"t":{"protocol":"total",
+      "inputs":{"numbers":"again.accepted"}}}})");
   const auto title = [&](const char* name) { return plan.steps[static_cast<std::size_t>(plan.find(name))].title; };
   EXPECT_EQ(title("r"), "Numbers");
   EXPECT_EQ(title("e"), "Even (e)");
   EXPECT_EQ(title("again"), "Even (again)");
   EXPECT_EQ(title("t"), "t") << "neither the workflow nor the protocol has one";
-  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read","title":3}}})").find("steps.r.title: must be text"), std::string::npos);
+  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read","title":3}}})").find("steps.r.title: must be text"),
+            std::string::npos);
 }
 
 TEST(Workflow, ASwitchedOffStepTakesItsDependentsAlongButNotOptionalPorts) {
   const auto plan = plan_of(R"({"parameters":[{"name":"on","type":"boolean","default":false}],
     "steps":{"r":{"protocol":"read"},"e":{"protocol":"even","enabled":"${on}","inputs":{"numbers":"r.numbers"}},
-             "a":{"protocol":"add","inputs":{"left":"r.numbers","right":"e.accepted"}},"t":{"protocol":"total","inputs":{"numbers":"e.accepted"}}}})");
+             "a":{"protocol":"add","inputs":{"left":"r.numbers","right":"e.accepted"}},"t":{"protocol":"total",
+        "inputs":{"numbers":"e.accepted"}}}})");
   ASSERT_EQ(plan.steps.size(), 2u);
   EXPECT_EQ(plan.steps[1].inputs.size(), 1u);
 }
 
 TEST(Workflow, RefusesOptionalPortsOfFolds) {
-  const std::string steps = R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total-of-pairs","inputs":{"numbers":"r.numbers")";
+  const std::string steps =
+      R"({"steps":{"r":{"protocol":"read"},"t":{"protocol":"total-of-pairs","inputs":{"numbers":"r.numbers")";
   EXPECT_EQ(problems_of(steps + "}}}}"), "");
-  EXPECT_NE(problems_of(steps + R"(,"others":"r.numbers"}}}})").find("steps.t.inputs.others: total-of-pairs gathers batches"), std::string::npos);
+  EXPECT_NE(
+      problems_of(steps + R"(,"others":"r.numbers"}}}})").find("steps.t.inputs.others: total-of-pairs gathers batches"),
+      std::string::npos);
 }
 
 TEST(Workflow, ChecksWithoutValuesWithLegalPlaceholders) {
   std::vector<Problem> problems;
   const auto workflow = parse_workflow(R"({"parameters":[{"name":"diameter","type":"number","required":true}],
-    "steps":{"r":{"protocol":"read"},"l":{"protocol":"limited","params":{"by":"${diameter}"},"inputs":{"numbers":"r.numbers"}}}})", problems);
+    "steps":{"r":{"protocol":"read"},"l":{"protocol":"limited","params":{"by":"${diameter}"},
+      "inputs":{"numbers":"r.numbers"}}}})",
+                                       problems);
   const auto plan = make_plan(workflow, registry(), Json::object(), problems, true);
   EXPECT_EQ(describe(problems), "");
   EXPECT_EQ(plan.values.at("diameter"), 20);
@@ -138,36 +168,55 @@ TEST(Workflow, ChecksWithoutValuesWithLegalPlaceholders) {
 }
 
 TEST(Workflow, ReadsTriggersAndRefusesThoseThatCannotBe) {
-  const std::string start = R"({"steps":{"r":{"protocol":"read"},"a":{"protocol":"add","inputs":{"left":"r"}},"t":{"protocol":"total","inputs":{"numbers":"a"},"trigger":)";
-  const auto trigger = plan_of(start + R"({"mode":"dynamic","count":100,"of":"count","every_s":60,"approve":true,"stops":["a"]}}}})").steps[2].trigger;
+  const std::string start =
+      R"({"steps":{"r":{"protocol":"read"},"a":{"protocol":"add","inputs":{"left":"r"}},"t":{"protocol":"total",
+        "inputs":{"numbers":"a"},"trigger":)";
+  const auto trigger =
+      plan_of(start + R"({"mode":"dynamic","count":100,"of":"count","every_s":60,"approve":true,"stops":["a"]}}}})")
+          .steps[2]
+          .trigger;
   EXPECT_EQ(trigger.mode, Trigger::Mode::dynamic);
   EXPECT_EQ(trigger.every_s, 60);
   EXPECT_TRUE(trigger.approve);
   EXPECT_EQ(trigger.stops, std::vector<int>{1});
-  EXPECT_EQ(plan_of(start + R"({"approve":true}}}})").steps[2].trigger.mode, Trigger::Mode::closed) << "as a fold without trigger";
-  EXPECT_NE(problems_of(start + R"({"mode":"static","count":0}}}})").find("steps.t.trigger.count: must be a number above 0"), std::string::npos);
-  EXPECT_NE(problems_of(start + R"({"mode":"batches"}}}})").find("needs \"count\", \"every_s\" or both"), std::string::npos);
-  EXPECT_NE(problems_of(start + R"({"mode":"batches","count":3,"stops":["a"]}}}})").find("only static and dynamic triggers stop"), std::string::npos);
-  EXPECT_NE(problems_of(start + R"({"mode":"static","count":3,"stops":["r","x"]}}}})").find("r does not take its items one by one"), std::string::npos);
+  EXPECT_EQ(plan_of(start + R"({"approve":true}}}})").steps[2].trigger.mode, Trigger::Mode::closed)
+      << "as a fold without trigger";
+  EXPECT_NE(
+      problems_of(start + R"({"mode":"static","count":0}}}})").find("steps.t.trigger.count: must be a number above 0"),
+      std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"batches"}}}})").find("needs \"count\", \"every_s\" or both"),
+            std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"batches","count":3,"stops":["a"]}}}})")
+                .find("only static and dynamic triggers stop"),
+            std::string::npos);
+  EXPECT_NE(problems_of(start + R"({"mode":"static","count":3,"stops":["r","x"]}}}})")
+                .find("r does not take its items one by one"),
+            std::string::npos);
 }
 
 TEST(Workflow, RefusesAParameterInAnotherUnit) {
   const std::string text = R"({"parameters":[{"name":"d","type":"number","unit":"UNIT","default":50}],
     "steps":{"r":{"protocol":"read"},"l":{"protocol":"limited","params":{"by":"${d}"},"inputs":{"numbers":"r"}}}})";
-  const auto with = [&](const std::string& unit) { return problems_of(std::string(text).replace(text.find("UNIT"), 4, unit)); };
+  const auto with = [&](const std::string& unit) {
+    return problems_of(std::string(text).replace(text.find("UNIT"), 4, unit));
+  };
   EXPECT_EQ(with("Å"), "");
   EXPECT_EQ(with("px"), "steps.l.params.by: is measured in Å, but the parameter d in px");
 }
 
 TEST(Workflow, IsDrawnWithEveryStepAndSet) {
-  const auto svg = draw(plan_of(R"({"steps":{"r":{"protocol":"read"},"e":{"protocol":"even","inputs":{"numbers":"r"}},"a":{"protocol":"add","inputs":{"left":"r"},"where":["e.accepted"]},
+  const auto svg = draw(plan_of(
+      R"({"steps":{"r":{"protocol":"read"},"e":{"protocol":"even","inputs":{"numbers":"r"}},"a":{"protocol":"add",
+        "inputs":{"left":"r"},"where":["e.accepted"]},
     "t":{"protocol":"total","inputs":{"numbers":"a"},"trigger":{"mode":"batches","count":20}}}})"));
-  for (const auto* expected : {">e<", ">even<", ">accepted<", "every 20 items", "stroke-dasharray=\"5 4\"", "</svg>"}) EXPECT_NE(svg.find(expected), std::string::npos) << expected << "\n" << svg;
+  for (const auto* expected : {">e<", ">even<", ">accepted<", "every 20 items", "stroke-dasharray=\"5 4\"", "</svg>"})
+    EXPECT_NE(svg.find(expected), std::string::npos) << expected << "\n" << svg;
 }
 
 TEST(Workflow, ParsesSettingsByDeclaredType) {
   std::vector<Problem> problems;
-  const auto workflow = parse_workflow(R"({"parameters":[{"name":"n","type":"integer"},{"name":"s"}],"steps":{"r":{"protocol":"read"}}})", problems);
+  const auto workflow = parse_workflow(
+      R"({"parameters":[{"name":"n","type":"integer"},{"name":"s"}],"steps":{"r":{"protocol":"read"}}})", problems);
   EXPECT_EQ(parse_values(workflow, {{"n", "12"}, {"s", "12"}}, problems), Json({{"n", 12}, {"s", "12"}}));
   EXPECT_TRUE(problems.empty());
   (void)parse_values(workflow, {{"n", "x"}, {"m", "1"}}, problems);

@@ -12,7 +12,9 @@ namespace frazil {
 /// What a pixel is. Types that files hold beside these are widened: 4 bits to u8, i8 to i16, all others to f32.
 enum class CountType : std::uint8_t { u8, u16, i16, f32 };
 
-[[nodiscard]] constexpr std::size_t bytes_of(CountType type) { return type == CountType::u8 ? 1 : type == CountType::f32 ? 4 : 2; }
+[[nodiscard]] constexpr std::size_t bytes_of(CountType type) {
+  return type == CountType::u8 ? 1 : type == CountType::f32 ? 4 : 2;
+}
 
 /// One frame; x fast, rows without gaps. Fresh memory is not cleared.
 class Counts {
@@ -34,10 +36,14 @@ class Counts {
   template <class F>
   decltype(auto) visit(F&& f) const {
     switch (type_) {
-      case CountType::u8: return std::forward<F>(f)(as<std::uint8_t>());
-      case CountType::u16: return std::forward<F>(f)(as<std::uint16_t>());
-      case CountType::i16: return std::forward<F>(f)(as<std::int16_t>());
-      case CountType::f32: break;
+      case CountType::u8:
+        return std::forward<F>(f)(as<std::uint8_t>());
+      case CountType::u16:
+        return std::forward<F>(f)(as<std::uint16_t>());
+      case CountType::i16:
+        return std::forward<F>(f)(as<std::int16_t>());
+      case CountType::f32:
+        break;
     }
     return std::forward<F>(f)(as<float>());
   }

@@ -27,18 +27,21 @@ constexpr int rows_a_turn = 32, columns_a_turn = 64;
 int turns(int n, int a_turn) { return (n + a_turn - 1) / a_turn; }
 
 /// Transforms of the first `used` columns of a block of `rows` rows, in place.
-void transform_columns(std::complex<float>* data, int columns, int rows, int used, bool forward, float scale, int threads) {
+void transform_columns(std::complex<float>* data, int columns, int rows, int used, bool forward, float scale,
+                       int threads) {
   parallel_for(threads, z(turns(used, columns_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * columns_a_turn, n = std::min(columns_a_turn, used - from);
-    pocketfft::c2c<float>({z(rows), z(n)}, strides(complex_bytes, columns), strides(complex_bytes, columns), {0}, forward, data + from, data + from, scale);
+    pocketfft::c2c<float>({z(rows), z(n)}, strides(complex_bytes, columns), strides(complex_bytes, columns), {0},
+                          forward, data + from, data + from, scale);
   });
 }
 
 void rows_to_complex(ImageView image, std::complex<float>* out, int columns, int threads) {
   parallel_for(threads, z(turns(image.ny, rows_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, image.ny - from);
-    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, columns), std::size_t{1}, pocketfft::FORWARD,
-                          image.row(from), out + static_cast<std::ptrdiff_t>(from) * columns, 1.0F);
+    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, columns),
+                          std::size_t{1}, pocketfft::FORWARD, image.row(from),
+                          out + static_cast<std::ptrdiff_t>(from) * columns, 1.0F);
   });
 }
 
@@ -46,8 +49,9 @@ void rows_to_real(const std::complex<float>* in, int columns, Image& out, int th
   const float scale = 1.0F / static_cast<float>(out.size());
   parallel_for(threads, z(turns(out.ny(), rows_a_turn)), [&](std::size_t turn) {
     const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, out.ny() - from);
-    pocketfft::c2r<float>({z(n), z(out.nx())}, strides(complex_bytes, columns), strides(real_bytes, out.nx()), std::size_t{1}, pocketfft::BACKWARD,
-                          in + static_cast<std::ptrdiff_t>(from) * columns, out.row(from), scale);
+    pocketfft::c2r<float>({z(n), z(out.nx())}, strides(complex_bytes, columns), strides(real_bytes, out.nx()),
+                          std::size_t{1}, pocketfft::BACKWARD, in + static_cast<std::ptrdiff_t>(from) * columns,
+                          out.row(from), scale);
   });
 }
 
@@ -77,10 +81,13 @@ Spectrum fft_cropped(ImageView image, int nx, int ny, Angstrom pixel_size, int t
   const int columns = out.columns();
   AlignedVector<std::complex<float>> kept(z(columns) * z(image.ny));
   parallel_for(threads, z(turns(image.ny, rows_a_turn)), [&](std::size_t turn) {
-    const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, image.ny - from), whole = image.nx / 2 + 1;
+    const int from = static_cast<int>(turn) * rows_a_turn, n = std::min(rows_a_turn, image.ny - from),
+              whole = image.nx / 2 + 1;
     AlignedVector<std::complex<float>> rows(z(n) * z(whole));
-    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, whole), std::size_t{1}, pocketfft::FORWARD, image.row(from), rows.data(), 1.0F);
-    for (int y = 0; y < n; ++y) std::copy_n(rows.data() + z(y) * z(whole), columns, kept.data() + z(from + y) * z(columns));
+    pocketfft::r2c<float>({z(n), z(image.nx)}, strides(real_bytes, image.stride), strides(complex_bytes, whole),
+                          std::size_t{1}, pocketfft::FORWARD, image.row(from), rows.data(), 1.0F);
+    for (int y = 0; y < n; ++y)
+      std::copy_n(rows.data() + z(y) * z(whole), columns, kept.data() + z(from + y) * z(columns));
   });
   transform_columns(kept.data(), columns, image.ny, columns, pocketfft::FORWARD, 1.0F, threads);
   for (int ky = -((ny - 1) / 2); ky <= ny / 2; ++ky)
@@ -91,7 +98,8 @@ Spectrum fft_cropped(ImageView image, int nx, int ny, Angstrom pixel_size, int t
 Image ifft(Spectrum&& spectrum, int threads) {
   Image out(spectrum.nx(), spectrum.ny(), spectrum.pixel_size);
   if (spectrum.size() == 0) return out;
-  transform_columns(spectrum.data(), spectrum.columns(), spectrum.ny(), spectrum.columns(), pocketfft::BACKWARD, 1.0F, threads);
+  transform_columns(spectrum.data(), spectrum.columns(), spectrum.ny(), spectrum.columns(), pocketfft::BACKWARD, 1.0F,
+                    threads);
   rows_to_real(spectrum.data(), spectrum.columns(), out, threads);
   spectrum = Spectrum();
   return out;
@@ -101,7 +109,8 @@ void ifft_into(const Spectrum& spectrum, Image& out, int threads) {
   expect(out.nx() == spectrum.nx() && out.ny() == spectrum.ny(), "image has the sides of the spectrum");
   if (spectrum.size() == 0) return;
   Spectrum scratch = spectrum.clone();
-  transform_columns(scratch.data(), scratch.columns(), scratch.ny(), scratch.columns(), pocketfft::BACKWARD, 1.0F, threads);
+  transform_columns(scratch.data(), scratch.columns(), scratch.ny(), scratch.columns(), pocketfft::BACKWARD, 1.0F,
+                    threads);
   rows_to_real(scratch.data(), scratch.columns(), out, threads);
 }
 
@@ -124,20 +133,21 @@ Volume ifft(const VolumeSpectrum& spectrum) {
   Volume out(spectrum.nx(), spectrum.ny(), spectrum.nz(), spectrum.pixel_size);
   pocketfft::c2r<float>({z(out.nz()), z(out.ny()), z(out.nx())},
                         strides(complex_bytes, spectrum.columns(), std::ptrdiff_t{spectrum.columns()} * spectrum.ny()),
-                        strides(real_bytes, out.nx(), std::ptrdiff_t{out.nx()} * out.ny()), {0, 1, 2}, pocketfft::BACKWARD,
-                        spectrum.data(), out.data(), 1.0F / static_cast<float>(out.size()));
+                        strides(real_bytes, out.nx(), std::ptrdiff_t{out.nx()} * out.ny()), {0, 1, 2},
+                        pocketfft::BACKWARD, spectrum.data(), out.data(), 1.0F / static_cast<float>(out.size()));
   return out;
 }
 
 void fft_rows(std::complex<float>* data, int n, int count) {
   if (n == 0 || count == 0) return;
-  pocketfft::c2c<float>({z(count), z(n)}, strides(complex_bytes, n), strides(complex_bytes, n), {1}, pocketfft::FORWARD, data, data, 1.0F);
+  pocketfft::c2c<float>({z(count), z(n)}, strides(complex_bytes, n), strides(complex_bytes, n), {1}, pocketfft::FORWARD,
+                        data, data, 1.0F);
 }
 
 void ifft_rows(std::complex<float>* data, int n, int count) {
   if (n == 0 || count == 0) return;
-  pocketfft::c2c<float>({z(count), z(n)}, strides(complex_bytes, n), strides(complex_bytes, n), {1}, pocketfft::BACKWARD, data, data,
-                        1.0F / static_cast<float>(n));
+  pocketfft::c2c<float>({z(count), z(n)}, strides(complex_bytes, n), strides(complex_bytes, n), {1},
+                        pocketfft::BACKWARD, data, data, 1.0F / static_cast<float>(n));
 }
 
 int good_size(int n) {

@@ -5,13 +5,15 @@
 
 namespace frazil {
 
-/// F(k) = Σ f(x) exp(−2πi k·x/n). Re-entrant; plans are cached by length inside the library. Rows, then blocks of columns, are
-/// shared among `threads`; the result is the same for any number.
-/// Only lengths with prime factors up to 11 are fast: see good_size.
+/// F(k) = Σ f(x) exp(−2πi k·x/n). Re-entrant; plans are cached by length inside the library. Rows, then blocks of
+/// columns, are shared among `threads`; the result is the same for any number. Only lengths with prime factors up to 11
+/// are fast: see good_size.
 [[nodiscard]] Spectrum fft(ImageView image, Angstrom pixel_size = 1_A, int threads = 1);
-[[nodiscard]] inline Spectrum fft(const Image& image, int threads = 1) { return fft(image.view(), image.pixel_size, threads); }
-/// The frequencies of an nx × ny image out of the transform of a larger one, unscaled; what is left out is not computed. nx and ny
-/// are even, or the sides of the image. @param pixel_size  of the result
+[[nodiscard]] inline Spectrum fft(const Image& image, int threads = 1) {
+  return fft(image.view(), image.pixel_size, threads);
+}
+/// The frequencies of an nx × ny image out of the transform of a larger one, unscaled; what is left out is not
+/// computed. nx and ny are even, or the sides of the image. @param pixel_size  of the result
 [[nodiscard]] Spectrum fft_cropped(ImageView image, int nx, int ny, Angstrom pixel_size, int threads = 1);
 /// Inverse of fft; the imaginary part of what is self-conjugate is ignored.
 [[nodiscard]] Image ifft(const Spectrum& spectrum, int threads = 1);

@@ -12,7 +12,8 @@
 
 namespace frazil {
 
-/// 64-byte aligned memory; large pieces ask for large pages, which a fresh image then costs a hundredth of the page faults.
+/// 64-byte aligned memory; large pieces ask for large pages, which a fresh image then costs a hundredth of the page
+/// faults.
 [[nodiscard]] void* allocate_aligned(std::size_t bytes);
 void free_aligned(void* memory);
 
@@ -26,7 +27,9 @@ struct AlignedAllocator {
   T* allocate(std::size_t n) { return static_cast<T*>(allocate_aligned(n * sizeof(T))); }
   void deallocate(T* p, std::size_t) { free_aligned(p); }
   template <class U>
-  bool operator==(const AlignedAllocator<U>&) const { return true; }
+  bool operator==(const AlignedAllocator<U>&) const {
+    return true;
+  }
 };
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
@@ -60,8 +63,12 @@ class Image {
   [[nodiscard]] const float* data() const { return data_.data(); }
   [[nodiscard]] std::span<float> pixels() { return data_; }
   [[nodiscard]] std::span<const float> pixels() const { return data_; }
-  [[nodiscard]] float& operator()(int x, int y) { return data_[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx_) + static_cast<std::size_t>(x)]; }
-  [[nodiscard]] float operator()(int x, int y) const { return data_[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx_) + static_cast<std::size_t>(x)]; }
+  [[nodiscard]] float& operator()(int x, int y) {
+    return data_[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx_) + static_cast<std::size_t>(x)];
+  }
+  [[nodiscard]] float operator()(int x, int y) const {
+    return data_[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx_) + static_cast<std::size_t>(x)];
+  }
   [[nodiscard]] float* row(int y) { return data_.data() + static_cast<std::ptrdiff_t>(y) * nx_; }
   [[nodiscard]] const float* row(int y) const { return data_.data() + static_cast<std::ptrdiff_t>(y) * nx_; }
   [[nodiscard]] ImageView view() const { return {data_.data(), nx_, ny_, nx_}; }
@@ -86,7 +93,10 @@ class Spectrum {
  public:
   Spectrum() = default;
   Spectrum(int nx, int ny, Angstrom pixel = 1_A)
-      : pixel_size(pixel), nx_(nx), ny_(ny), data_(static_cast<std::size_t>(nx / 2 + 1) * static_cast<std::size_t>(ny)) {}
+      : pixel_size(pixel),
+        nx_(nx),
+        ny_(ny),
+        data_(static_cast<std::size_t>(nx / 2 + 1) * static_cast<std::size_t>(ny)) {}
   Spectrum(Spectrum&&) = default;
   Spectrum& operator=(Spectrum&&) = default;
   [[nodiscard]] Spectrum clone() const { return Spectrum(*this); }
@@ -122,7 +132,10 @@ class Volume {
  public:
   Volume() = default;
   Volume(int nx, int ny, int nz, Angstrom pixel = 1_A)
-      : pixel_size(pixel), nx_(nx), ny_(ny), nz_(nz),
+      : pixel_size(pixel),
+        nx_(nx),
+        ny_(ny),
+        nz_(nz),
         data_(static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny) * static_cast<std::size_t>(nz)) {}
   Volume(Volume&&) = default;
   Volume& operator=(Volume&&) = default;
@@ -146,7 +159,8 @@ class Volume {
  private:
   Volume(const Volume&) = default;
   [[nodiscard]] std::size_t index(int x, int y, int z) const {
-    return (static_cast<std::size_t>(z) * static_cast<std::size_t>(ny_) + static_cast<std::size_t>(y)) * static_cast<std::size_t>(nx_) +
+    return (static_cast<std::size_t>(z) * static_cast<std::size_t>(ny_) + static_cast<std::size_t>(y)) *
+               static_cast<std::size_t>(nx_) +
            static_cast<std::size_t>(x);
   }
   int nx_ = 0, ny_ = 0, nz_ = 0;
@@ -158,7 +172,10 @@ class VolumeSpectrum {
  public:
   VolumeSpectrum() = default;
   VolumeSpectrum(int nx, int ny, int nz, Angstrom pixel = 1_A)
-      : pixel_size(pixel), nx_(nx), ny_(ny), nz_(nz),
+      : pixel_size(pixel),
+        nx_(nx),
+        ny_(ny),
+        nz_(nz),
         data_(static_cast<std::size_t>(nx / 2 + 1) * static_cast<std::size_t>(ny) * static_cast<std::size_t>(nz)) {}
   VolumeSpectrum(VolumeSpectrum&&) = default;
   VolumeSpectrum& operator=(VolumeSpectrum&&) = default;
@@ -179,7 +196,8 @@ class VolumeSpectrum {
  private:
   VolumeSpectrum(const VolumeSpectrum&) = default;
   [[nodiscard]] std::size_t index(int ix, int iy, int iz) const {
-    return (static_cast<std::size_t>(iz) * static_cast<std::size_t>(ny_) + static_cast<std::size_t>(iy)) * static_cast<std::size_t>(columns()) +
+    return (static_cast<std::size_t>(iz) * static_cast<std::size_t>(ny_) + static_cast<std::size_t>(iy)) *
+               static_cast<std::size_t>(columns()) +
            static_cast<std::size_t>(ix);
   }
   int nx_ = 0, ny_ = 0, nz_ = 0;

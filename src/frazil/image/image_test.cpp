@@ -21,7 +21,8 @@ Image noise(int nx, int ny, std::uint64_t seed) {
 
 double largest_difference(const Image& a, const Image& b) {
   double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(a.pixels()[i]) - b.pixels()[i]));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(a.pixels()[i]) - b.pixels()[i]));
   return worst;
 }
 
@@ -33,7 +34,8 @@ TEST(Fft, EqualsTheDirectSum) {
       std::complex<double> sum = 0;
       for (int y = 0; y < 10; ++y)
         for (int x = 0; x < 12; ++x)
-          sum += static_cast<double>(image(x, y)) * std::polar(1.0, -2 * std::numbers::pi * (ix * x / 12.0 + iy * y / 10.0));
+          sum += static_cast<double>(image(x, y)) *
+                 std::polar(1.0, -2 * std::numbers::pi * (ix * x / 12.0 + iy * y / 10.0));
       EXPECT_NEAR(std::abs(sum - std::complex<double>(spectrum(ix, iy))), 0, 1e-4);
     }
 }
@@ -112,7 +114,11 @@ TEST(NormaliseBackground, GivesZeroMeanUnitDeviationOutside) {
   double sum = 0, squares = 0, n = 0;
   for (int y = 0; y < 64; ++y)
     for (int x = 0; x < 64; ++x)
-      if (std::hypot(x - 32, y - 32) > 20) { sum += image(x, y); squares += image(x, y) * image(x, y); ++n; }
+      if (std::hypot(x - 32, y - 32) > 20) {
+        sum += image(x, y);
+        squares += image(x, y) * image(x, y);
+        ++n;
+      }
   EXPECT_NEAR(sum / n, 0, 1e-5);
   EXPECT_NEAR(squares / n, 1, 1e-5);
 }
@@ -130,7 +136,9 @@ TEST(Thumbnail, FitsTheSideAndKeepsTheMean) {
 TEST(BandPass, KeepsWhatLiesInside) {
   Image image(64, 64, 1_A);
   for (int y = 0; y < 64; ++y)
-    for (int x = 0; x < 64; ++x) image(x, y) = static_cast<float>(std::cos(2 * std::numbers::pi * x / 8) + std::cos(2 * std::numbers::pi * x / 64));
+    for (int x = 0; x < 64; ++x)
+      image(x, y) =
+          static_cast<float>(std::cos(2 * std::numbers::pi * x / 8) + std::cos(2 * std::numbers::pi * x / 64));
   const auto filtered = band_pass(image, 32_A, 4_A);
   for (int x = 0; x < 64; ++x) EXPECT_NEAR(filtered(x, 10), std::cos(2 * std::numbers::pi * x / 8), 1e-4);
 }
@@ -139,7 +147,8 @@ TEST(Memory, LargeBlocksStayApartWhateverIsFreedAndTakenAgain) {
   Rng rng(20);
   std::vector<AlignedVector<std::uint32_t>> blocks;
   const auto holds = [](const AlignedVector<std::uint32_t>& block) {
-    return reinterpret_cast<std::uintptr_t>(block.data()) % 64 == 0 && std::all_of(block.begin() + 1, block.end(), [&](std::uint32_t v) { return v == block[0]; });
+    return reinterpret_cast<std::uintptr_t>(block.data()) % 64 == 0 &&
+           std::all_of(block.begin() + 1, block.end(), [&](std::uint32_t v) { return v == block[0]; });
   };
   for (std::uint32_t i = 0; i < 60; ++i) {
     blocks.emplace_back((std::size_t{1} << 18U) * (1 + rng.below(8)), i);  // one to eight megabytes

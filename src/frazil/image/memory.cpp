@@ -29,9 +29,9 @@ constexpr bool pooled = false;  // so that reading beyond one is seen
 constexpr bool pooled = true;
 #endif
 
-/// Large blocks, cut out of one range of addresses in large pages. Pages that were freed are given out again first, whatever the sizes of
-/// the blocks: fresh ones cost the kernel more time to clear than most passes over them take. As much as half of what is in use
-/// is held back for that, or a little when nothing is.
+/// Large blocks, cut out of one range of addresses in large pages. Pages that were freed are given out again first,
+/// whatever the sizes of the blocks: fresh ones cost the kernel more time to clear than most passes over them take. As
+/// much as half of what is in use is held back for that, or a little when nothing is.
 class Reserve {
  public:
   static Reserve& instance() {
@@ -69,7 +69,8 @@ class Reserve {
     const std::lock_guard lock(mutex_);
     const auto found = pages_of_.find(memory);
     if (found == pages_of_.end()) return false;
-    const std::size_t pages = found->second, first = static_cast<std::size_t>(static_cast<std::byte*>(memory) - base_) / large_page;
+    const std::size_t pages = found->second,
+                      first = static_cast<std::size_t>(static_cast<std::byte*>(memory) - base_) / large_page;
     pages_of_.erase(found);
     mark(first, pages, true);
     held_ += pages;
@@ -89,12 +90,14 @@ class Reserve {
   }
 
  private:
-  static constexpr std::size_t range_pages = std::size_t{1} << 16U;  ///< 128 GiB of addresses, which alone take no memory
+  static constexpr std::size_t range_pages = std::size_t{1}
+                                             << 16U;  ///< 128 GiB of addresses, which alone take no memory
   static constexpr std::size_t least_held = (std::size_t{144} << 20U) / large_page;
 
   Reserve() {
     if (!pooled) return;
-    void* range = ::mmap(nullptr, (range_pages + 1) * large_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* range = ::mmap(nullptr, (range_pages + 1) * large_page, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return;  // addresses are limited: every block alone
     const auto begin = reinterpret_cast<std::uintptr_t>(range);
     base_ = static_cast<std::byte*>(range) + ((begin + large_page - 1) / large_page * large_page - begin);
@@ -104,7 +107,9 @@ class Reserve {
 
   [[nodiscard]] std::size_t warm_in(std::size_t first, std::size_t pages) const {
     const std::size_t end = std::min(first + pages, warm_.size());
-    return first < end ? static_cast<std::size_t>(std::count(warm_.begin() + static_cast<std::ptrdiff_t>(first), warm_.begin() + static_cast<std::ptrdiff_t>(end), char{1})) : 0;
+    return first < end ? static_cast<std::size_t>(std::count(warm_.begin() + static_cast<std::ptrdiff_t>(first),
+                                                             warm_.begin() + static_cast<std::ptrdiff_t>(end), char{1}))
+                       : 0;
   }
 
   void mark(std::size_t first, std::size_t pages, bool warm) {
@@ -125,10 +130,10 @@ class Reserve {
 
   std::mutex mutex_;
   std::byte* base_ = nullptr;
-  std::map<std::size_t, std::size_t> free_;           ///< first page of each free range, and its pages
-  std::unordered_map<void*, std::size_t> pages_of_;   ///< of blocks in use
-  std::vector<char> warm_;                            ///< pages that are free and still hold memory
-  std::size_t held_ = 0, in_use_ = 0;                 ///< pages
+  std::map<std::size_t, std::size_t> free_;          ///< first page of each free range, and its pages
+  std::unordered_map<void*, std::size_t> pages_of_;  ///< of blocks in use
+  std::vector<char> warm_;                           ///< pages that are free and still hold memory
+  std::size_t held_ = 0, in_use_ = 0;                ///< pages
 };
 
 }  // namespace

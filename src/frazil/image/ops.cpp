@@ -18,7 +18,9 @@ double rise(double x, double a, double b) {
 }
 
 template <class T>
-double fall_of_mask(T r, double radius, double edge) { return edge > 0 ? 1 - rise(r, radius, radius + edge) : (r <= radius ? 1 : 0); }
+double fall_of_mask(T r, double radius, double edge) {
+  return edge > 0 ? 1 - rise(r, radius, radius + edge) : (r <= radius ? 1 : 0);
+}
 
 void add_finite(Statistics& s, double& sum, double& squares, std::size_t& count, float value) {
   if (!std::isfinite(value)) {
@@ -61,7 +63,8 @@ Statistics statistics(std::span<const float> values) {
   for (int y = 0; y <= rows; ++y) {
     double sum = 0, squares = 0;
     const auto first = static_cast<std::size_t>(y) * width;
-    for (std::size_t i = first; i < std::min(values.size(), first + width); ++i) add_finite(s, sum, squares, count, values[i]);
+    for (std::size_t i = first; i < std::min(values.size(), first + width); ++i)
+      add_finite(s, sum, squares, count, values[i]);
     total += sum;
     total_squares += squares;
   }
@@ -78,11 +81,13 @@ double quantile(ImageView image, double fraction) {
   std::vector<float> sample;
   sample.reserve(total / step + 1);
   for (std::size_t i = 0; i < total; i += step) {
-    const float v = image(static_cast<int>(i % static_cast<std::size_t>(image.nx)), static_cast<int>(i / static_cast<std::size_t>(image.nx)));
+    const float v = image(static_cast<int>(i % static_cast<std::size_t>(image.nx)),
+                          static_cast<int>(i / static_cast<std::size_t>(image.nx)));
     if (std::isfinite(v)) sample.push_back(v);
   }
   if (sample.empty()) return 0;
-  const auto rank = static_cast<std::ptrdiff_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sample.size() - 1));
+  const auto rank =
+      static_cast<std::ptrdiff_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sample.size() - 1));
   std::nth_element(sample.begin(), sample.begin() + rank, sample.end());
   return sample[static_cast<std::size_t>(rank)];
 }
@@ -99,7 +104,8 @@ Image crop(ImageView source, int x0, int y0, int nx, int ny, float fill, Angstro
 
 Spectrum fourier_resize(const Spectrum& spectrum, int nx, int ny) {
   Spectrum out(nx, ny, spectrum.pixel_size * (static_cast<double>(spectrum.nx()) / nx));
-  const auto scale = static_cast<float>(static_cast<double>(nx) * ny / (static_cast<double>(spectrum.nx()) * spectrum.ny()));
+  const auto scale =
+      static_cast<float>(static_cast<double>(nx) * ny / (static_cast<double>(spectrum.nx()) * spectrum.ny()));
   const int columns = std::min(out.columns(), spectrum.columns());
   const int half = std::min(ny, spectrum.ny()) / 2;
   for (int ky = -half; ky <= half; ++ky) {
@@ -107,7 +113,8 @@ Spectrum fourier_resize(const Spectrum& spectrum, int nx, int ny) {
     if (2 * ky == -std::min(ny, spectrum.ny())) continue;
     const int from = ky >= 0 ? ky : ky + spectrum.ny();
     const int to = ky >= 0 ? ky : ky + ny;
-    std::transform(spectrum.row(from), spectrum.row(from) + columns, out.row(to), [scale](auto v) { return v * scale; });
+    std::transform(spectrum.row(from), spectrum.row(from) + columns, out.row(to),
+                   [scale](auto v) { return v * scale; });
   }
   return out;
 }
@@ -124,7 +131,8 @@ Volume fourier_resize(const Volume& volume, int n) {
     for (int ky = -half; ky <= half; ++ky) {
       if (2 * ky == -std::min(n, in.ny()) || 2 * kz == -std::min(n, in.nz())) continue;
       for (int ix = 0; ix < columns; ++ix)
-        out(ix, ky >= 0 ? ky : ky + n, kz >= 0 ? kz : kz + n) = in(ix, ky >= 0 ? ky : ky + in.ny(), kz >= 0 ? kz : kz + in.nz()) * scale;
+        out(ix, ky >= 0 ? ky : ky + n, kz >= 0 ? kz : kz + n) =
+            in(ix, ky >= 0 ? ky : ky + in.ny(), kz >= 0 ? kz : kz + in.nz()) * scale;
     }
   return ifft(out);
 }
@@ -162,7 +170,8 @@ void filter(Spectrum& spectrum, const std::function<double(double)>& gain) {
   const double highest = std::hypot(step_x * spectrum.nx() / 2, step_y * spectrum.ny() / 2);
   const int samples = 4 * std::max(spectrum.nx(), spectrum.ny()) + 2;
   std::vector<float> table(static_cast<std::size_t>(samples) + 1);
-  for (int i = 0; i <= samples; ++i) table[static_cast<std::size_t>(i)] = static_cast<float>(gain(highest * i / (samples - 1)));
+  for (int i = 0; i <= samples; ++i)
+    table[static_cast<std::size_t>(i)] = static_cast<float>(gain(highest * i / (samples - 1)));
   for (int iy = 0; iy < spectrum.ny(); ++iy)
     for (int ix = 0; ix < spectrum.columns(); ++ix) {
       const double position = std::hypot(ix * step_x, spectrum.ky(iy) * step_y) / highest * (samples - 1);
@@ -210,9 +219,7 @@ std::vector<double> radial_average(ImageView image) {
 
 void normalise_background(Image& image, double radius_px) {
   double sum = 0, squares = 0, count = 0;
-  const auto outside = [&](int x, int y) {
-    return std::hypot(x - image.nx() / 2, y - image.ny() / 2) > radius_px;
-  };
+  const auto outside = [&](int x, int y) { return std::hypot(x - image.nx() / 2, y - image.ny() / 2) > radius_px; };
   for (int y = 0; y < image.ny(); ++y)
     for (int x = 0; x < image.nx(); ++x)
       if (outside(x, y)) {
@@ -238,15 +245,18 @@ void remove_plane(Image& image) {
       sum_x += v * (x - cx);
       sum_y += v * (y - cy);
     }
-  const double slope_x = nx > 1 ? sum_x / (n * (nx * nx - 1) / 12) : 0, slope_y = ny > 1 ? sum_y / (n * (ny * ny - 1) / 12) : 0;
+  const double slope_x = nx > 1 ? sum_x / (n * (nx * nx - 1) / 12) : 0,
+               slope_y = ny > 1 ? sum_y / (n * (ny * ny - 1) / 12) : 0;
   for (int y = 0; y < image.ny(); ++y)
-    for (int x = 0; x < image.nx(); ++x) image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
+    for (int x = 0; x < image.nx(); ++x)
+      image(x, y) -= static_cast<float>(sum / n + slope_x * (x - cx) + slope_y * (y - cy));
 }
 
 Image soft_disc(int n, double radius_px, double edge_px, Angstrom pixel_size) {
   Image mask(n, n, pixel_size);
   for (int y = 0; y < n; ++y)
-    for (int x = 0; x < n; ++x) mask(x, y) = static_cast<float>(fall_of_mask(std::hypot(x - n / 2, y - n / 2), radius_px, edge_px));
+    for (int x = 0; x < n; ++x)
+      mask(x, y) = static_cast<float>(fall_of_mask(std::hypot(x - n / 2, y - n / 2), radius_px, edge_px));
   return mask;
 }
 
@@ -255,7 +265,8 @@ Volume soft_ball(int n, double radius_px, double edge_px, Angstrom pixel_size) {
   for (int z = 0; z < n; ++z)
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x)
-        mask(x, y, z) = static_cast<float>(fall_of_mask(std::hypot(x - n / 2, y - n / 2, z - n / 2), radius_px, edge_px));
+        mask(x, y, z) =
+            static_cast<float>(fall_of_mask(std::hypot(x - n / 2, y - n / 2, z - n / 2), radius_px, edge_px));
   return mask;
 }
 

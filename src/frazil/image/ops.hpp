@@ -35,7 +35,8 @@ void filter(Spectrum& spectrum, const std::function<double(double k_per_A)>& gai
 /// off), each edge `edge` wide as a fraction of its frequency.
 [[nodiscard]] Image band_pass(const Image& image, Angstrom low_resolution, Angstrom high_resolution, double edge = 0.1);
 
-/// The image as people look at it: at most `side` pixels wide, low-passed to `resolution` where the pixels are finer than that.
+/// The image as people look at it: at most `side` pixels wide, low-passed to `resolution` where the pixels are finer
+/// than that.
 [[nodiscard]] Image thumbnail(const Image& image, int side, Angstrom resolution = 20_A);
 
 /// Mean over rings of the real image around (nx/2, ny/2), ring i holds round(radius) == i.

@@ -27,7 +27,8 @@ constexpr std::array<Turn, gain_orientation_count> turns{{
     {0, 1, 1, 0},    // transpose
     {0, -1, -1, 0},  // transverse
 }};
-constexpr std::array<std::string_view, gain_orientation_count> names{"identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
+constexpr std::array<std::string_view, gain_orientation_count> names{
+    "identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
 
 Turn turn_of(GainOrientation o) { return turns[static_cast<std::size_t>(o)]; }
 
@@ -51,7 +52,8 @@ std::string_view to_string(GainOrientation orientation) { return names[static_ca
 GainOrientation gain_orientation_from(std::string_view name) {
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i] == name) return static_cast<GainOrientation>(i);
-  throw Error(ErrorCode::bad_input, "\"{}\" is not an orientation: one of {} is expected", name, fmt::join(names, ", "));
+  throw Error(ErrorCode::bad_input, "\"{}\" is not an orientation: one of {} is expected", name,
+              fmt::join(names, ", "));
 }
 
 GainOrientation inverse(GainOrientation orientation) {
@@ -59,7 +61,9 @@ GainOrientation inverse(GainOrientation orientation) {
   return orientation_of({t.xx, t.yx, t.xy, t.yy});  // orthogonal: the transpose
 }
 
-GainOrientation combine(GainOrientation first, GainOrientation second) { return orientation_of(product(turn_of(first), turn_of(second))); }
+GainOrientation combine(GainOrientation first, GainOrientation second) {
+  return orientation_of(product(turn_of(first), turn_of(second)));
+}
 
 OrientationMap orientation_map(GainOrientation orientation, int nx, int ny) {
   const auto t = turn_of(orientation);

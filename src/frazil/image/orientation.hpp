@@ -7,9 +7,9 @@
 
 namespace frazil {
 
-/// The eight symmetries of a rectangle with its transposes, as acting on the array: rotations are counter-clockwise with
-/// x to the right and y upwards (row 0 at the bottom), flip_x mirrors left–right (x → −x), flip_y upside down
-/// (y → −y), transpose swaps x and y, transverse swaps x and −y.
+/// The eight symmetries of a rectangle with its transposes, as acting on the array: rotations are counter-clockwise
+/// with x to the right and y upwards (row 0 at the bottom), flip_x mirrors left–right (x → −x), flip_y upside down (y →
+/// −y), transpose swaps x and y, transverse swaps x and −y.
 enum class GainOrientation { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
 inline constexpr int gain_orientation_count = 8;
 

@@ -32,7 +32,8 @@ std::vector<int> take_region(std::vector<char>& open, int seed, int nx, int ny) 
 }
 
 bool is_larger_than_disc(const std::vector<int>& region, int nx, double diameter_px) {
-  if (static_cast<double>(region.size()) > largest_area * 0.25 * std::numbers::pi * diameter_px * diameter_px) return true;
+  if (static_cast<double>(region.size()) > largest_area * 0.25 * std::numbers::pi * diameter_px * diameter_px)
+    return true;
   int x0 = nx, x1 = 0, y0 = region.front() / nx, y1 = y0;
   for (const int place : region) {
     x0 = std::min(x0, place % nx);

@@ -27,8 +27,9 @@ ByteSource ByteSource::open(const std::filesystem::path& path) {
   source.name_ = path.string();
   source.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (source.fd_ < 0) throw Error(code_of(errno), "{}: cannot be opened: {}", source.name_, std::strerror(errno));
-  struct stat status{};
-  if (::fstat(source.fd_, &status) != 0) throw Error(ErrorCode::io, "{}: no status: {}", source.name_, std::strerror(errno));
+  struct stat status {};
+  if (::fstat(source.fd_, &status) != 0)
+    throw Error(ErrorCode::io, "{}: no status: {}", source.name_, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) throw Error(ErrorCode::bad_input, "{}: a regular file is expected", source.name_);
   source.size_ = static_cast<std::uint64_t>(status.st_size);
   return source;
@@ -59,7 +60,8 @@ ByteSource& ByteSource::operator=(ByteSource&& other) noexcept {
 
 void ByteSource::read(std::uint64_t offset, std::span<std::byte> out) const {
   if (!holds(offset, out.size()))
-    throw Error(ErrorCode::corrupt, "{}: {} bytes at offset {} are needed, the file has {} bytes", name_, out.size(), offset, size_);
+    throw Error(ErrorCode::corrupt, "{}: {} bytes at offset {} are needed, the file has {} bytes", name_, out.size(),
+                offset, size_);
   if (fd_ < 0) {
     if (!out.empty()) std::memcpy(out.data(), memory_.data() + offset, out.size());
     return;
@@ -68,7 +70,8 @@ void ByteSource::read(std::uint64_t offset, std::span<std::byte> out) const {
     const auto got = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error(ErrorCode::io, "{}: reading at offset {} failed: {}", name_, offset, std::strerror(errno));
-    if (got == 0) throw Error(ErrorCode::io, "{}: the file became shorter than {} bytes while it was read", name_, size_);
+    if (got == 0)
+      throw Error(ErrorCode::io, "{}: the file became shorter than {} bytes while it was read", name_, size_);
     offset += static_cast<std::uint64_t>(got);
     out = out.subspan(static_cast<std::size_t>(got));
   }

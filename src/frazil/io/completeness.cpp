@@ -24,8 +24,12 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
-Completeness growing(const ByteSource& source, std::string_view why, int frames = 0) { return {FileState::growing, fmt::format("{}: {}", source.name(), why), frames}; }
-Completeness broken(const ByteSource& source, std::string_view why, int frames = 0) { return {FileState::broken, fmt::format("{}: {}", source.name(), why), frames}; }
+Completeness growing(const ByteSource& source, std::string_view why, int frames = 0) {
+  return {FileState::growing, fmt::format("{}: {}", source.name(), why), frames};
+}
+Completeness broken(const ByteSource& source, std::string_view why, int frames = 0) {
+  return {FileState::broken, fmt::format("{}: {}", source.name(), why), frames};
+}
 
 Completeness check_mrc(const ByteSource& source, std::span<const std::byte> head) {
   MrcHeader h;
@@ -37,22 +41,35 @@ Completeness check_mrc(const ByteSource& source, std::span<const std::byte> head
   const auto promised = h.file_bytes(), found = source.size();
   const auto section = h.section_bytes();
   if (found == promised) return {FileState::complete, {}, h.nz};
-  const auto whole = found > h.data_offset() ? static_cast<int>(std::min<std::uint64_t>((found - h.data_offset()) / section, 1U << 22U)) : 0;
-  if (found < promised) return growing(source, fmt::format("the header promises {} frames and {} bytes, the file has {} bytes", h.nz, promised, found), whole);
+  const auto whole = found > h.data_offset()
+                         ? static_cast<int>(std::min<std::uint64_t>((found - h.data_offset()) / section, 1U << 22U))
+                         : 0;
+  if (found < promised)
+    return growing(
+        source, fmt::format("the header promises {} frames and {} bytes, the file has {} bytes", h.nz, promised, found),
+        whole);
   if (found - promised >= section)  // writers that add frames correct the header afterwards
-    return growing(source, fmt::format("the header promises {} frames, the data after it are {} frames long", h.nz, whole), h.nz);
-  return broken(source, fmt::format("the header promises {} bytes, the file has {} more", promised, found - promised), h.nz);
+    return growing(
+        source, fmt::format("the header promises {} frames, the data after it are {} frames long", h.nz, whole), h.nz);
+  return broken(source, fmt::format("the header promises {} bytes, the file has {} more", promised, found - promised),
+                h.nz);
 }
 
 Completeness check_tiff(const ByteSource& source) {
   constexpr std::uint64_t tail = 1024;  // room for what writers pad and append that no directory names
   const auto scan = scan_tiff(source);
   const bool eer = has_eer_frames(scan);
-  const auto frames = static_cast<int>(std::count_if(scan.directories.begin(), scan.directories.end(), [&](const TiffDirectory& d) { return !eer || is_eer_compression(d.compression); }));
+  const auto frames =
+      static_cast<int>(std::count_if(scan.directories.begin(), scan.directories.end(), [&](const TiffDirectory& d) {
+        return !eer || is_eer_compression(d.compression);
+      }));
   if (scan.end == TiffEnd::cut) return growing(source, scan.problem, frames);
   if (scan.end == TiffEnd::broken) return broken(source, scan.problem, frames);
   if (source.size() > scan.extent + tail)
-    return growing(source, fmt::format("{} bytes after the last directory of {} frames belong to none of them yet", source.size() - scan.extent, frames), frames);
+    return growing(source,
+                   fmt::format("{} bytes after the last directory of {} frames belong to none of them yet",
+                               source.size() - scan.extent, frames),
+                   frames);
   return {FileState::complete, {}, frames};
 }
 
@@ -69,7 +86,8 @@ Completeness check_dm(const ByteSource& source) {
   try {
     return {FileState::complete, {}, open_dm(source).nz};
   } catch (const Error& error) {
-    const bool may_grow = error.code() == ErrorCode::corrupt && std::string_view(error.what()).find("is cut off or damaged") != std::string_view::npos;
+    const bool may_grow = error.code() == ErrorCode::corrupt &&
+                          std::string_view(error.what()).find("is cut off or damaged") != std::string_view::npos;
     return {may_grow ? FileState::growing : FileState::broken, error.what(), 0};
   }
 }
@@ -87,12 +105,15 @@ Completeness check_structure(const ByteSource& source) {
   const auto head = source.head(mrc_header_bytes);
   if (is_all_zero(head)) return growing(source, fmt::format("the first {} bytes are still zero", head.size()));
   if (looks_like_tiff(head)) return check_tiff(source);
-  if (looks_like_legacy_eer(source) || (!looks_like_mrc(head) && begins_as_legacy_eer(source))) return check_legacy_eer(source);
+  if (looks_like_legacy_eer(source) || (!looks_like_mrc(head) && begins_as_legacy_eer(source)))
+    return check_legacy_eer(source);
   if (starts_with(head, "\x89PNG\r\n\x1a\n"sv)) return check_marker(source, "IEND\xae\x42\x60\x82"sv, "PNG");
   if (starts_with(head, "\xff\xd8\xff"sv)) return check_marker(source, "\xff\xd9"sv, "JPEG");
   if (looks_like_dm(head)) return check_dm(source);
-  if (const auto foreign = foreign_format(head); !foreign.empty()) return broken(source, fmt::format("{} files are not read", foreign));
-  if (head.size() < mrc_header_bytes) return growing(source, fmt::format("{} bytes are less than the header of an MRC file", source.size()));
+  if (const auto foreign = foreign_format(head); !foreign.empty())
+    return broken(source, fmt::format("{} files are not read", foreign));
+  if (head.size() < mrc_header_bytes)
+    return growing(source, fmt::format("{} bytes are less than the header of an MRC file", source.size()));
   return check_mrc(source, head);
 }
 
@@ -100,9 +121,12 @@ Completeness check_structure(const ByteSource& source) {
 
 std::string_view to_string(FileState state) {
   switch (state) {
-    case FileState::complete: return "complete";
-    case FileState::growing: return "growing";
-    case FileState::broken: return "broken";
+    case FileState::complete:
+      return "complete";
+    case FileState::growing:
+      return "growing";
+    case FileState::broken:
+      return "broken";
   }
   return "broken";
 }
@@ -110,10 +134,13 @@ std::string_view to_string(FileState state) {
 Completeness check_complete(const ByteSource& source, int expected_frames) {
   auto found = check_structure(source);
   if (found.state == FileState::complete && found.frames < expected_frames)
-    return growing(source, fmt::format("{} of {} expected frames are there", found.frames, expected_frames), found.frames);
+    return growing(source, fmt::format("{} of {} expected frames are there", found.frames, expected_frames),
+                   found.frames);
   return found;
 }
 
-Completeness check_complete(const std::filesystem::path& path, int expected_frames) { return check_complete(ByteSource::open(path), expected_frames); }
+Completeness check_complete(const std::filesystem::path& path, int expected_frames) {
+  return check_complete(ByteSource::open(path), expected_frames);
+}
 
 }  // namespace frazil::io

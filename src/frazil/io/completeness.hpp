@@ -22,8 +22,9 @@ struct Completeness {
   int frames = 0;      ///< whole frames present, as far as known
 };
 
-/// MRC: size against header. TIFF, BigTIFF and EER: the directory chain ends and every strip lies in the file. PNG, JPEG:
-/// end marker. DM3, DM4: all tags lie in the file. EER without TIFF: the last frame has its footer. Empty: growing. Cost: one header and the directories.
+/// MRC: size against header. TIFF, BigTIFF and EER: the directory chain ends and every strip lies in the file. PNG,
+/// JPEG: end marker. DM3, DM4: all tags lie in the file. EER without TIFF: the last frame has its footer. Empty:
+/// growing. Cost: one header and the directories.
 /// @param expected_frames  when above 0, fewer frames than this are `growing` even if the structure is sound: TIFF
 ///        writers close the chain after every frame
 /// @throws Error(not_found|io) only; the state of the content is a value

@@ -10,7 +10,9 @@
 namespace frazil::io {
 namespace {
 
-Completeness check(const std::string& bytes, int expected = 0) { return check_complete(ByteSource::memory("m", std::as_bytes(std::span(bytes))), expected); }
+Completeness check(const std::string& bytes, int expected = 0) {
+  return check_complete(ByteSource::memory("m", std::as_bytes(std::span(bytes))), expected);
+}
 
 std::string mrc(int frames) {
   const TestFolder folder;
@@ -25,7 +27,8 @@ std::string tiff(int frames, bool big) {
   TiffStackWriter writer(folder / "x.tif", 100, 80, {.rows_per_strip = 16, .big = big});
   Image image(100, 80);
   for (int i = 0; i < frames; ++i) {
-    for (std::size_t p = 0; p < image.size(); ++p) image.pixels()[p] = static_cast<float>((p * p + static_cast<std::size_t>(i)) % 7);
+    for (std::size_t p = 0; p < image.size(); ++p)
+      image.pixels()[p] = static_cast<float>((p * p + static_cast<std::size_t>(i)) % 7);
     writer.append(image);
   }
   writer.close();
@@ -37,7 +40,8 @@ TEST(Completeness, AnMrcFileGrowsUntilItHasWhatItsHeaderPromises) {
   EXPECT_EQ(check(whole).state, FileState::complete);
   EXPECT_EQ(check(whole).frames, 4);
   EXPECT_TRUE(check(whole).reason.empty());
-  for (std::size_t size = 0; size < whole.size(); size += 13) EXPECT_EQ(check(whole.substr(0, size)).state, FileState::growing) << size;
+  for (std::size_t size = 0; size < whole.size(); size += 13)
+    EXPECT_EQ(check(whole.substr(0, size)).state, FileState::growing) << size;
   EXPECT_EQ(check(whole.substr(0, 1024 + 400)).frames, 2);
   EXPECT_EQ(check(whole + std::string(160, 'x')).state, FileState::growing);  // a frame more than the header knows
   const auto longer = check(whole + "abc");
@@ -57,7 +61,8 @@ TEST(Completeness, ATiffFileGrowsUntilItsLastDirectory) {
     EXPECT_EQ(check(whole).frames, 3);
     EXPECT_EQ(check(whole, 4).state, FileState::growing);
     EXPECT_EQ(check(whole, 3).state, FileState::complete);
-    for (std::size_t size = 0; size < whole.size(); size += 11) EXPECT_EQ(check(whole.substr(0, size)).state, FileState::growing) << size;
+    for (std::size_t size = 0; size < whole.size(); size += 11)
+      EXPECT_EQ(check(whole.substr(0, size)).state, FileState::growing) << size;
     EXPECT_EQ(check(two + std::string(4000, 'x')).state, FileState::growing);  // strips of a third frame
   }
 }

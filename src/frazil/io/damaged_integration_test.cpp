@@ -49,7 +49,8 @@ void expect_clear(const Verdict& v) {
   EXPECT_NE(v.message.find("damaged.file"), std::string::npos) << v.message;
   EXPECT_EQ(v.message.find('\n'), std::string::npos) << v.message;
   EXPECT_LT(v.message.size(), 300U) << v.message;
-  EXPECT_TRUE(v.code == ErrorCode::corrupt || v.code == ErrorCode::unsupported || v.code == ErrorCode::bad_input) << to_string(v.code) << ": " << v.message;
+  EXPECT_TRUE(v.code == ErrorCode::corrupt || v.code == ErrorCode::unsupported || v.code == ErrorCode::bad_input)
+      << to_string(v.code) << ": " << v.message;
 }
 
 /// Runs `body` in a child with at most 1 GiB of address space more than now and 60 s of CPU; fails when it dies.
@@ -112,7 +113,8 @@ std::vector<std::string> all_tiffs() {
 TEST(DamagedFiles, CutAnywhereGiveAnError) {
   in_confinement([] {
     auto files = all_tiffs();
-    for (const auto mode : {MrcMode::i8, MrcMode::i16, MrcMode::f32, MrcMode::u16, MrcMode::f16, MrcMode::u4}) files.push_back(mrc(mode));
+    for (const auto mode : {MrcMode::i8, MrcMode::i16, MrcMode::f32, MrcMode::u16, MrcMode::f16, MrcMode::u4})
+      files.push_back(mrc(mode));
     for (const auto& whole : files) {
       EXPECT_EQ(verdict_of(whole, read_all).message, "");
       for (std::size_t size = 0; size < whole.size(); ++size) expect_clear(verdict_of(whole.substr(0, size), read_all));
@@ -128,7 +130,8 @@ TEST(DamagedFiles, AnyByteChangedIsReadOrRefusedClearly) {
     for (const auto& whole : files)
       for (int trial = 0; trial < 3000; ++trial) {
         auto changed = whole;
-        for (std::uint64_t n = 1 + rng.below(4); n > 0; --n) changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
+        for (std::uint64_t n = 1 + rng.below(4); n > 0; --n)
+          changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
         const auto v = verdict_of(changed, read_all);
         if (!v.message.empty()) expect_clear(v);
       }
@@ -183,14 +186,22 @@ TEST(DamagedFiles, TiffDirectoriesThatLieAreRefused) {
     expect_words(with([&](auto& b) { put_half(b, ifd, 0); }), "0 tags");
     expect_words(with([&](auto& b) { put_word(b, tag_at(b, ifd, 273) + 4, 0x7fffffff); }), "unfinished or cut off");
     expect_words(with([&](auto& b) { put_word(b, tag_at(b, ifd, 278) + 8, 1); }), "need 12");
-    expect_words(with([&](auto& b) { put_half(b, tag_at(b, ifd, 256) + 2, 4), put_word(b, tag_at(b, ifd, 256) + 8, 1U << 30U); }), "promises 1073741824 x 12");
-    expect_words(with([&](auto& b) { put_half(b, tag_at(b, ifd, 256) + 2, 4), put_word(b, tag_at(b, ifd, 256) + 8, 1U << 20U); }), "cannot hold");
+    expect_words(with([&](auto& b) {
+                   put_half(b, tag_at(b, ifd, 256) + 2, 4), put_word(b, tag_at(b, ifd, 256) + 8, 1U << 30U);
+                 }),
+                 "promises 1073741824 x 12");
+    expect_words(with([&](auto& b) {
+                   put_half(b, tag_at(b, ifd, 256) + 2, 4), put_word(b, tag_at(b, ifd, 256) + 8, 1U << 20U);
+                 }),
+                 "cannot hold");
     expect_words(with([&](auto& b) { put_half(b, tag_at(b, ifd, 273) + 2, 2); }), "type 2");
     const auto offsets = get_word(whole, tag_at(whole, ifd, 273) + 8);
     const bool wide = (get_word(whole, tag_at(whole, ifd, 273)) >> 16U) == 4;
     ASSERT_TRUE(wide || (get_word(whole, tag_at(whole, ifd, 273)) >> 16U) == 3);
     const std::size_t step = wide ? 4 : 2;
-    const auto put = [&](std::string& b, std::size_t at, std::uint32_t value) { wide ? put_word(b, at, value) : put_half(b, at, static_cast<std::uint16_t>(value)); };
+    const auto put = [&](std::string& b, std::size_t at, std::uint32_t value) {
+      wide ? put_word(b, at, value) : put_half(b, at, static_cast<std::uint16_t>(value));
+    };
     const auto get = [&](std::size_t at) { return wide ? get_word(whole, at) : get_word(whole, at) & 0xffffU; };
     expect_words(with([&](auto& b) { put(b, offsets, get(offsets + step)); }), "overlap");
     expect_words(with([&](auto& b) { put(b, offsets, 0); }), "empty");
@@ -198,7 +209,8 @@ TEST(DamagedFiles, TiffDirectoriesThatLieAreRefused) {
     auto big = tiff({.rows_per_strip = 5, .big = true});
     std::uint64_t at = 0;
     std::memcpy(&at, big.data() + 8, 8);
-    put_word(big, static_cast<std::size_t>(at), 0xffffffffU), put_word(big, static_cast<std::size_t>(at) + 4, 0xffffffffU);
+    put_word(big, static_cast<std::size_t>(at), 0xffffffffU),
+        put_word(big, static_cast<std::size_t>(at) + 4, 0xffffffffU);
     expect_words(verdict_of(big, read_all), "18446744073709551615 tags");
   });
 }
@@ -213,7 +225,9 @@ TEST(DamagedFiles, SharedStripTablesDoNotMultiply) {
     word(8 + strips * 4);
     for (std::uint32_t i = 0; i < strips; ++i) word(8);
     for (std::uint32_t i = 0; i < directories; ++i) {
-      const auto tag = [&](unsigned id, std::uint32_t count, std::uint32_t value) { half(id), half(4), word(count), word(value); };
+      const auto tag = [&](unsigned id, std::uint32_t count, std::uint32_t value) {
+        half(id), half(4), word(count), word(value);
+      };
       half(5);
       tag(256, 1, 1), tag(257, 1, strips), tag(273, strips, 8), tag(278, 1, 1), tag(279, strips, 8);
       word(i + 1 < directories ? static_cast<std::uint32_t>(bytes.size()) + 4 : 0);
@@ -221,7 +235,8 @@ TEST(DamagedFiles, SharedStripTablesDoNotMultiply) {
     const auto start = std::chrono::steady_clock::now();
     expect_clear(verdict_of(bytes, read_all));
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
-    EXPECT_EQ(check_complete(ByteSource::memory("damaged.file", std::as_bytes(std::span(bytes)))).state, FileState::broken);
+    EXPECT_EQ(check_complete(ByteSource::memory("damaged.file", std::as_bytes(std::span(bytes)))).state,
+              FileState::broken);
   });
 }
 
@@ -240,7 +255,9 @@ TEST(DamagedFiles, NotANumberIsReadAndPassedOn) {
 
 TEST(DamagedFiles, StarFilesOfAnyKindGiveTablesOrAnError) {
   in_confinement([] {
-    const std::string whole = "# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnVoltage #2\n1 300\n2 'x y'\n\ndata_p\n_rlnA \"q\"\n_rlnB 3\n";
+    const std::string whole =
+        "# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnVoltage #2\n1 300\n2 'x y'\n\ndata_p\n_rlnA "
+        "\"q\"\n_rlnB 3\n";
     Rng rng(3);
     const auto read = [](const ByteSource& source) {
       const auto file = read_star(source);
@@ -252,7 +269,8 @@ TEST(DamagedFiles, StarFilesOfAnyKindGiveTablesOrAnError) {
     }
     for (int trial = 0; trial < 20000; ++trial) {
       auto changed = whole;
-      for (std::uint64_t n = 1 + rng.below(5); n > 0; --n) changed[rng.below(changed.size())] = "\n _#;'\"\t\0ax1.-e"[rng.below(16)];
+      for (std::uint64_t n = 1 + rng.below(5); n > 0; --n)
+        changed[rng.below(changed.size())] = "\n _#;'\"\t\0ax1.-e"[rng.below(16)];
       const auto v = verdict_of(changed, read);
       if (!v.message.empty()) expect_clear(v);
     }
@@ -271,7 +289,8 @@ TEST(DamagedFiles, TheStructuralTestNeverThrowsForContent) {
     for (const auto& whole : files)
       for (int trial = 0; trial < 2000; ++trial) {
         auto changed = whole.substr(0, rng.below(whole.size() + 1));
-        for (int n = 0; n < 3 && !changed.empty(); ++n) changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
+        for (int n = 0; n < 3 && !changed.empty(); ++n)
+          changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
         const auto found = check_complete(ByteSource::memory("damaged.file", std::as_bytes(std::span(changed))));
         EXPECT_EQ(found.reason.empty(), found.state == FileState::complete) << found.reason;
       }

@@ -56,7 +56,8 @@ class Cursor {
   }
   std::uint64_t big_endian(int bytes) {
     std::uint64_t value = 0;
-    for (const auto b : take(static_cast<std::uint64_t>(bytes))) value = value << 8U | std::to_integer<std::uint64_t>(b);
+    for (const auto b : take(static_cast<std::uint64_t>(bytes)))
+      value = value << 8U | std::to_integer<std::uint64_t>(b);
     return value;
   }
   std::string text(std::uint64_t bytes) {
@@ -67,7 +68,9 @@ class Cursor {
  private:
   static constexpr std::uint64_t block_bytes = 1U << 17U;
   [[noreturn]] void fail(std::uint64_t bytes) const {
-    throw Error(ErrorCode::corrupt, "{}: the DM file is cut off or damaged: {} bytes at offset {} are needed, it has {}", source_.name(), bytes, position_, source_.size());
+    throw Error(ErrorCode::corrupt,
+                "{}: the DM file is cut off or damaged: {} bytes at offset {} are needed, it has {}", source_.name(),
+                bytes, position_, source_.size());
   }
   const ByteSource& source_;
   std::uint64_t position_ = 0, begin_ = 0;
@@ -92,11 +95,13 @@ class Walker {
   std::uint64_t word() { return cursor_.big_endian(version_ == 4 ? 8 : 4); }
 
   void directory(int depth, const std::string& path, int image) {
-    if (depth > deepest) throw Error(ErrorCode::corrupt, "{}: the tags of the DM file are nested more than {} deep", name_, deepest);
+    if (depth > deepest)
+      throw Error(ErrorCode::corrupt, "{}: the tags of the DM file are nested more than {} deep", name_, deepest);
     cursor_.skip(2);
     const auto count = word();
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (++tags_ > most_tags) throw Error(ErrorCode::corrupt, "{}: the DM file has more than {} tags", name_, most_tags);
+      if (++tags_ > most_tags)
+        throw Error(ErrorCode::corrupt, "{}: the DM file has more than {} tags", name_, most_tags);
       const auto kind = cursor_.big_endian(1);
       if (kind == 0) return;  // end of file marker
       const auto label = cursor_.text(cursor_.big_endian(2));
@@ -107,9 +112,13 @@ class Walker {
         inside = static_cast<int>(images.size());
         images.emplace_back();
       }
-      if (kind == 20) directory(depth + 1, here, inside);
-      else if (kind == 21) data(here, inside);
-      else throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file has type {}, 20 or 21 is expected", name_, here, kind);
+      if (kind == 20)
+        directory(depth + 1, here, inside);
+      else if (kind == 21)
+        data(here, inside);
+      else
+        throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file has type {}, 20 or 21 is expected", name_, here,
+                    kind);
     }
   }
 
@@ -123,40 +132,56 @@ class Walker {
       return static_cast<double>(value);
     };
     switch (type) {
-      case 2: return as(std::int16_t{});
-      case 3: return as(std::int32_t{});
-      case 4: return as(std::uint16_t{});
-      case 5: return as(std::uint32_t{});
-      case 6: return as(float{});
-      case 7: return as(double{});
-      case 11: return as(std::int64_t{});
-      case 12: return as(std::uint64_t{});
-      default: return as(std::uint8_t{});
+      case 2:
+        return as(std::int16_t{});
+      case 3:
+        return as(std::int32_t{});
+      case 4:
+        return as(std::uint16_t{});
+      case 5:
+        return as(std::uint32_t{});
+      case 6:
+        return as(float{});
+      case 7:
+        return as(double{});
+      case 11:
+        return as(std::int64_t{});
+      case 12:
+        return as(std::uint64_t{});
+      default:
+        return as(std::uint8_t{});
     }
   }
 
   /// Bytes of a value of a structure, whose fields the list describes.
   std::uint64_t struct_bytes(const std::vector<std::uint64_t>& info, std::size_t at) const {
-    if (info.size() < at + 2 || info[at + 1] > (info.size() - at - 2) / 2) throw Error(ErrorCode::corrupt, "{}: a structure of the DM file is described wrongly", name_);
+    if (info.size() < at + 2 || info[at + 1] > (info.size() - at - 2) / 2)
+      throw Error(ErrorCode::corrupt, "{}: a structure of the DM file is described wrongly", name_);
     std::uint64_t bytes = 0;
-    for (std::uint64_t f = 0; f < info[at + 1]; ++f) bytes += simple_bytes(info[at + 3 + 2 * static_cast<std::size_t>(f)]);
+    for (std::uint64_t f = 0; f < info[at + 1]; ++f)
+      bytes += simple_bytes(info[at + 3 + 2 * static_cast<std::size_t>(f)]);
     return bytes;
   }
 
   void data(const std::string& path, int image) {
-    if (cursor_.text(4) != "%%%%") throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file does not begin with %%%%", name_, path);
+    if (cursor_.text(4) != "%%%%")
+      throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file does not begin with %%%%", name_, path);
     const auto entries = word();
-    if (entries < 1 || entries > 4096) throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file is described by {} numbers", name_, path, entries);
+    if (entries < 1 || entries > 4096)
+      throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file is described by {} numbers", name_, path, entries);
     std::vector<std::uint64_t> info(static_cast<std::size_t>(entries));
     for (auto& v : info) v = word();
     const auto type = info[0];
     if (entries == 1 && simple_bytes(type) > 0) return note(path, image, number(type));
     if (type == struct_type) return cursor_.skip(struct_bytes(info, 1));
     if (type == string_type && entries >= 2) return cursor_.skip(info[1]);
-    if (type != array_type || entries < 3) throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file has a value of unknown type {}", name_, path, type);
+    if (type != array_type || entries < 3)
+      throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file has a value of unknown type {}", name_, path, type);
     const auto each = info[1] == struct_type ? struct_bytes(info, 2) : simple_bytes(info[1]);
     const auto length = info.back();
-    if (each == 0 || length > (std::uint64_t{1} << 48U)) throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file is an array of {} values of type {}", name_, path, length, info[1]);
+    if (each == 0 || length > (std::uint64_t{1} << 48U))
+      throw Error(ErrorCode::corrupt, "{}: tag {} of the DM file is an array of {} values of type {}", name_, path,
+                  length, info[1]);
     if (image >= 0 && path.ends_with("/Calibrations/Dimension/#/Units") && info[1] == 4 && length < 64) {
       std::string units;
       for (std::uint64_t i = 0; i < length; ++i) {
@@ -176,9 +201,12 @@ class Walker {
   void note(const std::string& path, int image, double value) {
     if (image < 0) return;
     auto& c = images[static_cast<std::size_t>(image)];
-    if (path.ends_with("/ImageData/DataType")) c.data_type = value >= 0 && value < 100 ? static_cast<int>(value) : -1;
-    else if (path.ends_with("/ImageData/Dimensions/#")) c.dimensions.push_back(value >= 0 && value < 1e9 ? static_cast<std::uint64_t>(value) : 0);
-    else if (path.ends_with("/Calibrations/Dimension/#/Scale") && c.scale == 0) c.scale = value;
+    if (path.ends_with("/ImageData/DataType"))
+      c.data_type = value >= 0 && value < 100 ? static_cast<int>(value) : -1;
+    else if (path.ends_with("/ImageData/Dimensions/#"))
+      c.dimensions.push_back(value >= 0 && value < 1e9 ? static_cast<std::uint64_t>(value) : 0);
+    else if (path.ends_with("/Calibrations/Dimension/#/Scale") && c.scale == 0)
+      c.scale = value;
   }
 
   const std::string& name_;
@@ -192,21 +220,35 @@ constexpr int rgb_data = 23;
 
 PixelType pixel_type_of(int data_type, const std::string& name) {
   switch (data_type) {
-    case 1: return PixelType::i16;
-    case 2: return PixelType::f32;
-    case 6: return PixelType::u8;
-    case 7: return PixelType::i32;
-    case 9: return PixelType::i8;
-    case 10: return PixelType::u16;
-    case 11: return PixelType::u32;
-    case 12: return PixelType::f64;
-    case 14: return PixelType::u8;  // a mask
-    default: throw Error(ErrorCode::unsupported, "{}: the image of the DM file has data type {}, only real grey images are read", name, data_type);
+    case 1:
+      return PixelType::i16;
+    case 2:
+      return PixelType::f32;
+    case 6:
+      return PixelType::u8;
+    case 7:
+      return PixelType::i32;
+    case 9:
+      return PixelType::i8;
+    case 10:
+      return PixelType::u16;
+    case 11:
+      return PixelType::u32;
+    case 12:
+      return PixelType::f64;
+    case 14:
+      return PixelType::u8;  // a mask
+    default:
+      throw Error(ErrorCode::unsupported,
+                  "{}: the image of the DM file has data type {}, only real grey images are read", name, data_type);
   }
 }
 
 Angstrom pixel_size_of(const Candidate& c) {
-  const double unit_A = c.units == "nm" ? 10 : c.units == "A" || c.units == "\xc5" ? 1 : c.units == "\xb5m" || c.units == "um" ? 1e4 : 0;
+  const double unit_A = c.units == "nm"                         ? 10
+                        : c.units == "A" || c.units == "\xc5"   ? 1
+                        : c.units == "\xb5m" || c.units == "um" ? 1e4
+                                                                : 0;
   const double size_A = c.scale * unit_A;
   return Angstrom(size_A >= 0.01 && size_A <= 1000 ? size_A : 0);
 }
@@ -219,7 +261,8 @@ bool looks_like_dm(std::span<const std::byte> head) {
   const int version = at(3);
   if (at(0) != 0 || at(1) != 0 || at(2) != 0 || (version != 3 && version != 4)) return false;
   const std::size_t order = version == 4 ? 12 : 8;  // byte order: 0 or 1, big-endian, then two flags
-  return at(order) == 0 && at(order + 1) == 0 && at(order + 2) == 0 && at(order + 3) <= 1 && at(order + 4) <= 1 && at(order + 5) <= 1;
+  return at(order) == 0 && at(order + 1) == 0 && at(order + 2) == 0 && at(order + 3) <= 1 && at(order + 4) <= 1 &&
+         at(order + 5) <= 1;
 }
 
 DmImage open_dm(const ByteSource& source) {
@@ -232,13 +275,17 @@ DmImage open_dm(const ByteSource& source) {
     image.swapped = walker.little() != (std::endian::native == std::endian::little);
     const auto side = [&](std::size_t i) { return c.dimensions.size() > i ? c.dimensions[i] : 1; };
     constexpr std::uint64_t most = 1U << 20U;
-    if (c.dimensions.empty() || c.dimensions.size() > 3 || side(0) < 1 || side(1) < 1 || side(2) < 1 || side(0) > most || side(1) > most || side(2) > most)
-      throw Error(ErrorCode::unsupported, "{}: the image of the DM file has {} dimensions ({} x {} x {}), 1 to 3 of reasonable size are read", source.name(), c.dimensions.size(), side(0), side(1), side(2));
+    if (c.dimensions.empty() || c.dimensions.size() > 3 || side(0) < 1 || side(1) < 1 || side(2) < 1 ||
+        side(0) > most || side(1) > most || side(2) > most)
+      throw Error(ErrorCode::unsupported,
+                  "{}: the image of the DM file has {} dimensions ({} x {} x {}), 1 to 3 of reasonable size are read",
+                  source.name(), c.dimensions.size(), side(0), side(1), side(2));
     image.nx = static_cast<int>(side(0)), image.ny = static_cast<int>(side(1)), image.nz = static_cast<int>(side(2));
     image.offset = *c.data_offset;
     const auto promised = image.section_bytes() * side(2);
     if (side(2) > c.data_bytes / image.section_bytes() || c.data_bytes != promised)
-      throw Error(ErrorCode::corrupt, "{}: the DM file promises {} x {} x {} pixels, its data have {} bytes", source.name(), image.nx, image.ny, image.nz, c.data_bytes);
+      throw Error(ErrorCode::corrupt, "{}: the DM file promises {} x {} x {} pixels, its data have {} bytes",
+                  source.name(), image.nx, image.ny, image.nz, c.data_bytes);
     image.pixel_size = pixel_size_of(c);
     return image;
   }
@@ -246,10 +293,13 @@ DmImage open_dm(const ByteSource& source) {
 }
 
 void read_dm_section(const ByteSource& source, const DmImage& image, int index, ImageSpan out) {
-  expect(index >= 0 && index < image.nz && out.nx == image.nx && out.ny == image.ny, "the section exists and the image fits");
+  expect(index >= 0 && index < image.nz && out.nx == image.nx && out.ny == image.ny,
+         "the section exists and the image fits");
   std::vector<std::byte> row(static_cast<std::size_t>(row_bytes(image.type, image.nx)));
   for (int y = 0; y < image.ny; ++y) {
-    source.read(image.offset + image.section_bytes() * static_cast<std::uint64_t>(index) + row.size() * static_cast<std::size_t>(y), row);
+    source.read(image.offset + image.section_bytes() * static_cast<std::uint64_t>(index) +
+                    row.size() * static_cast<std::size_t>(y),
+                row);
     decode_row(row.data(), image.type, image.swapped, {out.row(image.ny - 1 - y), static_cast<std::size_t>(image.nx)});
   }
 }

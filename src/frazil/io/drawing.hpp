@@ -17,7 +17,8 @@ struct PictureBox {
 /// Filled rectangle, clipped to the picture.
 void fill(Picture& picture, const PictureBox& box, const Colour& colour);
 /// Straight line of `width` pixels with soft edges, clipped to `clip`.
-void line(Picture& picture, const PictureBox& clip, double x0, double y0, double x1, double y1, const Colour& colour, double width = 1);
+void line(Picture& picture, const PictureBox& clip, double x0, double y0, double x1, double y1, const Colour& colour,
+          double width = 1);
 
 /// Height of a character in pixels, and its advance.
 constexpr int text_height = 7, text_advance = 6;

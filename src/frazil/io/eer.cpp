@@ -27,7 +27,8 @@ EerIndex index_of(const ByteSource& source) {
     return eer_index(std::move(scan), source);
   }
   auto found = scan_legacy_eer(source);
-  if (!found.problem.empty()) throw Error(ErrorCode::corrupt, "{}: the EER file without TIFF is damaged: {}", source.name(), found.problem);
+  if (!found.problem.empty())
+    throw Error(ErrorCode::corrupt, "{}: the EER file without TIFF is damaged: {}", source.name(), found.problem);
   return std::move(found.index);
 }
 
@@ -42,7 +43,8 @@ bool is_too_long(const EerFrame& frame, const EerIndex& index) {
 int eer_fractions(int raw_frames, const EerGrouping& grouping) {
   expect(raw_frames > 0, "an EER movie has raw frames");
   double each = grouping.raw_per_fraction;
-  if (!(each > 0) && grouping.per_raw_frame > 0_e_per_A2) each = (grouping.per_fraction > 0_e_per_A2 ? grouping.per_fraction : usual_dose) / grouping.per_raw_frame;
+  if (!(each > 0) && grouping.per_raw_frame > 0_e_per_A2)
+    each = (grouping.per_fraction > 0_e_per_A2 ? grouping.per_fraction : usual_dose) / grouping.per_raw_frame;
   if (!(each > 0)) return std::min(raw_frames, usual_fractions);
   return std::clamp(static_cast<int>(raw_frames / std::max(each, 1.0) + 1e-9), 1, raw_frames);
 }
@@ -58,8 +60,10 @@ struct EerFile::Cache {
   std::vector<EerMarks> marks;
 };
 
-EerFile::EerFile(ByteSource source) : source_(std::move(source)), index_(index_of(source_)), cache_(std::make_shared<Cache>(index_.frames.size())) {}
-EerFile::EerFile(ByteSource source, EerIndex index) : source_(std::move(source)), index_(std::move(index)), cache_(std::make_shared<Cache>(index_.frames.size())) {}
+EerFile::EerFile(ByteSource source)
+    : source_(std::move(source)), index_(index_of(source_)), cache_(std::make_shared<Cache>(index_.frames.size())) {}
+EerFile::EerFile(ByteSource source, EerIndex index)
+    : source_(std::move(source)), index_(std::move(index)), cache_(std::make_shared<Cache>(index_.frames.size())) {}
 
 Dose EerFile::dose_per_raw_frame() const {
   if (!(index_.electrons_per_pixel > 0) || !(index_.pixel_size > 0_A)) return {};
@@ -75,7 +79,9 @@ void EerFile::read(int raw_frame, std::uint64_t from, std::uint64_t to, std::vec
   for (std::size_t s = 0; s < frame.strip_count && strip_begin < to; ++s) {
     const auto& strip = index_.strips[frame.first_strip + s];
     const auto first = std::max(from, strip_begin), last = std::min(to, strip_begin + strip.bytes);
-    if (first < last) source_.read(strip.offset + first - strip_begin, std::span(out).subspan(static_cast<std::size_t>(first - from), static_cast<std::size_t>(last - first)));
+    if (first < last)
+      source_.read(strip.offset + first - strip_begin, std::span(out).subspan(static_cast<std::size_t>(first - from),
+                                                                              static_cast<std::size_t>(last - first)));
     strip_begin += strip.bytes;
   }
 }
@@ -103,7 +109,8 @@ int EerFile::broken_frames(int threads) const {
   return broken;
 }
 
-std::span<const Electron> EerFile::electrons(int raw_frame, int first_row, int last_row, std::vector<Electron>& scratch) const {
+std::span<const Electron> EerFile::electrons(int raw_frame, int first_row, int last_row,
+                                             std::vector<Electron>& scratch) const {
   expect(first_row >= 0 && first_row < last_row && last_row <= index_.ny, "rows lie on the sensor");
   const auto& found = marks(raw_frame, nullptr);
   if (!found.whole) return {};
@@ -115,10 +122,13 @@ std::span<const Electron> EerFile::electrons(int raw_frame, int first_row, int l
 
 int EerFile::nx(EerGrid grid) const { return side(index_.nx, grid); }
 int EerFile::ny(EerGrid grid) const { return side(index_.ny, grid); }
-Angstrom EerFile::pixel_size(EerGrid grid) const { return index_.pixel_size * 0.25 * static_cast<double>(1U << cell_shift(grid)) * 0.5; }
+Angstrom EerFile::pixel_size(EerGrid grid) const {
+  return index_.pixel_size * 0.25 * static_cast<double>(1U << cell_shift(grid)) * 0.5;
+}
 
 void EerFile::render(int first, int last, EerGrid grid, ImageSpan out, int threads) const {
-  expect(first >= 0 && first < last && last <= raw_frames() && out.nx == nx(grid) && out.ny == ny(grid), "raw frames and image fit the movie");
+  expect(first >= 0 && first < last && last <= raw_frames() && out.nx == nx(grid) && out.ny == ny(grid),
+         "raw frames and image fit the movie");
   const int count = last - first;
   std::vector<std::vector<std::byte>> held(z(count));
   parallel_for(threads, z(count), [&](std::size_t i) {
@@ -127,11 +137,14 @@ void EerFile::render(int first, int last, EerGrid grid, ImageSpan out, int threa
   });
   int whole = 0;
   for (int i = 0; i < count; ++i) whole += cache_->marks[z(first + i)].whole ? 1 : 0;
-  if (whole == 0) throw Error(ErrorCode::corrupt, "{}: none of the raw frames {} to {} fills the sensor: their codes are damaged", name(), first + 1, last);
+  if (whole == 0)
+    throw Error(ErrorCode::corrupt, "{}: none of the raw frames {} to {} fills the sensor: their codes are damaged",
+                name(), first + 1, last);
   const float scale = static_cast<float>(count) / static_cast<float>(whole);
   const unsigned shift = cell_shift(grid);
   // Whole sensor rows and whole grid rows.
-  const int most_rows = std::max(2, static_cast<int>(static_cast<std::int64_t>(band_cells) / out.nx << shift >> 3U) & ~1);
+  const int most_rows =
+      std::max(2, static_cast<int>(static_cast<std::int64_t>(band_cells) / out.nx << shift >> 3U) & ~1);
   const int bands = (index_.ny + most_rows - 1) / most_rows;
   parallel_for(threads, z(bands), [&](std::size_t b) {
     const int row0 = static_cast<int>(b) * most_rows, row1 = std::min(index_.ny, row0 + most_rows);
@@ -142,7 +155,8 @@ void EerFile::render(int first, int last, EerGrid grid, ImageSpan out, int threa
     for (int i = 0; i < count; ++i) {
       const auto& found = cache_->marks[z(first + i)];
       if (!found.whole) continue;
-      for (const auto& e : decode_eer_rows(held[z(i)], 0, index_.codec, index_.nx, found, row0, row1, list)) ++counts[z((e.y8 >> shift) - top) * z(nx_out + 1) + (static_cast<unsigned>(e.x8) >> shift)];
+      for (const auto& e : decode_eer_rows(held[z(i)], 0, index_.codec, index_.nx, found, row0, row1, list))
+        ++counts[z((e.y8 >> shift) - top) * z(nx_out + 1) + (static_cast<unsigned>(e.x8) >> shift)];
     }
     for (int y = top; y < bottom; ++y) {
       const std::uint16_t* from = counts.data() + z(y - top) * z(nx_out + 1);

@@ -19,7 +19,9 @@ EerCodec codec_of(const TiffDirectory& d, const std::string& name) {
   if (d.compression == codec_7_bit) return {7, 2, 2, false};
   const int sub_y = d.sub_y_bits >= 0 ? d.sub_y_bits : d.sub_x_bits;  // older writers give one number for both
   if (d.run_bits < 1 || d.run_bits > 16 || d.sub_x_bits < 0 || d.sub_x_bits > 4 || sub_y > 4)
-    throw Error(ErrorCode::unsupported, "{}: EER compression 65002 with {} bits for the run and {} and {} for the place in the pixel (tags 65007 to 65009) is not read, 1 to 16 and 0 to 4 are",
+    throw Error(ErrorCode::unsupported,
+                "{}: EER compression 65002 with {} bits for the run and {} and {} for the place in the pixel (tags "
+                "65007 to 65009) is not read, 1 to 16 and 0 to 4 are",
                 name, d.run_bits, d.sub_x_bits, d.sub_y_bits);
   return {d.run_bits, d.sub_x_bits, sub_y, false};
 }
@@ -45,27 +47,33 @@ void read_metadata(const std::string& xml, EerIndex& index) {
 bool is_eer_compression(unsigned compression) { return compression >= codec_8_bit && compression <= codec_variable; }
 
 bool has_eer_frames(const TiffScan& scan) {
-  return std::any_of(scan.directories.begin(), scan.directories.end(), [](const TiffDirectory& d) { return is_eer_compression(d.compression); });
+  return std::any_of(scan.directories.begin(), scan.directories.end(),
+                     [](const TiffDirectory& d) { return is_eer_compression(d.compression); });
 }
 
 EerIndex eer_index(TiffScan scan, const ByteSource& source) {
   const auto& name = source.name();
   if (scan.end != TiffEnd::whole)
-    throw Error(ErrorCode::corrupt, "{}: the EER file is {}: {}", name, scan.end == TiffEnd::cut ? "unfinished or cut off" : "damaged", scan.problem);
+    throw Error(ErrorCode::corrupt, "{}: the EER file is {}: {}", name,
+                scan.end == TiffEnd::cut ? "unfinished or cut off" : "damaged", scan.problem);
   EerIndex index;
   for (std::size_t i = 0; i < scan.directories.size(); ++i) {
     const auto& d = scan.directories[i];
     if (!d.metadata.empty()) read_metadata(d.metadata, index);
     if (!is_eer_compression(d.compression)) continue;
-    if (d.tiled || d.fill_order != 1) throw Error(ErrorCode::unsupported, "{}: raw frame {} has tiles or reversed bits, which EER does not know", name, index.frames.size() + 1);
+    if (d.tiled || d.fill_order != 1)
+      throw Error(ErrorCode::unsupported, "{}: raw frame {} has tiles or reversed bits, which EER does not know", name,
+                  index.frames.size() + 1);
     const auto codec = codec_of(d, name);
     if (index.frames.empty()) {
       if (d.nx > eer_largest_side || d.ny > eer_largest_side)
-        throw Error(ErrorCode::unsupported, "{}: the EER sensor has {} x {} pixels, at most {} a side are read", name, d.nx, d.ny, eer_largest_side);
+        throw Error(ErrorCode::unsupported, "{}: the EER sensor has {} x {} pixels, at most {} a side are read", name,
+                    d.nx, d.ny, eer_largest_side);
       index.nx = static_cast<int>(d.nx), index.ny = static_cast<int>(d.ny), index.codec = codec;
     } else if (static_cast<int>(d.nx) != index.nx || static_cast<int>(d.ny) != index.ny || !(codec == index.codec)) {
-      throw Error(ErrorCode::unsupported, "{}: raw frame {} has {} x {} pixels and {}-bit codes, the first has {} x {} and {}-bit ones", name, index.frames.size() + 1, d.nx, d.ny,
-                  codec.code_bits(), index.nx, index.ny, index.codec.code_bits());
+      throw Error(ErrorCode::unsupported,
+                  "{}: raw frame {} has {} x {} pixels and {}-bit codes, the first has {} x {} and {}-bit ones", name,
+                  index.frames.size() + 1, d.nx, d.ny, codec.code_bits(), index.nx, index.ny, index.codec.code_bits());
     }
     EerFrame frame{d.first_strip, d.strip_count, 0};
     for (std::size_t s = 0; s < d.strip_count; ++s) frame.bytes += scan.strips[d.first_strip + s].bytes;
@@ -112,7 +120,8 @@ LegacyEer scan_legacy_eer(const ByteSource& source) {
     }
     const std::uint64_t rest = end - sizeof(tail);
     if (words == 0 || words > rest / 8) {
-      found.problem = fmt::format("the frame that ends at byte {} has {} words of 8 bytes, before it {} bytes are left", end, words, rest);
+      found.problem = fmt::format("the frame that ends at byte {} has {} words of 8 bytes, before it {} bytes are left",
+                                  end, words, rest);
       break;
     }
     // A frame that the camera marks as wrong keeps its place; it has no bytes that could be decoded.

@@ -1,4 +1,5 @@
-// Where the raw frames of an EER file lie and how their electrons are coded: TIFF container or the older form with footers.
+// Where the raw frames of an EER file lie and how their electrons are coded: TIFF container or the older form with
+// footers.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@
 
 namespace frazil::io {
 
-/// One code is the number of empty pixels before an electron, then, unless that number is the largest one and so only says "go
-/// on counting", where in its pixel the electron fell. Bits come lowest first.
+/// One code is the number of empty pixels before an electron, then, unless that number is the largest one and so only
+/// says "go on counting", where in its pixel the electron fell. Bits come lowest first.
 struct EerCodec {
   int run_bits = 7;
   int sub_x_bits = 2, sub_y_bits = 2;
@@ -30,10 +31,10 @@ struct EerFrame {
 };
 
 struct EerIndex {
-  int nx = 0, ny = 0;         ///< sensor pixels
+  int nx = 0, ny = 0;  ///< sensor pixels
   EerCodec codec;
-  bool legacy = false;        ///< no TIFF: frames with footers
-  Angstrom pixel_size{0};     ///< of a sensor pixel; 0: not told
+  bool legacy = false;             ///< no TIFF: frames with footers
+  Angstrom pixel_size{0};          ///< of a sensor pixel; 0: not told
   double electrons_per_pixel = 0;  ///< in the whole movie, as the camera tells; 0: not told
   std::vector<EerFrame> frames;
   std::vector<TiffStrip> strips;
@@ -45,7 +46,8 @@ inline constexpr int eer_largest_side = 8192;
 /// 65000, 65001 and 65002.
 [[nodiscard]] bool is_eer_compression(unsigned compression);
 [[nodiscard]] bool has_eer_frames(const TiffScan& scan);
-/// Index from directories that were walked; those of other compressions (a sum that the camera put first, thumbnails) are left out.
+/// Index from directories that were walked; those of other compressions (a sum that the camera put first, thumbnails)
+/// are left out.
 /// @throws Error(corrupt) for unfinished or contradicting files, Error(unsupported) for codes that are not read
 [[nodiscard]] EerIndex eer_index(TiffScan scan, const ByteSource& source);
 

@@ -1,4 +1,5 @@
-// RELION renders the EER files that our encoder writes: equal to our decoder, pixel by pixel. It reads 65000, 65001 and the older form.
+// RELION renders the EER files that our encoder writes: equal to our decoder, pixel by pixel. It reads 65000, 65001 and
+// the older form.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,8 +20,10 @@ void write_movie(const std::filesystem::path& path, const sim::EerFormat& format
   std::vector<sim::Electron> electrons;
   for (int f = 0; f < 6; ++f) {
     electrons.clear();
-    const auto widest = 40U << static_cast<unsigned>(f);  // dense and sparse frames: runs below and above the largest code
-    for (auto p = static_cast<std::uint32_t>(rng.below(widest)); p < 4096U * 4096; p += 1 + static_cast<std::uint32_t>(rng.below(widest)))
+    const auto widest =
+        40U << static_cast<unsigned>(f);  // dense and sparse frames: runs below and above the largest code
+    for (auto p = static_cast<std::uint32_t>(rng.below(widest)); p < 4096U * 4096;
+         p += 1 + static_cast<std::uint32_t>(rng.below(widest)))
       electrons.push_back({p, static_cast<std::uint8_t>(rng.below(4)), static_cast<std::uint8_t>(rng.below(4))});
     writer.append(electrons);
   }
@@ -34,13 +37,19 @@ TEST(EerInterop, RelionRendersEachCodecAsWeDo) {
     sim::EerFormat format;
     int upsampling;
   };
-  for (const auto& [name, format, upsampling] : {Case{"runs of 7 bits, 8K", {.compression = 65001}, 2}, {"runs of 8 bits, 4K", {.compression = 65000}, 1}, {"older form, 8K", {.legacy = true}, 2}}) {
+  for (const auto& [name, format, upsampling] : {Case{"runs of 7 bits, 8K", {.compression = 65001}, 2},
+                                                 {"runs of 8 bits, 4K", {.compression = 65000}, 1},
+                                                 {"older form, 8K", {.legacy = true}, 2}}) {
     SCOPED_TRACE(name);
     const TestFolder folder;
     write_movie(folder / "m.eer", format);
-    const auto told = shell("cd " + folder.path().string() + " && relion_convert_to_tiff --i m.eer --o . --eer_grouping 3 --compression none --eer_upsampling " + std::to_string(upsampling));
+    const auto told =
+        shell("cd " + folder.path().string() +
+              " && relion_convert_to_tiff --i m.eer --o . --eer_grouping 3 --compression none --eer_upsampling " +
+              std::to_string(upsampling));
     ASSERT_EQ(told.code, 0) << told.output;
-    const MovieReader theirs(folder / "m.tif"), ours(folder / "m.eer", {upsampling == 2 ? EerGrid::k8 : EerGrid::k4, 2});
+    const MovieReader theirs(folder / "m.tif"),
+        ours(folder / "m.eer", {upsampling == 2 ? EerGrid::k8 : EerGrid::k4, 2});
     ASSERT_EQ(theirs.info().nx, ours.info().nx);
     ASSERT_EQ(theirs.info().nz, ours.info().nz);
     for (int i = 0; i < 2; ++i) {

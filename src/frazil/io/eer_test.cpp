@@ -24,19 +24,25 @@ std::vector<Event> random_electrons(int nx, int ny, double share, Rng& rng) {
   std::vector<Event> list;
   const auto total = static_cast<std::uint32_t>(nx * ny);
   for (std::uint32_t p = 0; p < total; ++p)
-    if (rng.uniform() < share) list.push_back({p, static_cast<std::uint8_t>(rng.below(4)), static_cast<std::uint8_t>(rng.below(4))});
+    if (rng.uniform() < share)
+      list.push_back({p, static_cast<std::uint8_t>(rng.below(4)), static_cast<std::uint8_t>(rng.below(4))});
   return list;
 }
 
 /// What is left of a quarter when a codec has `bits` bits for it, in eighths of a pixel.
-unsigned centre8(unsigned quarter, int bits) { return bits == 0 ? 4 : bits == 1 ? quarter / 2 * 4 + 2 : quarter * 2 + 1; }
+unsigned centre8(unsigned quarter, int bits) {
+  return bits == 0 ? 4 : bits == 1 ? quarter / 2 * 4 + 2 : quarter * 2 + 1;
+}
 
 struct Bits {
   int x, y;
 };
-Bits bits_of_format(const EerFormat& f) { return f.compression == 65002 && !f.legacy ? Bits{f.sub_x_bits, f.sub_y_bits} : Bits{2, 2}; }
+Bits bits_of_format(const EerFormat& f) {
+  return f.compression == 65002 && !f.legacy ? Bits{f.sub_x_bits, f.sub_y_bits} : Bits{2, 2};
+}
 
-void expect_equal(std::span<const frazil::Electron> found, const std::vector<Event>& truth, int nx, int first_row, int last_row, Bits bits) {
+void expect_equal(std::span<const frazil::Electron> found, const std::vector<Event>& truth, int nx, int first_row,
+                  int last_row, Bits bits) {
   std::size_t i = 0;
   for (const auto& e : truth) {
     const int x = static_cast<int>(e.pixel) % nx, y = static_cast<int>(e.pixel) / nx;
@@ -50,8 +56,20 @@ void expect_equal(std::span<const frazil::Electron> found, const std::vector<Eve
 }
 
 std::vector<EerFormat> all_formats() {
-  std::vector<EerFormat> list{{.compression = 65000}, {.compression = 65001}, {.compression = 65001, .big = false, .strips = 5}, {.compression = 65001, .final_image = true}};
-  for (const auto& [run, x, y] : {std::array{7, 2, 2}, {8, 2, 2}, {7, 1, 1}, {8, 1, 1}, {5, 1, 2}, {10, 2, 0}, {7, 0, 0}, {6, 3, 3}, {1, 2, 2}, {16, 2, 1}})
+  std::vector<EerFormat> list{{.compression = 65000},
+                              {.compression = 65001},
+                              {.compression = 65001, .big = false, .strips = 5},
+                              {.compression = 65001, .final_image = true}};
+  for (const auto& [run, x, y] : {std::array{7, 2, 2},
+                                  {8, 2, 2},
+                                  {7, 1, 1},
+                                  {8, 1, 1},
+                                  {5, 1, 2},
+                                  {10, 2, 0},
+                                  {7, 0, 0},
+                                  {6, 3, 3},
+                                  {1, 2, 2},
+                                  {16, 2, 1}})
     list.push_back({.compression = 65002, .run_bits = run, .sub_x_bits = x, .sub_y_bits = y});
   list.push_back({.compression = 65002, .run_bits = 8, .sub_x_bits = 1, .sub_y_bits = 1, .write_sub_y_bits = false});
   return list;
@@ -63,7 +81,8 @@ TEST(Eer, DecodesWhatTheEncoderWroteForEveryCodecAndDensity) {
   std::vector<frazil::Electron> scratch;
   for (const auto& format : all_formats())
     for (const auto& [nx, ny] : {std::pair{64, 48}, {131, 33}}) {
-      SCOPED_TRACE(fmt::format("compression {} run {} x {} y {} nx {}", format.compression, format.run_bits, format.sub_x_bits, format.sub_y_bits, nx));
+      SCOPED_TRACE(fmt::format("compression {} run {} x {} y {} nx {}", format.compression, format.run_bits,
+                               format.sub_x_bits, format.sub_y_bits, nx));
       std::vector<std::vector<Event>> frames;
       EerWriter writer(folder / "x.eer", nx, ny, format);
       for (const double share : {0.0, 0.0005, 0.01, 0.03, 0.3, 1.0}) {
@@ -77,8 +96,10 @@ TEST(Eer, DecodesWhatTheEncoderWroteForEveryCodecAndDensity) {
         ASSERT_TRUE(file.is_whole(static_cast<int>(f)));
         expect_equal(file.electrons(static_cast<int>(f), 0, ny, scratch), frames[f], nx, 0, ny, bits_of_format(format));
         for (int repeat = 0; repeat < 8; ++repeat) {
-          const int first = static_cast<int>(rng.below(static_cast<std::uint64_t>(ny))), last = first + 1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(ny - first)));
-          expect_equal(file.electrons(static_cast<int>(f), first, last, scratch), frames[f], nx, first, last, bits_of_format(format));
+          const int first = static_cast<int>(rng.below(static_cast<std::uint64_t>(ny))),
+                    last = first + 1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(ny - first)));
+          expect_equal(file.electrons(static_cast<int>(f), first, last, scratch), frames[f], nx, first, last,
+                       bits_of_format(format));
         }
       }
     }
@@ -88,7 +109,10 @@ TEST(Eer, RunsAsLongAsTheLargestCodeAndItsMultiplesComeBack) {
   const TestFolder folder;
   std::vector<frazil::Electron> scratch;
   for (const auto& format : all_formats()) {
-    const auto full = (1U << (format.compression == 65000 ? 8U : format.compression == 65001 ? 7U : static_cast<unsigned>(format.run_bits))) - 1U;
+    const auto full = (1U << (format.compression == 65000   ? 8U
+                              : format.compression == 65001 ? 7U
+                                                            : static_cast<unsigned>(format.run_bits))) -
+                      1U;
     EerWriter writer(folder / "x.eer", 256, 64, format);
     std::vector<std::vector<Event>> frames;
     for (const std::uint32_t gap : {full - 1, full, full + 1, 2 * full, 3 * full - 1}) {
@@ -100,7 +124,8 @@ TEST(Eer, RunsAsLongAsTheLargestCodeAndItsMultiplesComeBack) {
     writer.append(frames.back());
     writer.close();
     const EerFile file(ByteSource::open(folder / "x.eer"));
-    for (std::size_t f = 0; f < frames.size(); ++f) expect_equal(file.electrons(static_cast<int>(f), 0, 64, scratch), frames[f], 256, 0, 64, bits_of_format(format));
+    for (std::size_t f = 0; f < frames.size(); ++f)
+      expect_equal(file.electrons(static_cast<int>(f), 0, 64, scratch), frames[f], 256, 0, 64, bits_of_format(format));
   }
 }
 
@@ -111,7 +136,8 @@ TEST(Eer, ReadsTheOlderFormWithFooters) {
   std::vector<std::vector<Event>> frames;
   for (int f = 0; f < 3; ++f) {
     frames.emplace_back();
-    for (std::uint32_t p = static_cast<std::uint32_t>(rng.below(2000)); p < 4096U * 4096; p += 1 + static_cast<std::uint32_t>(rng.below(4000)))
+    for (std::uint32_t p = static_cast<std::uint32_t>(rng.below(2000)); p < 4096U * 4096;
+         p += 1 + static_cast<std::uint32_t>(rng.below(4000)))
       frames.back().push_back({p, static_cast<std::uint8_t>(rng.below(4)), static_cast<std::uint8_t>(rng.below(4))});
     writer.append(frames.back());
   }
@@ -119,7 +145,8 @@ TEST(Eer, ReadsTheOlderFormWithFooters) {
   const EerFile file(ByteSource::open(folder / "old.eer"));
   ASSERT_EQ(file.raw_frames(), 3);
   std::vector<frazil::Electron> scratch;
-  for (int f = 0; f < 3; ++f) expect_equal(file.electrons(f, 0, 4096, scratch), frames[static_cast<std::size_t>(f)], 4096, 0, 4096, {2, 2});
+  for (int f = 0; f < 3; ++f)
+    expect_equal(file.electrons(f, 0, 4096, scratch), frames[static_cast<std::size_t>(f)], 4096, 0, 4096, {2, 2});
   EXPECT_EQ(check_complete(folder / "old.eer").state, FileState::complete);
   EXPECT_EQ(check_complete(folder / "old.eer").frames, 3);
   auto bytes = read_text(folder / "old.eer");
@@ -141,7 +168,8 @@ TEST(Eer, FractionsCountTheElectronsOfTheirRawFramesOnEveryGrid) {
     writer.append(frames.back());
   }
   writer.close();
-  for (const auto& [grid, cells] : {std::pair{EerGrid::k2, 0.5}, {EerGrid::k4, 1.0}, {EerGrid::k8, 2.0}, {EerGrid::k16, 4.0}}) {
+  for (const auto& [grid, cells] :
+       {std::pair{EerGrid::k2, 0.5}, {EerGrid::k4, 1.0}, {EerGrid::k8, 2.0}, {EerGrid::k16, 4.0}}) {
     const MovieReader movie(folder / "m.eer", {grid, 4});
     ASSERT_EQ(movie.info().nx, static_cast<int>(nx * cells));
     ASSERT_EQ(movie.info().nz, 4);
@@ -155,7 +183,8 @@ TEST(Eer, FractionsCountTheElectronsOfTheirRawFramesOnEveryGrid) {
       Image truth(movie.info().nx, movie.info().ny);
       for (int f = first; f < last; ++f)
         for (const auto& e : frames[static_cast<std::size_t>(f)])
-          ++truth(static_cast<int>((static_cast<int>(e.pixel) % nx + e.quarter_x / 4.0) * cells), static_cast<int>((static_cast<int>(e.pixel) / nx + e.quarter_y / 4.0) * cells));
+          ++truth(static_cast<int>((static_cast<int>(e.pixel) % nx + e.quarter_x / 4.0) * cells),
+                  static_cast<int>((static_cast<int>(e.pixel) / nx + e.quarter_y / 4.0) * cells));
       for (const int threads : {1, 3}) {
         const auto image = movie.read_frame(fraction, threads);
         EXPECT_TRUE(std::equal(image.pixels().begin(), image.pixels().end(), truth.pixels().begin()));
@@ -168,7 +197,8 @@ TEST(Eer, FractionsCountTheElectronsOfTheirRawFramesOnEveryGrid) {
 TEST(Eer, ExposureOrNumberOfRawFramesDecidesTheGrouping) {
   EXPECT_EQ(eer_fractions(1000, {.per_raw_frame = 0.05_e_per_A2, .per_fraction = 1_e_per_A2}), 50);
   EXPECT_EQ(eer_fractions(1000, {.per_raw_frame = 0.05_e_per_A2}), 50);
-  EXPECT_EQ(eer_fractions(1000, {.per_raw_frame = 0.05_e_per_A2, .per_fraction = 1_e_per_A2, .raw_per_fraction = 30}), 33);
+  EXPECT_EQ(eer_fractions(1000, {.per_raw_frame = 0.05_e_per_A2, .per_fraction = 1_e_per_A2, .raw_per_fraction = 30}),
+            33);
   EXPECT_EQ(eer_fractions(1000, {}), 40);
   EXPECT_EQ(eer_fractions(7, {}), 7);
   EXPECT_EQ(eer_fractions(7, {.raw_per_fraction = 100}), 1);
@@ -194,8 +224,9 @@ TEST(Eer, DamagedRawFramesAreCountedLeftOutAndMadeUpFor) {
   for (int f = 0; f < 8; ++f) {
     frames.push_back(random_electrons(128, 64, 0.1, rng));
     auto bytes = sim::encode_electrons(frames.back(), 128, 64, {});
-    if (f == 2) bytes[5] = static_cast<std::uint8_t>(bytes[5] ^ 0x20U);       // another run: the count does not land on the end
-    if (f == 5) bytes.resize(bytes.size() / 2);                                // ends early
+    if (f == 2)
+      bytes[5] = static_cast<std::uint8_t>(bytes[5] ^ 0x20U);  // another run: the count does not land on the end
+    if (f == 5) bytes.resize(bytes.size() / 2);                // ends early
     writer.append_bytes(bytes);
   }
   writer.close();
@@ -208,7 +239,8 @@ TEST(Eer, DamagedRawFramesAreCountedLeftOutAndMadeUpFor) {
   for (const int f : {0, 1, 3})
     for (const auto& e : frames[static_cast<std::size_t>(f)]) truth.pixels()[e.pixel] += 1;
   for (std::size_t i = 0; i < truth.size(); ++i) ASSERT_NEAR(image.pixels()[i], truth.pixels()[i] * 4.0F / 3.0F, 1e-5);
-  EXPECT_ERROR((void)MovieReader(folder / "m.eer", {EerGrid::k4, 8}).read_frame(5), corrupt, "none of the raw frames 6 to 6");
+  EXPECT_ERROR((void)MovieReader(folder / "m.eer", {EerGrid::k4, 8}).read_frame(5), corrupt,
+               "none of the raw frames 6 to 6");
 }
 
 TEST(Eer, GrowsUntilItsLastStripIsThere) {
@@ -230,7 +262,8 @@ TEST(Eer, GrowsUntilItsLastStripIsThere) {
 }
 
 TEST(Eer, WhatIsNotReadIsRefusedInASentence) {
-  EXPECT_ERROR(EerFile(ByteSource::memory("empty.eer", {})), corrupt, "empty.eer: the EER file without TIFF is damaged: it holds no frame");
+  EXPECT_ERROR(EerFile(ByteSource::memory("empty.eer", {})), corrupt,
+               "empty.eer: the EER file without TIFF is damaged: it holds no frame");
   const TestFolder folder;
   EerWriter writer(folder / "m.eer", 64, 64, {.compression = 65002, .run_bits = 20});
   writer.append({});

@@ -21,14 +21,17 @@ Image sample() {
   return image;
 }
 
-bool equal(const Image& a, const Image& b) { return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin()); }
+bool equal(const Image& a, const Image& b) {
+  return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin());
+}
 
 class Checker {
  public:
   explicit Checker(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   /// `round_trip(path)` says whether what came back is what went in.
-  void check(const std::string& format, const std::string& ending, const std::function<bool(const std::filesystem::path&)>& round_trip) {
+  void check(const std::string& format, const std::string& ending,
+             const std::function<bool(const std::filesystem::path&)>& round_trip) {
     const auto path = folder_ / ("format-check" + ending);
     FormatCheck result{format, false, {}};
     try {
@@ -49,13 +52,16 @@ class Checker {
 };
 
 void check_tiff(Checker& checker, const Image& image, TiffCompression compression, PixelType type, bool big) {
-  const char* name = compression == TiffCompression::none ? "uncompressed" : compression == TiffCompression::lzw ? "LZW" : "deflate";
-  checker.check(fmt::format("{} {} {}", big ? "BigTIFF" : "TIFF", name, to_string(type)), ".tif", [&](const auto& path) {
-    TiffStackWriter writer(path, image.nx(), image.ny(), {compression, type, false, 8, big});
-    for (int i = 0; i < 2; ++i) writer.append(image);
-    writer.close();
-    return equal(MovieReader(path).read_frame(1, 2), image);
-  });
+  const char* name = compression == TiffCompression::none  ? "uncompressed"
+                     : compression == TiffCompression::lzw ? "LZW"
+                                                           : "deflate";
+  checker.check(fmt::format("{} {} {}", big ? "BigTIFF" : "TIFF", name, to_string(type)), ".tif",
+                [&](const auto& path) {
+                  TiffStackWriter writer(path, image.nx(), image.ny(), {compression, type, false, 8, big});
+                  for (int i = 0; i < 2; ++i) writer.append(image);
+                  writer.close();
+                  return equal(MovieReader(path).read_frame(1, 2), image);
+                });
 }
 
 bool star_round_trip(const std::filesystem::path& path) {
@@ -80,7 +86,8 @@ std::vector<FormatCheck> check_formats(const std::filesystem::path& folder) {
     });
   for (const bool big : {false, true})
     for (const auto compression : {TiffCompression::none, TiffCompression::lzw, TiffCompression::deflate})
-      for (const auto type : {PixelType::u8, PixelType::i8, PixelType::u16, PixelType::i16, PixelType::f32}) check_tiff(checker, image, compression, type, big);
+      for (const auto type : {PixelType::u8, PixelType::i8, PixelType::u16, PixelType::i16, PixelType::f32})
+        check_tiff(checker, image, compression, type, big);
   checker.check("STAR", ".star", star_round_trip);
   checker.check("PNG", ".png", [&](const auto& path) {
     const auto picture = to_picture(image, 0, 15);

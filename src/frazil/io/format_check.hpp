@@ -13,7 +13,8 @@ struct FormatCheck {
   std::string detail;  ///< why not, empty when it works
 };
 
-/// Writes one small file of each format into `folder` (which must exist), reads it back, compares every pixel and removes it.
+/// Writes one small file of each format into `folder` (which must exist), reads it back, compares every pixel and
+/// removes it.
 [[nodiscard]] std::vector<FormatCheck> check_formats(const std::filesystem::path& folder);
 
 }  // namespace frazil::io

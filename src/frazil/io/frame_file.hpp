@@ -18,7 +18,8 @@ class FrameFile {
   /// The container is told by content. @throws Error(not_found|corrupt|unsupported|io)
   /// @param eer  what the sections of an EER file are; ignored for other files
   explicit FrameFile(ByteSource source, const EerView& eer = {});
-  explicit FrameFile(const std::filesystem::path& path, const EerView& eer = {}) : FrameFile(ByteSource::open(path), eer) {}
+  explicit FrameFile(const std::filesystem::path& path, const EerView& eer = {})
+      : FrameFile(ByteSource::open(path), eer) {}
 
   [[nodiscard]] const ImageInfo& info() const { return info_; }
   [[nodiscard]] const std::string& name() const { return name_; }

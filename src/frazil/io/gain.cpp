@@ -14,7 +14,9 @@ void check_values(const Image& gain, const std::string& name) {
   for (int y = 0; y < gain.ny(); ++y)
     for (int x = 0; x < gain.nx(); ++x) {
       const float value = gain(x, y);
-      if (!std::isfinite(value) || value < 0) throw Error(ErrorCode::bad_input, "{}: the gain at ({}, {}) is {}, a finite number from 0 is expected", name, x, y, value);
+      if (!std::isfinite(value) || value < 0)
+        throw Error(ErrorCode::bad_input, "{}: the gain at ({}, {}) is {}, a finite number from 0 is expected", name, x,
+                    y, value);
       positive += value > 0 ? 1 : 0;
     }
   if (positive == 0) throw Error(ErrorCode::bad_input, "{}: the gain is 0 everywhere", name);
@@ -32,9 +34,11 @@ double mean_of_good(const Image& gain) {
 
 /// The gain on the grid of the movie when one is finer than the other by a whole factor.
 Image fitted(const Image& gain, int nx, int ny, const std::string& name, GainOrientation orientation) {
-  const int finer = nx > 0 && gain.nx() % nx == 0 ? gain.nx() / nx : 0, coarser = gain.nx() > 0 && nx % gain.nx() == 0 ? nx / gain.nx() : 0;
+  const int finer = nx > 0 && gain.nx() % nx == 0 ? gain.nx() / nx : 0,
+            coarser = gain.nx() > 0 && nx % gain.nx() == 0 ? nx / gain.nx() : 0;
   if ((finer == 0 || gain.ny() != ny * finer) && (coarser == 0 || ny != gain.ny() * coarser))
-    throw Error(ErrorCode::bad_input, "{}: the gain reference has {} x {} pixels in orientation {}, the movie {} x {}", name, gain.nx(), gain.ny(), to_string(orientation), nx, ny);
+    throw Error(ErrorCode::bad_input, "{}: the gain reference has {} x {} pixels in orientation {}, the movie {} x {}",
+                name, gain.nx(), gain.ny(), to_string(orientation), nx, ny);
   Image out(nx, ny, gain.pixel_size);
   for (int y = 0; y < ny; ++y)
     for (int x = 0; x < nx; ++x) {
@@ -67,14 +71,17 @@ GainKind usual_gain_kind(const std::filesystem::path& path, bool eer_movie) {
 
 Image read_gain(ByteSource source, int nx, int ny, GainOrientation orientation, GainKind kind) {
   const FrameFile file(std::move(source));
-  if (file.info().nz != 1) throw Error(ErrorCode::bad_input, "{}: a gain reference has one image, the file has {}", file.name(), file.info().nz);
+  if (file.info().nz != 1)
+    throw Error(ErrorCode::bad_input, "{}: a gain reference has one image, the file has {}", file.name(),
+                file.info().nz);
   Image gain;
   file.read(0, gain);
   if (file.is_tiff() && file.name().ends_with(".gain")) gain = orient(gain, GainOrientation::flip_y);
   check_values(gain, file.name());
   if (kind == GainKind::divide) invert(gain, 1);
   if (orientation != GainOrientation::identity) gain = orient(gain, orientation);
-  if ((nx != 0 && gain.nx() != nx) || (ny != 0 && gain.ny() != ny)) gain = fitted(gain, nx, ny, file.name(), orientation);
+  if ((nx != 0 && gain.nx() != nx) || (ny != 0 && gain.ny() != ny))
+    gain = fitted(gain, nx, ny, file.name(), orientation);
   if (kind == GainKind::average) invert(gain, mean_of_good(gain));
   return gain;
 }

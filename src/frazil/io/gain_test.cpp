@@ -21,7 +21,9 @@ Image numbered(int nx, int ny) {
   return image;
 }
 
-bool equal(const Image& a, const Image& b) { return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin()); }
+bool equal(const Image& a, const Image& b) {
+  return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin());
+}
 
 GainOrientation at(int i) { return static_cast<GainOrientation>(i); }
 
@@ -44,7 +46,8 @@ TEST(Gain, OrientationsMoveCornersAsTheirNamesSay) {
   EXPECT_EQ(orient(image, GainOrientation::flip_y)(0, 0), 5);
   EXPECT_EQ(orient(image, GainOrientation::rotate_180)(0, 0), 8);
   EXPECT_EQ(orient(image, GainOrientation::transpose)(0, 3), 4);
-  const auto turned = orient(image, GainOrientation::rotate_90);  // counter-clockwise: +x end goes up, origin to the right
+  const auto turned =
+      orient(image, GainOrientation::rotate_90);  // counter-clockwise: +x end goes up, origin to the right
   EXPECT_EQ(turned(1, 0), 1);
   EXPECT_EQ(turned(1, 3), 4);
 }
@@ -67,7 +70,8 @@ TEST(Gain, WrongOnesAreRefused) {
   const TestFolder folder;
   auto gain = numbered(4, 2);
   write_image(folder / "gain.mrc", gain);
-  EXPECT_ERROR((void)read_gain(folder / "gain.mrc", 2, 4), bad_input, "4 x 2 pixels in orientation identity, the movie 2 x 4");
+  EXPECT_ERROR((void)read_gain(folder / "gain.mrc", 2, 4), bad_input,
+               "4 x 2 pixels in orientation identity, the movie 2 x 4");
   gain(3, 1) = std::numeric_limits<float>::quiet_NaN();
   write_image(folder / "nan.mrc", gain);
   EXPECT_ERROR((void)read_gain(folder / "nan.mrc", 4, 2), bad_input, "(3, 1)");
@@ -147,7 +151,8 @@ TEST(Defects, ListsAndMapsOfAnyGridGiveThePixelsOfTheFrame) {
   const TestFolder folder;
   write_text(folder / "d.txt", "# x y w h\n1 0 2 1\n\n3 2 1 1  # hot\n");
   EXPECT_EQ(read_defects(folder / "d.txt", 4, 3), (std::vector<std::uint64_t>{1, 2, 11}));
-  EXPECT_EQ(read_defects(folder / "d.txt", 8, 6, 4, 3), (std::vector<std::uint64_t>{2, 3, 4, 5, 10, 11, 12, 13, 38, 39, 46, 47}));
+  EXPECT_EQ(read_defects(folder / "d.txt", 8, 6, 4, 3),
+            (std::vector<std::uint64_t>{2, 3, 4, 5, 10, 11, 12, 13, 38, 39, 46, 47}));
   EXPECT_EQ(read_defects(folder / "d.txt", 2, 2, 4, 4), (std::vector<std::uint64_t>{0, 1, 3}));
   Image map(4, 4);
   map(2, 1) = 1;

@@ -55,7 +55,8 @@ Image StackReader::read(int index) const {
 struct MovieReader::State {
   FrameFile file;
 };
-MovieReader::MovieReader(const std::filesystem::path& path, const EerView& eer) : state_(new State{FrameFile(path, eer)}) {}
+MovieReader::MovieReader(const std::filesystem::path& path, const EerView& eer)
+    : state_(new State{FrameFile(path, eer)}) {}
 MovieReader::~MovieReader() = default;
 MovieReader::MovieReader(MovieReader&&) noexcept = default;
 MovieReader& MovieReader::operator=(MovieReader&&) noexcept = default;

@@ -15,10 +15,10 @@ enum class MrcMode : int { i8 = 0, i16 = 1, f32 = 2, u16 = 6, f16 = 12, u4 = 101
 
 struct ImageInfo {
   int nx = 0, ny = 0;
-  int nz = 0;                      ///< sections: images of a stack, frames of a movie, or slices of a volume
-  Angstrom pixel_size{0};          ///< 0: the file does not say
+  int nz = 0;              ///< sections: images of a stack, frames of a movie, or slices of a volume
+  Angstrom pixel_size{0};  ///< 0: the file does not say
   PixelType type = PixelType::f32;
-  bool is_volume = false;          ///< MRC says "volume" (ISPG ≥ 1); movies are often mislabelled, so a hint only
+  bool is_volume = false;  ///< MRC says "volume" (ISPG ≥ 1); movies are often mislabelled, so a hint only
 };
 
 /// Size, pixel and type from the header, checked against the size of the file. MRC, TIFF and BigTIFF by content,

@@ -107,11 +107,15 @@ Picture read_jpeg(const std::filesystem::path& path) {
     std::snprintf(trap.message, sizeof trap.message, "it promises more pixels than its bytes can hold");
   }
   if (fine) {
-    picture = Picture(static_cast<int>(jpeg.image_width), static_cast<int>(jpeg.image_height), jpeg.num_components == 1 ? 1 : 3);
-    fine = read_rows(jpeg, trap, picture.pixels.data(), static_cast<std::size_t>(picture.nx) * static_cast<std::size_t>(picture.channels));
+    picture = Picture(static_cast<int>(jpeg.image_width), static_cast<int>(jpeg.image_height),
+                      jpeg.num_components == 1 ? 1 : 3);
+    fine = read_rows(jpeg, trap, picture.pixels.data(),
+                     static_cast<std::size_t>(picture.nx) * static_cast<std::size_t>(picture.channels));
   }
   jpeg_destroy_decompress(&jpeg);
-  if (!fine) throw Error(ErrorCode::corrupt, "{}: not a valid JPEG: {}", source.name(), trap.message[0] != 0 ? trap.message : "its data end early or are damaged");
+  if (!fine)
+    throw Error(ErrorCode::corrupt, "{}: not a valid JPEG: {}", source.name(),
+                trap.message[0] != 0 ? trap.message : "its data end early or are damaged");
   return picture;
 }
 

@@ -67,7 +67,8 @@ unsigned width_for(unsigned next) { return next >= 2047 ? 12 : next >= 1023 ? 11
 }  // namespace
 
 LzwResult lzw_decode(std::span<const std::byte> in, std::byte* out, std::size_t wanted) {
-  if (in.size() >= 2 && in[0] == std::byte{0} && (in[1] & std::byte{1}) != std::byte{0}) return {LzwStatus::old_style, 0};
+  if (in.size() >= 2 && in[0] == std::byte{0} && (in[1] & std::byte{1}) != std::byte{0})
+    return {LzwStatus::old_style, 0};
   constexpr std::size_t gap = 32;  // what the last copy may overrun
   Entry table[table_size];
   for (unsigned i = 0; i < 256; ++i) {
@@ -87,7 +88,8 @@ LzwResult lzw_decode(std::span<const std::byte> in, std::byte* out, std::size_t 
     }
     if (code == end_code) break;
     unsigned fresh = table_size;
-    if (last_size > 0 && next < table_size) {  // this code completes a string: the last one and the first byte of this one
+    if (last_size > 0 &&
+        next < table_size) {  // this code completes a string: the last one and the first byte of this one
       fresh = next++;
       table[fresh] = {static_cast<std::uint32_t>(last_start), static_cast<std::uint32_t>(last_size + 1)};
       if (next >= wider_at) width = width_for(next), wider_at = width == 12 ? table_size + 1 : (1U << width) - 1;
@@ -96,7 +98,8 @@ LzwResult lzw_decode(std::span<const std::byte> in, std::byte* out, std::size_t 
     const auto entry = table[code];
     const std::size_t size = std::min<std::size_t>(entry.size, wanted - done);
     copy_piece(out + done, out + entry.start, size);
-    if (code == fresh && entry.size == size) out[done + size - 1] = out[done];  // completed by itself: its last byte is its first
+    if (code == fresh && entry.size == size)
+      out[done + size - 1] = out[done];  // completed by itself: its last byte is its first
     last_start = done, last_size = size;
     done += size;
   }

@@ -10,11 +10,20 @@
 namespace frazil::io {
 namespace {
 
-constexpr int max_side = 1 << 20;           // a section of 2^40 pixels is absurd, and products stay below 2^63
+constexpr int max_side = 1 << 20;  // a section of 2^40 pixels is absurd, and products stay below 2^63
 constexpr std::uint32_t imod_stamp_value = 1146047817;
 
 // Byte offsets in the header, doi:10.1016/j.jsb.2015.04.002 (Cheng et al. 2015) and IMOD's extension.
-enum Offset : std::size_t { at_nx = 0, at_mode = 12, at_mx = 28, at_cell = 40, at_ispg = 88, at_nsymbt = 92, at_imod_stamp = 152, at_imod_flags = 156 };
+enum Offset : std::size_t {
+  at_nx = 0,
+  at_mode = 12,
+  at_mx = 28,
+  at_cell = 40,
+  at_ispg = 88,
+  at_nsymbt = 92,
+  at_imod_stamp = 152,
+  at_imod_flags = 156
+};
 
 class Words {
  public:
@@ -37,7 +46,9 @@ class Words {
   bool swapped_;
 };
 
-bool known_mode(int mode) { return (mode >= 0 && mode <= 4) || mode == 6 || mode == 7 || mode == 12 || mode == 16 || mode == 101; }
+bool known_mode(int mode) {
+  return (mode >= 0 && mode <= 4) || mode == 6 || mode == 7 || mode == 12 || mode == 16 || mode == 101;
+}
 
 MrcHeader header_in_order(std::span<const std::byte> head, bool swapped) {
   const Words words(head, swapped);
@@ -56,18 +67,26 @@ MrcHeader header_in_order(std::span<const std::byte> head, bool swapped) {
 }
 
 bool plausible(const MrcHeader& h) {
-  return known_mode(h.mode) && h.nx >= 1 && h.ny >= 1 && h.nz >= 1 && h.nx <= max_side && h.ny <= max_side && h.nz <= (1 << 22);
+  return known_mode(h.mode) && h.nx >= 1 && h.ny >= 1 && h.nz >= 1 && h.nx <= max_side && h.ny <= max_side &&
+         h.nz <= (1 << 22);
 }
 
 std::optional<PixelType> type_of_mode(int mode) {
   switch (mode) {
-    case 0: return PixelType::i8;
-    case 1: return PixelType::i16;
-    case 2: return PixelType::f32;
-    case 6: return PixelType::u16;
-    case 12: return PixelType::f16;
-    case 101: return PixelType::u4;
-    default: return std::nullopt;
+    case 0:
+      return PixelType::i8;
+    case 1:
+      return PixelType::i16;
+    case 2:
+      return PixelType::f32;
+    case 6:
+      return PixelType::u16;
+    case 12:
+      return PixelType::f16;
+    case 101:
+      return PixelType::u4;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -112,20 +131,23 @@ bool bytes_are_signed(const ByteSource& source, const MrcHeader& h) {
 template <class Put>
 void read_rows(const ByteSource& source, const MrcHeader& header, int index, Put put) {
   const auto row = row_bytes(header.type, header.nx);
-  const auto rows_in_band = static_cast<int>(std::clamp<std::uint64_t>((1U << 20U) / row, 1, static_cast<std::uint64_t>(header.ny)));
+  const auto rows_in_band =
+      static_cast<int>(std::clamp<std::uint64_t>((1U << 20U) / row, 1, static_cast<std::uint64_t>(header.ny)));
   std::vector<std::byte> band(static_cast<std::size_t>(row) * static_cast<std::size_t>(rows_in_band));
   const auto start = header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index);
   for (int y0 = 0; y0 < header.ny; y0 += rows_in_band) {
     const int rows = std::min(rows_in_band, header.ny - y0);
     const std::span<std::byte> bytes(band.data(), static_cast<std::size_t>(row) * static_cast<std::size_t>(rows));
     source.read(start + row * static_cast<std::uint64_t>(y0), bytes);
-    for (int y = 0; y < rows; ++y) put(bytes.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(y), y0 + y);
+    for (int y = 0; y < rows; ++y)
+      put(bytes.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(y), y0 + y);
   }
 }
 
 void expect_section(const ByteSource& source, const MrcHeader& header, int index) {
   if (index < 0 || index >= header.nz)
-    throw Error(ErrorCode::bad_input, "{}: section {} is asked for, the file has {}", source.name(), index + 1, header.nz);
+    throw Error(ErrorCode::bad_input, "{}: section {} is asked for, the file has {}", source.name(), index + 1,
+                header.nz);
 }
 
 }  // namespace
@@ -144,15 +166,19 @@ bool looks_like_mrc(std::span<const std::byte> head) {
 
 MrcHeader parse_mrc_header(std::span<const std::byte> head, std::uint64_t file_size, const std::string& name) {
   if (head.size() < mrc_header_bytes)
-    throw Error(ErrorCode::corrupt, "{}: an MRC header has {} bytes, the file has {}", name, mrc_header_bytes, file_size);
+    throw Error(ErrorCode::corrupt, "{}: an MRC header has {} bytes, the file has {}", name, mrc_header_bytes,
+                file_size);
   const auto chosen = choose_order(head, file_size);
   if (!chosen) {
     const auto h = header_in_order(head, false);
-    throw Error(ErrorCode::corrupt, "{}: not an MRC file: mode {} and size {} x {} x {} make no sense in either byte order", name, h.mode, h.nx, h.ny, h.nz);
+    throw Error(ErrorCode::corrupt,
+                "{}: not an MRC file: mode {} and size {} x {} x {} make no sense in either byte order", name, h.mode,
+                h.nx, h.ny, h.nz);
   }
   auto h = *chosen;
   const auto type = type_of_mode(h.mode);
-  if (!type) throw Error(ErrorCode::unsupported, "{}: MRC mode {} is not read, only 0, 1, 2, 6, 12 and 101", name, h.mode);
+  if (!type)
+    throw Error(ErrorCode::unsupported, "{}: MRC mode {} is not read, only 0, 1, 2, 6, 12 and 101", name, h.mode);
   h.type = *type;
   return h;
 }
@@ -160,8 +186,9 @@ MrcHeader parse_mrc_header(std::span<const std::byte> head, std::uint64_t file_s
 MrcHeader open_mrc(const ByteSource& source) {
   auto h = parse_mrc_header(source.head(mrc_header_bytes), source.size(), source.name());
   if (h.file_bytes() > source.size())
-    throw Error(ErrorCode::corrupt, "{}: the header promises {} x {} x {} pixels of mode {} ({} bytes), the file has {} bytes", source.name(), h.nx, h.ny,
-                h.nz, h.mode, h.file_bytes(), source.size());
+    throw Error(ErrorCode::corrupt,
+                "{}: the header promises {} x {} x {} pixels of mode {} ({} bytes), the file has {} bytes",
+                source.name(), h.nx, h.ny, h.nz, h.mode, h.file_bytes(), source.size());
   if (h.mode == 0 && !bytes_are_signed(source, h)) h.type = PixelType::u8;
   return h;
 }
@@ -175,10 +202,12 @@ void read_mrc_section(const ByteSource& source, const MrcHeader& header, int ind
 }
 
 void read_mrc_section(const ByteSource& source, const MrcHeader& header, int index, Counts& out) {
-  expect(out.nx() == header.nx && out.ny() == header.ny && out.type() == count_type_of(header.type), "the counts have size and type of the section");
+  expect(out.nx() == header.nx && out.ny() == header.ny && out.type() == count_type_of(header.type),
+         "the counts have size and type of the section");
   expect_section(source, header, index);
   if (is_count_as_stored(header.type, header.swapped)) {
-    source.read(header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index), {out.row(0), static_cast<std::size_t>(header.section_bytes())});
+    source.read(header.data_offset() + header.section_bytes() * static_cast<std::uint64_t>(index),
+                {out.row(0), static_cast<std::size_t>(header.section_bytes())});
     return;
   }
   read_rows(source, header, index, [&](const std::byte* bytes, int y) {

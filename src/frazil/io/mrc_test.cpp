@@ -23,8 +23,9 @@ struct ModeCase {
   MrcMode mode;
   double low, high, tolerance;
 };
-const ModeCase all_modes[] = {{MrcMode::i8, -128, 127, 0.5},  {MrcMode::i16, -32768, 32767, 0.5}, {MrcMode::f32, -1e6, 1e6, 0},
-                              {MrcMode::u16, 0, 65535, 0.5}, {MrcMode::f16, -8, 8, 0.002},        {MrcMode::u4, 0, 15, 0.5}};
+const ModeCase all_modes[] = {{MrcMode::i8, -128, 127, 0.5}, {MrcMode::i16, -32768, 32767, 0.5},
+                              {MrcMode::f32, -1e6, 1e6, 0},  {MrcMode::u16, 0, 65535, 0.5},
+                              {MrcMode::f16, -8, 8, 0.002},  {MrcMode::u4, 0, 15, 0.5}};
 
 TEST(Mrc, EveryModeComesBackWithinItsRounding) {
   const TestFolder folder;
@@ -111,7 +112,8 @@ TEST(Mrc, BytesWithoutStampAreSignedOrNotByTheirHistogram) {
   const auto check = [&](double mean, double sigma, PixelType expected) {
     std::string bytes(1024 + 4096, '\0');
     put_word(bytes, 0, 64), put_word(bytes, 4, 64), put_word(bytes, 8, 1), put_word(bytes, 12, 0);
-    for (std::size_t i = 1024; i < bytes.size(); ++i) bytes[i] = static_cast<char>(static_cast<int>(std::lround(rng.normal(mean, sigma))));
+    for (std::size_t i = 1024; i < bytes.size(); ++i)
+      bytes[i] = static_cast<char>(static_cast<int>(std::lround(rng.normal(mean, sigma))));
     write_text(folder / "b.mrc", bytes);
     EXPECT_EQ(read_info(folder / "b.mrc").type, expected) << mean;
   };
@@ -119,7 +121,7 @@ TEST(Mrc, BytesWithoutStampAreSignedOrNotByTheirHistogram) {
   check(-40, 20, PixelType::i8);
   check(128, 20, PixelType::u8);
   check(140, 15, PixelType::u8);
-  check(20, 4, PixelType::i8);  // both readings agree
+  check(20, 4, PixelType::i8);            // both readings agree
   std::string counts(1024 + 4096, '\0');  // counting movie with a few saturated pixels
   put_word(counts, 0, 64), put_word(counts, 4, 64), put_word(counts, 8, 1);
   counts[2000] = counts[3000] = static_cast<char>(255);

@@ -1,6 +1,6 @@
 // Writing MRC: StackWriter, write_image, write_volume (image_file.hpp).
-#include <unistd.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,14 +19,21 @@ namespace {
 
 PixelType type_of(MrcMode mode) {
   switch (mode) {
-    case MrcMode::i8: return PixelType::i8;
-    case MrcMode::i16: return PixelType::i16;
-    case MrcMode::f32: return PixelType::f32;
-    case MrcMode::u16: return PixelType::u16;
-    case MrcMode::f16: return PixelType::f16;
-    case MrcMode::u4: return PixelType::u4;
+    case MrcMode::i8:
+      return PixelType::i8;
+    case MrcMode::i16:
+      return PixelType::i16;
+    case MrcMode::f32:
+      return PixelType::f32;
+    case MrcMode::u16:
+      return PixelType::u16;
+    case MrcMode::f16:
+      return PixelType::f16;
+    case MrcMode::u4:
+      return PixelType::u4;
   }
-  throw Error(ErrorCode::bad_input, "MRC mode {} cannot be written, only 0, 1, 2, 6, 12 and 101", static_cast<int>(mode));
+  throw Error(ErrorCode::bad_input, "MRC mode {} cannot be written, only 0, 1, 2, 6, 12 and 101",
+              static_cast<int>(mode));
 }
 
 /// Minimum, maximum, mean and deviation of everything appended; Welford by rows, so that one pass is exact enough.
@@ -51,7 +58,9 @@ class RunningStatistics {
   [[nodiscard]] float min() const { return min_; }
   [[nodiscard]] float max() const { return max_; }
   [[nodiscard]] float mean() const { return static_cast<float>(mean_); }
-  [[nodiscard]] float deviation() const { return static_cast<float>(std::sqrt(std::max(0.0, m2_ / std::max(1.0, count_)))); }
+  [[nodiscard]] float deviation() const {
+    return static_cast<float>(std::sqrt(std::max(0.0, m2_ / std::max(1.0, count_))));
+  }
 
  private:
   float min_ = std::numeric_limits<float>::max(), max_ = std::numeric_limits<float>::lowest();
@@ -67,10 +76,13 @@ struct HeaderWords {
     static_assert(sizeof(T) == 4);
     std::memcpy(bytes.data() + offset, &value, 4);
   }
-  void text(std::size_t offset, std::string_view value) { std::memcpy(bytes.data() + offset, value.data(), value.size()); }
+  void text(std::size_t offset, std::string_view value) {
+    std::memcpy(bytes.data() + offset, value.data(), value.size());
+  }
 };
 
-HeaderWords make_header(int nx, int ny, int nz, Angstrom pixel_size, MrcMode mode, Content content, const RunningStatistics& statistics) {
+HeaderWords make_header(int nx, int ny, int nz, Angstrom pixel_size, MrcMode mode, Content content,
+                        const RunningStatistics& statistics) {
   HeaderWords h;
   const int mz = content == Content::volume ? nz : 1;  // a stack of images has a unit cell one section high
   const std::array<int, 3> size{nx, ny, nz}, grid{nx, ny, mz};
@@ -86,7 +98,7 @@ HeaderWords make_header(int nx, int ny, int nz, Angstrom pixel_size, MrcMode mod
   h.put(80, statistics.max());
   h.put(84, statistics.mean());
   h.put(88, content == Content::volume ? 1 : 0);
-  h.put(108, 20140);                // version of the standard
+  h.put(108, 20140);                      // version of the standard
   h.put(152, std::uint32_t{1146047817});  // IMOD's stamp with bit 0: bytes of mode 0 are signed
   h.put(156, std::uint32_t{1});
   h.text(208, "MAP ");
@@ -99,9 +111,18 @@ HeaderWords make_header(int nx, int ny, int nz, Angstrom pixel_size, MrcMode mod
 
 /// An MRC file under a temporary name, section by section.
 struct SectionWriter {
-  SectionWriter(const std::filesystem::path& file_path, int width, int height, Angstrom pixel, MrcMode mrc_mode, Content what)
-      : path(file_path), file(file_path), nx(width), ny(height), pixel_size(pixel), mode(mrc_mode), type(type_of(mrc_mode)), content(what) {
-    if (nx < 1 || ny < 1) throw Error(ErrorCode::bad_input, "{}: an image of {} x {} pixels cannot be written", path.string(), nx, ny);
+  SectionWriter(const std::filesystem::path& file_path, int width, int height, Angstrom pixel, MrcMode mrc_mode,
+                Content what)
+      : path(file_path),
+        file(file_path),
+        nx(width),
+        ny(height),
+        pixel_size(pixel),
+        mode(mrc_mode),
+        type(type_of(mrc_mode)),
+        content(what) {
+    if (nx < 1 || ny < 1)
+      throw Error(ErrorCode::bad_input, "{}: an image of {} x {} pixels cannot be written", path.string(), nx, ny);
     fd = ::open(file.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) fail("cannot be created");
     write_all(HeaderWords{}.bytes);
@@ -114,7 +135,8 @@ struct SectionWriter {
 
   [[noreturn]] void fail(std::string_view what) const {
     const int error = errno;
-    throw Error(error == ENOSPC || error == EDQUOT || error == EMFILE ? ErrorCode::resource : ErrorCode::io, "{}: {}: {}", path.string(), what, std::strerror(error));
+    throw Error(error == ENOSPC || error == EDQUOT || error == EMFILE ? ErrorCode::resource : ErrorCode::io,
+                "{}: {}: {}", path.string(), what, std::strerror(error));
   }
 
   void write_all(std::span<const std::byte> bytes) {
@@ -128,9 +150,11 @@ struct SectionWriter {
 
   void append(ImageView image) {
     if (image.nx != nx || image.ny != ny)
-      throw Error(ErrorCode::bad_input, "{}: an image of {} x {} pixels does not fit a stack of {} x {}", path.string(), image.nx, image.ny, nx, ny);
+      throw Error(ErrorCode::bad_input, "{}: an image of {} x {} pixels does not fit a stack of {} x {}", path.string(),
+                  image.nx, image.ny, nx, ny);
     const auto row = static_cast<std::size_t>(row_bytes(type, nx));
-    const int rows_in_band = static_cast<int>(std::clamp<std::size_t>((1U << 20U) / row, 1, static_cast<std::size_t>(ny)));
+    const int rows_in_band =
+        static_cast<int>(std::clamp<std::size_t>((1U << 20U) / row, 1, static_cast<std::size_t>(ny)));
     std::vector<std::byte> band(row * static_cast<std::size_t>(rows_in_band));
     for (int y0 = 0; y0 < ny; y0 += rows_in_band) {
       const int rows = std::min(rows_in_band, ny - y0);
@@ -144,15 +168,17 @@ struct SectionWriter {
     const std::span<const float> pixels(image.row(y), static_cast<std::size_t>(nx));
     const auto result = encode_row(pixels, type, out);
     if (result.bad >= 0)
-      throw Error(ErrorCode::bad_input, "{}: value {} at ({}, {}) of image {} does not fit MRC mode {} ({})", path.string(), pixels[static_cast<std::size_t>(result.bad)],
-                  result.bad, y, sections + 1, static_cast<int>(mode), to_string(type));
+      throw Error(ErrorCode::bad_input, "{}: value {} at ({}, {}) of image {} does not fit MRC mode {} ({})",
+                  path.string(), pixels[static_cast<std::size_t>(result.bad)], result.bad, y, sections + 1,
+                  static_cast<int>(mode), to_string(type));
     statistics.add(pixels);
   }
 
   void close() {
     if (sections == 0) throw Error(ErrorCode::bad_input, "{}: a stack without images cannot be written", path.string());
     const auto header = make_header(nx, ny, sections, pixel_size, mode, content, statistics);
-    if (::pwrite(fd, header.bytes.data(), header.bytes.size(), 0) != static_cast<ssize_t>(header.bytes.size())) fail("writing the header failed");
+    if (::pwrite(fd, header.bytes.data(), header.bytes.size(), 0) != static_cast<ssize_t>(header.bytes.size()))
+      fail("writing the header failed");
     const int closing = fd;
     fd = -1;
     if (::close(closing) != 0) fail("closing failed");
@@ -194,7 +220,9 @@ void StackWriter::close() {
   state_.reset();
 }
 
-void write_image(const std::filesystem::path& path, const Image& image, MrcMode mode) { write_image(path, image.view(), image.pixel_size, mode); }
+void write_image(const std::filesystem::path& path, const Image& image, MrcMode mode) {
+  write_image(path, image.view(), image.pixel_size, mode);
+}
 
 void write_image(const std::filesystem::path& path, ImageView image, Angstrom pixel_size, MrcMode mode) {
   StackWriter writer(path, image.nx, image.ny, pixel_size, mode);

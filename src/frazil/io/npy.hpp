@@ -1,4 +1,5 @@
-// NumPy's .npy with named columns (a structured array), as cryoSPARC keeps its datasets in .cs files. Written, not read.
+// NumPy's .npy with named columns (a structured array), as cryoSPARC keeps its datasets in .cs files. Written, not
+// read.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +20,16 @@ class NpyTable {
   std::size_t add_row();
   [[nodiscard]] std::size_t rows() const { return rows_; }
 
-  /// Sets value `index` of a column. @throws Error(bug) for an unknown column, Error(bad_input) for text longer than the column
+  /// Sets value `index` of a column. @throws Error(bug) for an unknown column, Error(bad_input) for text longer than
+  /// the column
   void set(std::size_t row, std::string_view column, double value, int index = 0);
   void set(std::size_t row, std::string_view column, std::uint64_t value, int index = 0);
   template <class T>
-    requires(std::is_integral_v<T> && !std::is_same_v<T, std::uint64_t>)
-  void set(std::size_t row, std::string_view column, T value, int index = 0) { set(row, column, static_cast<std::uint64_t>(value), index); }
+  requires(std::is_integral_v<T> && !std::is_same_v<T, std::uint64_t>) void set(std::size_t row,
+                                                                                std::string_view column, T value,
+                                                                                int index = 0) {
+    set(row, column, static_cast<std::uint64_t>(value), index);
+  }
   void set(std::size_t row, std::string_view column, std::string_view text);
 
   /// The file's bytes: format 1.0, header padded to 64 bytes.

@@ -23,8 +23,8 @@ struct Picture {
 
 /// Grey levels from `low` (black) to `high` (white), clamped; NaN is black.
 [[nodiscard]] Picture to_picture(ImageView image, float low, float high);
-/// Grey levels over three standard deviations about the median, the deviation taken from the quartiles: a crystal or a piece of
-/// carbon does not take the contrast from what lies beside it.
+/// Grey levels over three standard deviations about the median, the deviation taken from the quartiles: a crystal or a
+/// piece of carbon does not take the contrast from what lies beside it.
 [[nodiscard]] Picture to_picture_auto(ImageView image);
 
 /// Written atomically. @throws Error(io|resource)

@@ -61,7 +61,8 @@ TEST(Picture, DamagedPngIsAnError) {
   write_png(folder / "x.png", noise(1));
   const auto bytes = read_text(folder / "x.png");
   const auto all = std::as_bytes(std::span(bytes));
-  for (std::size_t size = 0; size < bytes.size() - 24; ++size) {  // the last pixels stand before the checksums and the end chunk
+  for (std::size_t size = 0; size < bytes.size() - 24;
+       ++size) {  // the last pixels stand before the checksums and the end chunk
     EXPECT_ERROR((void)read_png(ByteSource::memory("cut.png", all.first(size))), corrupt, "cut.png");
   }
   auto huge = bytes;

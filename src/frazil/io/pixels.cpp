@@ -90,32 +90,47 @@ EncodeResult encode_nibbles(std::span<const float> pixels, std::byte* bytes) {
 
 std::string_view to_string(PixelType type) {
   switch (type) {
-    case PixelType::u4: return "4-bit unsigned";
-    case PixelType::u8: return "8-bit unsigned";
-    case PixelType::i8: return "8-bit signed";
-    case PixelType::u16: return "16-bit unsigned";
-    case PixelType::i16: return "16-bit signed";
-    case PixelType::u32: return "32-bit unsigned";
-    case PixelType::i32: return "32-bit signed";
-    case PixelType::f16: return "16-bit float";
-    case PixelType::f32: return "32-bit float";
-    case PixelType::f64: return "64-bit float";
+    case PixelType::u4:
+      return "4-bit unsigned";
+    case PixelType::u8:
+      return "8-bit unsigned";
+    case PixelType::i8:
+      return "8-bit signed";
+    case PixelType::u16:
+      return "16-bit unsigned";
+    case PixelType::i16:
+      return "16-bit signed";
+    case PixelType::u32:
+      return "32-bit unsigned";
+    case PixelType::i32:
+      return "32-bit signed";
+    case PixelType::f16:
+      return "16-bit float";
+    case PixelType::f32:
+      return "32-bit float";
+    case PixelType::f64:
+      return "64-bit float";
   }
   return "unknown";
 }
 
 int bits_of(PixelType type) {
   switch (type) {
-    case PixelType::u4: return 4;
+    case PixelType::u4:
+      return 4;
     case PixelType::u8:
-    case PixelType::i8: return 8;
+    case PixelType::i8:
+      return 8;
     case PixelType::u16:
     case PixelType::i16:
-    case PixelType::f16: return 16;
+    case PixelType::f16:
+      return 16;
     case PixelType::u32:
     case PixelType::i32:
-    case PixelType::f32: return 32;
-    case PixelType::f64: return 64;
+    case PixelType::f32:
+      return 32;
+    case PixelType::f64:
+      return 64;
   }
   return 0;
 }
@@ -126,36 +141,53 @@ std::uint64_t row_bytes(PixelType type, int nx) {
 }
 
 float half_to_float(std::uint16_t half) { return _cvtsh_ss(half); }
-std::uint16_t float_to_half(float value) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(value), _MM_FROUND_TO_NEAREST_INT), 0)); }
+std::uint16_t float_to_half(float value) {
+  return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(value), _MM_FROUND_TO_NEAREST_INT), 0));
+}
 
 void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<float> out) {
   switch (type) {
-    case PixelType::u4: return decode_nibbles(bytes, out);
-    case PixelType::u8: return decode<std::uint8_t>(bytes, false, out);
-    case PixelType::i8: return decode<std::int8_t>(bytes, false, out);
-    case PixelType::u16: return decode<std::uint16_t>(bytes, swapped, out);
-    case PixelType::i16: return decode<std::int16_t>(bytes, swapped, out);
-    case PixelType::u32: return decode<std::uint32_t>(bytes, swapped, out);
-    case PixelType::i32: return decode<std::int32_t>(bytes, swapped, out);
-    case PixelType::f16: return decode_half(bytes, swapped, out);
-    case PixelType::f32: return decode<float>(bytes, swapped, out);
-    case PixelType::f64: return decode<double>(bytes, swapped, out);
+    case PixelType::u4:
+      return decode_nibbles(bytes, out);
+    case PixelType::u8:
+      return decode<std::uint8_t>(bytes, false, out);
+    case PixelType::i8:
+      return decode<std::int8_t>(bytes, false, out);
+    case PixelType::u16:
+      return decode<std::uint16_t>(bytes, swapped, out);
+    case PixelType::i16:
+      return decode<std::int16_t>(bytes, swapped, out);
+    case PixelType::u32:
+      return decode<std::uint32_t>(bytes, swapped, out);
+    case PixelType::i32:
+      return decode<std::int32_t>(bytes, swapped, out);
+    case PixelType::f16:
+      return decode_half(bytes, swapped, out);
+    case PixelType::f32:
+      return decode<float>(bytes, swapped, out);
+    case PixelType::f64:
+      return decode<double>(bytes, swapped, out);
   }
 }
 
 CountType count_type_of(PixelType type) {
   switch (type) {
     case PixelType::u4:
-    case PixelType::u8: return CountType::u8;
-    case PixelType::u16: return CountType::u16;
+    case PixelType::u8:
+      return CountType::u8;
+    case PixelType::u16:
+      return CountType::u16;
     case PixelType::i8:
-    case PixelType::i16: return CountType::i16;
-    default: return CountType::f32;
+    case PixelType::i16:
+      return CountType::i16;
+    default:
+      return CountType::f32;
   }
 }
 
 bool is_count_as_stored(PixelType type, bool swapped) {
-  return type == PixelType::u8 || (!swapped && (type == PixelType::u16 || type == PixelType::i16 || type == PixelType::f32));
+  return type == PixelType::u8 ||
+         (!swapped && (type == PixelType::u16 || type == PixelType::i16 || type == PixelType::f32));
 }
 
 void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::byte* out, std::size_t count) {
@@ -163,28 +195,46 @@ void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::byte*
     std::memcpy(out, bytes, static_cast<std::size_t>(row_bytes(type, static_cast<int>(count))));
     return;
   }
-  const auto as = [&]<class T>(T*) { return std::span<T>(reinterpret_cast<T*>(out), count); };  // NOLINT: rows of Counts are aligned for their type
+  const auto as = [&]<class T>(T*) {
+    return std::span<T>(reinterpret_cast<T*>(out), count);
+  };  // NOLINT: rows of Counts are aligned for their type
   switch (type) {
-    case PixelType::u4: return decode_nibbles(bytes, as(static_cast<std::uint8_t*>(nullptr)));
-    case PixelType::i8: return decode<std::int8_t>(bytes, false, as(static_cast<std::int16_t*>(nullptr)));
-    case PixelType::u16: return decode<std::uint16_t>(bytes, swapped, as(static_cast<std::uint16_t*>(nullptr)));
-    case PixelType::i16: return decode<std::int16_t>(bytes, swapped, as(static_cast<std::int16_t*>(nullptr)));
-    default: return decode_row(bytes, type, swapped, as(static_cast<float*>(nullptr)));
+    case PixelType::u4:
+      return decode_nibbles(bytes, as(static_cast<std::uint8_t*>(nullptr)));
+    case PixelType::i8:
+      return decode<std::int8_t>(bytes, false, as(static_cast<std::int16_t*>(nullptr)));
+    case PixelType::u16:
+      return decode<std::uint16_t>(bytes, swapped, as(static_cast<std::uint16_t*>(nullptr)));
+    case PixelType::i16:
+      return decode<std::int16_t>(bytes, swapped, as(static_cast<std::int16_t*>(nullptr)));
+    default:
+      return decode_row(bytes, type, swapped, as(static_cast<float*>(nullptr)));
   }
 }
 
 EncodeResult encode_row(std::span<const float> pixels, PixelType type, std::byte* bytes) {
   switch (type) {
-    case PixelType::u4: return encode_nibbles(pixels, bytes);
-    case PixelType::u8: return encode<std::uint8_t>(pixels, bytes);
-    case PixelType::i8: return encode<std::int8_t>(pixels, bytes);
-    case PixelType::u16: return encode<std::uint16_t>(pixels, bytes);
-    case PixelType::i16: return encode<std::int16_t>(pixels, bytes);
-    case PixelType::u32: return encode<std::uint32_t>(pixels, bytes);
-    case PixelType::i32: return encode<std::int32_t>(pixels, bytes);
-    case PixelType::f16: return encode_half(pixels, bytes);
-    case PixelType::f32: std::memcpy(bytes, pixels.data(), pixels.size_bytes()); return {};
-    case PixelType::f64: break;
+    case PixelType::u4:
+      return encode_nibbles(pixels, bytes);
+    case PixelType::u8:
+      return encode<std::uint8_t>(pixels, bytes);
+    case PixelType::i8:
+      return encode<std::int8_t>(pixels, bytes);
+    case PixelType::u16:
+      return encode<std::uint16_t>(pixels, bytes);
+    case PixelType::i16:
+      return encode<std::int16_t>(pixels, bytes);
+    case PixelType::u32:
+      return encode<std::uint32_t>(pixels, bytes);
+    case PixelType::i32:
+      return encode<std::int32_t>(pixels, bytes);
+    case PixelType::f16:
+      return encode_half(pixels, bytes);
+    case PixelType::f32:
+      std::memcpy(bytes, pixels.data(), pixels.size_bytes());
+      return {};
+    case PixelType::f64:
+      break;
   }
   expect(false, "64-bit pixels are not written");
   return {};

@@ -41,11 +41,15 @@ Picture read_png(const ByteSource& source) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(source.size()));
   source.read(0, bytes);
   PngImage png;
-  const auto fail = [&] { throw Error(ErrorCode::corrupt, "{}: not a valid PNG: {}", source.name(), png.image.message); };
+  const auto fail = [&] {
+    throw Error(ErrorCode::corrupt, "{}: not a valid PNG: {}", source.name(), png.image.message);
+  };
   if (png_image_begin_read_from_memory(&png.image, bytes.data(), bytes.size()) == 0) fail();
   const auto pixels = static_cast<std::uint64_t>(png.image.width) * png.image.height;
-  if (pixels == 0 || pixels / expansion > source.size() || png.image.width > (1U << 20U) || png.image.height > (1U << 20U))
-    throw Error(ErrorCode::corrupt, "{}: the PNG promises {} x {} pixels, which its {} bytes cannot hold", source.name(), png.image.width, png.image.height, source.size());
+  if (pixels == 0 || pixels / expansion > source.size() || png.image.width > (1U << 20U) ||
+      png.image.height > (1U << 20U))
+    throw Error(ErrorCode::corrupt, "{}: the PNG promises {} x {} pixels, which its {} bytes cannot hold",
+                source.name(), png.image.width, png.image.height, source.size());
   const bool colour = (png.image.format & PNG_FORMAT_FLAG_COLOR) != 0;
   png.image.format = colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
   Picture picture(static_cast<int>(png.image.width), static_cast<int>(png.image.height), colour ? 3 : 1);

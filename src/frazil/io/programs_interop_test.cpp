@@ -51,7 +51,8 @@ TEST(Interop, RelionReadsOurImagesInEveryMode) {
     const auto image = counts(64, 48, 3, 1);
     write_image(path, image, mode);
     const auto told = shell("relion_image_handler --stats --i " + path);
-    if (mode == MrcMode::f16 && told.output.find("RELION 3.1 does not support half-precision") != std::string::npos) continue;
+    if (mode == MrcMode::f16 && told.output.find("RELION 3.1 does not support half-precision") != std::string::npos)
+      continue;
     const auto truth = statistics(image.view());
     EXPECT_EQ(told.code, 0) << told.output;
     EXPECT_NE(told.output.find("(x,y,z,n)= 64 x 48 x 1 x 1"), std::string::npos) << told.output;
@@ -78,7 +79,8 @@ TEST(Interop, RelionReadsOurStacksAndVolumes) {
   EXPECT_NE(told.output.find("16 x 16 x 16 x 1"), std::string::npos) << told.output;
   EXPECT_NEAR(number_after(told.output, "angpix ="), 3, 1e-6) << told.output;
 
-  const auto one = shell("cd " + folder.path().string() + " && relion_image_handler --i 000003@s.mrcs --o third.mrc --multiply_constant 2");
+  const auto one = shell("cd " + folder.path().string() +
+                         " && relion_image_handler --i 000003@s.mrcs --o third.mrc --multiply_constant 2");
   ASSERT_EQ(one.code, 0) << one.output;
   const auto third = read_image(folder / "third.mrc"), ours = read_image(folder / "s.mrcs", 2);
   for (std::size_t i = 0; i < ours.size(); ++i) ASSERT_NEAR(third.pixels()[i], 2 * ours.pixels()[i], 1e-5);
@@ -104,23 +106,28 @@ TEST(Interop, AStackAndTheTiffThatRelionMakesOfItAreTheSameArray) {
     StackWriter writer(folder / "a.mrcs", 30, 20, 1_A, MrcMode::i16);
     for (std::uint64_t i = 0; i < 3; ++i) writer.append(counts(30, 20, 4, i));
     writer.close();
-    const auto made = shell("cd " + folder.path().string() + " && relion_convert_to_tiff --i a.mrcs --o out/" + options);
+    const auto made =
+        shell("cd " + folder.path().string() + " && relion_convert_to_tiff --i a.mrcs --o out/" + options);
     ASSERT_EQ(made.code, 0) << made.output;
     ASSERT_EQ(read_info(folder / "out/a.tif").nz, 3);
     for (int i = 0; i < 3; ++i) {
       const auto ours = read_image(folder / "a.mrcs", i), theirs = read_image(folder / "out/a.tif", i);
-      ASSERT_TRUE(std::equal(ours.pixels().begin(), ours.pixels().end(), theirs.pixels().begin(), theirs.pixels().end())) << "frame " << i;
+      ASSERT_TRUE(
+          std::equal(ours.pixels().begin(), ours.pixels().end(), theirs.pixels().begin(), theirs.pixels().end()))
+          << "frame " << i;
     }
   }
 }
 
 StarFile particles(int count) {
   OpticsGroup group;
-  group.image_pixel_size = 1.77_A, group.image_size = 64, group.original_pixel_size = 0.885_A, group.micrograph_pixel_size = 0.885_A;
+  group.image_pixel_size = 1.77_A, group.image_size = 64, group.original_pixel_size = 0.885_A,
+  group.micrograph_pixel_size = 0.885_A;
   group.optics.magnification = {1.01, 0.002, 0.003, 0.99};
   StarFile file;
   file.add(optics_table(std::span(&group, 1)));
-  auto& rows = file.add(StarTable("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"}));
+  auto& rows = file.add(StarTable("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName",
+                                                "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"}));
   Rng rng(8);
   for (int i = 0; i < count; ++i) {
     const auto row = rows.add_row();
@@ -141,17 +148,21 @@ TEST(Interop, RelionReadsOurStarFilesAndWeItsCopy) {
   const TestFolder folder;
   const auto file = particles(30);
   write_star(folder / "p.star", file);
-  const auto printed = shell("relion_star_printtable " + (folder / "p.star").string() + " data_particles _rlnImageName _rlnDefocusU");
+  const auto printed =
+      shell("relion_star_printtable " + (folder / "p.star").string() + " data_particles _rlnImageName _rlnDefocusU");
   EXPECT_EQ(printed.code, 0) << printed.output;
   EXPECT_NE(printed.output.find("000030@stack.mrcs"), std::string::npos) << printed.output;
-  const auto copied = shell("cd " + folder.path().string() + " && relion_star_handler --i p.star --o q.star --select rlnDefocusU --minval 0 --maxval 99999");
+  const auto copied =
+      shell("cd " + folder.path().string() +
+            " && relion_star_handler --i p.star --o q.star --select rlnDefocusU --minval 0 --maxval 99999");
   ASSERT_EQ(copied.code, 0) << copied.output;
   const auto back = read_star(folder / "q.star");
   const auto &ours = file.tables[1], &theirs = back.table("particles");
   ASSERT_EQ(theirs.rows(), 30U);
   for (std::size_t row = 0; row < 30; ++row) {
     for (const auto* label : {"rlnCoordinateX", "rlnCoordinateY", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"})
-      ASSERT_NEAR(theirs.number(row, label), ours.number(row, label), 1e-5 * (1 + std::abs(ours.number(row, label)))) << label;
+      ASSERT_NEAR(theirs.number(row, label), ours.number(row, label), 1e-5 * (1 + std::abs(ours.number(row, label))))
+          << label;
     ASSERT_EQ(theirs.text(row, "rlnImageName"), ours.text(row, "rlnImageName"));
   }
   const auto groups = read_optics(back, theirs);
@@ -160,7 +171,8 @@ TEST(Interop, RelionReadsOurStarFilesAndWeItsCopy) {
   EXPECT_NEAR(groups.groups[0].original_pixel_size.value(), 0.885, 1e-6);
   EXPECT_EQ(groups.groups[0].image_size, 64);
   EXPECT_EQ(groups.groups[0].name, "opticsGroup1");
-  EXPECT_EQ(groups.groups[0].optics.magnification, (std::vector{1.01, 0.002, 0.003, 0.99})) << "RELION knows the labels: it drops others on the way";
+  EXPECT_EQ(groups.groups[0].optics.magnification, (std::vector{1.01, 0.002, 0.003, 0.99}))
+      << "RELION knows the labels: it drops others on the way";
 }
 
 TEST(Interop, MrcfileFindsOurFilesValidAndReadsTheSamePixels) {
@@ -173,14 +185,20 @@ TEST(Interop, MrcfileFindsOurFilesValidAndReadsTheSamePixels) {
     StackWriter writer(path, 33, 20, 1.25_A, mode);
     for (std::uint64_t i = 0; i < 3; ++i) writer.append(counts(33, 20, 3, i));
     writer.close();
-    const auto told = shell("/usr/bin/python3 -c \"import mrcfile,sys; ok=mrcfile.validate('" + path + "'); m=mrcfile.open('" + path +
-                            "'); print('valid',ok,'shape',m.data.shape,'stack',m.is_image_stack(),'px',float(m.voxel_size.x),'at',float(m.data[1,0,5]),'sum',float(m.data.astype('f8').sum()))\"");
+    const auto told =
+        shell("/usr/bin/python3 -c \"import mrcfile,sys; ok=mrcfile.validate('" + path + "'); m=mrcfile.open('" + path +
+              "'); "
+              "print('valid',ok,'shape',m.data.shape,'stack',m.is_image_stack(),'px',float(m.voxel_size.x),'at',float("
+              "m.data[1,0,5]),'sum',float(m.data.astype('f8').sum()))\"");
     const double sum = sum_of(path, 3);
-    EXPECT_NE(told.output.find("valid True shape (3, 20, 33) stack True px 1.25 at 15.0"), std::string::npos) << told.output;
+    EXPECT_NE(told.output.find("valid True shape (3, 20, 33) stack True px 1.25 at 15.0"), std::string::npos)
+        << told.output;
     EXPECT_NEAR(number_after(told.output, "sum"), sum, 1e-6);
   }
   write_volume(folder / "v.mrc", Volume(4, 5, 6, 2_A));
-  const auto told = shell("/usr/bin/python3 -c \"import mrcfile; print('valid',mrcfile.validate('" + (folder / "v.mrc").string() + "'),mrcfile.open('" + (folder / "v.mrc").string() + "').is_volume())\"");
+  const auto told =
+      shell("/usr/bin/python3 -c \"import mrcfile; print('valid',mrcfile.validate('" + (folder / "v.mrc").string() +
+            "'),mrcfile.open('" + (folder / "v.mrc").string() + "').is_volume())\"");
   EXPECT_NE(told.output.find("valid True True"), std::string::npos) << told.output;
 }
 
@@ -190,8 +208,11 @@ TEST(Interop, WeReadWhatMrcfileWrites) {
   for (const auto* type : {"int8", "int16", "float32", "uint16", "float16"}) {
     SCOPED_TRACE(type);
     const auto path = (folder / "x.mrc").string();
-    const auto made = shell(std::string("/usr/bin/python3 -c \"import mrcfile,numpy as n; a=(n.arange(2*6*7).reshape(2,6,7)%100-20*(n.dtype('") + type +
-                            "').kind!='u')).astype('" + type + "'); m=mrcfile.new('" + path + "',a,overwrite=True); m.set_image_stack(); m.voxel_size=1.5; m.close()\"");
+    const auto made = shell(
+        std::string(
+            "/usr/bin/python3 -c \"import mrcfile,numpy as n; a=(n.arange(2*6*7).reshape(2,6,7)%100-20*(n.dtype('") +
+        type + "').kind!='u')).astype('" + type + "'); m=mrcfile.new('" + path +
+        "',a,overwrite=True); m.set_image_stack(); m.voxel_size=1.5; m.close()\"");
     ASSERT_EQ(made.code, 0) << made.output;
     const auto image = read_image(path, 1);
     const float offset = std::string(type) == "uint16" ? 0 : -20;
@@ -203,23 +224,31 @@ TEST(Interop, WeReadWhatMrcfileWrites) {
 TEST(Interop, TifffileAndWeReadEachOthersStacks) {
   NEEDS(has_python("tifffile") && has_python("numpy"), "python3-tifffile");
   const TestFolder folder;
-  for (const auto compression : {TiffCompression::none, TiffCompression::deflate}) {  // LZW needs a package tifffile does not bring
-    TiffStackWriter writer(folder / "ours.tif", 30, 20, {compression, PixelType::u16, false, 6, compression == TiffCompression::deflate});
+  for (const auto compression :
+       {TiffCompression::none, TiffCompression::deflate}) {  // LZW needs a package tifffile does not bring
+    TiffStackWriter writer(folder / "ours.tif", 30, 20,
+                           {compression, PixelType::u16, false, 6, compression == TiffCompression::deflate});
     for (std::uint64_t i = 0; i < 3; ++i) writer.append(counts(30, 20, 5, i));
     writer.close();
-    const auto told = shell("/usr/bin/python3 -c \"import tifffile; a=tifffile.imread('" + (folder / "ours.tif").string() + "'); print(a.shape, a.dtype, a[2,19,5], 'sum', a.sum())\"");
+    const auto told =
+        shell("/usr/bin/python3 -c \"import tifffile; a=tifffile.imread('" + (folder / "ours.tif").string() +
+              "'); print(a.shape, a.dtype, a[2,19,5], 'sum', a.sum())\"");
     if (told.output.find("imagecodecs") == std::string::npos) {
       const double sum = sum_of(folder / "ours.tif", 3);
-      EXPECT_NE(told.output.find("(3, 20, 30) uint16 15"), std::string::npos) << told.output;  // their last row is our first
+      EXPECT_NE(told.output.find("(3, 20, 30) uint16 15"), std::string::npos)
+          << told.output;  // their last row is our first
       EXPECT_EQ(number_after(told.output, "sum"), sum) << told.output;
     }
   }
   for (const auto* options : {"", ",bigtiff=True", ",byteorder='>'", ",rowsperstrip=3"}) {
     SCOPED_TRACE(options);
     const auto path = (folder / "theirs.tif").string();
-    const auto made = shell("/usr/bin/python3 -c \"import tifffile,numpy as n; a=n.arange(3*8*9).reshape(3,8,9).astype('int16')-50; w=tifffile.TiffWriter('" + path + "'" +
-                            (std::string(options).find("rows") == std::string::npos ? options : "") + "); [w.write(f,contiguous=False,photometric='minisblack',metadata=None" +
-                            (std::string(options).find("rows") != std::string::npos ? options : "") + ") for f in a]; w.close()\"");
+    const auto made = shell(
+        "/usr/bin/python3 -c \"import tifffile,numpy as n; a=n.arange(3*8*9).reshape(3,8,9).astype('int16')-50; "
+        "w=tifffile.TiffWriter('" +
+        path + "'" + (std::string(options).find("rows") == std::string::npos ? options : "") +
+        "); [w.write(f,contiguous=False,photometric='minisblack',metadata=None" +
+        (std::string(options).find("rows") != std::string::npos ? options : "") + ") for f in a]; w.close()\"");
     ASSERT_EQ(made.code, 0) << made.output;
     ASSERT_EQ(read_info(path).nz, 3);
     EXPECT_EQ(read_image(path, 2)(4, 1), static_cast<float>(2 * 72 + 6 * 9 + 4 - 50));

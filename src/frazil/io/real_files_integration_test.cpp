@@ -20,14 +20,16 @@ std::optional<std::filesystem::path> folder_of(const std::string& name) {
   return *data / name;
 }
 
-#define NEEDS_DATA(variable, name) \
+#define NEEDS_DATA(variable, name)       \
   const auto variable = folder_of(name); \
   if (!variable) GTEST_SKIP() << "the real files of " << name << " are not here (set FRAZIL_SHARED to their folder)"
 
-std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder, std::initializer_list<const char*> endings) {
+std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder,
+                                            std::initializer_list<const char*> endings) {
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-    if (std::find(endings.begin(), endings.end(), entry.path().extension().string()) != endings.end()) found.push_back(entry.path());
+    if (std::find(endings.begin(), endings.end(), entry.path().extension().string()) != endings.end())
+      found.push_back(entry.path());
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -69,9 +71,11 @@ TEST(RealFiles, DmFilesOfBothVersionsAreRead) {
   EXPECT_GE(read, 7);
   const auto nc = *folder / "openNCEM";
   const auto three = read_image(nc / "dmTest_3D_int16_64,65,66.dm4");
-  EXPECT_EQ(read_info(nc / "dmTest_3D_int16_64,65,66.dm4").nz * three.nx() * three.ny(), 64 * 65 * 66);  // sides as in its name
+  EXPECT_EQ(read_info(nc / "dmTest_3D_int16_64,65,66.dm4").nz * three.nx() * three.ny(),
+            64 * 65 * 66);  // sides as in its name
   EXPECT_EQ(three.ny(), 65);
-  const auto a = read_image(nc / "dmTest_float32_nonSquare_diffPixelSize.dm3"), b = read_image(nc / "dmTest_float32_nonSquare_diffPixelSize.dm4");
+  const auto a = read_image(nc / "dmTest_float32_nonSquare_diffPixelSize.dm3"),
+             b = read_image(nc / "dmTest_float32_nonSquare_diffPixelSize.dm4");
   ASSERT_EQ(a.size(), b.size());
   EXPECT_NE(a.nx(), a.ny());
   EXPECT_TRUE(std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin()));
@@ -87,9 +91,11 @@ TEST(RealFiles, AnExtendedHeaderOfAnySizeIsSkipped) {
 TEST(RealFiles, EveryStarFileIsReadAndReadsBackEqual) {
   const auto data = shared_data();
   if (!data) GTEST_SKIP() << "no real files here (set FRAZIL_SHARED to their folder)";
-  // Not STAR: RELION 3.1 left a tab inside a value of its job options, and one MTF file ends with the foot of an e-mail.
+  // Not STAR: RELION 3.1 left a tab inside a value of its job options, and one MTF file ends with the foot of an
+  // e-mail.
   const auto known_bad = [](const std::string& message) {
-    return message.find("12 values, table data_joboptions_full_definition has 11") != std::string::npos || message.find("mtf_f3_200_linear.star line 2057") != std::string::npos;
+    return message.find("12 values, table data_joboptions_full_definition has 11") != std::string::npos ||
+           message.find("mtf_f3_200_linear.star line 2057") != std::string::npos;
   };
   int read = 0;
   for (const auto& path : files_of(*data, {".star"})) {

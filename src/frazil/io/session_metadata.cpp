@@ -24,18 +24,24 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
-std::optional<double> times(std::optional<double> value, double factor) { return value ? std::optional(*value * factor) : std::nullopt; }
+std::optional<double> times(std::optional<double> value, double factor) {
+  return value ? std::optional(*value * factor) : std::nullopt;
+}
 
 std::vector<std::string> split(std::string_view text, char at) {
   std::vector<std::string> parts{{}};
   for (const char c : text) {
-    if (c == at) parts.emplace_back();
-    else parts.back() += c;
+    if (c == at)
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   return parts;
 }
 
-bool is_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }); }
+bool is_digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
 
 /// Collects the few values of interest while expat reads.
 struct EpuReader {
@@ -47,7 +53,8 @@ struct EpuReader {
   static std::string_view local_name(std::string_view name) { return name.substr(name.rfind('|') + 1); }
 
   [[nodiscard]] bool at(std::initializer_list<std::string_view> end) const {
-    return path.size() >= end.size() && std::equal(end.begin(), end.end(), path.end() - static_cast<std::ptrdiff_t>(end.size()));
+    return path.size() >= end.size() &&
+           std::equal(end.begin(), end.end(), path.end() - static_cast<std::ptrdiff_t>(end.size()));
   }
   void open(std::string_view name) {
     path.emplace_back(local_name(name));
@@ -55,16 +62,26 @@ struct EpuReader {
     text.clear();
   }
   void close() {
-    if (at({"Position", "X"})) info.stage_x_um = times(number(text), 1e6);
-    else if (at({"Position", "Y"})) info.stage_y_um = times(number(text), 1e6);
-    else if (at({"Position", "Z"})) info.stage_z_um = times(number(text), 1e6);
-    else if (at({"optics", "BeamShift", "_x"})) info.beam_shift_x = number(text);
-    else if (at({"optics", "BeamShift", "_y"})) info.beam_shift_y = number(text);
-    else if (at({"gun", "AccelerationVoltage"})) info.voltage_kV = times(number(text), 1e-3);
-    else if (at({"acquisition", "acquisitionDateTime"})) info.acquired = text;
-    else if (at({"pixelSize", "x", "numericValue"})) info.pixel_size_A = times(number(text), 1e10);
-    else if (at({"KeyValueOfstringanyType", "Key"})) key = text;
-    else if (at({"KeyValueOfstringanyType", "Value"}) && key == "AppliedDefocus") info.applied_defocus_um = times(number(text), 1e6);
+    if (at({"Position", "X"}))
+      info.stage_x_um = times(number(text), 1e6);
+    else if (at({"Position", "Y"}))
+      info.stage_y_um = times(number(text), 1e6);
+    else if (at({"Position", "Z"}))
+      info.stage_z_um = times(number(text), 1e6);
+    else if (at({"optics", "BeamShift", "_x"}))
+      info.beam_shift_x = number(text);
+    else if (at({"optics", "BeamShift", "_y"}))
+      info.beam_shift_y = number(text);
+    else if (at({"gun", "AccelerationVoltage"}))
+      info.voltage_kV = times(number(text), 1e-3);
+    else if (at({"acquisition", "acquisitionDateTime"}))
+      info.acquired = text;
+    else if (at({"pixelSize", "x", "numericValue"}))
+      info.pixel_size_A = times(number(text), 1e10);
+    else if (at({"KeyValueOfstringanyType", "Key"}))
+      key = text;
+    else if (at({"KeyValueOfstringanyType", "Value"}) && key == "AppliedDefocus")
+      info.applied_defocus_um = times(number(text), 1e6);
     path.pop_back();
     text.clear();
   }
@@ -111,7 +128,8 @@ std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::
     }
   };
   const auto take_from = [&](const fs::path& folder) {
-    return (is_epu && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) || take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc);
+    return (is_epu && take(folder / (epu_stem(movie) + ".xml"), parse_epu_xml)) ||
+           take(folder / (movie.filename().string() + ".mdoc"), parse_mdoc);
   };
   if (take_from(movie.parent_path()) || metadata.empty()) return info;
   std::vector<fs::path> parts;
@@ -137,23 +155,32 @@ std::optional<ExposureInfo> parse_epu_name(const fs::path& path) {
   info.shot = numbers.front();
   const auto &date = numbers[numbers.size() - 2], &time = numbers.back();
   if (date.size() == 8 && time.size() == 6)
-    info.acquired = fmt::format("{}-{}-{}T{}:{}:{}", date.substr(0, 4), date.substr(4, 2), date.substr(6), time.substr(0, 2), time.substr(2, 2), time.substr(4));
+    info.acquired = fmt::format("{}-{}-{}T{}:{}:{}", date.substr(0, 4), date.substr(4, 2), date.substr(6),
+                                time.substr(0, 2), time.substr(2, 2), time.substr(4));
   for (const auto& folder : path.parent_path())
     if (const auto name = folder.string(); name.starts_with("GridSquare_")) info.grid_square = name.substr(11);
   return info;
 }
 
 ExposureInfo parse_epu_xml(std::string_view text, const std::string& name) {
-  const std::unique_ptr<XML_ParserStruct, decltype(&XML_ParserFree)> parser(XML_ParserCreateNS(nullptr, '|'), &XML_ParserFree);
+  const std::unique_ptr<XML_ParserStruct, decltype(&XML_ParserFree)> parser(XML_ParserCreateNS(nullptr, '|'),
+                                                                            &XML_ParserFree);
   if (!parser) throw Error(ErrorCode::resource, "{}: no memory to read it", name);
   EpuReader reader;
   XML_SetUserData(parser.get(), &reader);
-  XML_SetElementHandler(parser.get(), [](void* user, const XML_Char* element, const XML_Char**) { static_cast<EpuReader*>(user)->open(element); },
-                        [](void* user, const XML_Char*) { static_cast<EpuReader*>(user)->close(); });
-  XML_SetCharacterDataHandler(parser.get(), [](void* user, const XML_Char* data, int size) { static_cast<EpuReader*>(user)->text.append(data, static_cast<std::size_t>(size)); });
-  if (text.size() > (64u << 20) || XML_Parse(parser.get(), text.data(), static_cast<int>(text.size()), 1) != XML_STATUS_OK)
-    throw Error(ErrorCode::corrupt, "{}: line {}: is no well-formed XML: {}", name, XML_GetCurrentLineNumber(parser.get()), XML_ErrorString(XML_GetErrorCode(parser.get())));
-  if (!reader.is_exposure) throw Error(ErrorCode::corrupt, "{}: is no EPU exposure: expected the element MicroscopeImage", name);
+  XML_SetElementHandler(
+      parser.get(),
+      [](void* user, const XML_Char* element, const XML_Char**) { static_cast<EpuReader*>(user)->open(element); },
+      [](void* user, const XML_Char*) { static_cast<EpuReader*>(user)->close(); });
+  XML_SetCharacterDataHandler(parser.get(), [](void* user, const XML_Char* data, int size) {
+    static_cast<EpuReader*>(user)->text.append(data, static_cast<std::size_t>(size));
+  });
+  if (text.size() > (64u << 20) ||
+      XML_Parse(parser.get(), text.data(), static_cast<int>(text.size()), 1) != XML_STATUS_OK)
+    throw Error(ErrorCode::corrupt, "{}: line {}: is no well-formed XML: {}", name,
+                XML_GetCurrentLineNumber(parser.get()), XML_ErrorString(XML_GetErrorCode(parser.get())));
+  if (!reader.is_exposure)
+    throw Error(ErrorCode::corrupt, "{}: is no EPU exposure: expected the element MicroscopeImage", name);
   return reader.info;
 }
 
@@ -203,8 +230,12 @@ std::optional<ExposureInfo> find_exposure_info(const fs::path& movie, const fs::
   return info;
 }
 
-bool has_metadata_file(const fs::path& movie, const fs::path& metadata) { return read_metadata_file(movie, metadata, parse_epu_name(movie).has_value()).has_value(); }
+bool has_metadata_file(const fs::path& movie, const fs::path& metadata) {
+  return read_metadata_file(movie, metadata, parse_epu_name(movie).has_value()).has_value();
+}
 
-std::string beam_shift_group(const ExposureInfo& info) { return info.shot.empty() ? std::string() : "shot" + info.shot; }
+std::string beam_shift_group(const ExposureInfo& info) {
+  return info.shot.empty() ? std::string() : "shot" + info.shot;
+}
 
 }  // namespace frazil::io

@@ -10,8 +10,8 @@
 
 namespace frazil::io {
 
-/// Parts of "FoilHole_H_Data_A_B_YYYYMMDD_HHMMSS…" (B may be missing a digit group, as EPU versions differ) and of the folder
-/// "GridSquare_S" above it. Empty when the name is none of EPU's.
+/// Parts of "FoilHole_H_Data_A_B_YYYYMMDD_HHMMSS…" (B may be missing a digit group, as EPU versions differ) and of the
+/// folder "GridSquare_S" above it. Empty when the name is none of EPU's.
 [[nodiscard]] std::optional<ExposureInfo> parse_epu_name(const std::filesystem::path& path);
 
 /// The XML file of an EPU exposure. @throws Error(corrupt) if it is no such XML
@@ -20,14 +20,17 @@ namespace frazil::io {
 /// The section of a SerialEM mdoc that describes a frame file. @throws Error(corrupt) if there is no key at all
 [[nodiscard]] ExposureInfo parse_mdoc(std::string_view text, const std::string& name);
 
-/// All that is known of a movie: from its name and from the metadata file beside it ("x.xml" for "x_fractions.tiff", "x.tif.mdoc"),
-/// or below the folder `metadata`, in the same subfolders as the movie or fewer. A metadata file that cannot be read counts as missing.
-[[nodiscard]] std::optional<ExposureInfo> find_exposure_info(const std::filesystem::path& movie, const std::filesystem::path& metadata);
+/// All that is known of a movie: from its name and from the metadata file beside it ("x.xml" for "x_fractions.tiff",
+/// "x.tif.mdoc"), or below the folder `metadata`, in the same subfolders as the movie or fewer. A metadata file that
+/// cannot be read counts as missing.
+[[nodiscard]] std::optional<ExposureInfo> find_exposure_info(const std::filesystem::path& movie,
+                                                             const std::filesystem::path& metadata);
 
 /// Whether such a metadata file is there and can be read.
 [[nodiscard]] bool has_metadata_file(const std::filesystem::path& movie, const std::filesystem::path& metadata);
 
-/// Name of the optics group: exposures at the same place of the beam shift template share their beam tilt. Empty: unknown.
+/// Name of the optics group: exposures at the same place of the beam shift template share their beam tilt. Empty:
+/// unknown.
 [[nodiscard]] std::string beam_shift_group(const ExposureInfo& info);
 
 }  // namespace frazil::io

@@ -12,7 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(SessionMetadata, ReadsEpuNamesOfSeveralVersions) {
-  const auto info = parse_epu_name("Images-Disc1/GridSquare_8999138/Data/FoilHole_9015883_Data_9017347_6_20250108_154915_EER.eer");
+  const auto info =
+      parse_epu_name("Images-Disc1/GridSquare_8999138/Data/FoilHole_9015883_Data_9017347_6_20250108_154915_EER.eer");
   ASSERT_TRUE(info);
   EXPECT_EQ(info->grid_square, "8999138");
   EXPECT_EQ(info->hole, "9015883");
@@ -22,24 +23,35 @@ TEST(SessionMetadata, ReadsEpuNamesOfSeveralVersions) {
   ASSERT_TRUE(older);
   EXPECT_EQ(older->shot, "5798426");
   EXPECT_EQ(older->acquired, "2022-11-04T06:13:29");
-  for (const auto* other : {"movie_0001.tiff", "FoilHole_1_Data_.tiff", "FoilHole_x_Data_1_2_20221104_061329.tiff", "FoilHole_9015889_20250108_154715.jpg"}) EXPECT_FALSE(parse_epu_name(other)) << other;
+  for (const auto* other : {"movie_0001.tiff", "FoilHole_1_Data_.tiff", "FoilHole_x_Data_1_2_20221104_061329.tiff",
+                            "FoilHole_9015889_20250108_154715.jpg"})
+    EXPECT_FALSE(parse_epu_name(other)) << other;
 }
 
 TEST(SessionMetadata, ReadsWhatAnXmlFileSaysAndRefusesOthers) {
-  const auto info = parse_epu_xml(R"(<MicroscopeImage xmlns="a" xmlns:b="c"><CustomData><b:KeyValueOfstringanyType><b:Key>AppliedDefocus</b:Key><b:Value>-1.4E-06</b:Value></b:KeyValueOfstringanyType></CustomData>
-    <SpatialScale><pixelSize><x><numericValue>1.25E-10</numericValue></x></pixelSize></SpatialScale><microscopeData><gun><AccelerationVoltage>300000</AccelerationVoltage></gun>
-    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics><stage><Position><X>-0.0008</X><Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>)", "x.xml");
+  const auto info = parse_epu_xml(
+      R"(<MicroscopeImage xmlns="a" xmlns:b="c"><CustomData><b:KeyValueOfstringanyType><b:Key>AppliedDefocus</b:Key>
+        <b:Value>-1.4E-06</b:Value></b:KeyValueOfstringanyType></CustomData>
+    <SpatialScale><pixelSize><x><numericValue>1.25E-10</numericValue></x></pixelSize></SpatialScale><microscopeData>
+      <gun><AccelerationVoltage>300000</AccelerationVoltage></gun>
+    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics><stage><Position><X>-0.0008</X>
+      <Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>)",
+      "x.xml");
   EXPECT_NEAR(*info.applied_defocus_um, -1.4, 1e-12);
   EXPECT_NEAR(*info.pixel_size_A, 1.25, 1e-12);
   EXPECT_EQ(info.voltage_kV, 300);
   EXPECT_EQ(info.beam_shift_y, -0.5);
   EXPECT_NEAR(*info.stage_x_um, -800, 1e-9);
   EXPECT_FALSE(info.stage_z_um);
-  for (const auto* text : {"", "<a>", "<a></a>", "no XML"}) EXPECT_THROW((void)parse_epu_xml(text, "x.xml"), Error) << text;
+  for (const auto* text : {"", "<a>", "<a></a>", "no XML"})
+    EXPECT_THROW((void)parse_epu_xml(text, "x.xml"), Error) << text;
 }
 
 TEST(SessionMetadata, ReadsMdocFiles) {
-  const auto info = parse_mdoc("T = SerialEM\r\nVoltage = 300\r\n\r\n[FrameSet = 0]\r\nStagePosition = 792.824 -213.633\r\nImageShift = 0.37 0.14\r\nMultishotHoleAndPosition = 2-1\r\nTargetDefocus = -2\r\n", "x.mdoc");
+  const auto info = parse_mdoc(
+      "T = SerialEM\r\nVoltage = 300\r\n\r\n[FrameSet = 0]\r\nStagePosition = 792.824 -213.633\r\nImageShift = 0.37 "
+      "0.14\r\nMultishotHoleAndPosition = 2-1\r\nTargetDefocus = -2\r\n",
+      "x.mdoc");
   EXPECT_EQ(info.stage_y_um, -213.633);
   EXPECT_EQ(info.shot, "2-1");
   EXPECT_EQ(info.applied_defocus_um, -2);
@@ -48,9 +60,11 @@ TEST(SessionMetadata, ReadsMdocFiles) {
 
 TEST(SessionMetadata, FindsTheFilesOfARealSession) {
   const auto data = shared_data();
-  if (!data || !fs::exists(*data / "session-metadata")) GTEST_SKIP() << "no real files of a session here (set FRAZIL_SHARED to the folder that holds session-metadata)";
+  if (!data || !fs::exists(*data / "session-metadata"))
+    GTEST_SKIP() << "no real files of a session here (set FRAZIL_SHARED to the folder that holds session-metadata)";
   const auto session = *data / "session-metadata";
-  const fs::path relative = "Images-Disc1/GridSquare_8999186/Data/FoilHole_9028219_Data_9017354_50_20250109_062624_fractions.tiff";
+  const fs::path relative =
+      "Images-Disc1/GridSquare_8999186/Data/FoilHole_9028219_Data_9017354_50_20250109_062624_fractions.tiff";
   const auto info = find_exposure_info("elsewhere" / relative, session / "epu-dir-example");  // movies on another disk
   ASSERT_TRUE(info);
   EXPECT_EQ(info->grid_square, "8999186");

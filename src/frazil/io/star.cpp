@@ -45,7 +45,8 @@ std::optional<int> StarTable::find_column(std::string_view label) const {
 
 int StarTable::column(std::string_view label) const {
   if (const auto found = find_column(label)) return *found;
-  throw Error(ErrorCode::bad_input, "{}: table data_{} has no column {}", source_.empty() ? "STAR data" : source_, name, label);
+  throw Error(ErrorCode::bad_input, "{}: table data_{} has no column {}", source_.empty() ? "STAR data" : source_, name,
+              label);
 }
 
 const StarTable::Cell& StarTable::cell(std::size_t row, int column) const {
@@ -67,7 +68,8 @@ double StarTable::number(std::size_t row, int column) const {
   const auto value = text(row, column);
   double number = 0;
   if (convert(value, number)) return number;
-  throw Error(ErrorCode::corrupt, "{}: {} is \"{}\", a number is expected", place(row), labels_[static_cast<std::size_t>(column)], shortened(value));
+  throw Error(ErrorCode::corrupt, "{}: {} is \"{}\", a number is expected", place(row),
+              labels_[static_cast<std::size_t>(column)], shortened(value));
 }
 
 long StarTable::integer(std::size_t row, int column) const {
@@ -75,8 +77,10 @@ long StarTable::integer(std::size_t row, int column) const {
   long whole = 0;
   if (convert(value, whole)) return whole;
   double number = 0;
-  if (convert(value, number) && std::abs(number) < 9e15 && number == std::floor(number)) return static_cast<long>(number);
-  throw Error(ErrorCode::corrupt, "{}: {} is \"{}\", a whole number is expected", place(row), labels_[static_cast<std::size_t>(column)], shortened(value));
+  if (convert(value, number) && std::abs(number) < 9e15 && number == std::floor(number))
+    return static_cast<long>(number);
+  throw Error(ErrorCode::corrupt, "{}: {} is \"{}\", a whole number is expected", place(row),
+              labels_[static_cast<std::size_t>(column)], shortened(value));
 }
 
 double StarTable::number_or(std::size_t row, std::string_view label, double otherwise) const {
@@ -119,7 +123,8 @@ int StarTable::add_column(std::string_view label, std::string_view value) {
   std::vector<Cell> wider;
   wider.reserve(row_count * (old_columns + 1));
   for (std::size_t row = 0; row < row_count; ++row) {
-    wider.insert(wider.end(), cells_.begin() + static_cast<std::ptrdiff_t>(row * old_columns), cells_.begin() + static_cast<std::ptrdiff_t>((row + 1) * old_columns));
+    wider.insert(wider.end(), cells_.begin() + static_cast<std::ptrdiff_t>(row * old_columns),
+                 cells_.begin() + static_cast<std::ptrdiff_t>((row + 1) * old_columns));
     wider.push_back(filled);
   }
   cells_ = std::move(wider);
@@ -138,9 +143,15 @@ void StarTable::set(std::size_t row, int column, std::string_view value) {
   cells_[row * labels_.size() + static_cast<std::size_t>(column)] = store(value);
 }
 
-void StarTable::set_integer(std::size_t row, int column, long value) { set(row, column, std::string_view(Digits(value))); }
-void StarTable::set_real(std::size_t row, int column, double value) { set(row, column, std::string_view(Digits(value))); }
-void StarTable::set_real(std::size_t row, int column, float value) { set(row, column, std::string_view(Digits(value))); }
+void StarTable::set_integer(std::size_t row, int column, long value) {
+  set(row, column, std::string_view(Digits(value)));
+}
+void StarTable::set_real(std::size_t row, int column, double value) {
+  set(row, column, std::string_view(Digits(value)));
+}
+void StarTable::set_real(std::size_t row, int column, float value) {
+  set(row, column, std::string_view(Digits(value)));
+}
 
 void StarTable::reserve(std::size_t row_count, std::size_t text_bytes) {
   cells_.reserve(row_count * labels_.size());
@@ -164,10 +175,13 @@ const StarTable& StarFile::table(std::string_view name) const {
   if (const auto* found = find_table(name)) return *found;
   std::vector<std::string> names;
   for (const auto& t : tables) names.push_back("data_" + t.name);
-  throw Error(ErrorCode::bad_input, "{}: has no table data_{}, only {}", source.empty() ? "STAR data" : source, name, names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")));
+  throw Error(ErrorCode::bad_input, "{}: has no table data_{}, only {}", source.empty() ? "STAR data" : source, name,
+              names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
-StarTable& StarFile::table(std::string_view name) { return const_cast<StarTable&>(std::as_const(*this).table(name)); }  // NOLINT: own member
+StarTable& StarFile::table(std::string_view name) {
+  return const_cast<StarTable&>(std::as_const(*this).table(name));
+}  // NOLINT: own member
 
 const StarTable& StarFile::table_with(std::string_view label) const {
   for (const auto& t : tables)

@@ -21,7 +21,7 @@ class StarTable {
   StarTable() = default;
   explicit StarTable(std::string table_name, std::vector<std::string> column_labels = {}, bool loop = true);
 
-  std::string name;     ///< without "data_": "optics", "particles", may be empty
+  std::string name;  ///< without "data_": "optics", "particles", may be empty
   bool is_loop = true;
 
   [[nodiscard]] const std::vector<std::string>& labels() const { return labels_; }
@@ -34,7 +34,9 @@ class StarTable {
 
   /// Cell as text, quotes removed. The view lives until the table is changed.
   [[nodiscard]] std::string_view text(std::size_t row, int column) const;
-  [[nodiscard]] std::string_view text(std::size_t row, std::string_view label) const { return text(row, column(label)); }
+  [[nodiscard]] std::string_view text(std::size_t row, std::string_view label) const {
+    return text(row, column(label));
+  }
   /// @throws Error(corrupt) naming file, line, label and what stands there
   [[nodiscard]] double number(std::size_t row, int column) const;
   [[nodiscard]] double number(std::size_t row, std::string_view label) const { return number(row, column(label)); }
@@ -54,7 +56,7 @@ class StarTable {
   void set(std::size_t row, int column, std::string_view value);
   /// Numbers are written in the fewest digits that read back equal (a float as a float).
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void set(std::size_t row, int column, T value) {
     if constexpr (std::is_integral_v<T>) {
       set_integer(row, column, static_cast<long>(value));
@@ -63,8 +65,7 @@ class StarTable {
     }
   }
   template <class Label, class T>
-    requires(!std::is_integral_v<Label>)
-  void set(std::size_t row, const Label& label, const T& value) {
+  requires(!std::is_integral_v<Label>) void set(std::size_t row, const Label& label, const T& value) {
     set(row, column(label), value);
   }
   void reserve(std::size_t row_count, std::size_t text_bytes = 0);

@@ -22,7 +22,8 @@ namespace {
 using Node = StarExpression::Node;
 
 /// Operators from the loosest to the tightest binding; longer ones first within a level.
-constexpr std::array<std::array<std::string_view, 6>, 5> levels = {{{"||"}, {"&&"}, {"<=", ">=", "==", "!=", "<", ">"}, {"+", "-"}, {"*", "/"}}};
+constexpr std::array<std::array<std::string_view, 6>, 5> levels = {
+    {{"||"}, {"&&"}, {"<=", ">=", "==", "!=", "<", ">"}, {"+", "-"}, {"*", "/"}}};
 constexpr int deepest = 200;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -41,7 +42,8 @@ class Parser {
 
  private:
   [[noreturn]] void fail(std::string_view wanted) const {
-    throw Error(ErrorCode::bad_input, "\"{}\": expected {} at character {}, found \"{}\"", text_, wanted, at_ + 1, at_ < text_.size() ? text_.substr(at_, 12) : "the end");
+    throw Error(ErrorCode::bad_input, "\"{}\": expected {} at character {}, found \"{}\"", text_, wanted, at_ + 1,
+                at_ < text_.size() ? text_.substr(at_, 12) : "the end");
   }
   void skip() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
@@ -52,7 +54,9 @@ class Parser {
     auto left = level(n + 1);
     while (true) {
       skip();
-      const auto found = std::find_if(levels[n].begin(), levels[n].end(), [&](std::string_view op) { return !op.empty() && text_.substr(at_).starts_with(op); });
+      const auto found = std::find_if(levels[n].begin(), levels[n].end(), [&](std::string_view op) {
+        return !op.empty() && text_.substr(at_).starts_with(op);
+      });
       if (found == levels[n].end()) return left;
       at_ += found->size();
       auto node = std::make_unique<Node>();
@@ -127,7 +131,8 @@ double evaluate(const Node& node, const StarTable& table, std::size_t row) {
 
 }  // namespace
 
-StarExpression::StarExpression(std::string_view text, const StarTable& table) : table_(&table), root_(Parser(text, table).parse()) {}
+StarExpression::StarExpression(std::string_view text, const StarTable& table)
+    : table_(&table), root_(Parser(text, table).parse()) {}
 StarExpression::~StarExpression() = default;
 StarExpression::StarExpression(StarExpression&&) noexcept = default;
 StarExpression& StarExpression::operator=(StarExpression&&) noexcept = default;

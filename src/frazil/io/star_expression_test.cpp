@@ -18,9 +18,18 @@ StarTable table() {
 
 TEST(StarExpression, BindsAsArithmeticAndLogicDo) {
   const auto t = table();
-  for (const auto& [text, value] : std::vector<std::pair<std::string, double>>{
-           {"1 + 2 * 3", 7}, {"(1 + 2) * 3", 9}, {"7 - 2 - 1", 4}, {"-2 * 3", -6}, {"rlnDefocusU < 20000 && rlnClassNumber == 3", 1}, {"rlnDefocusU<20000&&rlnClassNumber!=3", 0},
-           {"!(rlnClassNumber >= 3) || rlnDefocusU / 1e4 > 1.4", 1}, {"1 || 0 && 0", 1}, {"2 <= 2", 1}, {".5 + 1", 1.5}, {"0 && rlnImageName", 0}})
+  for (const auto& [text, value] :
+       std::vector<std::pair<std::string, double>>{{"1 + 2 * 3", 7},
+                                                   {"(1 + 2) * 3", 9},
+                                                   {"7 - 2 - 1", 4},
+                                                   {"-2 * 3", -6},
+                                                   {"rlnDefocusU < 20000 && rlnClassNumber == 3", 1},
+                                                   {"rlnDefocusU<20000&&rlnClassNumber!=3", 0},
+                                                   {"!(rlnClassNumber >= 3) || rlnDefocusU / 1e4 > 1.4", 1},
+                                                   {"1 || 0 && 0", 1},
+                                                   {"2 <= 2", 1},
+                                                   {".5 + 1", 1.5},
+                                                   {"0 && rlnImageName", 0}})
     EXPECT_EQ(StarExpression(text, t).value(0), value) << text;
   EXPECT_THROW((void)StarExpression("rlnImageName > 1", t).value(0), Error) << "no number";
 }
@@ -35,7 +44,8 @@ TEST(StarExpression, SaysWhatIsWrongAndWhere) {
     }
     return "none";
   };
-  EXPECT_NE(problem("rlnDefocusU <").find("at character 14, found \"the end\""), std::string::npos) << problem("rlnDefocusU <");
+  EXPECT_NE(problem("rlnDefocusU <").find("at character 14, found \"the end\""), std::string::npos)
+      << problem("rlnDefocusU <");
   EXPECT_NE(problem("(1 + 2").find("expected \")\""), std::string::npos);
   EXPECT_NE(problem("1 2").find("an operator or the end at character 3"), std::string::npos);
   EXPECT_NE(problem("rlnNothing > 1").find("rlnNothing"), std::string::npos);

@@ -23,18 +23,22 @@ const std::vector<double> unit_magnification{1, 0, 0, 1};
 
 double positive_or_zero(const StarTable& table, std::size_t row, std::string_view label) {
   const double value = table.number_or(row, label, 0);
-  if (!std::isfinite(value) || value < 0) throw Error(ErrorCode::corrupt, "{}: {} is {}, a number from 0 is expected", table.place(row), label, value);
+  if (!std::isfinite(value) || value < 0)
+    throw Error(ErrorCode::corrupt, "{}: {} is {}, a number from 0 is expected", table.place(row), label, value);
   return value;
 }
 
 Optics optics_of(const StarTable& table, std::size_t row) {
   const double voltage = table.number(row, "rlnVoltage");
-  if (!(voltage > 0 && voltage < 1e4)) throw Error(ErrorCode::corrupt, "{}: rlnVoltage is {} kV", table.place(row), voltage);
-  Optics optics{Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)), table.number_or(row, "rlnAmplitudeContrast", 0.1)};
+  if (!(voltage > 0 && voltage < 1e4))
+    throw Error(ErrorCode::corrupt, "{}: rlnVoltage is {} kV", table.place(row), voltage);
+  Optics optics{Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)),
+                table.number_or(row, "rlnAmplitudeContrast", 0.1)};
   std::vector<double> matrix;
   for (const auto* label : magnification_labels)
     if (const auto column = table.find_column(label)) matrix.push_back(table.number(row, *column));
-  if (const auto problems = check_magnification(matrix); !problems.empty()) throw Error(ErrorCode::corrupt, "{}: {}", table.place(row), problems.front());
+  if (const auto problems = check_magnification(matrix); !problems.empty())
+    throw Error(ErrorCode::corrupt, "{}: {}", table.place(row), problems.front());
   if (matrix != unit_magnification) optics.magnification = matrix;
   return optics;
 }
@@ -57,15 +61,19 @@ OpticsGroup group_of(const StarTable& table, std::size_t row) {
 
 /// RELION 3.0: the detector's pixel in µm over the magnification; older still, rlnPixelSize in Å.
 Angstrom pixel_size_30(const StarTable& table, std::size_t row) {
-  const double detector_um = table.number_or(row, "rlnDetectorPixelSize", 0), magnification = table.number_or(row, "rlnMagnification", 0);
-  const double size = detector_um > 0 && magnification > 0 ? detector_um * 1e4 / magnification : table.number_or(row, "rlnPixelSize", 0);
-  if (!std::isfinite(size) || size < 0) throw Error(ErrorCode::corrupt, "{}: the pixel size is {} Å", table.place(row), size);
+  const double detector_um = table.number_or(row, "rlnDetectorPixelSize", 0),
+               magnification = table.number_or(row, "rlnMagnification", 0);
+  const double size = detector_um > 0 && magnification > 0 ? detector_um * 1e4 / magnification
+                                                           : table.number_or(row, "rlnPixelSize", 0);
+  if (!std::isfinite(size) || size < 0)
+    throw Error(ErrorCode::corrupt, "{}: the pixel size is {} Å", table.place(row), size);
   return Angstrom(size);
 }
 
 bool same(const OpticsGroup& a, const OpticsGroup& b) {
-  return a.optics == b.optics && a.image_pixel_size == b.image_pixel_size && a.micrograph_pixel_size == b.micrograph_pixel_size &&
-         a.original_pixel_size == b.original_pixel_size && a.image_size == b.image_size;
+  return a.optics == b.optics && a.image_pixel_size == b.image_pixel_size &&
+         a.micrograph_pixel_size == b.micrograph_pixel_size && a.original_pixel_size == b.original_pixel_size &&
+         a.image_size == b.image_size;
 }
 
 OpticsGroups groups_of_rows(const StarTable& table) {
@@ -76,7 +84,8 @@ OpticsGroups groups_of_rows(const StarTable& table) {
     std::size_t i = 0;
     while (i < found.groups.size() && !same(found.groups[i], g)) ++i;
     if (i == found.groups.size()) {
-      if (i >= 1000) throw Error(ErrorCode::corrupt, "{}: the rows before it have a thousand different optics", table.place(row));
+      if (i >= 1000)
+        throw Error(ErrorCode::corrupt, "{}: the rows before it have a thousand different optics", table.place(row));
       add_group(found.groups, g);
     }
     found.group_of_row.push_back(static_cast<int>(i));
@@ -96,8 +105,11 @@ int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted) {
   const auto found = std::find_if(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return same(g, wanted); });
   if (found != groups.end()) return found->id;
   wanted.id = static_cast<int>(groups.size()) + 1;
-  const auto is_taken = [&](const std::string& name) { return std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return g.name == name; }); };
-  wanted.name = wanted.optics.optics_group.empty() ? fmt::format("opticsGroup{}", wanted.id) : wanted.optics.optics_group;
+  const auto is_taken = [&](const std::string& name) {
+    return std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return g.name == name; });
+  };
+  wanted.name =
+      wanted.optics.optics_group.empty() ? fmt::format("opticsGroup{}", wanted.id) : wanted.optics.optics_group;
   if (is_taken(wanted.name)) wanted.name += fmt::format("_{}", wanted.id);
   groups.push_back(std::move(wanted));
   return groups.back().id;
@@ -108,11 +120,13 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
     const char* label;
     double (*value)(const OpticsGroup&);
   };
-  static constexpr std::array<Optional, 4> optional{{{"rlnMicrographOriginalPixelSize", [](const OpticsGroup& g) { return g.original_pixel_size.value(); }},
-                                                     {"rlnMicrographPixelSize", [](const OpticsGroup& g) { return g.micrograph_pixel_size.value(); }},
-                                                     {"rlnImagePixelSize", [](const OpticsGroup& g) { return g.image_pixel_size.value(); }},
-                                                     {"rlnImageSize", [](const OpticsGroup& g) { return static_cast<double>(g.image_size); }}}};
-  StarTable table("optics", {"rlnOpticsGroupName", "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"});
+  static constexpr std::array<Optional, 4> optional{
+      {{"rlnMicrographOriginalPixelSize", [](const OpticsGroup& g) { return g.original_pixel_size.value(); }},
+       {"rlnMicrographPixelSize", [](const OpticsGroup& g) { return g.micrograph_pixel_size.value(); }},
+       {"rlnImagePixelSize", [](const OpticsGroup& g) { return g.image_pixel_size.value(); }},
+       {"rlnImageSize", [](const OpticsGroup& g) { return static_cast<double>(g.image_size); }}}};
+  StarTable table("optics", {"rlnOpticsGroupName", "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration",
+                             "rlnAmplitudeContrast"});
   for (const auto& column : optional)
     for (const auto& g : groups)
       if (column.value(g) > 0) table.add_column(column.label);
@@ -130,7 +144,8 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
       if (table.has(column.label)) table.set(row, column.label, column.value(g));
     if (table.has("rlnImageDimensionality")) table.set(row, "rlnImageDimensionality", 2);
     const auto& matrix = g.optics.magnification.empty() ? unit_magnification : g.optics.magnification;
-    for (std::size_t i = 0; i < 4 && table.has(magnification_labels[0]); ++i) table.set(row, magnification_labels[i], matrix.at(i));
+    for (std::size_t i = 0; i < 4 && table.has(magnification_labels[0]); ++i)
+      table.set(row, magnification_labels[i], matrix.at(i));
   }
   return table;
 }
@@ -139,8 +154,10 @@ std::vector<OpticsGroup> parse_optics(const StarTable& table) {
   std::vector<OpticsGroup> groups;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     auto g = group_of(table, row);
-    g.id = table.has("rlnOpticsGroup") ? static_cast<int>(table.integer(row, "rlnOpticsGroup")) : static_cast<int>(row) + 1;
-    g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName")) : fmt::format("opticsGroup{}", g.id);
+    g.id = table.has("rlnOpticsGroup") ? static_cast<int>(table.integer(row, "rlnOpticsGroup"))
+                                       : static_cast<int>(row) + 1;
+    g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName"))
+                                             : fmt::format("opticsGroup{}", g.id);
     if (!is_numbered(g.name)) g.optics.optics_group = g.name;
     groups.push_back(std::move(g));
   }
@@ -154,12 +171,14 @@ OpticsGroups read_optics(const StarFile& file, const StarTable& table) {
   found.groups = parse_optics(*optics);
   const auto column = table.find_column("rlnOpticsGroup");
   if (!column && found.groups.size() != 1)
-    throw Error(ErrorCode::corrupt, "{}: table data_{} does not say which of {} optics groups its rows belong to", file.source, table.name, found.groups.size());
+    throw Error(ErrorCode::corrupt, "{}: table data_{} does not say which of {} optics groups its rows belong to",
+                file.source, table.name, found.groups.size());
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const long id = column ? table.integer(row, *column) : found.groups[0].id;
     std::size_t i = 0;
     while (i < found.groups.size() && found.groups[i].id != id) ++i;
-    if (i == found.groups.size()) throw Error(ErrorCode::corrupt, "{}: optics group {} is not in data_optics", table.place(row), id);
+    if (i == found.groups.size())
+      throw Error(ErrorCode::corrupt, "{}: optics group {} is not in data_optics", table.place(row), id);
     found.group_of_row.push_back(static_cast<int>(i));
   }
   return found;

@@ -30,7 +30,8 @@ struct OpticsGroups {
   std::vector<int> group_of_row;  ///< index into `groups`
 };
 
-/// Finds the group of the same optics and sizes, or adds it with the next number and a name that no other has. @return its number
+/// Finds the group of the same optics and sizes, or adds it with the next number and a name that no other has. @return
+/// its number
 int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted);
 /// data_optics; columns only for what at least one group has.
 [[nodiscard]] StarTable optics_table(std::span<const OpticsGroup> groups);

@@ -12,7 +12,8 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' |
 
 bool starts_with_keyword(std::string_view token, std::string_view keyword) {
   if (token.size() < keyword.size()) return false;
-  return std::equal(keyword.begin(), keyword.end(), token.begin(), [](char k, char t) { return k == (t >= 'A' && t <= 'Z' ? t - 'A' + 'a' : t); });
+  return std::equal(keyword.begin(), keyword.end(), token.begin(),
+                    [](char k, char t) { return k == (t >= 'A' && t <= 'Z' ? t - 'A' + 'a' : t); });
 }
 
 struct Token {
@@ -44,7 +45,9 @@ class Parser {
  private:
   enum class State { nothing, block, loop_labels, loop_rows };
 
-  [[noreturn]] void fail(std::string_view what, ErrorCode code = ErrorCode::corrupt) const { throw Error(code, "{} line {}: {}", file_.source, line_, what); }
+  [[noreturn]] void fail(std::string_view what, ErrorCode code = ErrorCode::corrupt) const {
+    throw Error(code, "{} line {}: {}", file_.source, line_, what);
+  }
 
   bool next_line() {
     if (rest_.empty()) return false;
@@ -96,7 +99,8 @@ class Parser {
 
   void start_loop() {
     if (state_ == State::nothing) fail("loop_ stands before any data_");
-    if (state_ != State::block || table().columns() > 0) fail("a second table in one data_ block is not read", ErrorCode::unsupported);
+    if (state_ != State::block || table().columns() > 0)
+      fail("a second table in one data_ block is not read", ErrorCode::unsupported);
     if (tokens_.size() != 1) fail("loop_ does not stand alone");
     table().is_loop = true;
     state_ = State::loop_labels;
@@ -135,14 +139,16 @@ class Parser {
     auto& t = table();
     if (t.columns() == 0) fail("a row stands in a loop without columns");
     state_ = State::loop_rows;
-    if (tokens_.size() != static_cast<std::size_t>(t.columns())) fail(fmt::format("{} values, table data_{} has {} columns", tokens_.size(), t.name, t.columns()));
+    if (tokens_.size() != static_cast<std::size_t>(t.columns()))
+      fail(fmt::format("{} values, table data_{} has {} columns", tokens_.size(), t.name, t.columns()));
     cells_.clear();
     for (const auto& token : tokens_) cells_.push_back(token.text);
     t.append_row(cells_, line_);
   }
 
   void check_last_loop() {
-    if (state_ == State::loop_labels && table().columns() == 0) fail(fmt::format("the loop of data_{} has no columns", table().name));
+    if (state_ == State::loop_labels && table().columns() == 0)
+      fail(fmt::format("the loop of data_{} has no columns", table().name));
   }
 
   std::string_view rest_;
@@ -159,7 +165,8 @@ StarFile parse_star(std::string_view text, const std::string& name) {
   StarFile file;
   file.source = name;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  if (text.find('\0') != std::string_view::npos) throw Error(ErrorCode::corrupt, "{}: not a STAR file, it holds binary data", name);
+  if (text.find('\0') != std::string_view::npos)
+    throw Error(ErrorCode::corrupt, "{}: not a STAR file, it holds binary data", name);
   Parser(text, file).parse();
   if (file.tables.empty()) throw Error(ErrorCode::corrupt, "{}: no data_ block in the file", name);
   return file;

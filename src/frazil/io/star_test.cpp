@@ -10,9 +10,11 @@ namespace frazil::io {
 namespace {
 
 constexpr const char* sample =
-    "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnVoltage #3\n_rlnImagePixelSize #4\n"
+    "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnVoltage "
+    "#3\n_rlnImagePixelSize #4\n"
     "opticsGroup1 1 300.000000 1.77\nsecond 2 200 0.9 # a comment\n\n"
-    "data_particles\nloop_\n_rlnImageName #1\n_rlnCoordinateX\n_rlnOpticsGroup\n000001@a.mrcs 12.5 1\n'b c.mrcs' -3e-2 2\n\"it's\" +7 1\n"
+    "data_particles\nloop_\n_rlnImageName #1\n_rlnCoordinateX\n_rlnOpticsGroup\n000001@a.mrcs 12.5 1\n'b c.mrcs' -3e-2 "
+    "2\n\"it's\" +7 1\n"
     "data_general\n_rlnFinalResolution 3.25\n_rlnNote   \"two words\"";
 
 TEST(Star, ReadsLoopsPairsQuotesCommentsAndAMissingLastNewline) {
@@ -39,7 +41,8 @@ TEST(Star, WhatIsWrittenReadsBackEqual) {
   Rng rng(1);
   StarFile file;
   auto& table = file.add(StarTable("particles", {"rlnName", "rlnValue", "rlnCount"}));
-  const std::string texts[] = {"plain", "two words", "", "it's \"x\"y", "data_block", "_label", "#hash", "say \"no\"", "loop_"};
+  const std::string texts[] = {"plain",  "two words", "",           "it's \"x\"y", "data_block",
+                               "_label", "#hash",     "say \"no\"", "loop_"};
   for (int i = 0; i < 500; ++i) {
     const auto row = table.add_row();
     const auto& text = texts[rng.below(9)];
@@ -73,7 +76,8 @@ TEST(Star, ColumnsAreAddedToFilledTables) {
 
 TEST(Star, ErrorsNameFileAndLine) {
   const auto bad = [](const std::string& text) { return parse_star(text, "x.star"); };
-  EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_b #2\n1 2\n3\n"), corrupt, "x.star line 6: 1 values, table data_p has 2 columns");
+  EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_b #2\n1 2\n3\n"), corrupt,
+               "x.star line 6: 1 values, table data_p has 2 columns");
   EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_a #2\n"), corrupt, "line 4: column a comes twice");
   EXPECT_ERROR(bad("data_p\nloop_\n_a\n'x\n"), corrupt, "line 4: a quoted value does not end");
   EXPECT_ERROR(bad("1 2 3\n"), corrupt, "line 1: something stands before");
@@ -131,7 +135,11 @@ TEST(Star, OpticsGroupsKeepTheirNamesAndAnisotropicMagnification) {
   EXPECT_EQ(again[1].optics, named.optics);
   EXPECT_EQ(again[2].optics.magnification, bent.optics.magnification);
   const auto table = [](const std::string& matrix) {
-    return parse_optics(parse_star("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnMagMat00\n_rlnMagMat01\n_rlnMagMat10\n" + matrix, "m.star").table("optics"));
+    return parse_optics(
+        parse_star(
+            "data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnMagMat00\n_rlnMagMat01\n_rlnMagMat10\n" + matrix,
+            "m.star")
+            .table("optics"));
   };
   EXPECT_ERROR((void)table("1 300 1 0 0\n"), corrupt, "expected the four numbers");
   EXPECT_ERROR((void)table("_rlnMagMat11\n1 300 10 0 0 1\n"), corrupt, "m.star line 9: magnification");
@@ -139,7 +147,8 @@ TEST(Star, OpticsGroupsKeepTheirNamesAndAnisotropicMagnification) {
 
 TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {
   const auto file = parse_star(
-      "data_\nloop_\n_rlnImageName\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnDetectorPixelSize\n_rlnMagnification\n"
+      "data_\nloop_\n_rlnImageName\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_"
+      "rlnDetectorPixelSize\n_rlnMagnification\n"
       "1@a 300 2.7 0.1 5 50000\n2@a 300 2.7 0.1 5 50000\n3@b 200 2.7 0.1 5 50000\n",
       "old.star");
   const auto found = read_optics(file, file.tables[0]);
@@ -147,7 +156,8 @@ TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {
   EXPECT_NEAR(found.groups[0].pixel_size().value(), 1.0, 1e-12);
   EXPECT_EQ(found.groups[1].optics.voltage, 200_kV);
   EXPECT_EQ(found.group_of_row, (std::vector<int>{0, 0, 1}));
-  const auto lost = parse_star("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n1 300\ndata_p\nloop_\n_rlnOpticsGroup\n7\n", "y.star");
+  const auto lost = parse_star(
+      "data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n1 300\ndata_p\nloop_\n_rlnOpticsGroup\n7\n", "y.star");
   EXPECT_ERROR((void)read_optics(lost, lost.table("p")), corrupt, "y.star line 9: optics group 7");
 }
 

@@ -9,7 +9,8 @@ namespace frazil::io {
 namespace {
 
 bool starts_like_keyword(std::string_view value) {
-  return value.starts_with("data_") || value.starts_with("loop_") || value.starts_with("save_") || value.starts_with("global_") || value.starts_with("stop_");
+  return value.starts_with("data_") || value.starts_with("loop_") || value.starts_with("save_") ||
+         value.starts_with("global_") || value.starts_with("stop_");
 }
 
 bool needs_quotes(std::string_view value) {
@@ -21,19 +22,25 @@ bool needs_quotes(std::string_view value) {
 
 /// Quoted only where it must be: RELION 3.1 takes quotes for part of the value.
 std::string written(std::string_view value) {
-  if (value.find('\n') != std::string_view::npos) throw Error(ErrorCode::bad_input, "a STAR value cannot hold a line break: \"{}\"", value.substr(0, 40));
+  if (value.find('\n') != std::string_view::npos)
+    throw Error(ErrorCode::bad_input, "a STAR value cannot hold a line break: \"{}\"", value.substr(0, 40));
   if (!needs_quotes(value)) return std::string(value);
   const char quote = value.find('"') == std::string_view::npos ? '"' : '\'';
-  if (quote == '\'' && value.find('\'') != std::string_view::npos) throw Error(ErrorCode::bad_input, "a STAR value cannot hold spaces and both kinds of quotes: {}", value.substr(0, 40));
+  if (quote == '\'' && value.find('\'') != std::string_view::npos)
+    throw Error(ErrorCode::bad_input, "a STAR value cannot hold spaces and both kinds of quotes: {}",
+                value.substr(0, 40));
   return fmt::format("{}{}{}", quote, value, quote);
 }
 
 void append_loop(const StarTable& table, std::string& out) {
   out += "loop_ \n";
-  for (int c = 0; c < table.columns(); ++c) out += fmt::format("_{} #{} \n", table.labels()[static_cast<std::size_t>(c)], c + 1);
+  for (int c = 0; c < table.columns(); ++c)
+    out += fmt::format("_{} #{} \n", table.labels()[static_cast<std::size_t>(c)], c + 1);
   std::vector<std::size_t> width(static_cast<std::size_t>(table.columns()), 0);
   for (std::size_t row = 0; row < std::min<std::size_t>(table.rows(), 100); ++row)
-    for (int c = 0; c < table.columns(); ++c) width[static_cast<std::size_t>(c)] = std::max(width[static_cast<std::size_t>(c)], std::min<std::size_t>(table.text(row, c).size(), 12));
+    for (int c = 0; c < table.columns(); ++c)
+      width[static_cast<std::size_t>(c)] =
+          std::max(width[static_cast<std::size_t>(c)], std::min<std::size_t>(table.text(row, c).size(), 12));
   for (std::size_t row = 0; row < table.rows(); ++row) {
     for (int c = 0; c < table.columns(); ++c) {
       const auto value = written(table.text(row, c));

@@ -38,17 +38,21 @@ class TestFolder {
 };
 
 /// `statement` must throw Error with this code and these words.
-#define EXPECT_ERROR(statement, wanted, words)                                              \
-  try {                                                                                     \
-    statement;                                                                              \
-    ADD_FAILURE() << "no error, expected one with: " << (words);                            \
-  } catch (const ::frazil::Error& error) {                                                  \
-    EXPECT_EQ(::frazil::to_string(error.code()), #wanted) << error.what();                  \
-    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();    \
+#define EXPECT_ERROR(statement, wanted, words)                                           \
+  try {                                                                                  \
+    statement;                                                                           \
+    ADD_FAILURE() << "no error, expected one with: " << (words);                         \
+  } catch (const ::frazil::Error& error) {                                               \
+    EXPECT_EQ(::frazil::to_string(error.code()), #wanted) << error.what();               \
+    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what(); \
   }
 
-inline void put_word(std::string& bytes, std::size_t offset, std::uint32_t value) { std::memcpy(bytes.data() + offset, &value, 4); }
-inline void put_half(std::string& bytes, std::size_t offset, std::uint16_t value) { std::memcpy(bytes.data() + offset, &value, 2); }
+inline void put_word(std::string& bytes, std::size_t offset, std::uint32_t value) {
+  std::memcpy(bytes.data() + offset, &value, 4);
+}
+inline void put_half(std::string& bytes, std::size_t offset, std::uint16_t value) {
+  std::memcpy(bytes.data() + offset, &value, 2);
+}
 inline std::uint32_t get_word(const std::string& bytes, std::size_t offset) {
   std::uint32_t value;
   std::memcpy(&value, bytes.data() + offset, 4);
@@ -64,7 +68,9 @@ inline float get_real(const std::string& bytes, std::size_t offset) {
 inline std::string swap_mrc(std::string bytes) {
   const auto mode = get_word(bytes, 12);
   const auto turn = [&](std::size_t from, std::size_t to, std::size_t width) {
-    for (; from + width <= to; from += width) std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.begin() + static_cast<std::ptrdiff_t>(from + width));
+    for (; from + width <= to; from += width)
+      std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                   bytes.begin() + static_cast<std::ptrdiff_t>(from + width));
   };
   turn(0, 208, 4);
   turn(216, 224, 4);

@@ -27,7 +27,9 @@ inline Outcome shell(const std::string& command) {
 }
 
 inline bool has_program(const std::string& name) { return shell("command -v " + name).code == 0; }
-inline bool has_python(const std::string& module) { return shell("/usr/bin/python3 -c 'import " + module + "'").code == 0; }
+inline bool has_python(const std::string& module) {
+  return shell("/usr/bin/python3 -c 'import " + module + "'").code == 0;
+}
 
 #define NEEDS(condition, what) \
   if (!(condition)) GTEST_SKIP() << what << " is not installed: this check needs it"

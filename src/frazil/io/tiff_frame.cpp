@@ -50,9 +50,12 @@ std::size_t inflate_beginning(std::span<const std::byte> in, std::byte* out, std
 std::size_t inflate_strip(std::span<const std::byte> in, std::byte* out, std::size_t wanted, const Place& place) {
   std::size_t done = 0;
   switch (libdeflate_zlib_decompress(&decompressor(), in.data(), in.size(), out, wanted, &done)) {
-    case LIBDEFLATE_SUCCESS: return done;
-    case LIBDEFLATE_INSUFFICIENT_SPACE: return inflate_beginning(in, out, wanted, place);
-    default: throw place.error("is not valid deflate data");
+    case LIBDEFLATE_SUCCESS:
+      return done;
+    case LIBDEFLATE_INSUFFICIENT_SPACE:
+      return inflate_beginning(in, out, wanted, place);
+    default:
+      throw place.error("is not valid deflate data");
   }
 }
 
@@ -74,12 +77,15 @@ std::size_t unpack_bits(std::span<const std::byte> in, std::byte* out, std::size
 }
 
 /// `out` holds wanted + lzw_slack bytes.
-void decompress(std::span<const std::byte> in, unsigned compression, std::byte* out, std::size_t wanted, const Place& place) {
+void decompress(std::span<const std::byte> in, unsigned compression, std::byte* out, std::size_t wanted,
+                const Place& place) {
   std::size_t done = 0;
   if (compression == 5) {
     const auto result = lzw_decode(in, out, wanted);
     if (result.status == LzwStatus::bad_code) throw place.error("is not valid LZW data");
-    if (result.status == LzwStatus::old_style) throw Error(ErrorCode::unsupported, "{}: frame {} is in the LZW of old TIFF versions, which is not read", place.name, place.frame + 1);
+    if (result.status == LzwStatus::old_style)
+      throw Error(ErrorCode::unsupported, "{}: frame {} is in the LZW of old TIFF versions, which is not read",
+                  place.name, place.frame + 1);
     done = result.bytes;
   } else if (compression == 32773) {
     done = unpack_bits(in, out, wanted);
@@ -109,9 +115,12 @@ void add_up(std::byte* row, int nx, bool swapped) {
 /// Undoes horizontal differencing; afterwards the row is in this machine's byte order.
 void undo_predictor(std::byte* row, int nx, PixelType type, bool swapped) {
   switch (bits_of(type)) {
-    case 8: return add_up<std::uint8_t>(row, nx, false);
-    case 16: return add_up<std::uint16_t>(row, nx, swapped);
-    default: return add_up<std::uint32_t>(row, nx, swapped);
+    case 8:
+      return add_up<std::uint8_t>(row, nx, false);
+    case 16:
+      return add_up<std::uint16_t>(row, nx, swapped);
+    default:
+      return add_up<std::uint32_t>(row, nx, swapped);
   }
 }
 
@@ -141,20 +150,28 @@ template <class Put>
 class GroupDecoder {
  public:
   GroupDecoder(const ByteSource& source, const TiffIndex& index, int frame, Put put)
-      : source_(source), index_(index), number_(frame), frame_(index.frames[static_cast<std::size_t>(frame)]), put_(put) {}
+      : source_(source),
+        index_(index),
+        number_(frame),
+        frame_(index.frames[static_cast<std::size_t>(frame)]),
+        put_(put) {}
 
   void decode(const Group& group, std::vector<std::byte>& stored, std::vector<std::byte>& decoded) const {
     stored.resize(static_cast<std::size_t>(group.bytes));
     source_.read(group.offset, stored);
     for (std::size_t i = group.first; i < group.last; ++i) {
       const auto& strip = index_.strips[frame_.first_strip + i];
-      strip_rows(i, std::span(stored).subspan(static_cast<std::size_t>(strip.offset - group.offset), static_cast<std::size_t>(strip.bytes)), decoded);
+      strip_rows(i,
+                 std::span(stored).subspan(static_cast<std::size_t>(strip.offset - group.offset),
+                                           static_cast<std::size_t>(strip.bytes)),
+                 decoded);
     }
   }
 
  private:
   void strip_rows(std::size_t strip, std::span<std::byte> stored, std::vector<std::byte>& decoded) const {
-    const int y0 = static_cast<int>(strip) * frame_.rows_per_strip, rows = std::min(frame_.rows_per_strip, index_.ny - y0);
+    const int y0 = static_cast<int>(strip) * frame_.rows_per_strip,
+              rows = std::min(frame_.rows_per_strip, index_.ny - y0);
     const auto row = static_cast<std::size_t>(row_bytes(index_.type, index_.nx));
     const auto wanted = row * static_cast<std::size_t>(rows);
     std::byte* bytes = stored.data();
@@ -202,7 +219,8 @@ void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame
 }
 
 void read_tiff_frame(const ByteSource& source, const TiffIndex& index, int frame, Counts& out, int threads) {
-  expect(out.nx() == index.nx && out.ny() == index.ny && out.type() == count_type_of(index.type), "the counts have size and type of the frame");
+  expect(out.nx() == index.nx && out.ny() == index.ny && out.type() == count_type_of(index.type),
+         "the counts have size and type of the frame");
   read_rows(source, index, frame, threads, [&](const std::byte* bytes, bool swapped, int y) {
     decode_row(bytes, index.type, swapped, out.row(y), static_cast<std::size_t>(index.nx));
   });

@@ -22,13 +22,13 @@ struct TiffDirectory {
   std::uint64_t nx = 0, ny = 0;
   std::uint64_t rows_per_strip = 0;  ///< at most ny
   unsigned compression = 1, predictor = 1, samples = 1, bits = 1, sample_format = 1, fill_order = 1, planar = 1;
-  unsigned subfile = 0;              ///< bit 0: a thumbnail
+  unsigned subfile = 0;  ///< bit 0: a thumbnail
   bool tiled = false;
   std::size_t first_strip = 0, strip_count = 0;  ///< in TiffScan::strips
-  double pixels_per_unit = 0;        ///< XResolution
-  unsigned resolution_unit = 2;      ///< 2 inch, 3 centimetre
-  std::string description;           ///< first 256 characters of ImageDescription
-  std::string metadata;              ///< private tag 65001 of EER: XML, first 64 KiB; of the first two directories only
+  double pixels_per_unit = 0;                    ///< XResolution
+  unsigned resolution_unit = 2;                  ///< 2 inch, 3 centimetre
+  std::string description;                       ///< first 256 characters of ImageDescription
+  std::string metadata;  ///< private tag 65001 of EER: XML, first 64 KiB; of the first two directories only
   int run_bits = -1, sub_x_bits = -1, sub_y_bits = -1;  ///< private tags 65007 to 65009 of EER; −1: absent
 };
 
@@ -43,9 +43,9 @@ struct TiffScan {
   bool big = false, swapped = false;
   std::vector<TiffDirectory> directories;  ///< up to where the walk ended
   std::vector<TiffStrip> strips;
-  std::uint64_t extent = 0;                ///< end of the last byte that a directory, a table or a strip uses
+  std::uint64_t extent = 0;  ///< end of the last byte that a directory, a table or a strip uses
   TiffEnd end = TiffEnd::broken;
-  std::string problem;                     ///< sentence without the file's name, empty when whole
+  std::string problem;  ///< sentence without the file's name, empty when whole
 };
 
 [[nodiscard]] bool looks_like_tiff(std::span<const std::byte> head);

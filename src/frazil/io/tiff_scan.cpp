@@ -16,10 +16,28 @@ struct Stop {
 };
 
 enum Tag : unsigned {
-  subfile_type = 254, image_width = 256, image_length = 257, bits_per_sample = 258, compression_tag = 259, fill_order_tag = 266, description_tag = 270, strip_offsets = 273,
-  samples_per_pixel = 277, rows_per_strip_tag = 278, strip_byte_counts = 279, x_resolution = 282, planar_configuration = 284, resolution_unit_tag = 296,
-  predictor_tag = 317, tile_width = 322, tile_offsets = 324, sample_format_tag = 339,
-  eer_metadata = 65001, eer_run_bits = 65007, eer_sub_x_bits = 65008, eer_sub_y_bits = 65009
+  subfile_type = 254,
+  image_width = 256,
+  image_length = 257,
+  bits_per_sample = 258,
+  compression_tag = 259,
+  fill_order_tag = 266,
+  description_tag = 270,
+  strip_offsets = 273,
+  samples_per_pixel = 277,
+  rows_per_strip_tag = 278,
+  strip_byte_counts = 279,
+  x_resolution = 282,
+  planar_configuration = 284,
+  resolution_unit_tag = 296,
+  predictor_tag = 317,
+  tile_width = 322,
+  tile_offsets = 324,
+  sample_format_tag = 339,
+  eer_metadata = 65001,
+  eer_run_bits = 65007,
+  eer_sub_x_bits = 65008,
+  eer_sub_y_bits = 65009
 };
 
 constexpr std::uint64_t most_tags = 4096;
@@ -32,11 +50,28 @@ struct Entry {
 
 std::uint64_t type_bytes(unsigned type) {
   switch (type) {
-    case 1: case 2: case 6: case 7: return 1;
-    case 3: case 8: return 2;
-    case 4: case 9: case 11: case 13: return 4;
-    case 5: case 10: case 12: case 16: case 17: case 18: return 8;
-    default: return 0;
+    case 1:
+    case 2:
+    case 6:
+    case 7:
+      return 1;
+    case 3:
+    case 8:
+      return 2;
+    case 4:
+    case 9:
+    case 11:
+    case 13:
+      return 4;
+    case 5:
+    case 10:
+    case 12:
+    case 16:
+    case 17:
+    case 18:
+      return 8;
+    default:
+      return 0;
   }
 }
 
@@ -49,7 +84,8 @@ class Walker {
     if (offset == 0) throw Stop{TiffEnd::cut, "it has no directory yet"};
     std::unordered_set<std::uint64_t> seen;
     while (offset != 0) {
-      if (!seen.insert(offset).second) throw Stop{TiffEnd::broken, fmt::format("its chain of directories comes back to offset {}", offset)};
+      if (!seen.insert(offset).second)
+        throw Stop{TiffEnd::broken, fmt::format("its chain of directories comes back to offset {}", offset)};
       offset = directory(offset);
     }
     refuse_overlaps();
@@ -60,7 +96,8 @@ class Walker {
 
   void need(std::uint64_t offset, std::uint64_t bytes, std::string_view what) {
     if (!source_.holds(offset, bytes))
-      throw Stop{TiffEnd::cut, fmt::format("{} of {} lies at offset {} with {} bytes, the file has {} bytes", what, frame(), offset, bytes, source_.size())};
+      throw Stop{TiffEnd::cut, fmt::format("{} of {} lies at offset {} with {} bytes, the file has {} bytes", what,
+                                           frame(), offset, bytes, source_.size())};
     scan_.extent = std::max(scan_.extent, offset + bytes);
   }
 
@@ -73,7 +110,9 @@ class Walker {
     if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
     if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
   }
-  [[nodiscard]] std::uint64_t offset_at(const std::byte* at) const { return scan_.big ? take<std::uint64_t>(at) : take<std::uint32_t>(at); }
+  [[nodiscard]] std::uint64_t offset_at(const std::byte* at) const {
+    return scan_.big ? take<std::uint64_t>(at) : take<std::uint32_t>(at);
+  }
 
   std::uint64_t first_directory() {
     const auto head = source_.head(16);
@@ -81,7 +120,8 @@ class Walker {
     scan_.swapped = head[0] == std::byte{'M'};
     const auto magic = take<std::uint16_t>(head.data() + 2);
     scan_.big = magic == 43;
-    if (magic != 42 && magic != 43) throw Stop{TiffEnd::broken, fmt::format("its magic number is {}, 42 or 43 is expected", magic)};
+    if (magic != 42 && magic != 43)
+      throw Stop{TiffEnd::broken, fmt::format("its magic number is {}, 42 or 43 is expected", magic)};
     scan_.extent = scan_.big ? 16 : 8;
     if (!scan_.big) return take<std::uint32_t>(head.data() + 4);
     if (head.size() < 16) throw Stop{TiffEnd::cut, fmt::format("its header has {} of 16 bytes", head.size())};
@@ -91,18 +131,21 @@ class Walker {
 
   /// Reads one directory and gives the offset of the next.
   std::uint64_t directory(std::uint64_t offset) {
-    const std::uint64_t count_bytes = scan_.big ? 8 : 2, entry_bytes = scan_.big ? 20 : 12, link_bytes = scan_.big ? 8 : 4;
+    const std::uint64_t count_bytes = scan_.big ? 8 : 2, entry_bytes = scan_.big ? 20 : 12,
+                        link_bytes = scan_.big ? 8 : 4;
     need(offset, count_bytes, "the start");
     std::byte raw_count[8];
     source_.read(offset, {raw_count, static_cast<std::size_t>(count_bytes)});
     const std::uint64_t count = scan_.big ? take<std::uint64_t>(raw_count) : take<std::uint16_t>(raw_count);
-    if (count == 0 || count > most_tags) throw Stop{TiffEnd::broken, fmt::format("{} has {} tags, 1 to {} are expected", frame(), count, most_tags)};
+    if (count == 0 || count > most_tags)
+      throw Stop{TiffEnd::broken, fmt::format("{} has {} tags, 1 to {} are expected", frame(), count, most_tags)};
     need(offset + count_bytes, count * entry_bytes + link_bytes, "the list of tags");
     std::vector<std::byte> raw(static_cast<std::size_t>(count * entry_bytes + link_bytes));
     source_.read(offset + count_bytes, raw);
     std::vector<Entry> entries;
     entries.reserve(static_cast<std::size_t>(count));
-    for (std::uint64_t i = 0; i < count; ++i) entries.push_back(entry(raw.data() + i * entry_bytes, offset + count_bytes + i * entry_bytes));
+    for (std::uint64_t i = 0; i < count; ++i)
+      entries.push_back(entry(raw.data() + i * entry_bytes, offset + count_bytes + i * entry_bytes));
     scan_.directories.push_back(interpret(entries));
     return offset_at(raw.data() + count * entry_bytes);
   }
@@ -125,14 +168,19 @@ class Walker {
   std::vector<std::uint64_t> integers(const Entry& e) const {
     const auto bytes = type_bytes(e.type);
     if (e.type != 1 && e.type != 3 && e.type != 4 && e.type != 16)
-      throw Stop{TiffEnd::broken, fmt::format("tag {} of {} has type {}, an integer is expected", e.tag, frame(), e.type)};
-    if (!source_.holds(e.place, bytes * e.count)) throw Stop{TiffEnd::cut, fmt::format("tag {} of {} lies behind the end of the file", e.tag, frame())};
+      throw Stop{TiffEnd::broken,
+                 fmt::format("tag {} of {} has type {}, an integer is expected", e.tag, frame(), e.type)};
+    if (!source_.holds(e.place, bytes * e.count))
+      throw Stop{TiffEnd::cut, fmt::format("tag {} of {} lies behind the end of the file", e.tag, frame())};
     std::vector<std::byte> raw(static_cast<std::size_t>(bytes * e.count));
     source_.read(e.place, raw);
     std::vector<std::uint64_t> values(static_cast<std::size_t>(e.count));
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto* at = raw.data() + i * bytes;
-      values[i] = bytes == 1 ? std::to_integer<std::uint64_t>(*at) : bytes == 2 ? take<std::uint16_t>(at) : bytes == 4 ? take<std::uint32_t>(at) : take<std::uint64_t>(at);
+      values[i] = bytes == 1   ? std::to_integer<std::uint64_t>(*at)
+                  : bytes == 2 ? take<std::uint16_t>(at)
+                  : bytes == 4 ? take<std::uint32_t>(at)
+                               : take<std::uint64_t>(at);
     }
     return values;
   }
@@ -174,30 +222,72 @@ class Walker {
     for (const auto& e : entries) {
       const auto value = [&] { return static_cast<unsigned>(first_integer(e)); };
       switch (e.tag) {
-        case subfile_type: d.subfile = value(); break;
-        case image_width: d.nx = first_integer(e); break;
-        case image_length: d.ny = first_integer(e); break;
-        case bits_per_sample: d.bits = value(); break;
-        case compression_tag: d.compression = value(); break;
-        case fill_order_tag: d.fill_order = value(); break;
-        case samples_per_pixel: d.samples = value(); break;
-        case rows_per_strip_tag: d.rows_per_strip = first_integer(e); break;
-        case planar_configuration: d.planar = value(); break;
-        case description_tag: d.description = text(e); break;
-        case x_resolution: d.pixels_per_unit = rational(e); break;
-        case resolution_unit_tag: d.resolution_unit = value(); break;
-        case predictor_tag: d.predictor = value(); break;
-        case sample_format_tag: d.sample_format = value(); break;
-        case tile_width: case tile_offsets: d.tiled = true; break;
+        case subfile_type:
+          d.subfile = value();
+          break;
+        case image_width:
+          d.nx = first_integer(e);
+          break;
+        case image_length:
+          d.ny = first_integer(e);
+          break;
+        case bits_per_sample:
+          d.bits = value();
+          break;
+        case compression_tag:
+          d.compression = value();
+          break;
+        case fill_order_tag:
+          d.fill_order = value();
+          break;
+        case samples_per_pixel:
+          d.samples = value();
+          break;
+        case rows_per_strip_tag:
+          d.rows_per_strip = first_integer(e);
+          break;
+        case planar_configuration:
+          d.planar = value();
+          break;
+        case description_tag:
+          d.description = text(e);
+          break;
+        case x_resolution:
+          d.pixels_per_unit = rational(e);
+          break;
+        case resolution_unit_tag:
+          d.resolution_unit = value();
+          break;
+        case predictor_tag:
+          d.predictor = value();
+          break;
+        case sample_format_tag:
+          d.sample_format = value();
+          break;
+        case tile_width:
+        case tile_offsets:
+          d.tiled = true;
+          break;
         case eer_metadata:
           if (scan_.directories.size() < 2) d.metadata = bytes_of(e, 65536);
           break;
-        case eer_run_bits: d.run_bits = bit_depth(e); break;
-        case eer_sub_x_bits: d.sub_x_bits = bit_depth(e); break;
-        case eer_sub_y_bits: d.sub_y_bits = bit_depth(e); break;
-        case strip_offsets: offsets = &e; break;
-        case strip_byte_counts: counts = &e; break;
-        default: break;
+        case eer_run_bits:
+          d.run_bits = bit_depth(e);
+          break;
+        case eer_sub_x_bits:
+          d.sub_x_bits = bit_depth(e);
+          break;
+        case eer_sub_y_bits:
+          d.sub_y_bits = bit_depth(e);
+          break;
+        case strip_offsets:
+          offsets = &e;
+          break;
+        case strip_byte_counts:
+          counts = &e;
+          break;
+        default:
+          break;
       }
     }
     constexpr std::uint64_t most = 1U << 20U;
@@ -210,18 +300,24 @@ class Walker {
 
   void strips(TiffDirectory& d, const Entry* offsets, const Entry* counts) {
     if (offsets == nullptr) throw Stop{TiffEnd::broken, fmt::format("{} says nothing of its strips", frame())};
-    const auto wanted = (d.ny + d.rows_per_strip - 1) / d.rows_per_strip * (d.planar == 2 ? std::max(1U, d.samples) : 1U);
+    const auto wanted =
+        (d.ny + d.rows_per_strip - 1) / d.rows_per_strip * (d.planar == 2 ? std::max(1U, d.samples) : 1U);
     if (offsets->count != wanted || (counts != nullptr && counts->count != wanted))
-      throw Stop{TiffEnd::broken, fmt::format("{} has {} strip offsets and {} strip sizes, its {} rows by {} need {}", frame(), offsets->count,
-                                              counts != nullptr ? counts->count : 0, d.ny, d.rows_per_strip, wanted)};
-    if (counts == nullptr && (d.compression != 1 || wanted != 1)) throw Stop{TiffEnd::broken, fmt::format("{} says nothing of the sizes of its strips", frame())};
+      throw Stop{TiffEnd::broken,
+                 fmt::format("{} has {} strip offsets and {} strip sizes, its {} rows by {} need {}", frame(),
+                             offsets->count, counts != nullptr ? counts->count : 0, d.ny, d.rows_per_strip, wanted)};
+    if (counts == nullptr && (d.compression != 1 || wanted != 1))
+      throw Stop{TiffEnd::broken, fmt::format("{} says nothing of the sizes of its strips", frame())};
     if (scan_.strips.size() + wanted > source_.size() / 2)  // each needs its own entry in a table
-      throw Stop{TiffEnd::broken, fmt::format("{} brings the number of strips to {}, more than {} bytes can hold", frame(), scan_.strips.size() + wanted, source_.size())};
+      throw Stop{TiffEnd::broken, fmt::format("{} brings the number of strips to {}, more than {} bytes can hold",
+                                              frame(), scan_.strips.size() + wanted, source_.size())};
     const auto begin = integers(*offsets);
-    const auto size = counts != nullptr ? integers(*counts) : std::vector<std::uint64_t>{(d.nx * d.bits + 7) / 8 * d.ny};
+    const auto size =
+        counts != nullptr ? integers(*counts) : std::vector<std::uint64_t>{(d.nx * d.bits + 7) / 8 * d.ny};
     d.first_strip = scan_.strips.size(), d.strip_count = begin.size();
     for (std::size_t i = 0; i < begin.size(); ++i) {
-      if (begin[i] == 0 || size[i] == 0) throw Stop{TiffEnd::broken, fmt::format("strip {} of {} is empty", i + 1, frame())};
+      if (begin[i] == 0 || size[i] == 0)
+        throw Stop{TiffEnd::broken, fmt::format("strip {} of {} is empty", i + 1, frame())};
       need(begin[i], size[i], fmt::format("strip {}", i + 1));
       scan_.strips.push_back({begin[i], size[i]});
     }

@@ -16,15 +16,22 @@ Image frame(int nx, int ny, PixelType type, Rng& rng) {
   Image image(nx, ny);
   for (auto& value : image.pixels()) {
     const double wide = rng.uniform() < 0.02 ? rng.uniform() : 0.0;
-    if (type == PixelType::f32) value = static_cast<float>(rng.normal());
-    else if (type == PixelType::i16) value = static_cast<float>(std::floor(rng.normal() * 3 + wide * 30000));
-    else if (type == PixelType::i8) value = static_cast<float>(std::floor(rng.uniform(-128, 128)));
-    else value = static_cast<float>(rng.poisson(0.8)) + std::floor(static_cast<float>(wide * (type == PixelType::u8 ? 200 : 60000)));
+    if (type == PixelType::f32)
+      value = static_cast<float>(rng.normal());
+    else if (type == PixelType::i16)
+      value = static_cast<float>(std::floor(rng.normal() * 3 + wide * 30000));
+    else if (type == PixelType::i8)
+      value = static_cast<float>(std::floor(rng.uniform(-128, 128)));
+    else
+      value = static_cast<float>(rng.poisson(0.8)) +
+              std::floor(static_cast<float>(wide * (type == PixelType::u8 ? 200 : 60000)));
   }
   return image;
 }
 
-bool equal(const Image& a, const Image& b) { return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin()); }
+bool equal(const Image& a, const Image& b) {
+  return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin());
+}
 
 TEST(Tiff, EveryKindComesBackExactlyOnAnyNumberOfThreads) {
   const TestFolder folder;
@@ -34,7 +41,8 @@ TEST(Tiff, EveryKindComesBackExactlyOnAnyNumberOfThreads) {
     for (const auto type : {PixelType::u8, PixelType::i8, PixelType::u16, PixelType::i16, PixelType::f32})
       for (const bool predictor : {false, true})
         for (const bool big : {false, true}) {
-          SCOPED_TRACE(fmt::format("compression {} {} predictor {} big {}", static_cast<int>(compression), to_string(type), predictor, big));
+          SCOPED_TRACE(fmt::format("compression {} {} predictor {} big {}", static_cast<int>(compression),
+                                   to_string(type), predictor, big));
           const auto path = folder / fmt::format("{}.tif", kinds++);
           std::vector<Image> frames;
           TiffStackWriter writer(path, 67, 41, {compression, type, predictor, 7, big, 0.83_A});
@@ -48,7 +56,8 @@ TEST(Tiff, EveryKindComesBackExactlyOnAnyNumberOfThreads) {
           EXPECT_EQ(reader.info().type, type);
           EXPECT_NEAR(reader.info().pixel_size.value(), 0.83, 1e-6);
           for (int i = 0; i < 3; ++i)
-            for (const int threads : {1, 4}) ASSERT_TRUE(equal(reader.read_frame(i, threads), frames[static_cast<std::size_t>(i)]));
+            for (const int threads : {1, 4})
+              ASSERT_TRUE(equal(reader.read_frame(i, threads), frames[static_cast<std::size_t>(i)]));
         }
 }
 
@@ -85,7 +94,8 @@ TEST(Tiff, FilesOfBigEndianMachinesAreRead) {
     if (predictor) TIFFSetField(tiff, TIFFTAG_PREDICTOR, 2);
     std::vector<std::uint16_t> pixels(1000);
     for (int y = 0; y < 20; ++y)
-      for (int x = 0; x < 50; ++x) pixels[static_cast<std::size_t>((19 - y) * 50 + x)] = static_cast<std::uint16_t>(image(x, y));
+      for (int x = 0; x < 50; ++x)
+        pixels[static_cast<std::size_t>((19 - y) * 50 + x)] = static_cast<std::uint16_t>(image(x, y));
     ASSERT_EQ(TIFFWriteEncodedStrip(tiff, 0, pixels.data(), 2000), 2000);
     TIFFClose(tiff);
     EXPECT_EQ(read_text(folder / "b.tif").substr(0, 2), "MM");
@@ -119,7 +129,8 @@ TEST(Tiff, OurLzwEqualsThatOfLibtiffOnEveryKindOfData) {
     TIFFClose(tiff);
     tiff = TIFFOpen(path.c_str(), "r");
     std::vector<std::byte> stored(static_cast<std::size_t>(TIFFRawStripSize64(tiff, 0)));
-    ASSERT_EQ(TIFFReadRawStrip(tiff, 0, stored.data(), static_cast<tmsize_t>(stored.size())), static_cast<tmsize_t>(stored.size()));
+    ASSERT_EQ(TIFFReadRawStrip(tiff, 0, stored.data(), static_cast<tmsize_t>(stored.size())),
+              static_cast<tmsize_t>(stored.size()));
     TIFFClose(tiff);
     std::vector<std::byte> decoded(pixels.size() + lzw_slack);
     const auto result = lzw_decode(stored, decoded.data(), pixels.size());
@@ -127,7 +138,8 @@ TEST(Tiff, OurLzwEqualsThatOfLibtiffOnEveryKindOfData) {
     ASSERT_EQ(result.bytes, pixels.size());
     decoded.resize(pixels.size());
     ASSERT_EQ(decoded, pixels);
-    for (std::size_t cut = 0; cut < std::min<std::size_t>(stored.size(), 50); ++cut) {  // any prefix ends early, none runs away
+    for (std::size_t cut = 0; cut < std::min<std::size_t>(stored.size(), 50);
+         ++cut) {  // any prefix ends early, none runs away
       std::vector<std::byte> part(pixels.size() + lzw_slack);
       EXPECT_LE(lzw_decode(std::span(stored).first(cut), part.data(), pixels.size()).bytes, pixels.size());
     }

@@ -15,11 +15,16 @@ namespace {
 std::uint16_t format_of(PixelType type) {
   switch (type) {
     case PixelType::u8:
-    case PixelType::u16: return SAMPLEFORMAT_UINT;
+    case PixelType::u16:
+      return SAMPLEFORMAT_UINT;
     case PixelType::i8:
-    case PixelType::i16: return SAMPLEFORMAT_INT;
-    case PixelType::f32: return SAMPLEFORMAT_IEEEFP;
-    default: throw Error(ErrorCode::bad_input, "TIFF pixels of type {} are not written, only 8 and 16 bits and 32-bit float", to_string(type));
+    case PixelType::i16:
+      return SAMPLEFORMAT_INT;
+    case PixelType::f32:
+      return SAMPLEFORMAT_IEEEFP;
+    default:
+      throw Error(ErrorCode::bad_input, "TIFF pixels of type {} are not written, only 8 and 16 bits and 32-bit float",
+                  to_string(type));
   }
 }
 
@@ -38,12 +43,16 @@ void silence_libtiff() {
 struct TiffStackWriter::State {
   State(const std::filesystem::path& file_path, int width, int height, const TiffOptions& wanted)
       : path(file_path), file(file_path), options(wanted), nx(width), ny(height), format(format_of(wanted.type)) {
-    if (nx < 1 || ny < 1) throw Error(ErrorCode::bad_input, "{}: a frame of {} x {} pixels cannot be written", path.string(), nx, ny);
+    if (nx < 1 || ny < 1)
+      throw Error(ErrorCode::bad_input, "{}: a frame of {} x {} pixels cannot be written", path.string(), nx, ny);
     silence_libtiff();
     tiff = TIFFOpen(file.temporary().c_str(), options.big ? "w8" : "w");
     if (tiff == nullptr) throw Error(ErrorCode::io, "{}: cannot be created", path.string());
     row = static_cast<std::size_t>(row_bytes(options.type, nx));
-    rows_per_strip = options.rows_per_strip > 0 ? options.rows_per_strip : static_cast<int>(std::clamp<std::size_t>((1U << 20U) / row, 1, static_cast<std::size_t>(ny)));
+    rows_per_strip =
+        options.rows_per_strip > 0
+            ? options.rows_per_strip
+            : static_cast<int>(std::clamp<std::size_t>((1U << 20U) / row, 1, static_cast<std::size_t>(ny)));
   }
   ~State() {
     if (tiff != nullptr) TIFFClose(tiff);
@@ -63,7 +72,10 @@ struct TiffStackWriter::State {
     fine &= TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, 1) != 0;
     fine &= TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK) != 0;
     fine &= TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) != 0;
-    fine &= TIFFSetField(tiff, TIFFTAG_COMPRESSION, options.compression == TiffCompression::none ? COMPRESSION_NONE : options.compression == TiffCompression::lzw ? COMPRESSION_LZW : COMPRESSION_ADOBE_DEFLATE) != 0;
+    fine &= TIFFSetField(tiff, TIFFTAG_COMPRESSION,
+                         options.compression == TiffCompression::none  ? COMPRESSION_NONE
+                         : options.compression == TiffCompression::lzw ? COMPRESSION_LZW
+                                                                       : COMPRESSION_ADOBE_DEFLATE) != 0;
     fine &= TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, static_cast<std::uint32_t>(rows_per_strip)) != 0;
     if (options.predictor && options.type != PixelType::f32 && options.compression != TiffCompression::none)
       fine &= TIFFSetField(tiff, TIFFTAG_PREDICTOR, PREDICTOR_HORIZONTAL) != 0;
@@ -78,7 +90,8 @@ struct TiffStackWriter::State {
 
   void append(ImageView frame) {
     if (frame.nx != nx || frame.ny != ny)
-      throw Error(ErrorCode::bad_input, "{}: a frame of {} x {} pixels does not fit a stack of {} x {}", path.string(), frame.nx, frame.ny, nx, ny);
+      throw Error(ErrorCode::bad_input, "{}: a frame of {} x {} pixels does not fit a stack of {} x {}", path.string(),
+                  frame.nx, frame.ny, nx, ny);
     set_tags();
     std::vector<std::byte> strip(row * static_cast<std::size_t>(rows_per_strip));
     for (int y0 = 0, number = 0; y0 < ny; y0 += rows_per_strip, ++number) {
@@ -95,8 +108,8 @@ struct TiffStackWriter::State {
     const std::span<const float> pixels(frame.row(y), static_cast<std::size_t>(nx));
     const auto result = encode_row(pixels, options.type, out);
     if (result.bad >= 0)
-      throw Error(ErrorCode::bad_input, "{}: value {} at ({}, {}) of frame {} does not fit {} pixels", path.string(), pixels[static_cast<std::size_t>(result.bad)], result.bad, y,
-                  frames + 1, to_string(options.type));
+      throw Error(ErrorCode::bad_input, "{}: value {} at ({}, {}) of frame {} does not fit {} pixels", path.string(),
+                  pixels[static_cast<std::size_t>(result.bad)], result.bad, y, frames + 1, to_string(options.type));
   }
 
   void close() {

@@ -20,8 +20,8 @@ struct TiffOptions {
   Angstrom pixel_size{0};          ///< stands in the resolution tags when above 0
 };
 
-/// Frames appended under a temporary name; the file appears at `close`. Rows are flipped (conventions.md, "Images in memory
-/// and on disk"). Values are rounded; what does not fit is an Error(bad_input).
+/// Frames appended under a temporary name; the file appears at `close`. Rows are flipped (conventions.md, "Images in
+/// memory and on disk"). Values are rounded; what does not fit is an Error(bad_input).
 class TiffStackWriter {
  public:
   TiffStackWriter(const std::filesystem::path& path, int nx, int ny, const TiffOptions& options = {});

@@ -7,7 +7,8 @@ namespace {
 
 template <class Record>
 Kind kind_of(std::vector<std::string_view> files) {
-  return {Record::kind, std::move(files), describe<Record>(), [](const Json& record) { return record_to_json(record_from_json<Record>(record)); }};
+  return {Record::kind, std::move(files), describe<Record>(),
+          [](const Json& record) { return record_to_json(record_from_json<Record>(record)); }};
 }
 
 }  // namespace
@@ -16,7 +17,8 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> list = {
       kind_of<Movie>({"path", "gain", "defects"}),
       kind_of<Micrograph>({"path", "thumbnail"}),
-      kind_of<Motion>({"movie", "micrograph", "micrograph_dw", "motion_field", "local_model", "spectra", "star", "plot"}),
+      kind_of<Motion>(
+          {"movie", "micrograph", "micrograph_dw", "motion_field", "local_model", "spectra", "star", "plot"}),
       kind_of<CtfFit>({"micrograph", "power_spectrum", "star", "profile"}),
       kind_of<Spectra>({"movie", "micrograph", "path"}),
       kind_of<CtfConsensus>({"micrograph", "star"}),

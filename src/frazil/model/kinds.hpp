@@ -23,7 +23,8 @@ struct Kind {
 /// Null when there is none of that name.
 [[nodiscard]] const Kind* find_kind(std::string_view name);
 
-/// The names of files in a record, in the order of its fields; empty ones are left out, and so is everything of an unknown kind.
+/// The names of files in a record, in the order of its fields; empty ones are left out, and so is everything of an
+/// unknown kind.
 [[nodiscard]] std::vector<std::string> files_of(std::string_view kind, const Json& record);
 /// Replaces the names of files in a record by what `rename` makes of them.
 void rename_files(std::string_view kind, Json& record, const std::function<std::string(const std::string&)>& rename);

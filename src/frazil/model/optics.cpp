@@ -15,10 +15,14 @@ Angstrom wavelength(Kilovolt voltage) {
 
 std::vector<std::string> check_magnification(const std::vector<double>& matrix) {
   if (matrix.empty()) return {};
-  if (matrix.size() != 4) return {fmt::format("magnification: expected the four numbers rlnMagMat00, 01, 10 and 11, found {}", matrix.size())};
+  if (matrix.size() != 4)
+    return {
+        fmt::format("magnification: expected the four numbers rlnMagMat00, 01, 10 and 11, found {}", matrix.size())};
   // Microscopes are a few per cent off at most; more is a typing error.
   for (std::size_t i = 0; i < 4; ++i)
-    if (!(std::abs(matrix[i] - (i == 0 || i == 3 ? 1 : 0)) <= 0.2)) return {fmt::format("magnification: the matrix must lie within 0.2 of the unit matrix, entry {} is {}", i, matrix[i])};
+    if (!(std::abs(matrix[i] - (i == 0 || i == 3 ? 1 : 0)) <= 0.2))
+      return {fmt::format("magnification: the matrix must lie within 0.2 of the unit matrix, entry {} is {}", i,
+                          matrix[i])};
   return {};
 }
 

@@ -8,24 +8,28 @@
 
 namespace frazil {
 
-/// What is constant over an acquisition, or over one place of its beam shift template (one row of a RELION optics table).
+/// What is constant over an acquisition, or over one place of its beam shift template (one row of a RELION optics
+/// table).
 struct Optics {
   Kilovolt voltage = 300_kV;
   Millimetre cs = 2.7_mm;
   double amplitude_contrast = 0.1;
-  std::string optics_group{};                  ///< name of the optics group: images with the same beam shift; empty: named by number
-  std::vector<double> magnification{};  ///< anisotropic magnification, rows of the 2 × 2 matrix as rlnMagMat00, 01, 10, 11; empty: none
+  std::string optics_group{};  ///< name of the optics group: images with the same beam shift; empty: named by number
+  std::vector<double>
+      magnification{};  ///< anisotropic magnification, rows of the 2 × 2 matrix as rlnMagMat00, 01, 10, 11; empty: none
 
   friend bool operator==(const Optics&, const Optics&) = default;
 
   static constexpr auto fields() {
     using P = Optics;
-    return std::tuple(
-        field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV).star("rlnVoltage"),
-        field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm).star("rlnSphericalAberration"),
-        field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1).star("rlnAmplitudeContrast"),
-        field(&P::optics_group, "optics_group", "Name of the optics group").star("rlnOpticsGroupName"),
-        field(&P::magnification, "magnification", "Anisotropic magnification: the matrix rlnMagMat00, 01, 10, 11; empty: none"));
+    return std::tuple(field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV).star("rlnVoltage"),
+                      field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm).star("rlnSphericalAberration"),
+                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast")
+                          .range(0, 1)
+                          .star("rlnAmplitudeContrast"),
+                      field(&P::optics_group, "optics_group", "Name of the optics group").star("rlnOpticsGroupName"),
+                      field(&P::magnification, "magnification",
+                            "Anisotropic magnification: the matrix rlnMagMat00, 01, 10, 11; empty: none"));
   }
 };
 

@@ -12,8 +12,8 @@
 
 namespace frazil {
 
-/// Grid on which the electrons of an EER movie are counted, named after cameras of 4096 pixels a side: 4K is the sensor's own
-/// pixel, 2K twice as coarse, 8K two and 16K four times as fine.
+/// Grid on which the electrons of an EER movie are counted, named after cameras of 4096 pixels a side: 4K is the
+/// sensor's own pixel, 2K twice as coarse, 8K two and 16K four times as fine.
 enum class EerGrid { k2, k4, k8, k16 };
 template <>
 struct EnumNames<EerGrid> {
@@ -23,36 +23,46 @@ struct EnumNames<EerGrid> {
 /// A recorded movie with what is known of how it was recorded.
 struct Movie {
   static constexpr std::string_view kind = "Movie";
-  std::string path;         ///< file with the frames
-  std::string name;         ///< file name without folders: names the derived files
+  std::string path;  ///< file with the frames
+  std::string name;  ///< file name without folders: names the derived files
   int nx = 0, ny = 0, frames = 0;
   Angstrom pixel_size = 1_A;
   Optics optics;
-  Dose dose_per_frame{};    ///< zero: unknown
+  Dose dose_per_frame{};  ///< zero: unknown
   Dose pre_exposure{};
-  std::string gain;         ///< file, empty: none
-  std::string defects;      ///< file, empty: none
-  ExposureInfo exposure;    ///< as the microscope tells
+  std::string gain;       ///< file, empty: none
+  std::string defects;    ///< file, empty: none
+  ExposureInfo exposure;  ///< as the microscope tells
   // EER only: the frames above are fractions, groups of the raw frames in the file.
-  int raw_frames = 0;                   ///< 0: not EER
-  EerGrid eer_grid = EerGrid::k4;       ///< of nx, ny and pixel_size
-  double eer_frames_per_fraction = 0;   ///< mean; some fractions hold one raw frame more than others
-  Dose eer_dose_per_fraction{};         ///< mean, equals dose_per_frame; zero: unknown
+  int raw_frames = 0;                  ///< 0: not EER
+  EerGrid eer_grid = EerGrid::k4;      ///< of nx, ny and pixel_size
+  double eer_frames_per_fraction = 0;  ///< mean; some fractions hold one raw frame more than others
+  Dose eer_dose_per_fraction{};        ///< mean, equals dose_per_frame; zero: unknown
 
   static constexpr auto fields() {
     using P = Movie;
-    return std::tuple(field(&P::path, "path", "File with the frames").star("rlnMicrographMovieName"), field(&P::name, "name", "File name"),
-                      field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"), field(&P::frames, "frames", "Number of frames"),
-                      field(&P::pixel_size, "pixel_size", "Size of a pixel at the specimen").range(0.05_A, 100_A).star("rlnMicrographOriginalPixelSize"),
-                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-                      field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown").range(0_e_per_A2, 100_e_per_A2),
-                      field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2).star("rlnMicrographPreExposure"),
-                      field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"), field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"),
-                      field(&P::exposure, "exposure", "Where and how it was taken, as the microscope tells"),
-                      field(&P::raw_frames, "raw_frames", "Raw frames of an EER movie"),
-                      field(&P::eer_grid, "eer_grid", "Grid on which EER electrons are counted: 4K is the sensor's pixel"),
-                      field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame; 0: by exposure").range(0, 100000),
-                      field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame, made of raw frames").range(0_e_per_A2, 100_e_per_A2));
+    return std::tuple(
+        field(&P::path, "path", "File with the frames").star("rlnMicrographMovieName"),
+        field(&P::name, "name", "File name"), field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"),
+        field(&P::frames, "frames", "Number of frames"),
+        field(&P::pixel_size, "pixel_size", "Size of a pixel at the specimen")
+            .range(0.05_A, 100_A)
+            .star("rlnMicrographOriginalPixelSize"),
+        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+        field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown")
+            .range(0_e_per_A2, 100_e_per_A2),
+        field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame")
+            .range(0_e_per_A2, 1000_e_per_A2)
+            .star("rlnMicrographPreExposure"),
+        field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"),
+        field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"),
+        field(&P::exposure, "exposure", "Where and how it was taken, as the microscope tells"),
+        field(&P::raw_frames, "raw_frames", "Raw frames of an EER movie"),
+        field(&P::eer_grid, "eer_grid", "Grid on which EER electrons are counted: 4K is the sensor's pixel"),
+        field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame; 0: by exposure")
+            .range(0, 100000),
+        field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame, made of raw frames")
+            .range(0_e_per_A2, 100_e_per_A2));
   }
 };
 
@@ -69,10 +79,13 @@ struct Micrograph {
 
   static constexpr auto fields() {
     using P = Micrograph;
-    return std::tuple(field(&P::path, "path", "Image file").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"), field(&P::nx, "nx", "Columns"),
-                      field(&P::ny, "ny", "Rows"), field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A).star("rlnMicrographPixelSize"),
-                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-                      field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"), field(&P::thumbnail, "thumbnail", "Small picture"));
+    return std::tuple(
+        field(&P::path, "path", "Image file").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
+        field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"),
+        field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A).star("rlnMicrographPixelSize"),
+        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+        field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"),
+        field(&P::thumbnail, "thumbnail", "Small picture"));
   }
 };
 
@@ -80,15 +93,18 @@ struct Micrograph {
 struct MicrographMask {
   static constexpr std::string_view kind = "MicrographMask";
   std::string micrograph, name;
-  std::string mask;              ///< MRC of the micrograph's size: 0 usable, 1 carbon, 2 crystal, 3 aggregate
+  std::string mask;  ///< MRC of the micrograph's size: 0 usable, 1 carbon, 2 crystal, 3 aggregate
   double masked_fraction = 0, carbon_fraction = 0, crystal_fraction = 0, aggregate_fraction = 0;
   std::string picture;
 
   static constexpr auto fields() {
     using P = MicrographMask;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"), field(&P::mask, "mask", "Mask file"),
-                      field(&P::masked_fraction, "masked_fraction", "Masked part of the image"), field(&P::carbon_fraction, "carbon_fraction", "Part taken for carbon"),
-                      field(&P::crystal_fraction, "crystal_fraction", "Part taken for ice crystals"), field(&P::aggregate_fraction, "aggregate_fraction", "Part taken for aggregates"),
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
+                      field(&P::name, "name", "Name of the area"), field(&P::mask, "mask", "Mask file"),
+                      field(&P::masked_fraction, "masked_fraction", "Masked part of the image"),
+                      field(&P::carbon_fraction, "carbon_fraction", "Part taken for carbon"),
+                      field(&P::crystal_fraction, "crystal_fraction", "Part taken for ice crystals"),
+                      field(&P::aggregate_fraction, "aggregate_fraction", "Part taken for aggregates"),
                       field(&P::picture, "picture", "Image with the mask drawn over it"));
   }
 };
@@ -98,41 +114,48 @@ struct Motion {
   static constexpr std::string_view kind = "Motion";
   std::string movie, micrograph, micrograph_dw;
   int frames = 0;
-  Angstrom pixel_size = 1_A;                        ///< of the movie
-  std::vector<std::vector<double>> shifts_px;       ///< [frame][x, y]; first frame zero; moves the frame onto the reference
-  double shift_sigma_px = 0;                        ///< standard error of one shift component
-  Angstrom total_path{}, net_drift{}, max_step{};   ///< of the smoothed path
-  Angstrom local_amplitude{};                       ///< RMS of the local part of the field, 0 when global only
-  std::string motion_field, local_model, spectra;   ///< files; empty: none
-  std::string star, plot;                           ///< RELION motion STAR, picture
-  Dose dose{};                                      ///< total
-  int defects = 0;                                  ///< hot and dead pixels replaced
-  double fixed_pattern = 0;                         ///< RMS of a pattern the gain left, over the noise of one frame
+  Angstrom pixel_size = 1_A;                   ///< of the movie
+  std::vector<std::vector<double>> shifts_px;  ///< [frame][x, y]; first frame zero; moves the frame onto the reference
+  double shift_sigma_px = 0;                   ///< standard error of one shift component
+  Angstrom total_path{}, net_drift{}, max_step{};  ///< of the smoothed path
+  Angstrom local_amplitude{};                      ///< RMS of the local part of the field, 0 when global only
+  std::string motion_field, local_model, spectra;  ///< files; empty: none
+  std::string star, plot;                          ///< RELION motion STAR, picture
+  Dose dose{};                                     ///< total
+  int defects = 0;                                 ///< hot and dead pixels replaced
+  double fixed_pattern = 0;                        ///< RMS of a pattern the gain left, over the noise of one frame
   // EER only.
-  int raw_frames = 0;                               ///< in the movie
-  int broken_raw_frames = 0;                        ///< of them left out because their codes do not fill the sensor
+  int raw_frames = 0;         ///< in the movie
+  int broken_raw_frames = 0;  ///< of them left out because their codes do not fill the sensor
   double broken_raw_percent = 0;
-  double eer_frames_per_fraction = 0;               ///< raw frames in a frame, mean
-  Dose eer_dose_per_fraction{};                     ///< exposure of a frame, mean; zero: unknown
+  double eer_frames_per_fraction = 0;  ///< raw frames in a frame, mean
+  Dose eer_dose_per_fraction{};        ///< exposure of a frame, mean; zero: unknown
 
   static constexpr auto fields() {
     using P = Motion;
-    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"), field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum"),
-                      field(&P::frames, "frames", "Frames used"), field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
-                      field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
-                      field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"), field(&P::total_path, "total_path", "Length of the smoothed path"),
-                      field(&P::net_drift, "net_drift", "Distance from first to last frame"), field(&P::max_step, "max_step", "Largest step between frames"),
-                      field(&P::local_amplitude, "local_amplitude", "RMS of local motion"), field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
-                      field(&P::local_model, "local_model", "File with RELION's third-order model"), field(&P::spectra, "spectra", "File with power spectra of frame groups"),
-                      field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
-                      field(&P::dose, "dose", "Exposure of the frames used"),
-                      field(&P::defects, "defects", "Hot and dead pixels replaced"),
-                      field(&P::fixed_pattern, "fixed_pattern", "RMS of a fixed pattern that the gain left, over the noise of one frame"),
-                      field(&P::raw_frames, "raw_frames", "EER: raw frames in the movie"),
-                      field(&P::broken_raw_frames, "broken_raw_frames", "EER: raw frames left out because they are damaged"),
-                      field(&P::broken_raw_percent, "broken_raw_percent", "EER: their share in per cent"),
-                      field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame"),
-                      field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame; 0 if unknown"));
+    return std::tuple(
+        field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"),
+        field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum"), field(&P::frames, "frames", "Frames used"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
+        field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
+        field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"),
+        field(&P::total_path, "total_path", "Length of the smoothed path"),
+        field(&P::net_drift, "net_drift", "Distance from first to last frame"),
+        field(&P::max_step, "max_step", "Largest step between frames"),
+        field(&P::local_amplitude, "local_amplitude", "RMS of local motion"),
+        field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
+        field(&P::local_model, "local_model", "File with RELION's third-order model"),
+        field(&P::spectra, "spectra", "File with power spectra of frame groups"),
+        field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
+        field(&P::dose, "dose", "Exposure of the frames used"),
+        field(&P::defects, "defects", "Hot and dead pixels replaced"),
+        field(&P::fixed_pattern, "fixed_pattern",
+              "RMS of a fixed pattern that the gain left, over the noise of one frame"),
+        field(&P::raw_frames, "raw_frames", "EER: raw frames in the movie"),
+        field(&P::broken_raw_frames, "broken_raw_frames", "EER: raw frames left out because they are damaged"),
+        field(&P::broken_raw_percent, "broken_raw_percent", "EER: their share in per cent"),
+        field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame"),
+        field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame; 0 if unknown"));
   }
 };
 
@@ -148,50 +171,66 @@ struct CtfFit {
   Angstrom fit_resolution{};
   double score = 0;
   Angstrom sigma_defocus{};
-  Angstrom sigma_astigmatism{};              ///< of each of its components
+  Angstrom sigma_astigmatism{};  ///< of each of its components
   Degrees sigma_phase{};
   double iceness = 0;
   Angstrom2 b_factor{};
-  Degrees tilt{};                            ///< of the specimen, from the defocus of regions; ≥ 0
-  Degrees tilt_axis{}, sigma_tilt{};         ///< direction of the axis from +x, defocus grows to its left; standard error, 0: not measured
-  std::vector<double> bend;                  ///< what a bent specimen adds to the plane: x², xy and y² terms in 1/Å, x and y from the middle; empty: flat
-  Angstrom thickness{}, sigma_thickness{};   ///< of the ice, from nodes of the rings; 0: no node seen
-  Angstrom agreement{};                      ///< of a consensus: its estimates' phases agree within 90 degrees to here; 0: one estimate alone
-  Angstrom difference{};                     ///< of a consensus: mean defocus of its first minus that of its second estimate
-  double difference_z = 0;                   ///< the same over their error bars
+  Degrees tilt{};  ///< of the specimen, from the defocus of regions; ≥ 0
+  Degrees tilt_axis{},
+      sigma_tilt{};  ///< direction of the axis from +x, defocus grows to its left; standard error, 0: not measured
+  std::vector<double> bend;  ///< what a bent specimen adds to the plane: x², xy and y² terms in 1/Å, x and y from the
+                             ///< middle; empty: flat
+  Angstrom thickness{}, sigma_thickness{};  ///< of the ice, from nodes of the rings; 0: no node seen
+  Angstrom
+      agreement{};  ///< of a consensus: its estimates' phases agree within 90 degrees to here; 0: one estimate alone
+  Angstrom difference{};    ///< of a consensus: mean defocus of its first minus that of its second estimate
+  double difference_z = 0;  ///< the same over their error bars
   CtfQuality quality;
   std::string method, power_spectrum, star;  ///< estimator; picture of measured and model; STAR row
   std::string profile;                       ///< JSON file with radial profile, model and correlation
 
   [[nodiscard]] Ctf ctf() const { return {defocus_u, defocus_v, astigmatism_angle, phase_shift, Angstrom2(0)}; }
-  /// What tilt and bend add to the defocus at a place given in Å from the middle of the image; 0 where they are not significant.
+  /// What tilt and bend add to the defocus at a place given in Å from the middle of the image; 0 where they are not
+  /// significant.
   [[nodiscard]] Angstrom defocus_offset(double x_A, double y_A) const;
 
   static constexpr auto fields() {
     using P = CtfFit;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
-                      field(&P::pixel_size, "pixel_size", "Pixel of the image").star("rlnMicrographPixelSize"), field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-                      field(&P::defocus_u, "defocus_u", "Larger defocus").star("rlnDefocusU"), field(&P::defocus_v, "defocus_v", "Smaller defocus").star("rlnDefocusV"),
-                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U").star("rlnDefocusAngle"),
-                      field(&P::phase_shift, "phase_shift", "Phase plate").star("rlnPhaseShift"),
-                      field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree").star("rlnCtfMaxResolution"),
-                      field(&P::score, "score", "Agreement of rings and model, 0 to 1").star("rlnCtfFigureOfMerit"),
-                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus").star("frazilCtfSigmaDefocus"),
-                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism").star("frazilCtfSigmaAstigmatism"),
-                      field(&P::sigma_phase, "sigma_phase", "Standard error of the phase shift, 0 when it is not fitted").star("frazilCtfSigmaPhaseShift"),
-                      field(&P::iceness, "iceness", "Ice ring over its background").star("frazilCtfIceness"),
-                      field(&P::b_factor, "b_factor", "Decay of the rings").star("frazilCtfRingDecay"), field(&P::tilt, "tilt", "Specimen tilt").star("frazilCtfTilt"),
-                      field(&P::tilt_axis, "tilt_axis", "Direction of the tilt axis from +x; defocus grows to its left").star("frazilCtfTiltAxis"),
-                      field(&P::sigma_tilt, "sigma_tilt", "Standard error of the tilt; 0: not measured").star("frazilCtfSigmaTilt"),
-                      field(&P::bend, "bend", "Curvature of the specimen: defocus per x^2, xy and y^2 in 1/A; empty: flat"),
-                      field(&P::thickness, "thickness", "Ice thickness from nodes of the rings; 0: no node seen").star("frazilCtfThickness"),
-                      field(&P::sigma_thickness, "sigma_thickness", "Its standard error").star("frazilCtfSigmaThickness"),
-                      field(&P::agreement, "agreement", "Estimates agree within 90 degrees to this resolution; 0: one estimate").star("frazilCtfAgreement"),
-                      field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate").star("frazilCtfDifference"),
-                      field(&P::difference_z, "difference_z", "The same over their error bars"),
-                      field(&P::quality, "quality", "Criteria of the spectrum and the fit"),
-                      field(&P::method, "method", "Estimator"), field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
-                      field(&P::profile, "profile", "Radial profile"));
+    return std::tuple(
+        field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
+        field(&P::name, "name", "Name of the area"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the image").star("rlnMicrographPixelSize"),
+        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+        field(&P::defocus_u, "defocus_u", "Larger defocus").star("rlnDefocusU"),
+        field(&P::defocus_v, "defocus_v", "Smaller defocus").star("rlnDefocusV"),
+        field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U").star("rlnDefocusAngle"),
+        field(&P::phase_shift, "phase_shift", "Phase plate").star("rlnPhaseShift"),
+        field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree")
+            .star("rlnCtfMaxResolution"),
+        field(&P::score, "score", "Agreement of rings and model, 0 to 1").star("rlnCtfFigureOfMerit"),
+        field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus").star("frazilCtfSigmaDefocus"),
+        field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism")
+            .star("frazilCtfSigmaAstigmatism"),
+        field(&P::sigma_phase, "sigma_phase", "Standard error of the phase shift, 0 when it is not fitted")
+            .star("frazilCtfSigmaPhaseShift"),
+        field(&P::iceness, "iceness", "Ice ring over its background").star("frazilCtfIceness"),
+        field(&P::b_factor, "b_factor", "Decay of the rings").star("frazilCtfRingDecay"),
+        field(&P::tilt, "tilt", "Specimen tilt").star("frazilCtfTilt"),
+        field(&P::tilt_axis, "tilt_axis", "Direction of the tilt axis from +x; defocus grows to its left")
+            .star("frazilCtfTiltAxis"),
+        field(&P::sigma_tilt, "sigma_tilt", "Standard error of the tilt; 0: not measured").star("frazilCtfSigmaTilt"),
+        field(&P::bend, "bend", "Curvature of the specimen: defocus per x^2, xy and y^2 in 1/A; empty: flat"),
+        field(&P::thickness, "thickness", "Ice thickness from nodes of the rings; 0: no node seen")
+            .star("frazilCtfThickness"),
+        field(&P::sigma_thickness, "sigma_thickness", "Its standard error").star("frazilCtfSigmaThickness"),
+        field(&P::agreement, "agreement", "Estimates agree within 90 degrees to this resolution; 0: one estimate")
+            .star("frazilCtfAgreement"),
+        field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate")
+            .star("frazilCtfDifference"),
+        field(&P::difference_z, "difference_z", "The same over their error bars"),
+        field(&P::quality, "quality", "Criteria of the spectrum and the fit"), field(&P::method, "method", "Estimator"),
+        field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
+        field(&P::profile, "profile", "Radial profile"));
   }
 };
 
@@ -199,19 +238,25 @@ struct CtfFit {
 struct Spectra {
   static constexpr std::string_view kind = "Spectra";
   std::string movie, micrograph, name;
-  std::string path;               ///< amplitude spectra as MRC stack: the whole image first, then its parts; zero frequency in the middle
-  Angstrom pixel_size = 1_A;      ///< Nyquist of the spectra is 1 / (2 pixel_size)
-  int groups = 0;                 ///< frame groups averaged
-  double relative_variance = 0;   ///< of one pixel of the whole's power
-  std::vector<double> x_A, y_A;   ///< centres of the parts from the middle of the image
-  std::vector<int> tiles;         ///< tiles behind each part
+  std::string
+      path;  ///< amplitude spectra as MRC stack: the whole image first, then its parts; zero frequency in the middle
+  Angstrom pixel_size = 1_A;     ///< Nyquist of the spectra is 1 / (2 pixel_size)
+  int groups = 0;                ///< frame groups averaged
+  double relative_variance = 0;  ///< of one pixel of the whole's power
+  std::vector<double> x_A, y_A;  ///< centres of the parts from the middle of the image
+  std::vector<int> tiles;        ///< tiles behind each part
 
   static constexpr auto fields() {
     using P = Spectra;
-    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"), field(&P::name, "name", "Name of the area"),
-                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts"), field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
-                      field(&P::groups, "groups", "Frame groups averaged"), field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
-                      field(&P::x_A, "x_A", "Centres of the parts, x"), field(&P::y_A, "y_A", "Centres of the parts, y"), field(&P::tiles, "tiles", "Tiles behind each part"));
+    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"),
+                      field(&P::name, "name", "Name of the area"),
+                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts"),
+                      field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
+                      field(&P::groups, "groups", "Frame groups averaged"),
+                      field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
+                      field(&P::x_A, "x_A", "Centres of the parts, x"),
+                      field(&P::y_A, "y_A", "Centres of the parts, y"),
+                      field(&P::tiles, "tiles", "Tiles behind each part"));
   }
 };
 
@@ -226,7 +271,7 @@ struct CtfConsensus {
   Degrees astigmatism_angle{}, phase_shift{};
   Angstrom sigma_defocus{}, sigma_astigmatism{};
   Angstrom agreement{}, difference{};
-  Angstrom agreement_alone{};        ///< before the acquisition's prior moved the estimates; the same where none was given
+  Angstrom agreement_alone{};  ///< before the acquisition's prior moved the estimates; the same where none was given
   double difference_z = 0;
   std::vector<std::string> methods;  ///< estimators, in the order of their inputs
   std::vector<int> used;             ///< 1: joined, 0: disagrees with the others
@@ -234,47 +279,64 @@ struct CtfConsensus {
 
   static constexpr auto fields() {
     using P = CtfConsensus;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"), field(&P::accepted, "accepted", "The estimates agree"),
-                      field(&P::rule, "rule", "Criterion"), field(&P::reason, "reason", "Why not"), field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
-                      field(&P::defocus_u, "defocus_u", "Larger defocus"), field(&P::defocus_v, "defocus_v", "Smaller defocus"),
-                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"), field(&P::phase_shift, "phase_shift", "Phase plate"),
-                      field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"),
-                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism"),
-                      field(&P::agreement, "agreement", "Phases agree within 90 degrees to this resolution in every direction"),
-                      field(&P::agreement_alone, "agreement_alone", "The same without the acquisition's prior"),
-                      field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate"),
-                      field(&P::difference_z, "difference_z", "The same over their error bars"), field(&P::methods, "methods", "Estimators"),
-                      field(&P::used, "used", "Joined (1) or left out (0)"), field(&P::star, "star", "STAR file"));
+    return std::tuple(
+        field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
+        field(&P::accepted, "accepted", "The estimates agree"), field(&P::rule, "rule", "Criterion"),
+        field(&P::reason, "reason", "Why not"), field(&P::value, "value", "Measured"),
+        field(&P::limit, "limit", "Limit"), field(&P::defocus_u, "defocus_u", "Larger defocus"),
+        field(&P::defocus_v, "defocus_v", "Smaller defocus"),
+        field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"),
+        field(&P::phase_shift, "phase_shift", "Phase plate"),
+        field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus"),
+        field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism"),
+        field(&P::agreement, "agreement", "Phases agree within 90 degrees to this resolution in every direction"),
+        field(&P::agreement_alone, "agreement_alone", "The same without the acquisition's prior"),
+        field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate"),
+        field(&P::difference_z, "difference_z", "The same over their error bars"),
+        field(&P::methods, "methods", "Estimators"), field(&P::used, "used", "Joined (1) or left out (0)"),
+        field(&P::star, "star", "STAR file"));
   }
 };
 
-/// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the microscope drifts.
+/// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the
+/// microscope drifts.
 struct CtfTrend {
   static constexpr std::string_view kind = "CtfTrend";
-  int count = 0;                          ///< fits so far
-  std::vector<double> cs_mm, cs_sigma_mm; ///< of each fit that can tell
+  int count = 0;                                         ///< fits so far
+  std::vector<double> cs_mm, cs_sigma_mm;                ///< of each fit that can tell
   std::vector<double> astigmatism_c_A, astigmatism_s_A;  ///< (U − V) cos 2α, (U − V) sin 2α of each fit
   std::vector<double> astigmatism_sigma_A;               ///< standard error of each of them
-  std::vector<double> ice_A;              ///< places of ice rings
+  std::vector<double> ice_A;                             ///< places of ice rings
   std::vector<double> disagreement;       ///< |difference| of the estimates over their error bars, each consensus
   Millimetre cs{};                        ///< spherical aberration given
   Millimetre cs_deviation{}, sigma_cs{};  ///< weighted mean and its error
   Millimetre cs_spread{};                 ///< scatter that the fits' errors do not explain
-  Angstrom astigmatism{}, astigmatism_spread{};  ///< length of the mean vector; scatter of one component that the fits' errors do not explain
-  Angstrom sigma_astigmatism{};           ///< standard error of each component of that mean
+  Angstrom astigmatism{}, astigmatism_spread{};  ///< length of the mean vector; scatter of one component that the fits'
+                                                 ///< errors do not explain
+  Angstrom sigma_astigmatism{};                  ///< standard error of each component of that mean
   Degrees astigmatism_angle{};
-  std::vector<std::string> alarms;        ///< sentences for people; empty: nothing wrong
+  std::vector<std::string> alarms;  ///< sentences for people; empty: nothing wrong
 
   static constexpr auto fields() {
     using P = CtfTrend;
-    return std::tuple(field(&P::count, "count", "Fits so far"), field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
-                      field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"), field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
-                      field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"), field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"), field(&P::ice_A, "ice_A", "Places of ice rings"),
-                      field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"), field(&P::cs, "cs", "Spherical aberration given"),
-                      field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"), field(&P::sigma_cs, "sigma_cs", "Its standard error"), field(&P::cs_spread, "cs_spread", "Scatter that the fits' errors do not explain"),
-                      field(&P::astigmatism, "astigmatism", "Mean astigmatism"), field(&P::astigmatism_spread, "astigmatism_spread", "Scatter of one component, errors of the fits removed"),
-                      field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the mean"),
-                      field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U, mean"), field(&P::alarms, "alarms", "What is wrong with the acquisition"));
+    return std::tuple(
+        field(&P::count, "count", "Fits so far"),
+        field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
+        field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"),
+        field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
+        field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"),
+        field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"),
+        field(&P::ice_A, "ice_A", "Places of ice rings"),
+        field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"),
+        field(&P::cs, "cs", "Spherical aberration given"),
+        field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"),
+        field(&P::sigma_cs, "sigma_cs", "Its standard error"),
+        field(&P::cs_spread, "cs_spread", "Scatter that the fits' errors do not explain"),
+        field(&P::astigmatism, "astigmatism", "Mean astigmatism"),
+        field(&P::astigmatism_spread, "astigmatism_spread", "Scatter of one component, errors of the fits removed"),
+        field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the mean"),
+        field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U, mean"),
+        field(&P::alarms, "alarms", "What is wrong with the acquisition"));
   }
 };
 
@@ -293,13 +355,20 @@ struct CtfAssessment {
 
   static constexpr auto fields() {
     using P = CtfAssessment;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"), field(&P::defocus_u, "defocus_u", "Given larger defocus"),
-                      field(&P::defocus_v, "defocus_v", "Given smaller defocus"), field(&P::astigmatism_angle, "astigmatism_angle", "Given: +x to the axis of U"),
-                      field(&P::phase_shift, "phase_shift", "Given phase shift"), field(&P::score, "score", "Agreement of rings and given CTF, 0 to 1"),
-                      field(&P::fit_resolution, "fit_resolution", "Finest resolution where they agree"), field(&P::accepted, "accepted", "The given CTF describes the rings"),
-                      field(&P::reason, "reason", "Why, in one sentence"), field(&P::z, "z", "Ring strength above that at wrong defoci, standard deviations"),
-                      field(&P::z_limit, "z_limit", "What z must exceed"), field(&P::agreement, "agreement", "Finest resolution where given and best CTF agree within 90 degrees"),
-                      field(&P::best_defocus, "best_defocus", "Mean defocus that fits best"));
+    return std::tuple(
+        field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
+        field(&P::defocus_u, "defocus_u", "Given larger defocus"),
+        field(&P::defocus_v, "defocus_v", "Given smaller defocus"),
+        field(&P::astigmatism_angle, "astigmatism_angle", "Given: +x to the axis of U"),
+        field(&P::phase_shift, "phase_shift", "Given phase shift"),
+        field(&P::score, "score", "Agreement of rings and given CTF, 0 to 1"),
+        field(&P::fit_resolution, "fit_resolution", "Finest resolution where they agree"),
+        field(&P::accepted, "accepted", "The given CTF describes the rings"),
+        field(&P::reason, "reason", "Why, in one sentence"),
+        field(&P::z, "z", "Ring strength above that at wrong defoci, standard deviations"),
+        field(&P::z_limit, "z_limit", "What z must exceed"),
+        field(&P::agreement, "agreement", "Finest resolution where given and best CTF agree within 90 degrees"),
+        field(&P::best_defocus, "best_defocus", "Mean defocus that fits best"));
   }
 };
 
@@ -310,15 +379,19 @@ struct Coordinates {
   std::string coordinates;  ///< STAR file with rlnCoordinateX/Y
   int count = 0;
   Angstrom diameter{};
-  Angstrom pixel_size{};    ///< of the image the positions count in; 0: of the one they are used with
-  double threshold = 0;     ///< lowest score taken
+  Angstrom pixel_size{};  ///< of the image the positions count in; 0: of the one they are used with
+  double threshold = 0;   ///< lowest score taken
   std::string picture;
 
   static constexpr auto fields() {
     using P = Coordinates;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
-                      field(&P::coordinates, "coordinates", "STAR file").star("rlnMicrographCoordinates"), field(&P::count, "count", "Number of positions"),
-                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::pixel_size, "pixel_size", "Pixel of the image the positions count in; 0: of the one they are used with"),
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
+                      field(&P::name, "name", "Name of the area"),
+                      field(&P::coordinates, "coordinates", "STAR file").star("rlnMicrographCoordinates"),
+                      field(&P::count, "count", "Number of positions"),
+                      field(&P::diameter, "diameter", "Particle diameter"),
+                      field(&P::pixel_size, "pixel_size",
+                            "Pixel of the image the positions count in; 0: of the one they are used with"),
                       field(&P::threshold, "threshold", "Lowest score taken, in standard deviations of the noise"),
                       field(&P::picture, "picture", "Positions drawn on the image"));
   }
@@ -330,19 +403,21 @@ struct Particles {
   std::string star, stack;
   std::string micrograph, name;
   int count = 0;
-  int box = 0;              ///< pixels
+  int box = 0;                ///< pixels
   Angstrom pixel_size = 1_A;  ///< of the stack
   Angstrom diameter{};
   Optics optics;
-  bool phase_flipped = false;              ///< the CTF's sign is already applied
+  bool phase_flipped = false;                 ///< the CTF's sign is already applied
   std::vector<std::string> left_out_reasons;  ///< why particles of the input are not here …
   std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = Particles;
-    return std::tuple(field(&P::star, "star", "STAR file of the particles"), field(&P::stack, "stack", "Image stack"), field(&P::micrograph, "micrograph", "Image"),
-                      field(&P::name, "name", "Name of the area"), field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
-                      field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
+    return std::tuple(field(&P::star, "star", "STAR file of the particles"), field(&P::stack, "stack", "Image stack"),
+                      field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
+                      field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the stack"),
+                      field(&P::diameter, "diameter", "Particle diameter"),
                       field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
                       field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
                       field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
@@ -356,25 +431,32 @@ struct Classes {
   std::string star, averages, particles;  ///< classes.star, averages.mrcs, particles.star
   std::string state;                      ///< what the next version starts from
   int version = 0, classes = 0, particle_count = 0, box = 0;
-  int background = 0;                     ///< so many classes, the first ones, gather images that no average explains
+  int background = 0;  ///< so many classes, the first ones, gather images that no average explains
   Angstrom pixel_size = 1_A;
   Angstrom diameter{};
-  std::vector<int> counts;                  ///< particles in each class
-  std::vector<Angstrom> resolution;         ///< of each class
-  std::vector<int> selected;                ///< 1: kept, 0: set aside, per class; empty before selection
-  std::vector<std::string> reasons;         ///< why not kept, per class; empty before selection
-  std::vector<double> scores;               ///< 0 to 1, per class; empty before selection
-  bool phase_flipped = false;               ///< of the particles
+  std::vector<int> counts;           ///< particles in each class
+  std::vector<Angstrom> resolution;  ///< of each class
+  std::vector<int> selected;         ///< 1: kept, 0: set aside, per class; empty before selection
+  std::vector<std::string> reasons;  ///< why not kept, per class; empty before selection
+  std::vector<double> scores;        ///< 0 to 1, per class; empty before selection
+  bool phase_flipped = false;        ///< of the particles
 
   static constexpr auto fields() {
     using P = Classes;
-    return std::tuple(field(&P::star, "star", "classes.star"), field(&P::averages, "averages", "averages.mrcs"), field(&P::particles, "particles", "particles.star with class, angle and shift"),
-                      field(&P::state, "state", "State of the classification"), field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
-                      field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
-                      field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"), field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
-                      field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"), field(&P::resolution, "resolution", "Resolution of each class"),
-                      field(&P::selected, "selected", "Kept (1) or set aside (0)"), field(&P::reasons, "reasons", "Why a class is set aside"),
-                      field(&P::scores, "scores", "How likely a class shows particles"), field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
+    return std::tuple(
+        field(&P::star, "star", "classes.star"), field(&P::averages, "averages", "averages.mrcs"),
+        field(&P::particles, "particles", "particles.star with class, angle and shift"),
+        field(&P::state, "state", "State of the classification"),
+        field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
+        field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
+        field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
+        field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"),
+        field(&P::resolution, "resolution", "Resolution of each class"),
+        field(&P::selected, "selected", "Kept (1) or set aside (0)"),
+        field(&P::reasons, "reasons", "Why a class is set aside"),
+        field(&P::scores, "scores", "How likely a class shows particles"),
+        field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
   }
 };
 
@@ -386,31 +468,37 @@ struct VolumeMap {
   int box = 0;
   Angstrom pixel_size = 1_A;
   double score = 0;
-  Angstrom resolution{};     ///< where the halves (or odd/even batches) agree
+  Angstrom resolution{};  ///< where the halves (or odd/even batches) agree
   int particle_count = 0;
   std::string symmetry = "c1";
-  std::string star;          ///< particles with poses
-  std::string fsc;           ///< JSON file with the curve
+  std::string star;  ///< particles with poses
+  std::string fsc;   ///< JSON file with the curve
 
   static constexpr auto fields() {
     using P = VolumeMap;
-    return std::tuple(field(&P::volume, "volume", "MRC map"), field(&P::half1, "half1", "Half map 1"), field(&P::half2, "half2", "Half map 2"), field(&P::box, "box", "Side in voxels"),
-                      field(&P::pixel_size, "pixel_size", "Voxel"), field(&P::score, "score", "How well the particles agree with the map"), field(&P::resolution, "resolution", "Agreement of the halves"),
-                      field(&P::particle_count, "particle_count", "Particles used"), field(&P::symmetry, "symmetry", "Point group"), field(&P::star, "star", "Particles with poses"), field(&P::fsc, "fsc", "FSC curve"));
+    return std::tuple(field(&P::volume, "volume", "MRC map"), field(&P::half1, "half1", "Half map 1"),
+                      field(&P::half2, "half2", "Half map 2"), field(&P::box, "box", "Side in voxels"),
+                      field(&P::pixel_size, "pixel_size", "Voxel"),
+                      field(&P::score, "score", "How well the particles agree with the map"),
+                      field(&P::resolution, "resolution", "Agreement of the halves"),
+                      field(&P::particle_count, "particle_count", "Particles used"),
+                      field(&P::symmetry, "symmetry", "Point group"), field(&P::star, "star", "Particles with poses"),
+                      field(&P::fsc, "fsc", "FSC curve"));
   }
 };
 
 /// Outcome of a step that accepts an item or sets it aside.
 struct Decision {
   bool accepted = true;
-  std::string rule;    ///< name of the criterion that decided ("max_step_A"); of the tightest one when accepted
+  std::string rule;  ///< name of the criterion that decided ("max_step_A"); of the tightest one when accepted
   double value = 0, limit = 0;
   std::string reason;  ///< one sentence for people, empty when accepted
 
   static constexpr auto fields() {
     using P = Decision;
-    return std::tuple(field(&P::accepted, "accepted", "Kept"), field(&P::rule, "rule", "Criterion"), field(&P::value, "value", "Measured"),
-                      field(&P::limit, "limit", "Limit"), field(&P::reason, "reason", "Why not"));
+    return std::tuple(field(&P::accepted, "accepted", "Kept"), field(&P::rule, "rule", "Criterion"),
+                      field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
+                      field(&P::reason, "reason", "Why not"));
   }
 };
 

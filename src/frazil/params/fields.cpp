@@ -7,18 +7,33 @@ namespace frazil {
 
 namespace detail {
 
-void set_member(Json& object, std::string_view name, std::string_view suffix, Json value) { object[std::string(name).append(suffix)] = std::move(value); }
+void set_member(Json& object, std::string_view name, std::string_view suffix, Json value) {
+  object[std::string(name).append(suffix)] = std::move(value);
+}
 
 const Json* find_member(const Json& object, std::string_view name, std::string_view suffix) {
   const auto found = object.find(std::string(name).append(suffix));
   return found == object.end() ? nullptr : &*found;
 }
 
-std::string naming(std::string_view name, std::string_view suffix, const std::string& problem) { return fmt::format("{}{} {}", name, suffix, problem); }
+std::string naming(std::string_view name, std::string_view suffix, const std::string& problem) {
+  return fmt::format("{}{} {}", name, suffix, problem);
+}
 
 void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value) {
-  list.push_back({std::string(text.name), std::string(text.help), std::string(text.type), std::string(text.unit), std::string(text.suffix), std::move(default_value), text.low, text.high,
-                  {text.choices.begin(), text.choices.end()}, text.advanced, text.runtime, text.required, std::string(text.star_label)});
+  list.push_back({std::string(text.name),
+                  std::string(text.help),
+                  std::string(text.type),
+                  std::string(text.unit),
+                  std::string(text.suffix),
+                  std::move(default_value),
+                  text.low,
+                  text.high,
+                  {text.choices.begin(), text.choices.end()},
+                  text.advanced,
+                  text.runtime,
+                  text.required,
+                  std::string(text.star_label)});
 }
 
 bool is_object(const Json& json, std::vector<std::string>& problems) {
@@ -26,7 +41,8 @@ bool is_object(const Json& json, std::vector<std::string>& problems) {
   return json.is_object();
 }
 
-void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target) {
+void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems,
+                  std::string (*read)(const Json&, void*), void* target) {
   const auto* value = find_member(json, text.name, {});
   if (value == nullptr) {
     if (text.required) problems.push_back(fmt::format("{} is missing: {}", text.name, text.help));
@@ -38,12 +54,14 @@ void check_member(const Json& json, const FieldText& text, std::vector<std::stri
   }
   if (!value->is_number() || !text.low) return;
   if (const double number = value->get<double>(); !(number >= *text.low && number <= *text.high))
-    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", text.name, *text.low, *text.high, text.unit, value->dump()));
+    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", text.name, *text.low, *text.high,
+                                   text.unit, value->dump()));
 }
 
 void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems) {
   for (const auto& entry : json.items())
-    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == entry.key(); })) problems.push_back(entry.key() + " is not a parameter");
+    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == entry.key(); }))
+      problems.push_back(entry.key() + " is not a parameter");
 }
 
 }  // namespace detail
@@ -52,7 +70,8 @@ Json json_schema(const std::vector<FieldInfo>& fields) {
   Json properties = Json::object();
   Json required = Json::array();
   for (const auto& field : fields) {
-    Json entry = {{"type", field.type}, {"title", field.name}, {"description", field.help}, {"default", field.default_value}};
+    Json entry = {
+        {"type", field.type}, {"title", field.name}, {"description", field.help}, {"default", field.default_value}};
     if (!field.unit.empty()) entry["x-unit"] = field.unit;
     if (field.low) entry["minimum"] = *field.low;
     if (field.high) entry["maximum"] = *field.high;
@@ -62,8 +81,11 @@ Json json_schema(const std::vector<FieldInfo>& fields) {
     if (field.required) required.push_back(field.name);
     properties[field.name] = std::move(entry);
   }
-  return {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"type", "object"}, {"properties", properties},
-          {"required", required}, {"additionalProperties", false}};
+  return {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+          {"type", "object"},
+          {"properties", properties},
+          {"required", required},
+          {"additionalProperties", false}};
 }
 
 std::string markdown_table(const std::vector<FieldInfo>& fields) {
@@ -72,7 +94,8 @@ std::string markdown_table(const std::vector<FieldInfo>& fields) {
     std::string range;
     if (field.low) range = fmt::format("{:g} – {:g}", *field.low, *field.high);
     for (const auto& choice : field.choices) range += (range.empty() ? "" : ", ") + choice;
-    table += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, field.required ? "required" : field.default_value.dump(), field.unit, range, field.help);
+    table += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name,
+                         field.required ? "required" : field.default_value.dump(), field.unit, range, field.help);
   }
   return table;
 }

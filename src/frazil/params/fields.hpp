@@ -1,4 +1,5 @@
-// Fields declared once: name, unit, range and help of each member of a struct, from which flags, JSON, schema, tables and hashes follow.
+// Fields declared once: name, unit, range and help of each member of a struct, from which flags, JSON, schema, tables
+// and hashes follow.
 //
 //   struct FitParams {
 //     Angstrom min_resolution = 30_A;
@@ -43,10 +44,14 @@ template <class E>
 struct EnumNames;
 
 template <class T>
-concept NamedEnum = std::is_enum_v<T> && requires { EnumNames<T>::names.size(); };
+concept NamedEnum = std::is_enum_v<T> && requires {
+  EnumNames<T>::names.size();
+};
 
 template <class S>
-concept Described = requires { S::fields(); };
+concept Described = requires {
+  S::fields();
+};
 
 /// The descriptions of all members, as one constant: a call of fields() at run time would build them anew.
 template <Described S>
@@ -71,8 +76,10 @@ struct Field {
     auto copy = *this;
     const auto number = [](const auto& bound) {
       using B = std::remove_cvref_t<decltype(bound)>;
-      if constexpr (is_quantity<B>::value) return bound.value();
-      else return static_cast<double>(bound);
+      if constexpr (is_quantity<B>::value)
+        return bound.value();
+      else
+        return static_cast<double>(bound);
     };
     if constexpr (is_optional<T>::value) {
       copy.low = number(*a);
@@ -84,11 +91,23 @@ struct Field {
     return copy;
   }
   /// Hidden in short forms and short help.
-  constexpr Field advanced() const { auto copy = *this; copy.is_advanced = true; return copy; }
+  constexpr Field advanced() const {
+    auto copy = *this;
+    copy.is_advanced = true;
+    return copy;
+  }
   /// Cannot change the result, and so stays out of the reuse key.
-  constexpr Field runtime() const { auto copy = *this; copy.is_runtime = true; return copy; }
+  constexpr Field runtime() const {
+    auto copy = *this;
+    copy.is_runtime = true;
+    return copy;
+  }
   /// Has no useful default: the user must give it.
-  constexpr Field required() const { auto copy = *this; copy.is_required = true; return copy; }
+  constexpr Field required() const {
+    auto copy = *this;
+    copy.is_required = true;
+    return copy;
+  }
   /// Column of a RELION STAR table that holds this value, multiplied by `factor`.
   constexpr Field star(std::string_view label, double factor = 1) const {
     auto copy = *this;
@@ -130,8 +149,10 @@ struct FieldText {
 void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value);
 /// No problem if it is null: every parameter has its default then.
 [[nodiscard]] bool is_object(const Json& json, std::vector<std::string>& problems);
-/// Problems of one parameter: missing, of the wrong type, out of range. @param read  stores the value, or says what is wrong
-void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems, std::string (*read)(const Json&, void*), void* target);
+/// Problems of one parameter: missing, of the wrong type, out of range. @param read  stores the value, or says what is
+/// wrong
+void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems,
+                  std::string (*read)(const Json&, void*), void* target);
 void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems);
 
 template <class T>
@@ -172,7 +193,13 @@ Json value_to_json(const T& value) {
     return value;
   } else if constexpr (Described<T>) {
     Json object = Json::object();
-    std::apply([&](const auto&... f) { (set_member(object, f.name, suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>(), value_to_json(value.*f.member)), ...); }, fields_of<T>);
+    std::apply(
+        [&](const auto&... f) {
+          (set_member(object, f.name, suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>(),
+                      value_to_json(value.*f.member)),
+           ...);
+        },
+        fields_of<T>);
     return object;
   } else {
     Json list = Json::array();
@@ -188,7 +215,10 @@ std::string value_from_json(const Json& json, T& value) {
     if (!json.is_number() && !json.is_null()) return "must be a number";
     value = T(json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>());  // JSON has no NaN
   } else if constexpr (is_optional<T>::value) {
-    if (json.is_null() || json == "") { value.reset(); return {}; }
+    if (json.is_null() || json == "") {
+      value.reset();
+      return {};
+    }
     typename T::value_type inner{};
     auto problem = value_from_json(json, inner);
     if (problem.empty()) value = inner;
@@ -199,16 +229,25 @@ std::string value_from_json(const Json& json, T& value) {
   } else if constexpr (NamedEnum<T>) {
     std::string choices;
     for (std::size_t i = 0; i < EnumNames<T>::names.size(); ++i) {
-      if (json == EnumNames<T>::names[i]) { value = static_cast<T>(i); return {}; }
+      if (json == EnumNames<T>::names[i]) {
+        value = static_cast<T>(i);
+        return {};
+      }
       choices += (i == 0 ? "" : ", ") + std::string(EnumNames<T>::names[i]);
     }
     return "must be one of " + choices;
   } else if constexpr (std::is_integral_v<T>) {
-    const bool whole = json.is_number_integer() || (json.is_number_float() && json.get<double>() == static_cast<double>(static_cast<std::int64_t>(json.get<double>())));
+    const bool whole = json.is_number_integer() ||
+                       (json.is_number_float() &&
+                        json.get<double>() == static_cast<double>(static_cast<std::int64_t>(json.get<double>())));
     if (!whole) return "must be a whole number";
-    value = static_cast<T>(json.is_number_integer() ? json.get<std::int64_t>() : static_cast<std::int64_t>(json.get<double>()));
+    value = static_cast<T>(json.is_number_integer() ? json.get<std::int64_t>()
+                                                    : static_cast<std::int64_t>(json.get<double>()));
   } else if constexpr (std::is_floating_point_v<T>) {
-    if (json.is_null()) { value = std::numeric_limits<T>::quiet_NaN(); return {}; }  // JSON has no NaN
+    if (json.is_null()) {
+      value = std::numeric_limits<T>::quiet_NaN();
+      return {};
+    }  // JSON has no NaN
     if (!json.is_number()) return "must be a number";
     value = json.get<T>();
   } else if constexpr (std::is_same_v<T, std::string>) {
@@ -217,22 +256,26 @@ std::string value_from_json(const Json& json, T& value) {
   } else if constexpr (Described<T>) {
     if (!json.is_object()) return "must be an object";
     std::string problem;
-    std::apply([&](const auto&... f) {
-      (([&] {
-         constexpr auto suffix = suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>();
-         const auto* found = problem.empty() ? find_member(json, f.name, suffix) : nullptr;
-         if (found == nullptr) return;
-         problem = value_from_json(*found, value.*f.member);
-         if (!problem.empty()) problem = naming(f.name, suffix, problem);
-       }()), ...);
-    }, fields_of<T>);
+    std::apply(
+        [&](const auto&... f) {
+          (([&] {
+             constexpr auto suffix = suffix_of<typename std::remove_cvref_t<decltype(f)>::Value>();
+             const auto* found = problem.empty() ? find_member(json, f.name, suffix) : nullptr;
+             if (found == nullptr) return;
+             problem = value_from_json(*found, value.*f.member);
+             if (!problem.empty()) problem = naming(f.name, suffix, problem);
+           }()),
+           ...);
+        },
+        fields_of<T>);
     return problem;
   } else {
     if (!json.is_array()) return "must be a list";
     if constexpr (requires { value.resize(json.size()); }) value.resize(json.size());
     if (value.size() != json.size()) return "has the wrong number of entries";
     for (std::size_t i = 0; i < json.size(); ++i)
-      if (auto problem = value_from_json(json[i], value[i]); !problem.empty()) return "entry " + std::to_string(i) + " " + problem;
+      if (auto problem = value_from_json(json[i], value[i]); !problem.empty())
+        return "entry " + std::to_string(i) + " " + problem;
   }
   return {};
 }
@@ -247,32 +290,45 @@ inline constexpr auto names_of = [] {
 /// What a field of this type may be, if it has a choice of names.
 template <class T>
 constexpr std::span<const std::string_view> choices_of() {
-  if constexpr (NamedEnum<T>) return names_of<T>;
-  else return {};
+  if constexpr (NamedEnum<T>)
+    return names_of<T>;
+  else
+    return {};
 }
 
 template <class T>
 constexpr std::string_view json_type() {
-  if constexpr (is_optional<T>::value) return json_type<typename T::value_type>();
-  else if constexpr (std::is_same_v<T, bool>) return "boolean";
-  else if constexpr (NamedEnum<T> || std::is_same_v<T, std::string>) return "string";
-  else if constexpr (std::is_integral_v<T>) return "integer";
-  else if constexpr (is_quantity<T>::value || std::is_floating_point_v<T>) return "number";
-  else if constexpr (Described<T>) return "object";
-  else return "array";
+  if constexpr (is_optional<T>::value)
+    return json_type<typename T::value_type>();
+  else if constexpr (std::is_same_v<T, bool>)
+    return "boolean";
+  else if constexpr (NamedEnum<T> || std::is_same_v<T, std::string>)
+    return "string";
+  else if constexpr (std::is_integral_v<T>)
+    return "integer";
+  else if constexpr (is_quantity<T>::value || std::is_floating_point_v<T>)
+    return "number";
+  else if constexpr (Described<T>)
+    return "object";
+  else
+    return "array";
 }
 
 template <class T>
-std::string read_member(const Json& json, void* target) { return value_from_json(json, *static_cast<T*>(target)); }
+std::string read_member(const Json& json, void* target) {
+  return value_from_json(json, *static_cast<T*>(target));
+}
 
 template <class S, class T>
 constexpr FieldText text_of(const Field<S, T>& f) {
-  return {f.name, f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label, choices_of<T>(), f.low, f.high, f.is_advanced, f.is_runtime, f.is_required};
+  return {f.name,          f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label,
+          choices_of<T>(), f.low,  f.high,         f.is_advanced,  f.is_runtime,   f.is_required};
 }
 
 /// What is said of all fields of S, as one constant.
 template <Described S>
-inline constexpr auto texts_of = std::apply([](const auto&... f) { return std::array<FieldText, sizeof...(f)>{text_of(f)...}; }, fields_of<S>);
+inline constexpr auto texts_of =
+    std::apply([](const auto&... f) { return std::array<FieldText, sizeof...(f)>{text_of(f)...}; }, fields_of<S>);
 
 }  // namespace detail
 
@@ -282,13 +338,17 @@ std::vector<FieldInfo> describe() {
   const S defaults{};
   std::vector<FieldInfo> list;
   const auto* text = detail::texts_of<S>.data();
-  std::apply([&](const auto&... f) { (detail::add_info(list, *text++, detail::value_to_json(defaults.*f.member)), ...); }, fields_of<S>);
+  std::apply(
+      [&](const auto&... f) { (detail::add_info(list, *text++, detail::value_to_json(defaults.*f.member)), ...); },
+      fields_of<S>);
   return list;
 }
 
 /// A record as it stands in `--json` lines and in the store: keys end in the unit ("defocus_u_A").
 template <Described S>
-Json record_to_json(const S& record) { return detail::value_to_json(record); }
+Json record_to_json(const S& record) {
+  return detail::value_to_json(record);
+}
 
 /// Inverse of record_to_json; unknown keys are ignored, missing ones keep their default. @throws Error(bad_input)
 template <Described S>
@@ -303,7 +363,9 @@ S record_from_json(const Json& json) {
 template <Described S>
 Json params_to_json(const S& params) {
   Json object = Json::object();
-  std::apply([&](const auto&... f) { (detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member)), ...); }, fields_of<S>);
+  std::apply(
+      [&](const auto&... f) { (detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member)), ...); },
+      fields_of<S>);
   return object;
 }
 
@@ -314,9 +376,14 @@ S params_from_json(const Json& json, std::vector<std::string>& problems) {
   S params{};
   if (!detail::is_object(json, problems)) return params;
   const auto* text = detail::texts_of<S>.data();
-  std::apply([&](const auto&... f) {
-    (detail::check_member(json, *text++, problems, &detail::read_member<typename std::remove_cvref_t<decltype(f)>::Value>, &(params.*f.member)), ...);
-  }, fields_of<S>);
+  std::apply(
+      [&](const auto&... f) {
+        (detail::check_member(json, *text++, problems,
+                              &detail::read_member<typename std::remove_cvref_t<decltype(f)>::Value>,
+                              &(params.*f.member)),
+         ...);
+      },
+      fields_of<S>);
   detail::check_unknown(json, detail::texts_of<S>, problems);
   if constexpr (requires { check(params); })
     for (auto& problem : check(params)) problems.push_back(std::move(problem));
@@ -327,9 +394,12 @@ S params_from_json(const Json& json, std::vector<std::string>& problems) {
 template <Described S>
 std::string result_key(const S& params) {
   Json object = Json::object();
-  std::apply([&](const auto&... f) {
-    ((f.is_runtime ? void() : detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member))), ...);
-  }, fields_of<S>);
+  std::apply(
+      [&](const auto&... f) {
+        ((f.is_runtime ? void() : detail::set_member(object, f.name, {}, detail::value_to_json(params.*f.member))),
+         ...);
+      },
+      fields_of<S>);
   return object.dump();
 }
 

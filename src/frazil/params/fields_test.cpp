@@ -17,15 +17,16 @@ struct Example {
     using P = Example;
     return std::tuple(field(&P::box, "box", "Side").range(128, 2048), field(&P::low, "low", "Limit").range(10_A, 100_A),
                       field(&P::deep, "deep", "Try harder"), field(&P::shape, "shape", "Shape"),
-                      field(&P::diameter, "diameter", "Diameter"),
-                      field(&P::threads, "threads", "Threads").runtime());
+                      field(&P::diameter, "diameter", "Diameter"), field(&P::threads, "threads", "Threads").runtime());
   }
 };
 
 }  // namespace
 
 template <>
-struct EnumNames<Shape> { static constexpr std::array names{"round", "square"}; };
+struct EnumNames<Shape> {
+  static constexpr std::array names{"round", "square"};
+};
 
 namespace {
 

@@ -14,21 +14,25 @@ std::string json::dump(int indent, char indent_char, bool ensure_ascii, json::er
 
 template <>
 template <>
-json json::parse(std::string_view&& text, json::parser_callback_t callback, bool allow_exceptions, bool ignore_comments) {
+json json::parse(std::string_view&& text, json::parser_callback_t callback, bool allow_exceptions,
+                 bool ignore_comments) {
   json result;
-  parser(nlohmann::detail::input_adapter(text), std::move(callback), allow_exceptions, ignore_comments).parse(true, result);
+  parser(nlohmann::detail::input_adapter(text), std::move(callback), allow_exceptions, ignore_comments)
+      .parse(true, result);
   return result;
 }
 
 template <>
 template <>
-json json::parse(std::string_view& text, json::parser_callback_t callback, bool allow_exceptions, bool ignore_comments) {
+json json::parse(std::string_view& text, json::parser_callback_t callback, bool allow_exceptions,
+                 bool ignore_comments) {
   return parse(std::string_view(text), std::move(callback), allow_exceptions, ignore_comments);
 }
 
 template <>
 template <>
-json json::parse(const std::string& text, json::parser_callback_t callback, bool allow_exceptions, bool ignore_comments) {
+json json::parse(const std::string& text, json::parser_callback_t callback, bool allow_exceptions,
+                 bool ignore_comments) {
   return parse(std::string_view(text), std::move(callback), allow_exceptions, ignore_comments);
 }
 

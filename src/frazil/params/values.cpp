@@ -8,7 +8,8 @@ namespace {
 
 bool has_type(const Json& value, const std::string& type) {
   if (type == "boolean") return value.is_boolean();
-  if (type == "integer") return value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
+  if (type == "integer")
+    return value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
   if (type == "number") return value.is_number();
   if (type == "array") return value.is_array();
   if (type == "object") return value.is_object();
@@ -25,10 +26,14 @@ void check_value(const FieldInfo& field, const Json& value, std::vector<std::str
   if (value.is_null() && field.default_value.is_null() && !field.required) return;
   if (!has_type(value, field.type)) {
     problems.push_back(fmt::format("{} must be of type {}, not {}", field.name, field.type, value.dump()));
-  } else if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), value.is_string() ? value.get<std::string>() : value.dump()) == field.choices.end()) {
+  } else if (!field.choices.empty() &&
+             std::find(field.choices.begin(), field.choices.end(),
+                       value.is_string() ? value.get<std::string>() : value.dump()) == field.choices.end()) {
     problems.push_back(fmt::format("{} must be one of {}, not {}", field.name, list_of(field.choices), value.dump()));
-  } else if (field.low && value.is_number() && !(value.get<double>() >= *field.low && value.get<double>() <= *field.high)) {
-    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", field.name, *field.low, *field.high, field.unit, value.dump()));
+  } else if (field.low && value.is_number() &&
+             !(value.get<double>() >= *field.low && value.get<double>() <= *field.high)) {
+    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", field.name, *field.low, *field.high,
+                                   field.unit, value.dump()));
   }
 }
 
@@ -36,7 +41,9 @@ void check_value(const FieldInfo& field, const Json& value, std::vector<std::str
 Json filled(const std::vector<FieldInfo>& fields, const Json& values, bool with_runtime) {
   Json object = Json::object();
   for (const auto& field : fields)
-    if (with_runtime || !field.runtime) object[field.name] = values.is_object() && values.contains(field.name) ? values.at(field.name) : field.default_value;
+    if (with_runtime || !field.runtime)
+      object[field.name] =
+          values.is_object() && values.contains(field.name) ? values.at(field.name) : field.default_value;
   return object;
 }
 
@@ -49,19 +56,26 @@ std::vector<std::string> check_values(const std::vector<FieldInfo>& fields, cons
     return problems;
   }
   for (const auto& field : fields) {
-    if (values.contains(field.name)) check_value(field, values.at(field.name), problems);
-    else if (field.required) problems.push_back(field.name + " is missing: " + field.help);
+    if (values.contains(field.name))
+      check_value(field, values.at(field.name), problems);
+    else if (field.required)
+      problems.push_back(field.name + " is missing: " + field.help);
   }
   for (const auto& [key, value] : values.items())
-    if (std::none_of(fields.begin(), fields.end(), [&, name = key](const FieldInfo& f) { return f.name == name; })) problems.push_back(key + " is not a parameter");
+    if (std::none_of(fields.begin(), fields.end(), [&, name = key](const FieldInfo& f) { return f.name == name; }))
+      problems.push_back(key + " is not a parameter");
   return problems;
 }
 
 Json with_defaults(const std::vector<FieldInfo>& fields, const Json& values) { return filled(fields, values, true); }
-std::string result_key(const std::vector<FieldInfo>& fields, const Json& values) { return filled(fields, values, false).dump(); }
+std::string result_key(const std::vector<FieldInfo>& fields, const Json& values) {
+  return filled(fields, values, false).dump();
+}
 
 Json field_to_json(const FieldInfo& field) {
-  Json entry = {{"name", field.name}, {"flag", flag_of(field.name)}, {"type", field.type}, {"default", field.default_value}, {"unit", field.unit}, {"help", field.help}};
+  Json entry = {{"name", field.name}, {"flag", flag_of(field.name)},
+                {"type", field.type}, {"default", field.default_value},
+                {"unit", field.unit}, {"help", field.help}};
   if (field.low) entry["range"] = {*field.low, *field.high};
   if (!field.choices.empty()) entry["choices"] = field.choices;
   entry["required"] = field.required;
@@ -76,7 +90,9 @@ FieldInfo field_from_json(const Json& json, std::vector<std::string>& problems) 
     problems.emplace_back("a parameter must be an object");
     return field;
   }
-  const auto text = [&](const char* key) { return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string(); };
+  const auto text = [&](const char* key) {
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+  };
   field.name = text("name");
   field.type = text("type");
   field.unit = text("unit");
@@ -85,16 +101,20 @@ FieldInfo field_from_json(const Json& json, std::vector<std::string>& problems) 
   if (field.name.empty() || field.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
     problems.push_back(place + ": a name holds small letters, digits and _ only");
   static const std::vector<std::string> types = {"boolean", "integer", "number", "string", "array", "object"};
-  if (std::find(types.begin(), types.end(), field.type) == types.end()) problems.push_back(place + ": type must be one of " + list_of(types));
-  static const std::vector<std::string> known = {"name", "flag", "type", "default", "unit", "help", "range", "choices", "required", "advanced", "runtime"};
+  if (std::find(types.begin(), types.end(), field.type) == types.end())
+    problems.push_back(place + ": type must be one of " + list_of(types));
+  static const std::vector<std::string> known = {"name",  "flag",    "type",     "default",  "unit",   "help",
+                                                 "range", "choices", "required", "advanced", "runtime"};
   for (const auto& [key, value] : json.items())
-    if (std::find(known.begin(), known.end(), key) == known.end()) problems.push_back(place + ": \"" + key + "\" is not known; known are " + list_of(known));
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      problems.push_back(place + ": \"" + key + "\" is not known; known are " + list_of(known));
   field.required = json.value("required", Json(false)) == true;
   field.advanced = json.value("advanced", Json(false)) == true;
   field.runtime = json.value("runtime", Json(false)) == true;
   for (const auto& choice : json.value("choices", Json::array()))
     field.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
-  if (const auto range = json.value("range", Json()); range.is_array() && range.size() == 2 && range[0].is_number() && range[1].is_number()) {
+  if (const auto range = json.value("range", Json());
+      range.is_array() && range.size() == 2 && range[0].is_number() && range[1].is_number()) {
     field.low = range[0].get<double>();
     field.high = range[1].get<double>();
   } else if (!range.is_null()) {

@@ -7,9 +7,11 @@ namespace {
 
 TEST(DescribedValues, AreCheckedByTheirDescriptionAlone) {
   std::vector<std::string> problems;
-  const std::vector fields = {field_from_json({{"name", "radius"}, {"type", "number"}, {"unit", "Å"}, {"range", {1, 10}}, {"required", true}}, problems),
-                              field_from_json({{"name", "mode"}, {"type", "string"}, {"choices", {"a", "b"}}, {"default", "a"}}, problems),
-                              field_from_json({{"name", "threads"}, {"type", "integer"}, {"default", 1}, {"runtime", true}}, problems)};
+  const std::vector fields = {
+      field_from_json({{"name", "radius"}, {"type", "number"}, {"unit", "Å"}, {"range", {1, 10}}, {"required", true}},
+                      problems),
+      field_from_json({{"name", "mode"}, {"type", "string"}, {"choices", {"a", "b"}}, {"default", "a"}}, problems),
+      field_from_json({{"name", "threads"}, {"type", "integer"}, {"default", 1}, {"runtime", true}}, problems)};
   EXPECT_TRUE(problems.empty());
   EXPECT_TRUE(check_values(fields, {{"radius", 2.5}}).empty());
   EXPECT_EQ(check_values(fields, {{"radius", 11}, {"mode", "c"}, {"threads", 1.5}, {"more", 1}}).size(), 4u);
@@ -20,7 +22,8 @@ TEST(DescribedValues, AreCheckedByTheirDescriptionAlone) {
 
 TEST(DescribedValues, SayWhatIsWrongWithADescription) {
   std::vector<std::string> problems;
-  (void)field_from_json({{"name", "Bad Name"}, {"type", "float"}, {"unknown", 1}, {"default", 3}, {"range", {1}}}, problems);
+  (void)field_from_json({{"name", "Bad Name"}, {"type", "float"}, {"unknown", 1}, {"default", 3}, {"range", {1}}},
+                        problems);
   EXPECT_GE(problems.size(), 4u);
 }
 

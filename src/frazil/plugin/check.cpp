@@ -18,8 +18,11 @@ void settle(Json& record, const char* key, const Json& found, const std::string&
     record[key] = found;
     return;
   }
-  const bool same = said->is_number() && std::abs(said->get<double>() - found.get<double>()) <= 1e-3 * std::abs(found.get<double>());
-  if (!same) throw Error(ErrorCode::external, "{}: the result says {} is {}, the file {}", file, key, said->dump(), found.dump());
+  const bool same =
+      said->is_number() && std::abs(said->get<double>() - found.get<double>()) <= 1e-3 * std::abs(found.get<double>());
+  if (!same)
+    throw Error(ErrorCode::external, "{}: the result says {} is {}, the file {}", file, key, said->dump(),
+                found.dump());
 }
 
 fs::path file_of(const Json& record, const char* key, const fs::path& folder) {
@@ -31,14 +34,17 @@ fs::path file_of(const Json& record, const char* key, const fs::path& folder) {
 fs::path needed(std::string_view kind, const Json& record, const char* key, const fs::path& folder) {
   auto path = file_of(record, key, folder);
   if (path.empty()) throw Error(ErrorCode::external, "a result of kind {} must name its file in \"{}\"", kind, key);
-  if (!fs::is_regular_file(path)) throw Error(ErrorCode::external, "{}: the file of this {} was not written", record[key].get<std::string>(), kind);
+  if (!fs::is_regular_file(path))
+    throw Error(ErrorCode::external, "{}: the file of this {} was not written", record[key].get<std::string>(), kind);
   return path;
 }
 
 void complete_micrograph(Json& record, const fs::path& folder) {
   const auto path = needed("Micrograph", record, "path", folder);
   const auto info = io::read_info(path);
-  if (info.nz != 1) throw Error(ErrorCode::external, "{}: a micrograph is one image, this file holds {}", path.filename().string(), info.nz);
+  if (info.nz != 1)
+    throw Error(ErrorCode::external, "{}: a micrograph is one image, this file holds {}", path.filename().string(),
+                info.nz);
   settle(record, "nx", info.nx, path.filename().string());
   settle(record, "ny", info.ny, path.filename().string());
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
@@ -47,7 +53,9 @@ void complete_micrograph(Json& record, const fs::path& folder) {
 void complete_volume(Json& record, const fs::path& folder) {
   const auto path = needed("Volume", record, "volume", folder);
   const auto info = io::read_info(path);
-  if (info.nx != info.ny || info.nx != info.nz) throw Error(ErrorCode::external, "{}: a volume is a cube, this one has {} × {} × {} voxels", path.filename().string(), info.nx, info.ny, info.nz);
+  if (info.nx != info.ny || info.nx != info.nz)
+    throw Error(ErrorCode::external, "{}: a volume is a cube, this one has {} × {} × {} voxels",
+                path.filename().string(), info.nx, info.ny, info.nz);
   settle(record, "box", info.nx, path.filename().string());
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
 }
@@ -59,7 +67,8 @@ void complete_coordinates(Json& record, const fs::path& folder) {
   settle(record, "count", table.rows(), path.filename().string());
   for (const auto* label : {"rlnCoordinateX", "rlnCoordinateY"})
     for (const double value : table.numbers(label))
-      if (!std::isfinite(value)) throw Error(ErrorCode::external, "{}: {} is not finite", path.filename().string(), label);
+      if (!std::isfinite(value))
+        throw Error(ErrorCode::external, "{}: {} is not finite", path.filename().string(), label);
 }
 
 void complete_particles(Json& record, const fs::path& folder) {
@@ -72,14 +81,16 @@ void complete_particles(Json& record, const fs::path& folder) {
   const auto info = io::read_info(stack);
   settle(record, "box", info.nx, stack.filename().string());
   if (static_cast<std::size_t>(info.nz) < table.rows())
-    throw Error(ErrorCode::external, "{}: holds {} images, its table names {}", stack.filename().string(), info.nz, table.rows());
+    throw Error(ErrorCode::external, "{}: holds {} images, its table names {}", stack.filename().string(), info.nz,
+                table.rows());
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
 }
 
 }  // namespace
 
 Json complete(std::string_view kind, Json record, const fs::path& folder) {
-  if (!record.is_object()) throw Error(ErrorCode::external, "a result of kind {} must be an object, not {}", kind, record.dump());
+  if (!record.is_object())
+    throw Error(ErrorCode::external, "a result of kind {} must be an object, not {}", kind, record.dump());
   if (kind == "Micrograph") complete_micrograph(record, folder);
   if (kind == "Volume") complete_volume(record, folder);
   if (kind == "Coordinates") complete_coordinates(record, folder);
@@ -104,7 +115,9 @@ void check_inside(const fs::path& coordinates, int nx, int ny) {
   const auto x = table.numbers("rlnCoordinateX"), y = table.numbers("rlnCoordinateY");
   for (std::size_t i = 0; i < x.size(); ++i)
     if (x[i] < 0 || y[i] < 0 || x[i] > nx - 1 || y[i] > ny - 1)
-      throw Error(ErrorCode::external, "{}: position {} ({:g}, {:g}) lies outside its image of {} × {} pixels: are x and y swapped?", coordinates.filename().string(), i + 1, x[i], y[i], nx, ny);
+      throw Error(ErrorCode::external,
+                  "{}: position {} ({:g}, {:g}) lies outside its image of {} × {} pixels: are x and y swapped?",
+                  coordinates.filename().string(), i + 1, x[i], y[i], nx, ny);
 }
 
 }  // namespace frazil::plugin

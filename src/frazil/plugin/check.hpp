@@ -7,8 +7,8 @@
 
 namespace frazil::plugin {
 
-/// Fills in what the files themselves say (nx, ny, box, count, pixel_size) where the record is silent, and compares where it is
-/// not. Files of the record are relative to `folder`. @throws Error(external) naming what differs
+/// Fills in what the files themselves say (nx, ny, box, count, pixel_size) where the record is silent, and compares
+/// where it is not. Files of the record are relative to `folder`. @throws Error(external) naming what differs
 [[nodiscard]] Json complete(std::string_view kind, Json record, const std::filesystem::path& folder);
 
 /// All positions lie inside an image of this size. @throws Error(external) with the first that does not

@@ -42,20 +42,61 @@ class Samples {
   [[nodiscard]] Json record(const std::string& kind) const {
     Json record = Json::object();
     const std::string name = std::string("sample") + ".mrc";
-    if (kind == "Movie") record = {{"path", path("movie.mrcs")}, {"name", "movie.mrcs"}, {"nx", nx}, {"ny", ny}, {"frames", 4}, {"pixel_size_A", pixel_A}, {"dose_per_frame_e_per_A2", 2.0}};
-    else if (kind == "Micrograph") record = {{"path", path("sample.mrc")}, {"name", name}, {"nx", nx}, {"ny", ny}, {"pixel_size_A", pixel_A}};
-    else if (kind == "CtfFit") record = {{"micrograph", path("sample.mrc")}, {"name", name}, {"pixel_size_A", pixel_A}, {"defocus_u_A", 15000}, {"defocus_v_A", 14800}, {"score", 0.5}, {"fit_resolution_A", 8}};
-    else if (kind == "Coordinates") record = {{"micrograph", path("sample.mrc")}, {"name", name}, {"coordinates", path("sample_picks.star")}, {"count", centres_.size()}, {"diameter_A", diameter_A}, {"pixel_size_A", pixel_A}};
-    else if (kind == "Particles") record = {{"star", path("sample_particles.star")}, {"stack", path("sample.mrcs")}, {"micrograph", path("sample.mrc")}, {"name", name}, {"count", particle_count}, {"box", box}, {"pixel_size_A", pixel_A}, {"diameter_A", diameter_A}};
-    else if (kind == "Classes") record = {{"star", path("sample_classes.star")}, {"averages", path("averages.mrcs")}, {"particles", path("sample_particles.star")}, {"classes", 2}, {"counts", {particle_count, 0}}, {"selected", {1, 1}}, {"particle_count", particle_count}, {"box", box}, {"pixel_size_A", pixel_A}, {"diameter_A", diameter_A}};
-    else if (kind == "Volume") record = {{"volume", path("map.mrc")}, {"half1", path("half1.mrc")}, {"half2", path("half2.mrc")}, {"box", box}, {"pixel_size_A", pixel_A}};
-    else return nullptr;
+    if (kind == "Movie")
+      record = {{"path", path("movie.mrcs")}, {"name", "movie.mrcs"},          {"nx", nx}, {"ny", ny}, {"frames", 4},
+                {"pixel_size_A", pixel_A},    {"dose_per_frame_e_per_A2", 2.0}};
+    else if (kind == "Micrograph")
+      record = {{"path", path("sample.mrc")}, {"name", name}, {"nx", nx}, {"ny", ny}, {"pixel_size_A", pixel_A}};
+    else if (kind == "CtfFit")
+      record = {{"micrograph", path("sample.mrc")},
+                {"name", name},
+                {"pixel_size_A", pixel_A},
+                {"defocus_u_A", 15000},
+                {"defocus_v_A", 14800},
+                {"score", 0.5},
+                {"fit_resolution_A", 8}};
+    else if (kind == "Coordinates")
+      record = {{"micrograph", path("sample.mrc")},
+                {"name", name},
+                {"coordinates", path("sample_picks.star")},
+                {"count", centres_.size()},
+                {"diameter_A", diameter_A},
+                {"pixel_size_A", pixel_A}};
+    else if (kind == "Particles")
+      record = {{"star", path("sample_particles.star")},
+                {"stack", path("sample.mrcs")},
+                {"micrograph", path("sample.mrc")},
+                {"name", name},
+                {"count", particle_count},
+                {"box", box},
+                {"pixel_size_A", pixel_A},
+                {"diameter_A", diameter_A}};
+    else if (kind == "Classes")
+      record = {{"star", path("sample_classes.star")},
+                {"averages", path("averages.mrcs")},
+                {"particles", path("sample_particles.star")},
+                {"classes", 2},
+                {"counts", {particle_count, 0}},
+                {"selected", {1, 1}},
+                {"particle_count", particle_count},
+                {"box", box},
+                {"pixel_size_A", pixel_A},
+                {"diameter_A", diameter_A}};
+    else if (kind == "Volume")
+      record = {{"volume", path("map.mrc")},
+                {"half1", path("half1.mrc")},
+                {"half2", path("half2.mrc")},
+                {"box", box},
+                {"pixel_size_A", pixel_A}};
+    else
+      return nullptr;
     return find_kind(kind)->complete(record);
   }
 
   [[nodiscard]] std::map<std::string, std::string> hashes() const {
     std::map<std::string, std::string> all;
-    for (const auto& entry : fs::directory_iterator(folder_)) all[entry.path().filename().string()] = hash_file(entry.path());
+    for (const auto& entry : fs::directory_iterator(folder_))
+      all[entry.path().filename().string()] = hash_file(entry.path());
     return all;
   }
   /// How many positions of a file lie within a third of a diameter of a disc, as they are and with x and y swapped.
@@ -75,13 +116,15 @@ class Samples {
  private:
   [[nodiscard]] std::string path(const char* name) const { return (folder_ / name).string(); }
 
-  [[nodiscard]] Image disc_image(Rng& rng, int width, int height, const std::vector<std::pair<double, double>>& centres, double sign, double noise) const {
+  [[nodiscard]] Image disc_image(Rng& rng, int width, int height, const std::vector<std::pair<double, double>>& centres,
+                                 double sign, double noise) const {
     Image image(width, height, Angstrom(pixel_A));
     const double radius = diameter_A / 2 / pixel_A;
     for (int y = 0; y < height; ++y)
       for (int x = 0; x < width; ++x) {
         double value = noise * rng.normal();
-        for (const auto& [cx, cy] : centres) value += sign * 0.5 * (1 - std::tanh((std::hypot(x - cx, 1.15 * (y - cy)) - radius) / 2));
+        for (const auto& [cx, cy] : centres)
+          value += sign * 0.5 * (1 - std::tanh((std::hypot(x - cx, 1.15 * (y - cy)) - radius) / 2));
         image(x, y) = static_cast<float>(value);
       }
     return image;
@@ -110,7 +153,8 @@ class Samples {
 
   void write_particles(Rng& rng) const {
     io::StackWriter stack(folder_ / "sample.mrcs", box, box, Angstrom(pixel_A));
-    io::StarTable table("particles", {"rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnOpticsGroup"});
+    io::StarTable table("particles", {"rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY",
+                                      "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnOpticsGroup"});
     for (int i = 0; i < particle_count; ++i) {
       stack.append(disc_image(rng, box, box, {{box / 2.0 + rng.normal(), box / 2.0 + rng.normal()}}, 2, 1));
       const auto row = table.add_row();
@@ -154,7 +198,8 @@ class Samples {
         for (int y = 0; y < box; ++y)
           for (int x = 0; x < box; ++x) {
             const double r = std::hypot(x - box / 2, 1.15 * (y - box / 2), 0.9 * (z - box / 2));
-            volume(x, y, z) = static_cast<float>(0.5 * (1 - std::tanh((r - diameter_A / 2 / pixel_A) / 2)) + 0.02 * rng.normal());
+            volume(x, y, z) =
+                static_cast<float>(0.5 * (1 - std::tanh((r - diameter_A / 2 / pixel_A) / 2)) + 0.02 * rng.normal());
           }
       io::write_volume(folder_ / name, volume);
     }
@@ -188,7 +233,8 @@ class CheckContext final : public flow::Context {
         continue;
       }
       auto text = read_text(folder_ / name);
-      for (auto at = text.find(folder_.string()); at != std::string::npos; at = text.find(folder_.string())) text.erase(at, folder_.string().size());
+      for (auto at = text.find(folder_.string()); at != std::string::npos; at = text.find(folder_.string()))
+        text.erase(at, folder_.string().size());
       all[name] = hash_of({text});
     }
     return all;
@@ -200,7 +246,8 @@ class CheckContext final : public flow::Context {
 };
 
 /// MRC headers carry times in their labels with some programs: only the data count there.
-bool same_results(const fs::path& a, const fs::path& b, const std::map<std::string, std::string>& first, const std::map<std::string, std::string>& second) {
+bool same_results(const fs::path& a, const fs::path& b, const std::map<std::string, std::string>& first,
+                  const std::map<std::string, std::string>& second) {
   if (first.size() != second.size()) return false;
   for (const auto& [name, hash] : first) {
     const auto other = second.find(name);
@@ -219,7 +266,8 @@ bool same_results(const fs::path& a, const fs::path& b, const std::map<std::stri
 
 class Checker {
  public:
-  Checker(fs::path plugin, fs::path scratch) : folder_(std::move(plugin)), scratch_(std::move(scratch)), samples_(scratch_ / odd_name) {}
+  Checker(fs::path plugin, fs::path scratch)
+      : folder_(std::move(plugin)), scratch_(std::move(scratch)), samples_(scratch_ / odd_name) {}
 
   std::vector<Finding> run() {
     const auto before = checksum(folder_);
@@ -242,7 +290,8 @@ class Checker {
       return std::string();
     });
     attempt("the plugin's folder stays as it was", [&] {
-      if (checksum(folder_) != before) throw Error(ErrorCode::external, "a task wrote into the plugin's own folder: its checksum would no longer fit");
+      if (checksum(folder_) != before)
+        throw Error(ErrorCode::external, "a task wrote into the plugin's own folder: its checksum would no longer fit");
       return std::string();
     });
     return findings_;
@@ -263,8 +312,10 @@ class Checker {
     const auto list = parse_protocols(told, problems);
     if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", problems.front());
     for (const auto& protocol : manifest_.protocols) {
-      const auto same = std::find_if(list.begin(), list.end(), [&](const PluginProtocol& p) { return p.name == protocol.name; });
-      if (protocol.command.is_null() && (same == list.end() || same->params.size() != protocol.params.size() || same->version != protocol.version))
+      const auto same =
+          std::find_if(list.begin(), list.end(), [&](const PluginProtocol& p) { return p.name == protocol.name; });
+      if (protocol.command.is_null() &&
+          (same == list.end() || same->params.size() != protocol.params.size() || same->version != protocol.version))
         throw Error(ErrorCode::bad_input, "the adapter describes {} otherwise than plugin.json", protocol.name);
     }
     return fmt::format("{} protocols", list.size());
@@ -277,7 +328,8 @@ class Checker {
       const auto record = samples_.record(port.kind);
       if (record.is_null() && port.optional) continue;
       if (record.is_null()) {
-        findings_.push_back({Finding::State::skipped, protocol.name, "no sample of kind " + port.kind + " can be made up: test it on data of your own"});
+        findings_.push_back({Finding::State::skipped, protocol.name,
+                             "no sample of kind " + port.kind + " can be made up: test it on data of your own"});
         return;
       }
       inputs.emplace_back(port.name, std::vector<Json>{record});
@@ -286,7 +338,10 @@ class Checker {
     const auto runnable = make_protocol(manifest_, protocol, "check");
     if (const auto problems = runnable.check(params); !problems.empty()) {
       const bool absent = problems.front().find("is not on this machine") != std::string::npos;
-      findings_.push_back({absent ? Finding::State::skipped : Finding::State::failed, protocol.name, problems.front() + (absent ? "" : " (\"test\": {\"params\": …} in the protocol gives values for this check)")});
+      findings_.push_back(
+          {absent ? Finding::State::skipped : Finding::State::failed, protocol.name,
+           problems.front() +
+               (absent ? "" : " (\"test\": {\"params\": …} in the protocol gives values for this check)")});
       return;
     }
     flow::Records first;
@@ -298,7 +353,8 @@ class Checker {
     if (findings_.back().state == Finding::State::failed) return;
     attempt(place + "same input, same result", [&] {
       (void)runnable.run(params, inputs, nullptr, two);
-      if (!same_results(scratch_ / (protocol.name + "-1"), scratch_ / (protocol.name + "-2"), one.hashes(), two.hashes()))
+      if (!same_results(scratch_ / (protocol.name + "-1"), scratch_ / (protocol.name + "-2"), one.hashes(),
+                        two.hashes()))
         throw Error(ErrorCode::external, "two runs with the same seed gave different files");
       return std::string();
     });
@@ -311,8 +367,10 @@ class Checker {
     if (protocol.shape == flow::Shape::fold) return;
     attempt(protocol.name + ": output files are named after the input", [&] {
       for (const auto& [name, hash] : context.hashes())
-        if (name.find("sample") == std::string::npos && name.find("movie") == std::string::npos && name.find("map") == std::string::npos)
-          throw Error(ErrorCode::external, "{}: two inputs of one run would overwrite each other's file; put {{name}} into it", name);
+        if (name.find("sample") == std::string::npos && name.find("movie") == std::string::npos &&
+            name.find("map") == std::string::npos)
+          throw Error(ErrorCode::external,
+                      "{}: two inputs of one run would overwrite each other's file; put {{name}} into it", name);
       return std::string();
     });
   }
@@ -324,17 +382,21 @@ class Checker {
         if (name == port.name && !list.empty())
           attempt(protocol.name + ": x and y are not swapped", [&] {
             const auto [straight, swapped] = samples_.near_discs(list.front().value("coordinates", ""));
-            if (swapped > straight) throw Error(ErrorCode::external, "{} positions fit the discs as they are, {} with x and y swapped", straight, swapped);
+            if (swapped > straight)
+              throw Error(ErrorCode::external, "{} positions fit the discs as they are, {} with x and y swapped",
+                          straight, swapped);
             return fmt::format("{} positions, {} on discs", list.front().value("count", 0), straight);
           });
     }
   }
 
   /// Whatever is wrong with a file, the task must fail with a message, not hang or succeed.
-  void check_damaged(const PluginProtocol& protocol, const flow::Protocol& runnable, const Json& params, flow::Records inputs) {
+  void check_damaged(const PluginProtocol& protocol, const flow::Protocol& runnable, const Json& params,
+                     flow::Records inputs) {
     attempt(protocol.name + ": a file that is not there fails with a message", [&] {
       auto& record = inputs.front().second.front();
-      rename_files(protocol.inputs.front().kind, record, [&](const std::string&) { return (scratch_ / "absent.mrc").string(); });
+      rename_files(protocol.inputs.front().kind, record,
+                   [&](const std::string&) { return (scratch_ / "absent.mrc").string(); });
       CheckContext context(scratch_ / (protocol.name + "-3"));
       if (protocol.inputs.front().kind == "CtfFit") return std::string("its first input is no file");
       try {
@@ -355,6 +417,8 @@ class Checker {
 
 }  // namespace
 
-std::vector<Finding> check_conformance(const fs::path& plugin, const fs::path& scratch) { return Checker(plugin, scratch).run(); }
+std::vector<Finding> check_conformance(const fs::path& plugin, const fs::path& scratch) {
+  return Checker(plugin, scratch).run();
+}
 
 }  // namespace frazil::plugin

@@ -1,4 +1,5 @@
-// The plugins installed for this user: a folder a plugin, and beside it what was recorded when an administrator installed it.
+// The plugins installed for this user: a folder a plugin, and beside it what was recorded when an administrator
+// installed it.
 #pragma once
 
 #include <filesystem>
@@ -11,10 +12,10 @@ namespace frazil::plugin {
 
 struct Installed {
   std::string id, version, checksum;
-  std::string source;       ///< folder or git address it was taken from
+  std::string source;  ///< folder or git address it was taken from
   bool enabled = true;
-  Json described;           ///< protocols as the adapter told them; null: plugin.json lists them
-  std::string problem;      ///< why it is not used; empty: it is
+  Json described;       ///< protocols as the adapter told them; null: plugin.json lists them
+  std::string problem;  ///< why it is not used; empty: it is
 };
 
 /// $FRAZIL_PLUGINS, else frazil/plugins in $XDG_DATA_HOME or ~/.local/share.
@@ -23,14 +24,14 @@ struct Installed {
 /// @throws Error(not_found) naming those that are
 [[nodiscard]] Installed find_installed(const std::string& id);
 
-/// Copies a plugin from a folder or git address, checked and with its checksum recorded. @throws Error when it is none, or is
-/// installed already and `replace` is not set, or one of its protocols has the name of another
+/// Copies a plugin from a folder or git address, checked and with its checksum recorded. @throws Error when it is none,
+/// or is installed already and `replace` is not set, or one of its protocols has the name of another
 Installed install(const std::string& source, bool replace);
 void remove(const std::string& id);
 void enable(const std::string& id, bool on);
 
-/// The protocols of the program and of all enabled plugins whose files are as they were installed. Others are named on standard
-/// error, once, and left out.
+/// The protocols of the program and of all enabled plugins whose files are as they were installed. Others are named on
+/// standard error, once, and left out.
 [[nodiscard]] const flow::Registry& registry();
 
 /// A folder or git repository, as a local folder: cloned into `into` when it is an address. @throws Error(external)

@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Everything that a name in braces may stand for: {inputs.PORT.FIELD}, {params.NAME}, {programs.NAME}, {plugin}, {work}, {threads}, {seed}, {name}.
+/// Everything that a name in braces may stand for: {inputs.PORT.FIELD}, {params.NAME}, {programs.NAME}, {plugin},
+/// {work}, {threads}, {seed}, {name}.
 Json vocabulary(const Json& task) {
   Json words = task;
   Json inputs = Json::object();
@@ -46,13 +47,16 @@ Json look_up(const Json& words, std::string_view name, const std::string& place)
 std::string plain(const Json& value) {
   if (value.is_null()) return {};
   if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) && std::abs(value.get<double>()) < 1e15) return fmt::format("{:.0f}", value.get<double>());
+  if (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) &&
+      std::abs(value.get<double>()) < 1e15)
+    return fmt::format("{:.0f}", value.get<double>());
   return value.dump();
 }
 
 /// A text with names in braces replaced; one that is nothing but such a name becomes its value with its type.
 Json fill(const std::string& text, const Json& words, const std::string& place) {
-  if (text.starts_with('{') && text.find('}') == text.size() - 1) return look_up(words, text.substr(1, text.size() - 2), place);
+  if (text.starts_with('{') && text.find('}') == text.size() - 1)
+    return look_up(words, text.substr(1, text.size() - 2), place);
   std::string filled;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto end = text[i] == '{' ? text.find('}', i) : std::string::npos;
@@ -73,9 +77,11 @@ void add_arguments(const Json& list, const Json& words, const std::string& place
     if (entry.is_string()) {
       arguments.push_back(plain(fill(entry.get<std::string>(), words, place)));
     } else if (entry.is_object() && entry.contains("if") && entry.contains("arguments")) {
-      if (is_set(look_up(words, entry["if"].get<std::string>(), place))) add_arguments(entry["arguments"], words, place, arguments);
+      if (is_set(look_up(words, entry["if"].get<std::string>(), place)))
+        add_arguments(entry["arguments"], words, place, arguments);
     } else {
-      throw Error(ErrorCode::bad_input, "{}: an argument is a text or {{\"if\": …, \"arguments\": […]}}, not {}", place, entry.dump());
+      throw Error(ErrorCode::bad_input, "{}: an argument is a text or {{\"if\": …, \"arguments\": […]}}, not {}", place,
+                  entry.dump());
     }
   }
 }
@@ -84,9 +90,19 @@ void add_arguments(const Json& list, const Json& words, const std::string& place
 class Job {
  public:
   Job(const Manifest& manifest, const PluginProtocol& protocol, const Json& params, flow::Context& context)
-      : manifest_(manifest), protocol_(protocol), context_(context), work_(fs::absolute(context.scratch()).lexically_normal() / "work"), stage_(make_work(), context) {
-    task_ = {{"contract", contract}, {"protocol", protocol.name}, {"params", with_defaults(protocol.params, params)}, {"threads", context.threads()},
-             {"seed", static_cast<std::int64_t>(context.rng()() >> 33)}, {"plugin", manifest.folder.string()}, {"work", work_.string()}, {"programs", programs()}};
+      : manifest_(manifest),
+        protocol_(protocol),
+        context_(context),
+        work_(fs::absolute(context.scratch()).lexically_normal() / "work"),
+        stage_(make_work(), context) {
+    task_ = {{"contract", contract},
+             {"protocol", protocol.name},
+             {"params", with_defaults(protocol.params, params)},
+             {"threads", context.threads()},
+             {"seed", static_cast<std::int64_t>(context.rng()() >> 33)},
+             {"plugin", manifest.folder.string()},
+             {"work", work_.string()},
+             {"programs", programs()}};
   }
 
   flow::Records run(const flow::Records& inputs, const flow::Records* previous) {
@@ -109,7 +125,9 @@ class Job {
       const auto& needed = protocol_.programs;
       if (!needed.empty() && std::find(needed.begin(), needed.end(), program.name) == needed.end()) continue;
       const auto found = find(program, false);
-      if (found.path.empty()) throw Error(ErrorCode::not_found, "plugin {}: the program {} is not on this machine", manifest_.id, program.name);
+      if (found.path.empty())
+        throw Error(ErrorCode::not_found, "plugin {}: the program {} is not on this machine", manifest_.id,
+                    program.name);
       paths[program.name] = found.path.string();
     }
     return paths;
@@ -119,7 +137,9 @@ class Job {
     for (const auto& [port, list] : inputs)
       for (const auto& record : list)
         for (const auto* key : {"name", "path", "star", "volume"})
-          if (const auto found = record.find(key); found != record.end() && found->is_string() && !found->get<std::string>().empty()) return protocols::area_name(found->get<std::string>());
+          if (const auto found = record.find(key);
+              found != record.end() && found->is_string() && !found->get<std::string>().empty())
+            return protocols::area_name(found->get<std::string>());
     return "task";
   }
 
@@ -127,7 +147,8 @@ class Job {
     Command command;
     command.arguments = std::move(arguments);
     command.folder = work_;
-    command.environment = {{"OMP_NUM_THREADS", std::to_string(context_.threads())}, {"FRAZIL_THREADS", std::to_string(context_.threads())}};
+    command.environment = {{"OMP_NUM_THREADS", std::to_string(context_.threads())},
+                           {"FRAZIL_THREADS", std::to_string(context_.threads())}};
     if (!context_.gpus().empty()) command.environment.emplace_back("CUDA_VISIBLE_DEVICES", context_.gpus());
     command.time_limit_s = protocol_.resources.time_limit_s;
     command.poll = [this] { context_.check_cancelled(); };
@@ -136,7 +157,8 @@ class Job {
     if (const auto told = read_result(); told.contains("error")) {
       const auto& error = told["error"];
       const auto code = error_code_from(error.value("code", std::string("external")));
-      throw Error(code == ErrorCode::bug ? ErrorCode::external : code, "{}: {}", what, error.value("message", done.last_lines()));
+      throw Error(code == ErrorCode::bug ? ErrorCode::external : code, "{}: {}", what,
+                  error.value("message", done.last_lines()));
     }
     throw Error(ErrorCode::external, "{}: {}: {}", what, done.how(), done.last_lines());
   }
@@ -150,12 +172,15 @@ class Job {
   Json run_adapter() {
     write_text(work_ / "task.json", task_.dump(1));
     std::vector<std::string> arguments;
-    for (const auto& argument : manifest_.adapter) arguments.push_back(plain(fill(argument, {{"plugin", manifest_.folder.string()}}, manifest_.id)));
+    for (const auto& argument : manifest_.adapter)
+      arguments.push_back(plain(fill(argument, {{"plugin", manifest_.folder.string()}}, manifest_.id)));
     arguments.emplace_back("run");
     arguments.push_back((work_ / "task.json").string());
     execute(std::move(arguments), protocol_.name);
     const auto result = read_result();
-    if (!result.contains("outputs") || !result["outputs"].is_object()) throw Error(ErrorCode::external, "{}: the adapter ended well but wrote no result.json with \"outputs\"", protocol_.name);
+    if (!result.contains("outputs") || !result["outputs"].is_object())
+      throw Error(ErrorCode::external, "{}: the adapter ended well but wrote no result.json with \"outputs\"",
+                  protocol_.name);
     return result["outputs"];
   }
 
@@ -169,16 +194,22 @@ class Job {
     }
     if (protocol_.results.empty()) {
       const auto result = read_result();
-      if (!result.contains("outputs")) throw Error(ErrorCode::external, "{}: plugin.json has no \"results\" for its command, and the command wrote no result.json", protocol_.name);
+      if (!result.contains("outputs"))
+        throw Error(ErrorCode::external,
+                    "{}: plugin.json has no \"results\" for its command, and the command wrote no result.json",
+                    protocol_.name);
       return result["outputs"];
     }
     Json outputs = Json::object();
     for (const auto& [port, pattern] : protocol_.results.items()) {
       Json record = Json::object();
-      if (const auto from = pattern.value("from", std::string()); !from.empty()) record = look_up(words, "inputs." + from, protocol_.name);
-      for (const auto* measured : {"nx", "ny", "box", "count", "thumbnail"}) record.erase(measured);  // of the input: the output's file tells its own
+      if (const auto from = pattern.value("from", std::string()); !from.empty())
+        record = look_up(words, "inputs." + from, protocol_.name);
+      for (const auto* measured : {"nx", "ny", "box", "count", "thumbnail"})
+        record.erase(measured);  // of the input: the output's file tells its own
       for (const auto& [key, value] : pattern.items())
-        if (key != "from") record[key] = value.is_string() ? fill(value.get<std::string>(), words, protocol_.name) : value;
+        if (key != "from")
+          record[key] = value.is_string() ? fill(value.get<std::string>(), words, protocol_.name) : value;
       outputs[port] = Json::array({std::move(record)});
     }
     return outputs;
@@ -189,18 +220,24 @@ class Job {
     if (protocol_.shape == flow::Shape::filter) {
       const auto list = results.value("decision", Json());
       const auto decision = list.is_array() && list.size() == 1 ? list[0] : list;
-      if (!decision.is_object() || !decision.value("accepted", Json()).is_boolean()) throw Error(ErrorCode::external, "{}: a filter must give one \"decision\" with \"accepted\": true or false", protocol_.name);
+      if (!decision.is_object() || !decision.value("accepted", Json()).is_boolean())
+        throw Error(ErrorCode::external, "{}: a filter must give one \"decision\" with \"accepted\": true or false",
+                    protocol_.name);
       return {{"decision", {record_to_json(record_from_json<Decision>(decision))}}};
     }
     for (const auto& [port, list] : results.items())
-      if (std::none_of(protocol_.outputs.begin(), protocol_.outputs.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; }))
+      if (std::none_of(protocol_.outputs.begin(), protocol_.outputs.end(),
+                       [&, name = port](const flow::PortInfo& p) { return p.name == name; }))
         throw Error(ErrorCode::external, "{}: gave an output {} that it does not declare", protocol_.name, port);
     flow::Records records;
     for (const auto& port : protocol_.outputs) {
       const auto given = results.value(port.name, Json::array());
       const auto list = given.is_array() ? given : Json::array({given});
-      if (list.size() > 1 && !port.many) throw Error(ErrorCode::external, "{}: gave {} results on {}, expected one", protocol_.name, list.size(), port.name);
-      if (list.empty() && !port.optional && !port.many) throw Error(ErrorCode::external, "{}: gave nothing on {}", protocol_.name, port.name);
+      if (list.size() > 1 && !port.many)
+        throw Error(ErrorCode::external, "{}: gave {} results on {}, expected one", protocol_.name, list.size(),
+                    port.name);
+      if (list.empty() && !port.optional && !port.many)
+        throw Error(ErrorCode::external, "{}: gave nothing on {}", protocol_.name, port.name);
       std::vector<Json> checked;
       for (const auto& record : list) {
         checked.push_back(complete(port.kind, record, work_));
@@ -229,7 +266,8 @@ class Job {
         for (const auto& input : list) expected += input.value("count", 0);
     const auto key = record.contains("count") ? "count" : "particle_count";
     if (record.value(key, std::int64_t{0}) != expected)
-      throw Error(ErrorCode::external, "{}: {} particles went in, {} came out on {}", protocol_.name, expected, record.value(key, std::int64_t{0}), port.name);
+      throw Error(ErrorCode::external, "{}: {} particles went in, {} came out on {}", protocol_.name, expected,
+                  record.value(key, std::int64_t{0}), port.name);
   }
 
   const Manifest& manifest_;
@@ -246,8 +284,9 @@ std::vector<std::string> missing_programs(const Manifest& manifest, const Plugin
     const auto& needed = protocol.programs;
     if (!needed.empty() && std::find(needed.begin(), needed.end(), program.name) == needed.end()) continue;
     if (!find(program, false).path.empty()) continue;
-    missing.push_back(fmt::format("plugin {}: the program {} is not on this machine{}", manifest.id, program.name,
-                                  program.variable.empty() ? "" : "; install it or set " + program.variable + " to its folder"));
+    missing.push_back(
+        fmt::format("plugin {}: the program {} is not on this machine{}", manifest.id, program.name,
+                    program.variable.empty() ? "" : "; install it or set " + program.variable + " to its folder"));
   }
   return missing;
 }
@@ -278,7 +317,8 @@ flow::Protocol make_protocol(const Manifest& manifest, const PluginProtocol& fro
     std::vector<std::string> list;
     const auto& needed = shared->programs;
     for (const auto& program : plugin->programs)
-      if (needed.empty() || std::find(needed.begin(), needed.end(), program.name) != needed.end()) list.push_back(program.name + " " + find(program, true).version);
+      if (needed.empty() || std::find(needed.begin(), needed.end(), program.name) != needed.end())
+        list.push_back(program.name + " " + find(program, true).version);
     return list;
   };
   protocol.key = [shared, plugin_checksum, programs = protocol.programs](const Json& json) {
@@ -286,7 +326,8 @@ flow::Protocol make_protocol(const Manifest& manifest, const PluginProtocol& fro
     for (const auto& program : programs()) text += "\n" + program;
     return text;
   };
-  protocol.run = [plugin, shared](const Json& json, const flow::Records& inputs, const flow::Records* previous, flow::Context& context) {
+  protocol.run = [plugin, shared](const Json& json, const flow::Records& inputs, const flow::Records* previous,
+                                  flow::Context& context) {
     return Job(*plugin, *shared, json, context).run(inputs, previous);
   };
   protocol.gpus = from.resources.gpus;

@@ -16,12 +16,17 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_star(const fs::path& path) { return path.extension() == ".star"; }
-bool is_image(const fs::path& path) { return path.extension() == ".mrc" || path.extension() == ".mrcs" || path.extension() == ".tif" || path.extension() == ".tiff"; }
+bool is_image(const fs::path& path) {
+  return path.extension() == ".mrc" || path.extension() == ".mrcs" || path.extension() == ".tif" ||
+         path.extension() == ".tiff";
+}
 
 /// "3@x.mrcs" → "3@", "x.mrcs".
 std::pair<std::string, std::string> split(std::string_view cell) {
   const auto at = cell.find('@');
-  return at == std::string_view::npos ? std::pair{std::string(), std::string(cell)} : std::pair{std::string(cell.substr(0, at + 1)), std::string(cell.substr(at + 1))};
+  return at == std::string_view::npos
+             ? std::pair{std::string(), std::string(cell)}
+             : std::pair{std::string(cell.substr(0, at + 1)), std::string(cell.substr(at + 1))};
 }
 
 /// Replaces the names of files in all tables; `rename` is asked once a name.
@@ -46,19 +51,34 @@ void check_image(const fs::path& path) {
   for (int section = 0; section < reader.info().nz; ++section) {
     const auto image = reader.read(section);
     for (const float value : image.pixels())
-      if (!std::isfinite(value)) throw Error(ErrorCode::external, "{}: section {} holds values that are not finite", path.filename().string(), section + 1);
+      if (!std::isfinite(value))
+        throw Error(ErrorCode::external, "{}: section {} holds values that are not finite", path.filename().string(),
+                    section + 1);
   }
 }
 
 }  // namespace
 
 bool names_a_file(std::string_view label) {
-  static constexpr std::array labels = {"rlnImageName", "rlnMicrographName", "rlnMicrographMovieName", "rlnMicrographMetadata", "rlnMicrographGainName", "rlnMicrographDefectFile",
-                                        "rlnMicrographCoordinates", "rlnMicrographNameNoDW", "rlnReferenceImage", "rlnCtfImage", "rlnCtfPowerSpectrum", "rlnImageOriginalName", "rlnMaskName"};
+  static constexpr std::array labels = {"rlnImageName",
+                                        "rlnMicrographName",
+                                        "rlnMicrographMovieName",
+                                        "rlnMicrographMetadata",
+                                        "rlnMicrographGainName",
+                                        "rlnMicrographDefectFile",
+                                        "rlnMicrographCoordinates",
+                                        "rlnMicrographNameNoDW",
+                                        "rlnReferenceImage",
+                                        "rlnCtfImage",
+                                        "rlnCtfPowerSpectrum",
+                                        "rlnImageOriginalName",
+                                        "rlnMaskName"};
   return std::find(labels.begin(), labels.end(), label) != labels.end();
 }
 
-Stage::Stage(fs::path work, flow::Context& context) : work_(std::move(work)), context_(context) { make_folders(work_ / "inputs"); }
+Stage::Stage(fs::path work, flow::Context& context) : work_(std::move(work)), context_(context) {
+  make_folders(work_ / "inputs");
+}
 
 /// A file that a table names: of the project, or found from the table's own place. Unknown names stay as they are.
 std::string Stage::resolve(const fs::path& star, const std::string& named) {
@@ -92,7 +112,8 @@ std::string Stage::stage(const std::string& reference) {
 Json Stage::records(const std::vector<flow::PortInfo>& ports, const flow::Records& records) {
   Json all = Json::object();
   for (const auto& [port, list] : records) {
-    const auto info = std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+    const auto info =
+        std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
     auto& target = all[port] = Json::array();
     for (auto record : list) {
       if (info != ports.end()) rename_files(info->kind, record, [&](const std::string& name) { return stage(name); });
@@ -110,7 +131,9 @@ std::string Stage::original(const fs::path& path) const {
 std::string Collector::free_name(const fs::path& path) {
   const auto name = path.filename().string();
   const auto [found, is_new] = names_.emplace(name, path.string());
-  if (!is_new) throw Error(ErrorCode::external, "two output files have the name {}: {} and {}", name, found->second, path.string());
+  if (!is_new)
+    throw Error(ErrorCode::external, "two output files have the name {}: {} and {}", name, found->second,
+                path.string());
   return name;
 }
 
@@ -130,10 +153,13 @@ std::string Collector::keep(const std::string& named, std::string_view kind) {
   const auto path = (fs::path(named).is_absolute() ? fs::path(named) : stage_.work() / named).lexically_normal();
   if (auto original = stage_.original(path); !original.empty()) return original;
   const auto place = path.lexically_relative(stage_.work()).string();
-  if (place.empty() || place.starts_with("..")) throw Error(ErrorCode::external, "{}: a result must lie in the working folder", path.string());
+  if (place.empty() || place.starts_with(".."))
+    throw Error(ErrorCode::external, "{}: a result must lie in the working folder", path.string());
   if (const auto known = kept_.find(path.string()); known != kept_.end()) return known->second;
-  if (!fs::is_regular_file(path)) throw Error(ErrorCode::external, "{}: the file of this {} was not written", named, kind.empty() ? "table" : kind);
-  if (fs::file_size(path) == 0) throw Error(ErrorCode::external, "{}: the file of this {} is empty", named, kind.empty() ? "table" : kind);
+  if (!fs::is_regular_file(path))
+    throw Error(ErrorCode::external, "{}: the file of this {} was not written", named, kind.empty() ? "table" : kind);
+  if (fs::file_size(path) == 0)
+    throw Error(ErrorCode::external, "{}: the file of this {} is empty", named, kind.empty() ? "table" : kind);
   const auto name = free_name(path);
   if (is_star(path)) return kept_[path.string()] = keep_star(path, name);
   if (is_image(path)) check_image(path);

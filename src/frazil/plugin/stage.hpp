@@ -13,8 +13,8 @@ namespace frazil::plugin {
 /// Labels of STAR columns that hold the name of a file, perhaps with "N@" before it.
 [[nodiscard]] bool names_a_file(std::string_view label);
 
-/// The input side: records with absolute paths. STAR files are copied into the working folder with every file they name as
-/// an absolute path, so that programs can be run anywhere.
+/// The input side: records with absolute paths. STAR files are copied into the working folder with every file they name
+/// as an absolute path, so that programs can be run anywhere.
 class Stage {
  public:
   Stage(std::filesystem::path work, flow::Context& context);
@@ -35,13 +35,13 @@ class Stage {
   std::map<std::string, std::string> staged_;    ///< name in the project → path of its copy
 };
 
-/// The output side: files named by result records (and by STAR files among them) are checked and moved to their place, names
-/// inside turned back into those of the project.
+/// The output side: files named by result records (and by STAR files among them) are checked and moved to their place,
+/// names inside turned back into those of the project.
 class Collector {
  public:
   Collector(const Stage& stage, flow::Context& context) : stage_(stage), context_(context) {}
-  /// The record with names as the project wants them. @throws Error(external) when a file is missing, empty, outside the working
-  /// folder, or holds values that are not finite
+  /// The record with names as the project wants them. @throws Error(external) when a file is missing, empty, outside
+  /// the working folder, or holds values that are not finite
   [[nodiscard]] Json collect(std::string_view kind, Json record);
 
  private:

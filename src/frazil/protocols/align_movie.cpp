@@ -37,10 +37,14 @@ std::optional<int> whole_number(std::string_view text) {
 
 io::GainKind gain_kind(const Movie& movie, GainUse use) {
   switch (use) {
-    case GainUse::automatic: break;
-    case GainUse::multiply: return io::GainKind::multiply;
-    case GainUse::divide: return io::GainKind::divide;
-    case GainUse::average: return io::GainKind::average;
+    case GainUse::automatic:
+      break;
+    case GainUse::multiply:
+      return io::GainKind::multiply;
+    case GainUse::divide:
+      return io::GainKind::divide;
+    case GainUse::average:
+      return io::GainKind::average;
   }
   return io::usual_gain_kind(movie.gain, movie.raw_frames > 0);
 }
@@ -58,29 +62,36 @@ GainState configured_gain(const Movie& movie, const AlignMovieParams& params, co
   if (movie.gain.empty() || params.gain_correction == GainCorrection::ask) return state;
   const auto info = io::read_info(context.input(movie.gain));
   const auto map = orientation_map(state.orientation, info.nx, info.ny);
-  const bool fits = std::int64_t{map.swaps_sides() ? info.ny : info.nx} * movie.ny == std::int64_t{map.swaps_sides() ? info.nx : info.ny} * movie.nx;
+  const bool fits = std::int64_t{map.swaps_sides() ? info.ny : info.nx} * movie.ny ==
+                    std::int64_t{map.swaps_sides() ? info.nx : info.ny} * movie.nx;
   if (!fits) state.orientation = map.swaps_sides() ? io::GainOrientation::identity : io::GainOrientation::rotate_90;
   return state;
 }
 
-motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, const GainState& state, const flow::Context& context) {
+motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, const GainState& state,
+                             const flow::Context& context) {
   Image gain;
-  if (!movie.gain.empty()) gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.kind);
+  if (!movie.gain.empty())
+    gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.kind);
   motion::Detector detector(movie.nx, movie.ny, std::move(gain), context.rng()());
   if (!movie.defects.empty()) {
     const auto* eer = reader.eer();
-    detector.add_defects(io::read_defects(context.input(movie.defects), movie.nx, movie.ny, eer != nullptr ? eer->index().nx : 0, eer != nullptr ? eer->index().ny : 0));
+    detector.add_defects(io::read_defects(context.input(movie.defects), movie.nx, movie.ny,
+                                          eer != nullptr ? eer->index().nx : 0, eer != nullptr ? eer->index().ny : 0));
   }
   return detector;
 }
 
 /// What the pass over the frames tells of the camera; `before`: defects known without it.
-CameraView camera_view(const motion::Alignment& alignment, const motion::Detector& detector, const GainState& state, int frames, const std::vector<std::uint64_t>& before) {
+CameraView camera_view(const motion::Alignment& alignment, const motion::Detector& detector, const GainState& state,
+                       int frames, const std::vector<std::uint64_t>& before) {
   CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided(), frames, {}, {}};
   const auto& all = detector.defects();
   std::set_difference(all.begin(), all.end(), before.begin(), before.end(), std::back_inserter(view.found));
-  const double mean = statistics(alignment.sum).mean / frames, pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
-  view.residual = gain::residual_of_sum(motion::noise_variance(alignment.sum), alignment.noise_variance, frames, mean, pixels);
+  const double mean = statistics(alignment.sum).mean / frames,
+               pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
+  view.residual =
+      gain::residual_of_sum(motion::noise_variance(alignment.sum), alignment.noise_variance, frames, mean, pixels);
   return view;
 }
 
@@ -90,21 +101,31 @@ void do_all(int threads, const std::vector<std::function<void()>>& work) {
 }
 
 /// Frames of the range, decoded once where they fit.
-motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, const FrameRange& range, const flow::Context& context) {
+motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, const FrameRange& range,
+                             const flow::Context& context) {
   const auto read = [&reader, &context, first = range.first - 1](int i, Counts& out) {
     context.check_cancelled();
     reader.read_counts(first + i, out);
   };
-  return {movie.nx, movie.ny, range.last - range.first + 1, reader.eer() != nullptr ? CountType::f32 : io::count_type_of(reader.info().type), movie.pixel_size, read, reader.eer() != nullptr ? 0 : kept_bytes};
+  return {movie.nx,
+          movie.ny,
+          range.last - range.first + 1,
+          reader.eer() != nullptr ? CountType::f32 : io::count_type_of(reader.info().type),
+          movie.pixel_size,
+          read,
+          reader.eer() != nullptr ? 0 : kept_bytes};
 }
 
 /// Raw frames of the frames in a range.
-motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, const FrameRange& range, const flow::Context& context) {
+motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, const FrameRange& range,
+                                    const flow::Context& context) {
   motion::ElectronSource source;
   source.nx = eer.index().nx, source.ny = eer.index().ny;
-  source.cells_x = 1 << std::min(2, eer.index().codec.sub_x_bits), source.cells_y = 1 << std::min(2, eer.index().codec.sub_y_bits);
+  source.cells_x = 1 << std::min(2, eer.index().codec.sub_x_bits),
+  source.cells_y = 1 << std::min(2, eer.index().codec.sub_y_bits);
   source.first = io::raw_frames_of(range.first - 1, movie.frames, movie.raw_frames).first;
-  for (int f = range.first - 1; f < range.last; ++f) source.begin.push_back(io::raw_frames_of(f, movie.frames, movie.raw_frames).first - source.first);
+  for (int f = range.first - 1; f < range.last; ++f)
+    source.begin.push_back(io::raw_frames_of(f, movie.frames, movie.raw_frames).first - source.first);
   source.begin.push_back(io::raw_frames_of(range.last - 1, movie.frames, movie.raw_frames).second - source.first);
   source.pixel_size = movie.pixel_size;
   source.read = [&eer, &context](int raw, int first_row, int last_row, std::vector<Electron>& scratch) {
@@ -116,11 +137,15 @@ motion::ElectronSource electrons_of(const io::EerFile& eer, const Movie& movie, 
 }
 
 /// Spectra of groups of about `spectra_dose`, aligned.
-Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, const motion::FrameSource& frames, const motion::Detector& detector, const motion::MotionField& field,
-                         const std::string& stem, flow::Context& context) {
+Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, const motion::FrameSource& frames,
+                         const motion::Detector& detector, const motion::MotionField& field, const std::string& stem,
+                         flow::Context& context) {
   constexpr int usual_group = 4, box = 512;
-  const int size = movie.dose_per_frame > 0_e_per_A2 ? std::max(1, static_cast<int>(std::lround(params.spectra_dose / movie.dose_per_frame))) : usual_group;
-  auto record = write_spectra(group_spectra(frames, detector, &field, size, box, context.threads()), stem + "_spectra.mrcs", context);
+  const int size = movie.dose_per_frame > 0_e_per_A2
+                       ? std::max(1, static_cast<int>(std::lround(params.spectra_dose / movie.dose_per_frame)))
+                       : usual_group;
+  auto record = write_spectra(group_spectra(frames, detector, &field, size, box, context.threads()),
+                              stem + "_spectra.mrcs", context);
   record.movie = movie.path;
   record.micrograph = context.reference(stem + ".mrc");
   record.name = movie.name;
@@ -128,7 +153,8 @@ Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, con
 }
 
 /// What the alignment found, in the words of the record; the micrographs' paths are the caller's to fill in.
-Motion motion_record(const Movie& movie, const io::MovieReader& reader, const motion::Alignment& alignment, const motion::Detector& detector, int frames, const std::string& stem,
+Motion motion_record(const Movie& movie, const io::MovieReader& reader, const motion::Alignment& alignment,
+                     const motion::Detector& detector, int frames, const std::string& stem,
                      const flow::Context& context) {
   Motion m;
   m.movie = movie.path;
@@ -166,35 +192,42 @@ FrameRange frame_range(const std::string& text, int frames) {
     const auto first = whole_number(std::string_view(text).substr(0, dash));
     const auto rest = dash == std::string::npos ? std::string_view(text) : std::string_view(text).substr(dash + 1);
     const auto last = rest.empty() ? std::optional(frames) : whole_number(rest);
-    if (!first || !last) throw Error(ErrorCode::bad_input, "frames: expected a range such as 2-15 or 3-, found \"{}\"", text);
+    if (!first || !last)
+      throw Error(ErrorCode::bad_input, "frames: expected a range such as 2-15 or 3-, found \"{}\"", text);
     range = {*first, *last};
   }
   if (range.first < 1 || range.last > frames || range.first > range.last)
-    throw Error(ErrorCode::bad_input, "frames: the movie holds frames 1 to {}, asked for {} to {}", frames, range.first, range.last);
+    throw Error(ErrorCode::bad_input, "frames: the movie holds frames 1 to {}, asked for {} to {}", frames, range.first,
+                range.last);
   return range;
 }
 
 AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) const {
   const io::MovieReader reader(context.input(movie.path), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
   if (reader.info().nx != movie.nx || reader.info().ny != movie.ny || reader.info().nz != movie.frames)
-    throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path, movie.nx, movie.ny, movie.frames,
-                reader.info().nx, reader.info().ny, reader.info().nz);
+    throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path,
+                movie.nx, movie.ny, movie.frames, reader.info().nx, reader.info().ny, reader.info().nz);
   const auto range = frame_range(params.frames, movie.frames);
   auto gain_state = configured_gain(movie, params, context);
   const auto cache = frames_of(reader, movie, range, context);
   std::optional<motion::Detector> read_detector;
-  do_all(context.threads(), {[&] { read_detector.emplace(detector_of(movie, reader, gain_state, context)); }, [&] { cache.load(context.threads()); }});
+  do_all(context.threads(), {[&] { read_detector.emplace(detector_of(movie, reader, gain_state, context)); },
+                             [&] { cache.load(context.threads()); }});
   motion::Detector& detector = *read_detector;
   const auto raw = cache.source();
-  const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1), movie.optics.voltage};
-  const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution, params.find_defects, context.threads()};
+  const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1),
+                                  movie.optics.voltage};
+  const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution,
+                                         params.find_defects, context.threads()};
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
   const auto view = [&] { return camera_view(alignment, detector, gain_state, raw.count, known); };
   std::optional<gain::Check> check;
   if (params.gain_correction == GainCorrection::apply) check = check_used_gain(view());
-  if (check && check->found() && (check->orientation != gain_state.orientation || check->inverted != gain_state.divided())) {
-    if (check->inverted != gain_state.divided()) gain_state.kind = check->inverted ? io::GainKind::divide : io::GainKind::multiply;
+  if (check && check->found() &&
+      (check->orientation != gain_state.orientation || check->inverted != gain_state.divided())) {
+    if (check->inverted != gain_state.divided())
+      gain_state.kind = check->inverted ? io::GainKind::divide : io::GainKind::multiply;
     gain_state.orientation = check->orientation;
     detector = detector_of(movie, reader, gain_state, context);
     known = detector.defects();
@@ -214,7 +247,8 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   motion::Sums sums;
   do_all(context.threads(), {[&] {
                                sums = reader.eer() != nullptr
-                                          ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context), detector, alignment.field, basis, seed, sum_params)
+                                          ? motion::sum_electrons(electrons_of(*reader.eer(), movie, range, context),
+                                                                  detector, alignment.field, basis, seed, sum_params)
                                           : motion::sum_frames(raw, detector, alignment.field, basis, sum_params);
                              },
                              [&] {
@@ -227,11 +261,22 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;
   std::vector<std::function<void()>> files;
-  const auto file = [&](const std::string& end, const auto& write) { files.emplace_back([path = context.output(stem + end), write] { write(path); }); };
-  const auto image_file = [&](const std::string& end, const Image& image) { file(end, [&image, mode](const auto& path) { io::write_image(path, image, mode); }); };
+  const auto file = [&](const std::string& end, const auto& write) {
+    files.emplace_back([path = context.output(stem + end), write] { write(path); });
+  };
+  const auto image_file = [&](const std::string& end, const Image& image) {
+    file(end, [&image, mode](const auto& path) { io::write_image(path, image, mode); });
+  };
   image_file(".mrc", sums.plain);
   file("_thumb.png", [&](const auto& path) { io::write_png_auto(path, thumbnail(sums.plain, thumbnail_px)); });
-  out.micrograph = {context.reference(stem + ".mrc"), movie.name, sums.plain.nx(), sums.plain.ny(), sums.plain.pixel_size, movie.optics, false, context.reference(stem + "_thumb.png")};
+  out.micrograph = {context.reference(stem + ".mrc"),
+                    movie.name,
+                    sums.plain.nx(),
+                    sums.plain.ny(),
+                    sums.plain.pixel_size,
+                    movie.optics,
+                    false,
+                    context.reference(stem + "_thumb.png")};
   if (sums.weighted) {
     image_file("_DW.mrc", *sums.weighted);
     out.weighted = out.micrograph;
@@ -243,10 +288,13 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
     image_file("_EVN.mrc", *sums.even);
   }
   std::optional<motion::ThirdOrder> third_order;
-  if (!alignment.field.is_global()) third_order = motion::fit_third_order(alignment.field, alignment.track, movie.nx, movie.ny).model;
-  io::write_star(context.output(stem + "_motion.star"), motion_star(movie, range.first, params.binning, alignment.track, third_order));
+  if (!alignment.field.is_global())
+    third_order = motion::fit_third_order(alignment.field, alignment.track, movie.nx, movie.ny).model;
+  io::write_star(context.output(stem + "_motion.star"),
+                 motion_star(movie, range.first, params.binning, alignment.track, third_order));
   write_text(context.output(stem + "_field.json"), field_json(alignment, movie.nx, movie.ny).dump());
-  file("_motion.png", [&](const auto& path) { io::write_png(path, plot_motion(alignment, movie.nx, movie.ny, movie.pixel_size)); });
+  file("_motion.png",
+       [&](const auto& path) { io::write_png(path, plot_motion(alignment, movie.nx, movie.ny, movie.pixel_size)); });
   if (!found.empty()) {
     file("_defects.txt", [&](const auto& path) { write_defects(path, found, movie.nx); });
     out.detector.defects = context.reference(stem + "_defects.txt");
@@ -262,17 +310,20 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
 
 int AlignMovie::memory_mib(const Movie& movie) const {
   constexpr double mib = 1024.0 * 1024.0;
-  const double frame = 4.0 * movie.nx * movie.ny / mib, side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
+  const double frame = 4.0 * movie.nx * movie.ny / mib,
+               side = std::max(1.0, std::floor(0.45 * params.max_resolution / movie.pixel_size));
   // Decoded frames: all that fit, or at least one.
   const double kept = std::max(frame, std::min(static_cast<double>(kept_bytes) / mib, movie.frames * frame));
-  // Beside them and the gain either two unaligned sums and the binned stack with its components (of whole frames or of tiles, at most as
-  // much again as the stack), or the sums of the exposure basis (seven rows at most), while the camera is described from an unaligned
-  // sum. Those of the basis are transformed one by one, when the frames are gone.
+  // Beside them and the gain either two unaligned sums and the binned stack with its components (of whole frames or of
+  // tiles, at most as much again as the stack), or the sums of the exposure basis (seven rows at most), while the
+  // camera is described from an unaligned sum. Those of the basis are transformed one by one, when the frames are gone.
   const double aligning = 2 * frame + 2.5 * std::min(movie.frames, 128) * frame / (side * side);
   const double rows = movie.dose_per_frame > 0_e_per_A2 && params.dose_weighting ? 7 : 1;
   double summing = rows * (params.halves ? 2 : 1) * frame + (params.halves ? 2 : 0) * frame + 2 * frame;
   // Electrons are summed on a grid twice as fine as the sensor's, unless the movie's own is finer.
-  if (movie.raw_frames > 0) summing = (rows * (params.halves ? 2 : 1) + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) + (params.halves ? 4 : 2) * frame;
+  if (movie.raw_frames > 0)
+    summing = (rows * (params.halves ? 2 : 1) + 2) * frame * (movie.eer_grid <= EerGrid::k4 ? 4 : 1) +
+              (params.halves ? 4 : 2) * frame;
   constexpr int base = 64 + 144;  // the program, and freed blocks that are kept for the next image
   return base + static_cast<int>(kept + frame + std::max(aligning, summing));
 }

@@ -1,4 +1,5 @@
-// align-movie on files: what damaged movies and gains say, unusual ones that must work, and memory within the declared need.
+// align-movie on files: what damaged movies and gains say, unusual ones that must work, and memory within the declared
+// need.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -31,7 +32,9 @@ struct MovieFiles {
     Image frame(nx, ny);
     for (int t = 0; t < frames; ++t) {
       for (int y = 0; y < ny; ++y)
-        for (int x = 0; x < nx; ++x) frame(x, y) = static_cast<float>(rng.poisson(counts * (1 + 0.3 * std::sin(0.21 * (x - 0.5 * t)) * std::sin(0.17 * y))));
+        for (int x = 0; x < nx; ++x)
+          frame(x, y) =
+              static_cast<float>(rng.poisson(counts * (1 + 0.3 * std::sin(0.21 * (x - 0.5 * t)) * std::sin(0.17 * y))));
       writer.append(frame);
     }
     writer.close();
@@ -110,7 +113,8 @@ TEST(AlignMovie, TakesOneFrameSixteenBitsAndAThousandFrames) {
 
   const auto bright = files.write(256, 256, 3, io::PixelType::u16, 40000);  // more than fits 16 bits once summed
   EXPECT_NEAR(statistics(io::read_image(files.align(bright).micrograph.path)).mean, 120000, 200);
-  EXPECT_ERROR((void)files.align(bright, {.frames = {}, .output_format = OutputFormat::f16}), bad_input, "does not fit MRC mode 12");
+  EXPECT_ERROR((void)files.align(bright, {.frames = {}, .output_format = OutputFormat::f16}), bad_input,
+               "does not fit MRC mode 12");
 
   const auto many = files.write(256, 256, 1000);
   const auto found = files.align(many, {.frames = {}, .halves = true});

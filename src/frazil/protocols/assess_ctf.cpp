@@ -5,12 +5,22 @@ namespace frazil::protocols {
 CtfAssessment AssessCtf::process(const AssessCtfInput& input, flow::Context& context) const {
   const auto& micrograph = input.micrograph;
   Ctf given;
-  if (input.ctf) given = input.ctf->ctf();
-  else if (params.defocus_u != 0_A) given = {params.defocus_u, params.defocus_v == 0_A ? params.defocus_u : params.defocus_v, params.astigmatism_angle, params.phase_shift, {}};
-  else throw Error(ErrorCode::bad_input, "{}: no CTF to assess; give a STAR file with CTF values as second input, or defocus_u", micrograph.path);
+  if (input.ctf)
+    given = input.ctf->ctf();
+  else if (params.defocus_u != 0_A)
+    given = {params.defocus_u,
+             params.defocus_v == 0_A ? params.defocus_u : params.defocus_v,
+             params.astigmatism_angle,
+             params.phase_shift,
+             {}};
+  else
+    throw Error(ErrorCode::bad_input,
+                "{}: no CTF to assess; give a STAR file with CTF values as second input, or defocus_u",
+                micrograph.path);
   given = canonical(given);
 
-  const auto power = power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain}, context);
+  const auto power =
+      power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain}, context);
   const auto judged = ctf::assess(power, micrograph.optics, given, params, params.significance);
   CtfAssessment out;
   out.micrograph = micrograph.path;

@@ -12,12 +12,16 @@ struct AssessCtfParams : EstimateCtfParams {
 
   static constexpr auto fields() {
     using P = AssessCtfParams;
-    return std::tuple_cat(EstimateCtfParams::fields(),
-                          std::tuple(field(&P::defocus_u, "defocus_u", "Defocus U to be judged, when no CTF comes as input").range(-200000_A, 200000_A),
-                                     field(&P::defocus_v, "defocus_v", "Defocus V; 0: the same as U").range(-200000_A, 200000_A),
-                                     field(&P::astigmatism_angle, "astigmatism_angle", "From +x to the axis of U").range(-360_deg, 360_deg),
-                                     field(&P::phase_shift, "phase_shift", "Phase plate").range(-360_deg, 360_deg),
-                                     field(&P::significance, "significance", "Chance of accepting a CTF that has nothing to do with the image").range(1e-12, 0.2)));
+    return std::tuple_cat(
+        EstimateCtfParams::fields(),
+        std::tuple(
+            field(&P::defocus_u, "defocus_u", "Defocus U to be judged, when no CTF comes as input")
+                .range(-200000_A, 200000_A),
+            field(&P::defocus_v, "defocus_v", "Defocus V; 0: the same as U").range(-200000_A, 200000_A),
+            field(&P::astigmatism_angle, "astigmatism_angle", "From +x to the axis of U").range(-360_deg, 360_deg),
+            field(&P::phase_shift, "phase_shift", "Phase plate").range(-360_deg, 360_deg),
+            field(&P::significance, "significance", "Chance of accepting a CTF that has nothing to do with the image")
+                .range(1e-12, 0.2)));
   }
 };
 
@@ -31,8 +35,12 @@ struct AssessCtfInput {
 };
 
 struct AssessCtf {
-  static constexpr flow::Info info{.name = "assess-ctf", .title = "CTF assessment", .version = 1,
-                                   .help = "Test whether a given CTF describes the rings of a micrograph: stronger rings than at wrong defoci, and none better elsewhere."};
+  static constexpr flow::Info info{.name = "assess-ctf",
+                                   .title = "CTF assessment",
+                                   .version = 1,
+                                   .help =
+                                       "Test whether a given CTF describes the rings of a micrograph: stronger rings "
+                                       "than at wrong defoci, and none better elsewhere."};
   using Params = AssessCtfParams;
   using Input = AssessCtfInput;
   using Output = CtfAssessment;

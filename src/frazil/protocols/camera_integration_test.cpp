@@ -51,7 +51,8 @@ Session record(const io::TestFolder& folder, int nx, int ny, int count) {
       writer.append(frame);
     }
     writer.close();
-    session.movies.push_back(record_from_json<Movie>(records_from_file("Movie", path, {{"dose_per_frame", scene.dose_per_frame.value()}}).front().record));
+    session.movies.push_back(record_from_json<Movie>(
+        records_from_file("Movie", path, {{"dose_per_frame", scene.dose_per_frame.value()}}).front().record));
   }
   return session;
 }
@@ -131,7 +132,8 @@ double intersection_over_union(const Image& mask, const Image& truth, float thre
 
 TEST(Masks, AgreeWithANetworkOnARealIceBallAndLeaveCleanMicrographsAlone) {
   const auto data = io::shared_data();
-  if (!data || !fs::is_directory(*data / "small-real-images")) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds small-real-images";
+  if (!data || !fs::is_directory(*data / "small-real-images"))
+    GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds small-real-images";
   const io::TestFolder folder;
   TestContext context(folder.path());
   const auto masked = [&](const fs::path& path, Angstrom pixel_size, Angstrom diameter) {
@@ -144,7 +146,9 @@ TEST(Masks, AgreeWithANetworkOnARealIceBallAndLeaveCleanMicrographsAlone) {
     return protocol.process(micrograph, context);
   };
   const auto contaminated = masked(*data / "small-real-images" / "contamination_Ucsf_stack_1142_DW.mrc", 4_A, 120_A);
-  const double iou = intersection_over_union(io::read_image(contaminated.mask), io::read_image(*data / "small-real-images" / "contamination_Ucsf_stack_1142_DW_mask.mrc"), 0.5F);
+  const double iou = intersection_over_union(
+      io::read_image(contaminated.mask),
+      io::read_image(*data / "small-real-images" / "contamination_Ucsf_stack_1142_DW_mask.mrc"), 0.5F);
   std::printf("ice ball: masked %.3f, IoU with MicrographCleaner's mask %.2f\n", contaminated.masked_fraction, iou);
   EXPECT_GT(iou, 0.5);
   const auto set = *data / "apoferritin-10146-micrographs" / "sums";

@@ -28,7 +28,8 @@ Saved read_saved(const std::filesystem::path& path) {
   const auto end = text.find('\n');
   const auto header = end == std::string::npos ? Json() : Json::parse(text.substr(0, end), nullptr, false);
   if (!header.is_object() || !header.contains("particles"))
-    throw Error(ErrorCode::corrupt, "{}: expected the state of a 2D classification, found no list of its particle files", path.string());
+    throw Error(ErrorCode::corrupt,
+                "{}: expected the state of a 2D classification, found no list of its particle files", path.string());
   Saved saved;
   for (const auto& json : header.at("particles")) saved.files.push_back(record_from_json<Particles>(json));
   saved.state = class2d::state_from_bytes(std::string_view(text).substr(end + 1));
@@ -38,7 +39,9 @@ Saved read_saved(const std::filesystem::path& path) {
 /// Adds class, turn, shift and certainty to the rows.
 void add_assignments(io::StarTable& table, const class2d::State& state) {
   const double pixel = state.geometry.work_pixel().value();
-  for (const auto* label : {"rlnClassNumber", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnMaxValueProbDistribution"}) table.add_column(label);
+  for (const auto* label :
+       {"rlnClassNumber", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnMaxValueProbDistribution"})
+    table.add_column(label);
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const auto& a = state.assignments[row];
     table.set(row, "rlnClassNumber", a.index + 1);
@@ -51,7 +54,9 @@ void add_assignments(io::StarTable& table, const class2d::State& state) {
 
 /// What RELION's table of classes has no label for, so that the file alone tells the next step all it needs.
 io::StarTable details(const flow::Context& context, const class2d::State& state, bool phase_flipped) {
-  io::StarTable table("frazil_classification", {"frazilParticlesStar", "frazilParticleDiameter", "frazilBackgroundClasses", "frazilPhaseFlipped"}, false);
+  io::StarTable table(
+      "frazil_classification",
+      {"frazilParticlesStar", "frazilParticleDiameter", "frazilBackgroundClasses", "frazilPhaseFlipped"}, false);
   table.add_row();
   table.set(0, 0, context.reference("particles.star"));
   table.set(0, 1, state.geometry.diameter.value());
@@ -60,8 +65,10 @@ io::StarTable details(const flow::Context& context, const class2d::State& state,
   return table;
 }
 
-void write_classes(flow::Context& context, const std::vector<class2d::ClassAverage>& averages, double particles, io::StarTable&& details) {
-  io::StarTable table("model_classes", {"rlnReferenceImage", "rlnClassNumber", "rlnClassDistribution", "rlnEstimatedResolution"});
+void write_classes(flow::Context& context, const std::vector<class2d::ClassAverage>& averages, double particles,
+                   io::StarTable&& details) {
+  io::StarTable table("model_classes",
+                      {"rlnReferenceImage", "rlnClassNumber", "rlnClassDistribution", "rlnEstimatedResolution"});
   const auto& first = averages.front().image;
   io::StackWriter stack(context.output("averages.mrcs"), first.nx(), first.ny(), first.pixel_size);
   for (std::size_t k = 0; k < averages.size(); ++k) {
@@ -89,14 +96,19 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   Angstrom diameter = params.diameter;
   for (const auto& file : saved.files)
     if (!(diameter > 0_A)) diameter = file.diameter;
-  if (!(diameter > 0_A)) throw Error(ErrorCode::bad_input, "{}: the particle diameter is not known; give --diameter in Å", saved.files.front().star);
+  if (!(diameter > 0_A))
+    throw Error(ErrorCode::bad_input, "{}: the particle diameter is not known; give --diameter in Å",
+                saved.files.front().star);
 
-  const class2d::Hooks hooks{.progress = [&](double fraction, std::string_view what) { context.progress(0.9 * fraction, what); },
-                             .check_cancelled = [&] { context.check_cancelled(); }};
-  const auto state = class2d::classify(previous != nullptr ? &saved.state : nullptr, files.set, diameter, params, context.rng(), context.threads(), hooks);
+  const class2d::Hooks hooks{
+      .progress = [&](double fraction, std::string_view what) { context.progress(0.9 * fraction, what); },
+      .check_cancelled = [&] { context.check_cancelled(); }};
+  const auto state = class2d::classify(previous != nullptr ? &saved.state : nullptr, files.set, diameter, params,
+                                       context.rng(), context.threads(), hooks);
   const auto averages = class2d::average_classes(state, files.set, most_averaged, context.threads());
 
-  write_classes(context, averages, static_cast<double>(files.set.count()), details(context, state, files.set.phase_flipped));
+  write_classes(context, averages, static_cast<double>(files.set.count()),
+                details(context, state, files.set.phase_flipped));
   auto table = std::move(files.table);
   add_assignments(table, state);
   write_particles(context.output("particles.star"), files, std::move(table));

@@ -7,8 +7,13 @@
 namespace frazil::protocols {
 
 struct Classify2d {
-  static constexpr flow::Info info{.name = "classify-2d", .title = "2D classification", .version = 2, .cites = "10.1016/j.jmb.2011.11.010",
-                                   .help = "Sort particles into classes of equal views by mini-batch expectation-maximisation that grows with the stream.",
+  static constexpr flow::Info info{.name = "classify-2d",
+                                   .title = "2D classification",
+                                   .version = 2,
+                                   .cites = "10.1016/j.jmb.2011.11.010",
+                                   .help =
+                                       "Sort particles into classes of equal views by mini-batch "
+                                       "expectation-maximisation that grows with the stream.",
                                    .state = flow::State::first_version,
                                    .thin = "Mirrored views are not merged, and intensity is judged, not fitted."};
   using Params = class2d::Params;
@@ -17,7 +22,9 @@ struct Classify2d {
 
   Params params;
 
-  [[nodiscard]] std::vector<flow::Need> needs() const { return {{"particles", "count", double(class2d::fewest_particles(params)), "particles"}}; }
+  [[nodiscard]] std::vector<flow::Need> needs() const {
+    return {{"particles", "count", double(class2d::fewest_particles(params)), "particles"}};
+  }
   /// Writes classes.star, averages.mrcs, particles.star and state.bin; the state names all particle files so far.
   [[nodiscard]] Output fold(const Output* previous, const std::vector<Input>& batch, flow::Context& context) const;
 };

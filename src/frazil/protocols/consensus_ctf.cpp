@@ -10,13 +10,16 @@
 namespace frazil::protocols {
 namespace {
 
-std::string method_of(const CtfFit& fit, std::size_t index) { return fit.method.empty() ? fmt::format("estimate {}", index + 1) : fit.method; }
+std::string method_of(const CtfFit& fit, std::size_t index) {
+  return fit.method.empty() ? fmt::format("estimate {}", index + 1) : fit.method;
+}
 
 /// The sentence that names the estimates and what they say.
 std::string values_of(const std::vector<CtfFit>& fits) {
   std::string text;
   for (std::size_t i = 0; i < fits.size(); ++i)
-    text += fmt::format("{}{} {:.0f} A", i > 0 ? ", " : "", method_of(fits[i], i), ((fits[i].defocus_u + fits[i].defocus_v) / 2).value());
+    text += fmt::format("{}{} {:.0f} A", i > 0 ? ", " : "", method_of(fits[i], i),
+                        ((fits[i].defocus_u + fits[i].defocus_v) / 2).value());
   return text;
 }
 
@@ -25,23 +28,32 @@ void judge(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, Ct
   verdict.value = verdict.agreement.value();
   verdict.limit = params.max_agreement.value();
   verdict.accepted = verdict.agreement <= params.max_agreement;
-  if (!verdict.accepted) verdict.reason = fmt::format("the estimates' phases agree to {:.1f} A only, {:.1f} A is asked for: mean defocus by {}", verdict.value, verdict.limit, values_of(fits));
+  if (!verdict.accepted)
+    verdict.reason =
+        fmt::format("the estimates' phases agree to {:.1f} A only, {:.1f} A is asked for: mean defocus by {}",
+                    verdict.value, verdict.limit, values_of(fits));
   else if (params.max_difference > 0 && std::abs(verdict.difference_z) > params.max_difference) {
     verdict.accepted = false;
     verdict.rule = "max_difference";
     verdict.value = std::abs(verdict.difference_z);
     verdict.limit = params.max_difference;
-    verdict.reason = fmt::format("the estimates differ by {:.1f} times their error bars, at most {:.1f} is allowed: mean defocus by {}", verdict.value, verdict.limit, values_of(fits));
+    verdict.reason = fmt::format(
+        "the estimates differ by {:.1f} times their error bars, at most {:.1f} is allowed: mean defocus by {}",
+        verdict.value, verdict.limit, values_of(fits));
   }
 }
 
 /// The estimate with the astigmatism and, `with_cs`, the spherical aberration of the acquisition behind it.
 CtfFit steadied(CtfFit fit, const CtfTrend& session, bool with_cs) {
   const double angle = 2 * to_rad(session.astigmatism_angle), a = session.astigmatism.value();
-  const auto pulled = ctf::pull_astigmatism(canonical(fit.ctf()), fit.sigma_astigmatism,
-                                            {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(), session.astigmatism_spread.value(), session.count});
-  const auto cs = with_cs ? ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()}, {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value())
-                          : ctf::Measured{};
+  const auto pulled =
+      ctf::pull_astigmatism(canonical(fit.ctf()), fit.sigma_astigmatism,
+                            {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(),
+                             session.astigmatism_spread.value(), session.count});
+  const auto cs =
+      with_cs ? ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()},
+                             {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value())
+              : ctf::Measured{};
   const auto follow = Angstrom(fit.quality.defocus_per_cs * cs.value);
   fit.defocus_u = pulled.ctf.defocus_u + follow;
   fit.defocus_v = pulled.ctf.defocus_v + follow;
@@ -63,10 +75,14 @@ ctf::Consensus joined(const std::vector<CtfFit>& fits, Angstrom tolerance) {
 }  // namespace
 
 ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fits, const CtfTrend* session) {
-  if (fits.size() < 2) throw Error(ErrorCode::bad_input, "{}: a consensus needs two estimates, found {}; connect another to the port others", fits.empty() ? "CTF" : fits[0].micrograph, fits.size());
+  if (fits.size() < 2)
+    throw Error(ErrorCode::bad_input,
+                "{}: a consensus needs two estimates, found {}; connect another to the port others",
+                fits.empty() ? "CTF" : fits[0].micrograph, fits.size());
   const auto alone = joined(fits, params.max_agreement);
   // Another program's fit does not tell how its defocus follows Cs; all members must go with the same one.
-  const bool with_cs = std::all_of(fits.begin(), fits.end(), [](const CtfFit& fit) { return fit.quality.sigma_cs > 0_mm; });
+  const bool with_cs =
+      std::all_of(fits.begin(), fits.end(), [](const CtfFit& fit) { return fit.quality.sigma_cs > 0_mm; });
   if (session != nullptr)
     for (auto& fit : fits) fit = steadied(std::move(fit), *session, with_cs);
   const auto joined_fits = session != nullptr ? joined(fits, params.max_agreement) : alone;
@@ -108,7 +124,8 @@ ConsensusCtfOutput ConsensusCtf::process(const ConsensusCtfInput& input, flow::C
   std::vector<CtfFit> fits{input.first};
   fits.insert(fits.end(), input.others.begin(), input.others.end());
   auto out = fuse(params, fits, input.session ? &*input.session : nullptr);
-  const auto name = area_name(input.first.name.empty() ? input.first.micrograph : input.first.name) + "_ctf_consensus.star";
+  const auto name =
+      area_name(input.first.name.empty() ? input.first.micrograph : input.first.name) + "_ctf_consensus.star";
   out.fused.star = out.verdict.star = context.reference(name);
   io::write_star(context.output(name), ctf_file(out.fused, fits));
   return out;

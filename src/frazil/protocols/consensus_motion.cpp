@@ -29,7 +29,8 @@ double range(const std::vector<double>& values) {
 
 Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context&) const {
   if (motions.motion.shifts_px.size() != motions.other.shifts_px.size())
-    throw Error(ErrorCode::bad_input, "{}: {} frames in one alignment, {} in the other: align the same frames", motions.motion.movie, motions.motion.shifts_px.size(), motions.other.shifts_px.size());
+    throw Error(ErrorCode::bad_input, "{}: {} frames in one alignment, {} in the other: align the same frames",
+                motions.motion.movie, motions.motion.shifts_px.size(), motions.other.shifts_px.size());
   double ab = 0, aa = 0, bb = 0, widest = 0;
   for (const std::size_t axis : {0U, 1U}) {
     const auto a = centred(motions.motion, axis), b = centred(motions.other, axis);
@@ -44,7 +45,9 @@ Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context&) con
   Decision decision{true, "motion_agreement", correlation, params.min_correlation, ""};
   if (widest <= params.min_range || correlation >= params.min_correlation) return decision;
   decision.accepted = false;
-  decision.reason = fmt::format("two alignments disagree: their trajectories correlate by {:.2f} over {:.1f} px, at least {:g} is asked for", correlation, widest, params.min_correlation);
+  decision.reason = fmt::format(
+      "two alignments disagree: their trajectories correlate by {:.2f} over {:.1f} px, at least {:g} is asked for",
+      correlation, widest, params.min_correlation);
   return decision;
 }
 

@@ -1,4 +1,5 @@
-// estimate-ctf, assess-ctf and filter-ctf on files: a simulated micrograph, and twelve real spectra with published answers.
+// estimate-ctf, assess-ctf and filter-ctf on files: a simulated micrograph, and twelve real spectra with published
+// answers.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -32,7 +33,10 @@ namespace fs = std::filesystem;
 /// Outputs go to a folder of their own; references are paths.
 class TestContext final : public flow::Context {
  public:
-  explicit TestContext(const std::string& name) : folder_(fs::temp_directory_path() / (name + "-" + std::to_string(::getpid()))) { make_folders(folder_); }
+  explicit TestContext(const std::string& name)
+      : folder_(fs::temp_directory_path() / (name + "-" + std::to_string(::getpid()))) {
+    make_folders(folder_);
+  }
   ~TestContext() override { fs::remove_all(folder_); }
   fs::path output(std::string_view name) override { return folder_ / name; }
   [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
@@ -56,7 +60,8 @@ double angle_between(Degrees a, Degrees b) {
 
 std::map<std::string, CtfFit> fits_of(const fs::path& star) {
   std::map<std::string, CtfFit> fits;
-  for (const auto& [area, record] : records_from_file("CtfFit", star, Json::object())) fits[area] = record_from_json<CtfFit>(record);
+  for (const auto& [area, record] : records_from_file("CtfFit", star, Json::object()))
+    fits[area] = record_from_json<CtfFit>(record);
   return fits;
 }
 
@@ -92,10 +97,13 @@ TEST_F(RealSpectra, AreFittedAsPublished) {
   for (const auto& file : files_) {
     const auto found = step.process({record(file), {}, {}}, context);
     const auto& answer = published_.at(area_name(file.string()));
-    fmt::print("{}: defocus {:.0f} A, published {:.0f} ({:+.0f} +- {:.0f}); astigmatism {:.0f}, published {:.0f}; angle {:.1f}, published {:.1f}; rings to {:.2f} A, published {:.2f}; score {:.3f}\n",
-               area_name(file.string()), mean(found).value(), mean(answer).value(), (mean(found) - mean(answer)).value(), found.sigma_defocus.value(),
-               (found.defocus_u - found.defocus_v).value(), (answer.defocus_u - answer.defocus_v).value(), found.astigmatism_angle.value(), answer.astigmatism_angle.value(),
-               found.fit_resolution.value(), answer.fit_resolution.value(), found.score);
+    fmt::print(
+        "{}: defocus {:.0f} A, published {:.0f} ({:+.0f} +- {:.0f}); astigmatism {:.0f}, published {:.0f}; angle "
+        "{:.1f}, published {:.1f}; rings to {:.2f} A, published {:.2f}; score {:.3f}\n",
+        area_name(file.string()), mean(found).value(), mean(answer).value(), (mean(found) - mean(answer)).value(),
+        found.sigma_defocus.value(), (found.defocus_u - found.defocus_v).value(),
+        (answer.defocus_u - answer.defocus_v).value(), found.astigmatism_angle.value(),
+        answer.astigmatism_angle.value(), found.fit_resolution.value(), answer.fit_resolution.value(), found.score);
     EXPECT_NEAR(mean(found).value(), mean(answer).value(), 80);
     EXPECT_NEAR((found.defocus_u - found.defocus_v).value(), (answer.defocus_u - answer.defocus_v).value(), 80);
     EXPECT_LT(angle_between(found.astigmatism_angle, answer.astigmatism_angle), 10);
@@ -109,7 +117,8 @@ TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
   step.params.input_kind = CtfInput::spectrum;
   for (const auto& file : files_) {
     const auto area = area_name(file.string());
-    const auto right = step.process({record(file), published_.at(area)}, context), wrong = step.process({record(file), trap_.at(area)}, context);
+    const auto right = step.process({record(file), published_.at(area)}, context),
+               wrong = step.process({record(file), trap_.at(area)}, context);
     EXPECT_TRUE(right.accepted) << area << ": " << right.reason;
     EXPECT_FALSE(wrong.accepted) << area << ": " << wrong.reason;
     EXPECT_GT(right.score, 3 * wrong.score);
@@ -126,10 +135,13 @@ TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
     const auto a = rings.process({record(file), {}, {}}, context), b = model.process({record(file), {}, {}}, context);
     const auto joined = ConsensusCtf{}.process({a, {b}, {}}, context);
     const auto& answer = published_.at(area);
-    fmt::print("{}: rings {:+.0f} +- {:.0f}, model {:+.0f} +- {:.0f}, joined {:+.0f} +- {:.0f} A from the published defocus; astigmatism {:+.0f}, angle {:+.1f}; agree to {:.1f} A\n", area,
-               (mean(a) - mean(answer)).value(), a.sigma_defocus.value(), (mean(b) - mean(answer)).value(), b.sigma_defocus.value(), (mean(joined.fused) - mean(answer)).value(),
-               joined.fused.sigma_defocus.value(), ((joined.fused.defocus_u - joined.fused.defocus_v) - (answer.defocus_u - answer.defocus_v)).value(),
-               angle_between(joined.fused.astigmatism_angle, answer.astigmatism_angle), joined.fused.agreement.value());
+    fmt::print(
+        "{}: rings {:+.0f} +- {:.0f}, model {:+.0f} +- {:.0f}, joined {:+.0f} +- {:.0f} A from the published defocus; "
+        "astigmatism {:+.0f}, angle {:+.1f}; agree to {:.1f} A\n",
+        area, (mean(a) - mean(answer)).value(), a.sigma_defocus.value(), (mean(b) - mean(answer)).value(),
+        b.sigma_defocus.value(), (mean(joined.fused) - mean(answer)).value(), joined.fused.sigma_defocus.value(),
+        ((joined.fused.defocus_u - joined.fused.defocus_v) - (answer.defocus_u - answer.defocus_v)).value(),
+        angle_between(joined.fused.astigmatism_angle, answer.astigmatism_angle), joined.fused.agreement.value());
     EXPECT_TRUE(joined.verdict.accepted) << joined.verdict.reason;
     EXPECT_NEAR(mean(joined.fused).value(), mean(answer).value(), 80);
     EXPECT_TRUE(FilterCtf{}.process(joined.fused, context).accepted);
@@ -137,7 +149,8 @@ TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
     EXPECT_FALSE(with_trap.verdict.accepted);
     EXPECT_EQ(with_trap.verdict.rule, "max_agreement_A");
     EXPECT_FALSE(FilterCtf{}.process(with_trap.fused, context).accepted);
-    const auto three = ConsensusCtf{}.process({trap_.at(area), {a, b}, {}}, context);  // the two that agree carry the third
+    const auto three =
+        ConsensusCtf{}.process({trap_.at(area), {a, b}, {}}, context);  // the two that agree carry the third
     EXPECT_TRUE(three.verdict.accepted);
     EXPECT_EQ(three.verdict.used, (std::vector<int>{0, 1, 1}));
   }
@@ -145,7 +158,8 @@ TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
 
 TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
   const auto data = io::shared_data();
-  if (!data || !std::filesystem::exists(*data / "apoferritin-10146-micrographs/sums")) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
+  if (!data || !std::filesystem::exists(*data / "apoferritin-10146-micrographs/sums"))
+    GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
   TestContext context("frazil-ctf-apoferritin");
   const Json optics = {{"voltage", 300.0}, {"cs", 0.001}, {"amplitude_contrast", 0.07}, {"pixel_size", 1.5}};
   int seen = 0;
@@ -154,12 +168,18 @@ TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
     const auto mic = record_from_json<Micrograph>(records_from_file("Micrograph", entry.path(), optics).front().record);
     EstimateCtf rings, model;
     model.params.method = CtfMethod::model;
-    const auto joined = ConsensusCtf{}.process({rings.process({mic, {}, {}}, context), {model.process({mic, {}, {}}, context)}, {}}, context).fused;
+    const auto joined =
+        ConsensusCtf{}
+            .process({rings.process({mic, {}, {}}, context), {model.process({mic, {}, {}}, context)}, {}}, context)
+            .fused;
     const auto decision = FilterCtf{}.process(joined, context);
     const bool drifted = entry.path().filename().string().starts_with("May08_06.09.02");
-    fmt::print("{}: defocus {:.0f} +- {:.0f} A, rings to {:.1f} A, agreement {:.1f} A, directional damping {:.2f} +- {:.2f}, {}\n", entry.path().filename().string(), mean(joined).value(),
-               joined.sigma_defocus.value(), joined.fit_resolution.value(), joined.agreement.value(), joined.quality.directional_damping, joined.quality.sigma_directional,
-               decision.accepted ? "accepted" : decision.reason);
+    fmt::print(
+        "{}: defocus {:.0f} +- {:.0f} A, rings to {:.1f} A, agreement {:.1f} A, directional damping {:.2f} +- {:.2f}, "
+        "{}\n",
+        entry.path().filename().string(), mean(joined).value(), joined.sigma_defocus.value(),
+        joined.fit_resolution.value(), joined.agreement.value(), joined.quality.directional_damping,
+        joined.quality.sigma_directional, decision.accepted ? "accepted" : decision.reason);
     if (drifted) {
       EXPECT_FALSE(decision.accepted);
     }
@@ -308,7 +328,8 @@ TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
   EXPECT_NE(after.alarms.front().find("differ"), std::string::npos);
   EXPECT_EQ(after.count, 50);
   EXPECT_NEAR(after.astigmatism.value(), 200, 1e-6);
-  const auto stored = record_from_json<CtfTrend>(Json::parse(record_to_json(after).dump()));  // as it reaches the next batch
+  const auto stored =
+      record_from_json<CtfTrend>(Json::parse(record_to_json(after).dump()));  // as it reaches the next batch
   EXPECT_EQ(stored.cs_mm, after.cs_mm);
   EXPECT_EQ(stored.alarms, after.alarms);
 }
@@ -355,7 +376,8 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   const auto back = fits_of(found.star).at("noise");
   EXPECT_NEAR(back.defocus_u.value(), found.defocus_u.value(), 1e-3);
   EXPECT_NEAR(back.optics.cs.value(), mic.optics.cs.value(), 1e-9);
-  const auto again = record_from_json<CtfFit>(Json::parse(record_to_json(found).dump()));  // as it reaches the next step
+  const auto again =
+      record_from_json<CtfFit>(Json::parse(record_to_json(found).dump()));  // as it reaches the next step
   EXPECT_TRUE(std::isnan(again.iceness));  // beyond the Nyquist frequency of this image
   EXPECT_EQ(again.sigma_defocus, found.sigma_defocus);
   const auto profile = Json::parse(read_text(found.profile));
@@ -400,10 +422,16 @@ TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
     }
     writer.close();
   }
-  const Json optics = {{"voltage", scene.voltage.value()}, {"cs", scene.cs.value()}, {"amplitude_contrast", scene.amplitude_contrast}, {"pixel_size", 1.5}, {"dose_per_frame", 5.0}, {"gain", gain.string()}};
+  const Json optics = {{"voltage", scene.voltage.value()},
+                       {"cs", scene.cs.value()},
+                       {"amplitude_contrast", scene.amplitude_contrast},
+                       {"pixel_size", 1.5},
+                       {"dose_per_frame", 5.0},
+                       {"gain", gain.string()}};
   AlignMovie align;
   align.params.spectra = true;
-  const auto aligned = align.process(record_from_json<Movie>(records_from_file("Movie", path, optics).front().record), context);
+  const auto aligned =
+      align.process(record_from_json<Movie>(records_from_file("Movie", path, optics).front().record), context);
   ASSERT_TRUE(aligned.spectra);
   EXPECT_EQ(aligned.spectra->groups, 8);  // of about 4 e/A^2: one frame each
   EXPECT_EQ(aligned.motion.spectra, aligned.spectra->path);
@@ -413,9 +441,13 @@ TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
   from_file.params.gain = gain.string();
   const auto as_movie = record_from_json<Micrograph>(records_from_file("Micrograph", path, optics).front().record);
   const double truth = simulated.truth().ctf.mean_defocus().value();
-  for (const auto& [name, fit] : {std::pair{"sum", EstimateCtf{}.process({aligned.micrograph, {}, {}}, context)}, {"aligned groups", EstimateCtf{}.process({aligned.micrograph, aligned.spectra, {}}, context)},
-                                  {"groups of the movie file", from_file.process({as_movie, {}, {}}, context)}}) {
-    fmt::print("{}: defocus {:+.0f} +- {:.0f} A from the truth, tilt error {:.1f} deg, rings to {:.1f} A\n", name, mean(fit).value() - truth, fit.sigma_defocus.value(), fit.sigma_tilt.value(), fit.fit_resolution.value());
+  for (const auto& [name, fit] :
+       {std::pair{"sum", EstimateCtf{}.process({aligned.micrograph, {}, {}}, context)},
+        {"aligned groups", EstimateCtf{}.process({aligned.micrograph, aligned.spectra, {}}, context)},
+        {"groups of the movie file", from_file.process({as_movie, {}, {}}, context)}}) {
+    fmt::print("{}: defocus {:+.0f} +- {:.0f} A from the truth, tilt error {:.1f} deg, rings to {:.1f} A\n", name,
+               mean(fit).value() - truth, fit.sigma_defocus.value(), fit.sigma_tilt.value(),
+               fit.fit_resolution.value());
     EXPECT_NEAR(mean(fit).value(), truth, std::max(60.0, 4 * fit.sigma_defocus.value()));
     EXPECT_LT(fit.sigma_defocus.value(), 150);
   }

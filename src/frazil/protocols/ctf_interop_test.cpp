@@ -1,4 +1,5 @@
-// The sign of the CTF through RELION's reader: a ball of protein, estimated, extracted and multiplied with RELION's CTF, is white again.
+// The sign of the CTF through RELION's reader: a ball of protein, estimated, extracted and multiplied with RELION's
+// CTF, is white again.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,14 +30,16 @@ sim::Specimen ball() {
   Volume map(n, n, n, Angstrom(voxel_A));
   for (int z = 0; z < n; ++z)
     for (int y = 0; y < n; ++y)
-      for (int x = 0; x < n; ++x) map(x, y, z) = std::hypot(x - n / 2, y - n / 2, z - n / 2) * voxel_A < radius_A ? 1.0F : 0.0F;
+      for (int x = 0; x < n; ++x)
+        map(x, y, z) = std::hypot(x - n / 2, y - n / 2, z - n / 2) * voxel_A < radius_A ? 1.0F : 0.0F;
   return sim::from_map(map, 0.5, "ball");
 }
 
 struct Agreement {
-  double centre = 0;      ///< mean of the multiplied images within the ball minus that around it
-  double same_sign = 0;   ///< share of the frequencies down to 5 Å, weighted by the true |CTF|, at which RELION's CTF has the true sign
-  double worst = 0;       ///< largest difference of the two CTFs down to 8 Å
+  double centre = 0;  ///< mean of the multiplied images within the ball minus that around it
+  double same_sign =
+      0;  ///< share of the frequencies down to 5 Å, weighted by the true |CTF|, at which RELION's CTF has the true sign
+  double worst = 0;  ///< largest difference of the two CTFs down to 8 Å
 };
 
 /// RELION's CTF is what its output has more than its input, frequency by frequency; the true one is the simulator's.
@@ -51,8 +54,13 @@ Agreement compare(const fs::path& before, const fs::path& after, const sim::Lens
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x) {
         const double r = std::hypot(x - n / 2, y - n / 2) * pixel_A;
-        if (r < 0.8 * radius_A) { inner += double{image(x, y)}; ++inners; }
-        else if (r > 1.3 * radius_A && r < 1.8 * radius_A) { outer += double{image(x, y)}; ++outers; }
+        if (r < 0.8 * radius_A) {
+          inner += double{image(x, y)};
+          ++inners;
+        } else if (r > 1.3 * radius_A && r < 1.8 * radius_A) {
+          outer += double{image(x, y)};
+          ++outers;
+        }
       }
     result.centre += (inner / inners - outer / outers) / in.info().nz;
     const auto a = fft(in.read(i)), b = fft(image);
@@ -79,7 +87,8 @@ Agreement compare(const fs::path& before, const fs::path& after, const sim::Lens
 }
 
 TEST(CtfInterop, PhasesOfAKnownObjectHaveTheRightSignThroughRelionsReader) {
-  if (std::system("command -v relion_ctf_toolbox > /dev/null 2>&1") != 0) GTEST_SKIP() << "relion_ctf_toolbox is not installed";
+  if (std::system("command -v relion_ctf_toolbox > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "relion_ctf_toolbox is not installed";
   const io::TestFolder folder;
   TestContext context(folder.path());
   sim::Scene scene;
@@ -103,7 +112,10 @@ TEST(CtfInterop, PhasesOfAKnownObjectHaveTheRightSignThroughRelionsReader) {
   star.add(std::move(places));
   io::write_star(context.output("ball_picks.star"), star);
 
-  const Json optics = {{"voltage", scene.voltage.value()}, {"cs", scene.cs.value()}, {"amplitude_contrast", scene.amplitude_contrast}, {"pixel_size", pixel_A}};
+  const Json optics = {{"voltage", scene.voltage.value()},
+                       {"cs", scene.cs.value()},
+                       {"amplitude_contrast", scene.amplitude_contrast},
+                       {"pixel_size", pixel_A}};
   const auto micrograph = record_from_json<Micrograph>(records_from_file("Micrograph", file, optics).front().record);
   const auto ctf = EstimateCtf{}.process({micrograph, {}, {}}, context);
   EXPECT_NEAR(((ctf.defocus_u + ctf.defocus_v) / 2).value(), made.truth.ctf.mean_defocus().value(), 150);
@@ -114,18 +126,22 @@ TEST(CtfInterop, PhasesOfAKnownObjectHaveTheRightSignThroughRelionsReader) {
   extract.params.box = 192;
   const auto particles = extract.process({micrograph, coordinates, ctf}, context);
   ASSERT_GT(particles.count, 10);
-  const auto command = "cd " + folder.path().string() + " && relion_ctf_toolbox --i " + particles.star + " --o times_ctf > relion.log 2>&1";
+  const auto command = "cd " + folder.path().string() + " && relion_ctf_toolbox --i " + particles.star +
+                       " --o times_ctf > relion.log 2>&1";
   ASSERT_EQ(std::system(command.c_str()), 0) << command;
   fs::path multiplied;
   for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
-    if (entry.path().filename().string().find("times_ctf") != std::string::npos && entry.path().extension() == ".mrcs") multiplied = entry.path();
+    if (entry.path().filename().string().find("times_ctf") != std::string::npos && entry.path().extension() == ".mrcs")
+      multiplied = entry.path();
   ASSERT_FALSE(multiplied.empty());
   const auto found = compare(particles.stack, multiplied, sim::Lens(made.truth.ctf, scene.optics(), scene.envelope()));
-  std::printf("RELION's CTF by our STAR file against the true one: same sign at %.2f %% of the frequencies to 5 A, largest difference to 8 A %.3f; ball over background %.3f\n",
-              100 * found.same_sign, found.worst, found.centre);
+  std::printf(
+      "RELION's CTF by our STAR file against the true one: same sign at %.2f %% of the frequencies to 5 A, largest "
+      "difference to 8 A %.3f; ball over background %.3f\n",
+      100 * found.same_sign, found.worst, found.centre);
   EXPECT_GT(found.same_sign, 0.98);  // what the estimate's own error leaves
   EXPECT_LT(found.worst, 0.5);
-  EXPECT_GT(found.centre, 0);        // white on black
+  EXPECT_GT(found.centre, 0);  // white on black
 }
 
 }  // namespace

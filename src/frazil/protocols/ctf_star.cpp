@@ -11,31 +11,37 @@ namespace {
 /// Calls visit(label, value) for every number of a described record that has a STAR label of ours.
 template <class T, class Visit>
 void our_columns(T& record, const Visit& visit) {
-  std::apply([&](const auto&... f) {
-    (([&] {
-       using Value = typename std::remove_cvref_t<decltype(f)>::Value;
-       if constexpr (std::is_same_v<Value, CtfQuality>) {
-         our_columns(record.*f.member, visit);
-       } else if constexpr (is_quantity<Value>::value || std::is_floating_point_v<Value> || NamedEnum<Value>) {
-         if (f.star_label.starts_with("frazilCtf")) visit(f.star_label, record.*f.member);
-       }
-     }()), ...);
-  }, std::remove_cvref_t<T>::fields());
+  std::apply(
+      [&](const auto&... f) {
+        (([&] {
+           using Value = typename std::remove_cvref_t<decltype(f)>::Value;
+           if constexpr (std::is_same_v<Value, CtfQuality>) {
+             our_columns(record.*f.member, visit);
+           } else if constexpr (is_quantity<Value>::value || std::is_floating_point_v<Value> || NamedEnum<Value>) {
+             if (f.star_label.starts_with("frazilCtf")) visit(f.star_label, record.*f.member);
+           }
+         }()),
+         ...);
+      },
+      std::remove_cvref_t<T>::fields());
 }
 
 /// 0 for what is not a number: not every reader of STAR files knows "nan".
 template <class Value>
 double number_of(const Value& value) {
   double number = 0;
-  if constexpr (is_quantity<Value>::value) number = value.value();
-  else number = static_cast<double>(value);
+  if constexpr (is_quantity<Value>::value)
+    number = value.value();
+  else
+    number = static_cast<double>(value);
   return std::isfinite(number) ? number : 0;
 }
 
 }  // namespace
 
 io::StarTable ctf_table(std::string_view name, const std::vector<CtfFit>& fits) {
-  io::StarTable table(std::string(name), {"rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnCtfAstigmatism", "rlnDefocusAngle", "rlnPhaseShift",
+  io::StarTable table(std::string(name), {"rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV",
+                                          "rlnCtfAstigmatism", "rlnDefocusAngle", "rlnPhaseShift",
                                           "rlnCtfFigureOfMerit", "rlnCtfMaxResolution", "frazilCtfMethod"});
   const CtfFit none;
   our_columns(none, [&](std::string_view label, const auto&) { table.add_column(label); });
@@ -51,7 +57,8 @@ io::StarTable ctf_table(std::string_view name, const std::vector<CtfFit>& fits) 
     table.set(row, "rlnCtfFigureOfMerit", fit.score);
     table.set(row, "rlnCtfMaxResolution", fit.fit_resolution.value());
     table.set(row, "frazilCtfMethod", std::string_view(fit.method.empty() ? "unknown" : fit.method));
-    our_columns(fit, [&](std::string_view label, const auto& value) { table.set(row, std::string(label), number_of(value)); });
+    our_columns(
+        fit, [&](std::string_view label, const auto& value) { table.set(row, std::string(label), number_of(value)); });
   }
   return table;
 }

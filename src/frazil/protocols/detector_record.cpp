@@ -12,7 +12,8 @@
 namespace frazil::protocols {
 namespace {
 
-constexpr int checked_tiles = 8;  // half a million pixels: a pattern of 1 % stands out by 30 standard deviations at 28 e⁻/px
+constexpr int checked_tiles =
+    8;  // half a million pixels: a pattern of 1 % stands out by 30 standard deviations at 28 e⁻/px
 
 /// The sum as the camera counted it.
 Image raw_sum(const CameraView& view) {
@@ -28,7 +29,8 @@ float median_around(const Image& image, int x, int y) {
   std::array<float, 9> values{};
   std::size_t n = 0;
   for (int j = -1; j <= 1; ++j)
-    for (int i = -1; i <= 1; ++i) values[n++] = image(std::clamp(x + i, 0, image.nx() - 1), std::clamp(y + j, 0, image.ny() - 1));
+    for (int i = -1; i <= 1; ++i)
+      values[n++] = image(std::clamp(x + i, 0, image.nx() - 1), std::clamp(y + j, 0, image.ny() - 1));
   std::nth_element(values.begin(), values.begin() + 4, values.end());
   return values[4];
 }
@@ -52,7 +54,8 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
   out.dose_per_frame = Dose(out.counts / (movie.pixel_size.value() * movie.pixel_size.value()));
   out.declared_dose_per_frame = movie.dose_per_frame;
   for (const auto pixel : view.found) {
-    const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(movie.nx)), y = static_cast<int>(pixel / static_cast<std::uint64_t>(movie.nx));
+    const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(movie.nx)),
+              y = static_cast<int>(pixel / static_cast<std::uint64_t>(movie.nx));
     ++(view.corrected_sum(x, y) > median_around(view.corrected_sum, x, y) ? out.hot : out.dead);
   }
   out.gain = movie.gain;
@@ -60,7 +63,8 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
   out.residual_sigma = view.residual.sigma;
   out.residual_std = std::sqrt(std::max(0.0, view.residual.variance));
   const auto verdict = view.gain.size() == 0 ? gain::judge_without_gain(view.residual)
-                                             : gain::judge(check, view.used, view.divided, view.residual, gain::pattern_variance(view.gain));
+                                             : gain::judge(check, view.used, view.divided, view.residual,
+                                                           gain::pattern_variance(view.gain));
   out.verdict = verdict.word;
   out.alarm = verdict.alarm;
   if (view.gain.size() == 0) return out;
@@ -74,7 +78,8 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
 
 void write_defects(const std::filesystem::path& path, const std::vector<std::uint64_t>& pixels, int nx) {
   std::string text;
-  for (const auto pixel : pixels) text += fmt::format("{} {} 1 1\n", pixel % static_cast<std::uint64_t>(nx), pixel / static_cast<std::uint64_t>(nx));
+  for (const auto pixel : pixels)
+    text += fmt::format("{} {} 1 1\n", pixel % static_cast<std::uint64_t>(nx), pixel / static_cast<std::uint64_t>(nx));
   write_text(path, text);
 }
 
@@ -86,7 +91,9 @@ std::vector<std::uint64_t> read_defects(const std::filesystem::path& path, int n
     ++number;
     std::istringstream words(line);
     std::uint64_t x = 0, y = 0;
-    if (!(words >> x >> y) || x >= static_cast<std::uint64_t>(nx)) throw Error(ErrorCode::corrupt, "{} line {}: expected the place of a pixel, found \"{}\"", path.string(), number, line);
+    if (!(words >> x >> y) || x >= static_cast<std::uint64_t>(nx))
+      throw Error(ErrorCode::corrupt, "{} line {}: expected the place of a pixel, found \"{}\"", path.string(), number,
+                  line);
     pixels.push_back(y * static_cast<std::uint64_t>(nx) + x);
   }
   return pixels;

@@ -13,12 +13,12 @@ namespace frazil::protocols {
 
 /// What align-movie knows after its pass over the frames.
 struct CameraView {
-  const Image& corrected_sum;   ///< unaligned, gain applied, pixels of factor 0 replaced
-  const Image& gain;            ///< factors as used, in the orientation of the movie; empty: none
+  const Image& corrected_sum;                        ///< unaligned, gain applied, pixels of factor 0 replaced
+  const Image& gain;                                 ///< factors as used, in the orientation of the movie; empty: none
   GainOrientation used = GainOrientation::identity;  ///< from the file to `gain`
   bool divided = false;
   int frames = 1;
-  gain::Residual residual;      ///< pattern left in the corrected frames
+  gain::Residual residual;           ///< pattern left in the corrected frames
   std::vector<std::uint64_t> found;  ///< pixels (y · nx + x) found hot or dead
 };
 

@@ -14,27 +14,35 @@ namespace {
 
 void write_profile(const std::filesystem::path& path, const ctf::Fit& fit) {
   Json alternatives = Json::array();
-  for (const auto& a : fit.alternatives) alternatives.push_back({{"defocus_A", a.defocus.value()}, {"probability", a.probability}});
-  const Json profile = {{"k_per_A", fit.profile.k_per_A},         {"measured", fit.profile.measured},
-                        {"fit", fit.profile.model},               {"correlation", fit.profile.correlation},
-                        {"fit_resolution_A", fit.fit_resolution.value()}, {"sigma_defocus_A", fit.sigma_defocus.value()},
-                        {"sigma_astigmatism_A", fit.sigma_astigmatism.value()}, {"sigma_phase_deg", fit.sigma_phase.value()},
+  for (const auto& a : fit.alternatives)
+    alternatives.push_back({{"defocus_A", a.defocus.value()}, {"probability", a.probability}});
+  const Json profile = {{"k_per_A", fit.profile.k_per_A},
+                        {"measured", fit.profile.measured},
+                        {"fit", fit.profile.model},
+                        {"correlation", fit.profile.correlation},
+                        {"fit_resolution_A", fit.fit_resolution.value()},
+                        {"sigma_defocus_A", fit.sigma_defocus.value()},
+                        {"sigma_astigmatism_A", fit.sigma_astigmatism.value()},
+                        {"sigma_phase_deg", fit.sigma_phase.value()},
                         {"alternatives", alternatives}};
   write_text(path, profile.dump());
 }
 
 }  // namespace
 
-ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSource& source, flow::Context& context, std::vector<ctf::RegionSpectrum>* regions) {
+ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSource& source, flow::Context& context,
+                                     std::vector<ctf::RegionSpectrum>* regions) {
   try {
     if (source.kind == CtfInput::movie) {
-      auto spectra = group_spectra_of_file(micrograph.path, source.gain, micrograph.pixel_size, source.frames_per_group, source.box, context);
+      auto spectra = group_spectra_of_file(micrograph.path, source.gain, micrograph.pixel_size, source.frames_per_group,
+                                           source.box, context);
       if (regions != nullptr) *regions = std::move(spectra.regions);
       return std::move(spectra.whole);
     }
     const auto image = io::read_image(context.input(micrograph.path));
     if (source.kind == CtfInput::spectrum) return ctf::from_amplitude(image, micrograph.pixel_size);
-    return ctf::power_spectrum(image, micrograph.pixel_size, {.box = source.box, .threads = context.threads()}, regions);
+    return ctf::power_spectrum(image, micrograph.pixel_size, {.box = source.box, .threads = context.threads()},
+                               regions);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::bad_input) throw;
     throw Error(error.code(), "{}: {}", micrograph.path, error.what());
@@ -74,13 +82,16 @@ CtfFit EstimateCtf::process(const EstimateCtfInput& input, flow::Context& contex
     power = std::move(saved.whole);
     regions = std::move(saved.regions);
   } else {
-    power = power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain}, context, &regions);
+    power = power_spectrum_of(micrograph, {params.input_kind, params.box, params.frames_per_group, params.gain},
+                              context, &regions);
   }
   context.check_cancelled();
   if (params.use_prior && (params.method != CtfMethod::model || !input.prior))
-    throw Error(ErrorCode::bad_input, "{}: use_prior needs the method model and an estimate on the port prior", micrograph.path);
+    throw Error(ErrorCode::bad_input, "{}: use_prior needs the method model and an estimate on the port prior",
+                micrograph.path);
   const auto prior = params.use_prior ? std::optional(canonical(input.prior->ctf())) : std::nullopt;
-  const auto found = params.method == CtfMethod::model ? ctf::fit_model(power, micrograph.optics, params, prior) : ctf::fit(power, micrograph.optics, params);
+  const auto found = params.method == CtfMethod::model ? ctf::fit_model(power, micrograph.optics, params, prior)
+                                                       : ctf::fit(power, micrograph.optics, params);
   const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) + "_ctf";
 
   auto out = record_of(found, micrograph, params.method);
@@ -94,7 +105,8 @@ CtfFit EstimateCtf::process(const EstimateCtfInput& input, flow::Context& contex
   out.star = context.reference(stem + ".star");
   out.profile = context.reference(stem + ".json");
 
-  io::write_png(context.output(stem + ".png"), ctf::ring_picture(power, micrograph.optics, found.ctf, params), -1.0F, 1.0F);
+  io::write_png(context.output(stem + ".png"), ctf::ring_picture(power, micrograph.optics, found.ctf, params), -1.0F,
+                1.0F);
   io::write_star(context.output(stem + ".star"), ctf_file(out));
   write_profile(context.output(stem + ".json"), found);
   return out;

@@ -8,7 +8,8 @@ namespace frazil::protocols {
 
 /// What the input file holds.
 enum class CtfInput { micrograph, spectrum, movie };
-/// Estimators to choose from: least squares on the rings after a search over all defoci, or a full model of the spectrum started from its sectors.
+/// Estimators to choose from: least squares on the rings after a search over all defoci, or a full model of the
+/// spectrum started from its sectors.
 enum class CtfMethod { rings, model };
 
 }  // namespace frazil::protocols
@@ -35,28 +36,45 @@ struct EstimateCtfParams : ctf::FitParams {
 
   static constexpr auto fields() {
     using P = EstimateCtfParams;
-    return std::tuple_cat(ctf::FitParams::fields(),
-                          std::tuple(field(&P::input_kind, "input_kind", "What the file holds: a micrograph, an amplitude spectrum as RELION's motion correction saves it (*_PS.mrc), or a movie that is not aligned"),
-                                     field(&P::method, "method", "Estimator: rings (least squares after a search over all defoci), or model (likelihood of the whole spectrum, started from its sectors)"),
-                                     field(&P::use_prior, "use_prior", "The method model looks near the estimate on the port prior only").advanced(),
-                                     field(&P::frames_per_group, "frames_per_group", "Frames of a movie that are summed before their spectrum is taken").range(1, 10000).advanced(),
-                                     field(&P::gain, "gain", "Gain reference of a movie; empty: none").advanced()));
+    return std::tuple_cat(
+        ctf::FitParams::fields(),
+        std::tuple(field(&P::input_kind, "input_kind",
+                         "What the file holds: a micrograph, an amplitude spectrum as RELION's motion correction saves "
+                         "it (*_PS.mrc), or a movie that is not aligned"),
+                   field(&P::method, "method",
+                         "Estimator: rings (least squares after a search over all defoci), or model (likelihood of the "
+                         "whole spectrum, started from its sectors)"),
+                   field(&P::use_prior, "use_prior", "The method model looks near the estimate on the port prior only")
+                       .advanced(),
+                   field(&P::frames_per_group, "frames_per_group",
+                         "Frames of a movie that are summed before their spectrum is taken")
+                       .range(1, 10000)
+                       .advanced(),
+                   field(&P::gain, "gain", "Gain reference of a movie; empty: none").advanced()));
   }
 };
 
 struct EstimateCtfInput {
   Micrograph micrograph;
   std::optional<Spectra> spectra;  ///< of the movie's frame groups (align-movie): read instead of the micrograph
-  std::optional<CtfFit> prior;  ///< another estimate, in whose neighbourhood the method `model` looks if `use_prior` says so
+  std::optional<CtfFit>
+      prior;  ///< another estimate, in whose neighbourhood the method `model` looks if `use_prior` says so
   static constexpr auto ports() {
     using P = EstimateCtfInput;
-    return std::tuple(flow::port(&P::micrograph, "micrographs"), flow::port(&P::spectra, "spectra"), flow::port(&P::prior, "prior"));
+    return std::tuple(flow::port(&P::micrograph, "micrographs"), flow::port(&P::spectra, "spectra"),
+                      flow::port(&P::prior, "prior"));
   }
 };
 
 struct EstimateCtf {
-  static constexpr flow::Info info{.name = "estimate-ctf", .title = "CTF estimation", .version = 4, .cites = "10.1016/j.jsb.2015.08.008",
-                                   .help = "Fit defocus, astigmatism and, if asked, phase shift to the Thon rings of each micrograph, with standard errors; specimen tilt and bend from the defocus of its parts, ice thickness from nodes."};
+  static constexpr flow::Info info{
+      .name = "estimate-ctf",
+      .title = "CTF estimation",
+      .version = 4,
+      .cites = "10.1016/j.jsb.2015.08.008",
+      .help =
+          "Fit defocus, astigmatism and, if asked, phase shift to the Thon rings of each micrograph, with standard "
+          "errors; specimen tilt and bend from the defocus of its parts, ice thickness from nodes."};
   using Params = EstimateCtfParams;
   using Input = EstimateCtfInput;
   using Output = CtfFit;
@@ -78,6 +96,8 @@ struct CtfSource {
   std::string gain;
 };
 /// Power spectrum of the image, saved spectrum or movie behind a micrograph record; shared with assess-ctf.
-[[nodiscard]] ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSource& source, flow::Context& context, std::vector<ctf::RegionSpectrum>* regions = nullptr);
+[[nodiscard]] ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSource& source,
+                                                   flow::Context& context,
+                                                   std::vector<ctf::RegionSpectrum>* regions = nullptr);
 
 }  // namespace frazil::protocols

@@ -25,20 +25,24 @@ void add_to(Image& sum, const Image& frame) {
 void add_movie(const Movie& movie, int every, int half, bool alternate, Sums& sums, const flow::Context& context) {
   const io::MovieReader reader(context.input(movie.path));
   if (reader.info().nx != sums[0].nx() || reader.info().ny != sums[0].ny())
-    throw Error(ErrorCode::bad_input, "{}: {} x {} pixels, but the movies before have {} x {}: a gain is made from movies of one camera mode", movie.path, reader.info().nx, reader.info().ny,
-                sums[0].nx(), sums[0].ny());
+    throw Error(ErrorCode::bad_input,
+                "{}: {} x {} pixels, but the movies before have {} x {}: a gain is made from movies of one camera mode",
+                movie.path, reader.info().nx, reader.info().ny, sums[0].nx(), sums[0].ny());
   const int frames = (reader.info().nz + every - 1) / every, batch = std::max(1, context.threads());
   std::vector<Image> held(static_cast<std::size_t>(batch));
   for (int first = 0; first < frames; first += batch) {
     context.check_cancelled();
     const int n = std::min(batch, frames - first);
-    parallel_for(context.threads(), static_cast<std::size_t>(n), [&](std::size_t i) { reader.read_frame((first + static_cast<int>(i)) * every, held[i]); });
-    for (int i = 0; i < n; ++i) add_to(sums[static_cast<std::size_t>(alternate ? (first + i) % 2 : half)], held[static_cast<std::size_t>(i)]);
+    parallel_for(context.threads(), static_cast<std::size_t>(n),
+                 [&](std::size_t i) { reader.read_frame((first + static_cast<int>(i)) * every, held[i]); });
+    for (int i = 0; i < n; ++i)
+      add_to(sums[static_cast<std::size_t>(alternate ? (first + i) % 2 : half)], held[static_cast<std::size_t>(i)]);
   }
 }
 
 Sums start(const GainReference* previous, const Movie& movie, const flow::Context& context) {
-  if (previous != nullptr) return {io::read_image(context.input(previous->sum_a)), io::read_image(context.input(previous->sum_b))};
+  if (previous != nullptr)
+    return {io::read_image(context.input(previous->sum_a)), io::read_image(context.input(previous->sum_b))};
   return {Image(movie.nx, movie.ny, movie.pixel_size), Image(movie.nx, movie.ny, movie.pixel_size)};
 }
 
@@ -83,16 +87,19 @@ void compare_given(const Sums& sums, const Image& whole, GainReference& out, con
 
 }  // namespace
 
-GainReference EstimateGain::fold(const GainReference* previous, const std::vector<Movie>& batch, flow::Context& context) const {
+GainReference EstimateGain::fold(const GainReference* previous, const std::vector<Movie>& batch,
+                                 flow::Context& context) const {
   if (batch.empty()) throw Error(ErrorCode::bad_input, "a gain needs at least one movie");
   auto sums = start(previous, batch.front(), context);
   const int before = previous == nullptr ? 0 : previous->movies;
   const bool single = before == 0 && batch.size() == 1;
-  for (std::size_t i = 0; i < batch.size(); ++i) add_movie(batch[i], params.every, (before + static_cast<int>(i)) % 2, single, sums, context);
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    add_movie(batch[i], params.every, (before + static_cast<int>(i)) % 2, single, sums, context);
   GainReference out;
   out.version = previous == nullptr ? 1 : previous->version + 1;
   out.movies = before + static_cast<int>(batch.size());
-  const auto estimate = gain::estimate_gain(sums[0], sums[1], out.movies > 1 ? gain::Halves::movies : gain::Halves::frames);
+  const auto estimate =
+      gain::estimate_gain(sums[0], sums[1], out.movies > 1 ? gain::Halves::movies : gain::Halves::frames);
   auto whole = sums[0].clone();
   add_to(whole, sums[1]);
   out.electrons = statistics(whole).mean;

@@ -16,8 +16,13 @@ struct EstimateGainParams {
 };
 
 struct EstimateGain {
-  static constexpr flow::Info info{.name = "estimate-gain", .title = "Gain from movies", .version = 1, .cites = "10.1016/j.jsb.2018.02.006",
-                                   .help = "Estimate a gain reference from raw movies, and tell which way round the given one fits and what it leaves."};
+  static constexpr flow::Info info{
+      .name = "estimate-gain",
+      .title = "Gain from movies",
+      .version = 1,
+      .cites = "10.1016/j.jsb.2018.02.006",
+      .help =
+          "Estimate a gain reference from raw movies, and tell which way round the given one fits and what it leaves."};
   using Params = EstimateGainParams;
   using Input = Movie;
   using Output = GainReference;

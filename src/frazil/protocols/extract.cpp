@@ -30,12 +30,20 @@ Positions read_positions(const std::filesystem::path& path, double scale) {
 class Rows {
  public:
   Rows(const Micrograph& micrograph, const std::optional<CtfFit>& ctf, std::string stack, bool scored)
-      : micrograph_(micrograph.path), stack_(std::move(stack)), ctf_(ctf), scored_(scored), pixel_size_A_(micrograph.pixel_size.value()),
-        centre_x_(0.5 * micrograph.nx), centre_y_(0.5 * micrograph.ny),
-        table_("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnOpticsGroup", "rlnParticleId"}) {
+      : micrograph_(micrograph.path),
+        stack_(std::move(stack)),
+        ctf_(ctf),
+        scored_(scored),
+        pixel_size_A_(micrograph.pixel_size.value()),
+        centre_x_(0.5 * micrograph.nx),
+        centre_y_(0.5 * micrograph.ny),
+        table_("particles", {"rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnOpticsGroup",
+                             "rlnParticleId"}) {
     if (scored_) table_.add_column("rlnAutopickFigureOfMerit");
     if (ctf_)
-      for (const auto* label : {"rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfMaxResolution", "rlnCtfFigureOfMerit"}) table_.add_column(label);
+      for (const auto* label : {"rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfMaxResolution",
+                                "rlnCtfFigureOfMerit"})
+        table_.add_column(label);
   }
 
   void add(const extract::Particle& particle, double score) {
@@ -49,7 +57,8 @@ class Rows {
     table_.set(row, "rlnParticleId", static_cast<long>(particle.index) + 1);
     if (scored_) table_.set(row, "rlnAutopickFigureOfMerit", score);
     if (!ctf_) return;
-    const auto local = ctf_->defocus_offset((particle.x - centre_x_) * pixel_size_A_, (particle.y - centre_y_) * pixel_size_A_);  // of a tilted specimen
+    const auto local = ctf_->defocus_offset((particle.x - centre_x_) * pixel_size_A_,
+                                            (particle.y - centre_y_) * pixel_size_A_);  // of a tilted specimen
     table_.set(row, "rlnDefocusU", (ctf_->defocus_u + local).value());
     table_.set(row, "rlnDefocusV", (ctf_->defocus_v + local).value());
     table_.set(row, "rlnDefocusAngle", ctf_->astigmatism_angle.value());
@@ -68,7 +77,8 @@ class Rows {
   io::StarTable table_;
 };
 
-void write_particles(const std::filesystem::path& path, const Micrograph& micrograph, const Optics& optics, const extract::Geometry& geometry, io::StarTable table) {
+void write_particles(const std::filesystem::path& path, const Micrograph& micrograph, const Optics& optics,
+                     const extract::Geometry& geometry, io::StarTable table) {
   std::vector<io::OpticsGroup> groups;
   io::OpticsGroup group;
   group.optics = optics;
@@ -95,7 +105,8 @@ Particles Extract::process(const Input& input, flow::Context& context) const {
   auto image = io::read_image(context.input(micrograph.path));
   image.pixel_size = micrograph.pixel_size;
   const bool same_pixel = !(input.coordinates.pixel_size.value() > 0);
-  const auto positions = read_positions(context.input(input.coordinates.coordinates), same_pixel ? 1.0 : input.coordinates.pixel_size / micrograph.pixel_size);
+  const auto positions = read_positions(context.input(input.coordinates.coordinates),
+                                        same_pixel ? 1.0 : input.coordinates.pixel_size / micrograph.pixel_size);
   const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name);
   const Optics& optics = input.ctf ? input.ctf->optics : micrograph.optics;
 
@@ -107,12 +118,14 @@ Particles Extract::process(const Input& input, flow::Context& context) const {
     Rows rows(micrograph, input.ctf, context.reference(stem + ".mrcs"), !positions.scores.empty());
     std::optional<io::StackWriter> stack;
     Rng rng = context.rng();
-    const auto summary = extract::extract(image, positions.places, lens, params, sizes, rng, context.threads(), [&](extract::Particle&& particle) {
-      context.check_cancelled();
-      if (!stack) stack.emplace(context.output(stem + ".mrcs"), sizes.output_box, sizes.output_box, sizes.pixel_size);
-      stack->append(particle.image);
-      rows.add(particle, positions.scores.empty() ? 0 : positions.scores[particle.index]);
-    });
+    const auto summary = extract::extract(
+        image, positions.places, lens, params, sizes, rng, context.threads(), [&](extract::Particle&& particle) {
+          context.check_cancelled();
+          if (!stack)
+            stack.emplace(context.output(stem + ".mrcs"), sizes.output_box, sizes.output_box, sizes.pixel_size);
+          stack->append(particle.image);
+          rows.add(particle, positions.scores.empty() ? 0 : positions.scores[particle.index]);
+        });
     if (stack) stack->close();
     write_particles(context.output(stem + "_particles.star"), micrograph, optics, sizes, rows.take());
     out.count = summary.kept;

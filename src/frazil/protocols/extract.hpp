@@ -13,12 +13,17 @@ struct ExtractInput {
 
   static constexpr auto ports() {
     using I = ExtractInput;
-    return std::tuple(flow::port(&I::micrograph, "micrographs"), flow::port(&I::coordinates, "coordinates"), flow::port(&I::ctf, "ctf_fits"));
+    return std::tuple(flow::port(&I::micrograph, "micrographs"), flow::port(&I::coordinates, "coordinates"),
+                      flow::port(&I::ctf, "ctf_fits"));
   }
 };
 
 struct Extract {
-  static constexpr flow::Info info{.name = "extract", .title = "Particle extraction", .version = 1, .help = "Cut the particles out of each micrograph, protein white on a normalised background."};
+  static constexpr flow::Info info{
+      .name = "extract",
+      .title = "Particle extraction",
+      .version = 1,
+      .help = "Cut the particles out of each micrograph, protein white on a normalised background."};
   using Params = extract::ExtractParams;
   using Input = ExtractInput;
   using Output = Particles;

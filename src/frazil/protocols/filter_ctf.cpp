@@ -16,7 +16,8 @@ struct Rule {
 
   /// Whether it judges the fit, not what the fit says.
   [[nodiscard]] bool of_trust() const {
-    constexpr std::array names{"max_fit_resolution_A", "max_sigma_defocus_A", "min_score", "max_agreement_A", "max_difference", "min_visibility", "min_confidence"};
+    constexpr std::array names{"max_fit_resolution_A", "max_sigma_defocus_A", "min_score",     "max_agreement_A",
+                               "max_difference",       "min_visibility",      "min_confidence"};
     return std::find(names.begin(), names.end(), name) != names.end();
   }
   /// Above 1 when broken; near 1 when only just met. A value that is not a number breaks its rule.
@@ -33,39 +34,53 @@ void add_quality_rules(const FilterCtfParams& p, const CtfQuality& q, const Add&
   add("max_strength", "power of the rings over the background, as of carbon,", "", q.strength, p.max_strength, true);
   add("max_first_zero_A", "first zero", " A", q.first_zero.value(), p.max_first_zero.value(), true);
   add("max_first_zero_ratio", "ratio of the first zeros", "", q.first_zero_ratio, p.max_first_zero_ratio, true);
-  add("max_envelope_end_A", "resolution at which the rings fall below a tenth", " A", q.envelope_end.value(), p.max_envelope_end.value(), true);
+  add("max_envelope_end_A", "resolution at which the rings fall below a tenth", " A", q.envelope_end.value(),
+      p.max_envelope_end.value(), true);
   // What noise alone could do is not held against a micrograph.
-  add("max_directional_damping", "anisotropy of the rings' strength, as of drift,", "", std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
-  add("max_drift_A", "movement within the exposure, as the rings show it,", " A", std::max(0.0, (q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
+  add("max_directional_damping", "anisotropy of the rings' strength, as of drift,", "",
+      std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
+  add("max_drift_A", "movement within the exposure, as the rings show it,", " A",
+      std::max(0.0, (q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
   add("max_overfocus", "overfocus fits better, in standard deviations,", "", q.overfocus, p.max_overfocus, true);
   add("max_ice_spots", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
-  if (!p.crystalline_ice) add("crystalline_ice", "number of sharp ice rings", "", q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
+  if (!p.crystalline_ice)
+    add("crystalline_ice", "number of sharp ice rings", "", q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
   add("max_background_misfit", "misfit of the background", "", q.background_misfit, p.max_background_misfit, true);
   add("max_outliers", "share of outlying pixels", "", q.outliers, p.max_outliers, true);
   add("min_confidence", "probability of this solution", "", q.confidence, p.min_confidence, false);
-  if (!p.aliasing) add("aliasing", "resolution to which rings can be told apart", " A", q.aliasing.value(), p.max_fit_resolution.value(), true);
+  if (!p.aliasing)
+    add("aliasing", "resolution to which rings can be told apart", " A", q.aliasing.value(),
+        p.max_fit_resolution.value(), true);
 }
 
 std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
   const double mean = (fit.defocus_u + fit.defocus_v).value() / 2;
   std::vector<Rule> rules;
-  const auto add = [&](const char* name, const char* words, const char* unit, double value, double limit, bool at_most) {
+  const auto add = [&](const char* name, const char* words, const char* unit, double value, double limit,
+                       bool at_most) {
     if (limit > 0) rules.push_back({name, words, unit, value, limit, at_most});
   };
   add("min_defocus_A", "mean defocus", " A", mean, p.min_defocus.value(), false);
   add("max_defocus_A", "mean defocus", " A", mean, p.max_defocus.value(), true);
-  add("max_astigmatism_A", "astigmatism", " A", (fit.defocus_u - fit.defocus_v).value(), p.max_astigmatism.value(), true);
+  add("max_astigmatism_A", "astigmatism", " A", (fit.defocus_u - fit.defocus_v).value(), p.max_astigmatism.value(),
+      true);
   add("max_fit_resolution_A", "fit resolution", " A", fit.fit_resolution.value(), p.max_fit_resolution.value(), true);
-  add("max_sigma_defocus_A", "standard error of the defocus", " A", fit.sigma_defocus.value(), p.max_sigma_defocus.value(), true);
+  add("max_sigma_defocus_A", "standard error of the defocus", " A", fit.sigma_defocus.value(),
+      p.max_sigma_defocus.value(), true);
   add("min_score", "score", "", fit.score, p.min_score, false);
-  add("max_iceness", "iceness", "", std::isnan(fit.iceness) ? 0 : fit.iceness, p.max_iceness, true);  // beyond Nyquist: nothing to hold against it
-  add("max_agreement_A", "resolution to which the estimates agree", " A", fit.agreement.value(), p.max_agreement.value(), true);
-  add("max_difference", "difference of the estimates over their error bars", "", std::abs(fit.difference_z), p.max_difference, true);
+  add("max_iceness", "iceness", "", std::isnan(fit.iceness) ? 0 : fit.iceness, p.max_iceness,
+      true);  // beyond Nyquist: nothing to hold against it
+  add("max_agreement_A", "resolution to which the estimates agree", " A", fit.agreement.value(),
+      p.max_agreement.value(), true);
+  add("max_difference", "difference of the estimates over their error bars", "", std::abs(fit.difference_z),
+      p.max_difference, true);
   add("min_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.min_phase_shift.value(), false);
   add("max_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.max_phase_shift.value(), true);
   add("max_tilt_deg", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
-  add("max_thickness_A", "ice thickness or range of defocus", " A", std::max(0.0, (fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
-  add("max_astigmatism_ratio", "astigmatism over mean defocus", "", (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
+  add("max_thickness_A", "ice thickness or range of defocus", " A",
+      std::max(0.0, (fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
+  add("max_astigmatism_ratio", "astigmatism over mean defocus", "",
+      (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
   if (fit.quality.visibility == 0 && fit.quality.confidence == 0) return rules;  // another program's fit
   add_quality_rules(p, fit.quality, add);
   return rules;
@@ -75,10 +90,12 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
 
 Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   if (params.max_defocus > 0_A && params.max_defocus <= params.min_defocus)
-    throw Error(ErrorCode::bad_input, "max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)", params.max_defocus.value(), params.min_defocus.value());
+    throw Error(ErrorCode::bad_input, "max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)",
+                params.max_defocus.value(), params.min_defocus.value());
   auto rules = rules_of(params, fit);
   const auto distrusts = [](const Rule& rule) { return rule.of_trust() && rule.strain() > 1; };
-  if (std::any_of(rules.begin(), rules.end(), distrusts)) std::erase_if(rules, [&](const Rule& rule) { return !distrusts(rule); });
+  if (std::any_of(rules.begin(), rules.end(), distrusts))
+    std::erase_if(rules, [&](const Rule& rule) { return !distrusts(rule); });
   Decision decision;
   double tightest = -1;
   for (const auto& rule : rules) {
@@ -89,9 +106,10 @@ Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
     decision.value = rule.value;
     decision.limit = rule.limit;
     decision.accepted = strain <= 1;
-    decision.reason = decision.accepted ? std::string()
-                                        : fmt::format("{} is {:.4g}{}, {} {:.4g}{} is allowed", rule.words, rule.value, rule.unit,
-                                                      rule.at_most ? "at most" : "at least", rule.limit, rule.unit);
+    decision.reason = decision.accepted
+                          ? std::string()
+                          : fmt::format("{} is {:.4g}{}, {} {:.4g}{} is allowed", rule.words, rule.value, rule.unit,
+                                        rule.at_most ? "at most" : "at least", rule.limit, rule.unit);
   }
   return decision;
 }

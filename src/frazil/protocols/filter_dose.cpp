@@ -14,9 +14,13 @@ Decision FilterDose::process(const FilterDoseInput& input, flow::Context&) const
   decision.value = std::abs(measured / expected - 1);
   decision.accepted = decision.value <= decision.limit;
   if (!decision.accepted)
-    decision.reason = declared ? fmt::format("the dose is {:.3g} e/A2 a frame, {:.1f} % off the declared {:.3g} e/A2 (limit {:g} %)", measured, 100 * decision.value, expected, 100 * decision.limit)
-                               : fmt::format("the dose is {:.3g} counts a pixel and frame, {:.1f} % off the median {:.3g} of the reference movies (limit {:g} %)", measured, 100 * decision.value, expected,
-                                             100 * decision.limit);
+    decision.reason =
+        declared ? fmt::format("the dose is {:.3g} e/A2 a frame, {:.1f} % off the declared {:.3g} e/A2 (limit {:g} %)",
+                               measured, 100 * decision.value, expected, 100 * decision.limit)
+                 : fmt::format(
+                       "the dose is {:.3g} counts a pixel and frame, {:.1f} % off the median {:.3g} of the reference "
+                       "movies (limit {:g} %)",
+                       measured, 100 * decision.value, expected, 100 * decision.limit);
   return decision;
 }
 

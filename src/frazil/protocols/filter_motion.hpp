@@ -14,15 +14,21 @@ struct FilterMotionParams {
 
   static constexpr auto fields() {
     using P = FilterMotionParams;
-    return std::tuple(field(&P::preset, "preset", "Limits that hold where none is given: default (10 A a step, 45 A path, 40 A net) or paper (5 A, 15 A, no net limit)"),
-                      field(&P::max_step, "max_step", "Largest step between frames of the smoothed path").range(0_A, 10000_A),
-                      field(&P::total_path, "total_path", "Longest smoothed path").range(0_A, 10000_A),
-                      field(&P::net_drift, "net_drift", "Largest distance from first to last frame").range(0_A, 10000_A));
+    return std::tuple(
+        field(&P::preset, "preset",
+              "Limits that hold where none is given: default (10 A a step, 45 A path, 40 A net) or paper (5 A, 15 A, "
+              "no net limit)"),
+        field(&P::max_step, "max_step", "Largest step between frames of the smoothed path").range(0_A, 10000_A),
+        field(&P::total_path, "total_path", "Longest smoothed path").range(0_A, 10000_A),
+        field(&P::net_drift, "net_drift", "Largest distance from first to last frame").range(0_A, 10000_A));
   }
 };
 
 struct FilterMotion {
-  static constexpr flow::Info info{.name = "filter-motion", .title = "Drift filter", .version = 1, .cites = "10.1107/S2059798319011860",
+  static constexpr flow::Info info{.name = "filter-motion",
+                                   .title = "Drift filter",
+                                   .version = 1,
+                                   .cites = "10.1107/S2059798319011860",
                                    .help = "Set aside movies with a large step, a long path or a large net drift."};
   using Params = FilterMotionParams;
   using Input = Motion;

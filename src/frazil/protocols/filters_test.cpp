@@ -53,7 +53,8 @@ TEST(FilterDose, ComparesWithTheReferenceOrElseWithWhatWasDeclared) {
 
 Motion track(double scale, double turn) {
   Motion motion;
-  for (int t = 0; t < 20; ++t) motion.shifts_px.push_back({scale * t / 19 + turn * (t % 3), 2 + scale * 0.5 * t / 19 - turn * (t % 2)});
+  for (int t = 0; t < 20; ++t)
+    motion.shifts_px.push_back({scale * t / 19 + turn * (t % 3), 2 + scale * 0.5 * t / 19 - turn * (t % 2)});
   return motion;
 }
 

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 std::string extension_of(const fs::path& path) {
   auto text = path.extension().string();
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
   return text;
 }
 bool is_star(const fs::path& path) { return extension_of(path) == ".star"; }
@@ -50,25 +51,31 @@ FileRecord finish(Record record, const Json& settings, const std::string& area) 
 }
 
 /// A number the user gave, or 0.
-double given(const Json& settings, const char* name) { return settings.contains(name) && settings.at(name).is_number() ? settings.at(name).get<double>() : 0; }
+double given(const Json& settings, const char* name) {
+  return settings.contains(name) && settings.at(name).is_number() ? settings.at(name).get<double>() : 0;
+}
 
-/// Frames, sizes and exposure of an EER movie. What the user gives counts for raw frames and sensor pixels; the record tells of fractions on
-/// the chosen grid.
+/// Frames, sizes and exposure of an EER movie. What the user gives counts for raw frames and sensor pixels; the record
+/// tells of fractions on the chosen grid.
 void describe_eer(const io::EerFile& eer, const Json& settings, const fs::path& path, Movie& movie) {
   Json named = Json::object();
   if (settings.contains("eer_grid")) named["eer_grid"] = settings.at("eer_grid");
   movie.eer_grid = record_from_json<Movie>(named).eer_grid;
   const Angstrom sensor_pixel = known_pixel_size(eer.index().pixel_size, settings, path);
   Dose raw_dose(given(settings, "dose_per_frame"));
-  if (!(raw_dose > 0_e_per_A2)) raw_dose = Dose(eer.index().electrons_per_pixel / eer.raw_frames() / (sensor_pixel.value() * sensor_pixel.value()));
+  if (!(raw_dose > 0_e_per_A2))
+    raw_dose = Dose(eer.index().electrons_per_pixel / eer.raw_frames() / (sensor_pixel.value() * sensor_pixel.value()));
   constexpr Dose most = 500_e_per_A2;
   if (raw_dose * eer.raw_frames() > most)
-    throw Error(ErrorCode::bad_input, "{}: {} raw frames of {} e/A^2 make {} e/A^2, at most {} are plausible: for EER dose_per_frame is the exposure of one raw frame", path.string(),
-                eer.raw_frames(), raw_dose.value(), (raw_dose * eer.raw_frames()).value(), most.value());
+    throw Error(ErrorCode::bad_input,
+                "{}: {} raw frames of {} e/A^2 make {} e/A^2, at most {} are plausible: for EER dose_per_frame is the "
+                "exposure of one raw frame",
+                path.string(), eer.raw_frames(), raw_dose.value(), (raw_dose * eer.raw_frames()).value(), most.value());
   movie.raw_frames = eer.raw_frames();
   movie.nx = eer.nx(movie.eer_grid);
   movie.ny = eer.ny(movie.eer_grid);
-  movie.frames = io::eer_fractions(eer.raw_frames(), {raw_dose, Dose(given(settings, "eer_dose_per_fraction")), given(settings, "eer_frames_per_fraction")});
+  movie.frames = io::eer_fractions(eer.raw_frames(), {raw_dose, Dose(given(settings, "eer_dose_per_fraction")),
+                                                      given(settings, "eer_frames_per_fraction")});
   movie.eer_frames_per_fraction = static_cast<double>(movie.raw_frames) / movie.frames;
   movie.pixel_size = sensor_pixel * (static_cast<double>(eer.index().nx) / movie.nx);
   movie.dose_per_frame = movie.eer_dose_per_fraction = raw_dose * movie.eer_frames_per_fraction;
@@ -121,7 +128,8 @@ FileRecord motion_from(const fs::path& path, const Json& settings) {
   motion.star = path.string();
   motion.movie = std::string(general.text(0, "rlnMicrographMovieName"));
   motion.pixel_size = Angstrom(general.number_or(0, "rlnMicrographOriginalPixelSize", 1));
-  for (std::size_t row = 0; row < shifts.rows(); ++row) motion.shifts_px.push_back({shifts.number(row, "rlnMicrographShiftX"), shifts.number(row, "rlnMicrographShiftY")});
+  for (std::size_t row = 0; row < shifts.rows(); ++row)
+    motion.shifts_px.push_back({shifts.number(row, "rlnMicrographShiftX"), shifts.number(row, "rlnMicrographShiftY")});
   motion.frames = static_cast<int>(shifts.rows());
   return finish(motion, settings, area_name(motion.movie));
 }
@@ -135,11 +143,16 @@ std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& 
     const auto image = find_named(path, std::string(table.text(row, "rlnMicrographName")));
     Json with_optics = settings;
     const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
-    if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A) with_optics["pixel_size"] = group.pixel_size().value();
-    for (const auto& [name, value] : {std::pair{"voltage", group.optics.voltage.value()}, {"cs", group.optics.cs.value()}, {"amplitude_contrast", group.optics.amplitude_contrast}})
+    if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A)
+      with_optics["pixel_size"] = group.pixel_size().value();
+    for (const auto& [name, value] : {std::pair{"voltage", group.optics.voltage.value()},
+                                      {"cs", group.optics.cs.value()},
+                                      {"amplitude_contrast", group.optics.amplitude_contrast}})
       if (!with_optics.contains(name)) with_optics[name] = value;
-    if (!with_optics.contains("optics_group") && !group.optics.optics_group.empty()) with_optics["optics_group"] = group.optics.optics_group;
-    if (!with_optics.contains("magnification") && !group.optics.magnification.empty()) with_optics["magnification"] = group.optics.magnification;
+    if (!with_optics.contains("optics_group") && !group.optics.optics_group.empty())
+      with_optics["optics_group"] = group.optics.optics_group;
+    if (!with_optics.contains("magnification") && !group.optics.magnification.empty())
+      with_optics["magnification"] = group.optics.magnification;
     records.push_back(micrograph_from(image, with_optics));
   }
   return records;
@@ -170,8 +183,10 @@ FileRecord coordinates_from(const fs::path& path, const Json& settings) {
   coordinates.coordinates = path.string();
   coordinates.count = static_cast<int>(table.rows());
   if (table.has("rlnMicrographName") && table.rows() > 0) coordinates.micrograph = table.text(0, "rlnMicrographName");
-  coordinates.name = coordinates.micrograph.empty() ? path.stem().string() : fs::path(coordinates.micrograph).filename().string();
-  return finish(coordinates, settings, area_name(coordinates.micrograph.empty() ? path.string() : coordinates.micrograph));
+  coordinates.name =
+      coordinates.micrograph.empty() ? path.stem().string() : fs::path(coordinates.micrograph).filename().string();
+  return finish(coordinates, settings,
+                area_name(coordinates.micrograph.empty() ? path.string() : coordinates.micrograph));
 }
 
 FileRecord particles_from(const fs::path& path, const Json& settings) {
@@ -189,7 +204,8 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
   particles.optics = group.optics;
   const auto info = io::read_info(particles.stack);
   particles.box = info.nx;
-  particles.pixel_size = known_pixel_size(group.pixel_size() > 0_A ? group.pixel_size() : info.pixel_size, settings, path);
+  particles.pixel_size =
+      known_pixel_size(group.pixel_size() > 0_A ? group.pixel_size() : info.pixel_size, settings, path);
   return finish(particles, settings, area_name(path.string()));
 }
 
@@ -198,7 +214,8 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
 fs::path particles_of_classes(const fs::path& path, const io::StarTable* details) {
   if (details != nullptr) return find_named(path, std::string(details->text(0, "frazilParticlesStar")));
   auto name = path.filename().string();
-  if (const auto at = name.rfind("_model.star"); at != std::string::npos) return path.parent_path() / name.replace(at, std::string::npos, "_data.star");
+  if (const auto at = name.rfind("_model.star"); at != std::string::npos)
+    return path.parent_path() / name.replace(at, std::string::npos, "_data.star");
   return path.parent_path() / "particles.star";
 }
 
@@ -209,9 +226,11 @@ FileRecord classes_from(const fs::path& path, const Json& settings) {
   if (table.rows() == 0) throw Error(ErrorCode::bad_input, "{}: the table of classes has no rows", path.string());
   Classes classes;
   classes.star = path.string();
-  classes.averages = find_named(path, io::split_reference(std::string(table.text(0, "rlnReferenceImage"))).file).string();
+  classes.averages =
+      find_named(path, io::split_reference(std::string(table.text(0, "rlnReferenceImage"))).file).string();
   classes.particles = particles_of_classes(path, details).string();
-  if (!fs::exists(classes.particles)) throw Error(ErrorCode::not_found, "{}: the particles of these classes are not there", classes.particles);
+  if (!fs::exists(classes.particles))
+    throw Error(ErrorCode::not_found, "{}: the particles of these classes are not there", classes.particles);
   const auto info = io::read_info(classes.averages);
   classes.box = info.nx;
   classes.pixel_size = known_pixel_size(info.pixel_size, settings, classes.averages);
@@ -220,11 +239,13 @@ FileRecord classes_from(const fs::path& path, const Json& settings) {
   const auto star = io::read_star(classes.particles);
   const auto& particles = star.table_with("rlnClassNumber");
   for (const long k : particles.integers("rlnClassNumber")) {
-    if (k < 1 || k > classes.classes) throw Error(ErrorCode::corrupt, "{}: expected classes 1 to {}, found {}", classes.particles, classes.classes, k);
+    if (k < 1 || k > classes.classes)
+      throw Error(ErrorCode::corrupt, "{}: expected classes 1 to {}, found {}", classes.particles, classes.classes, k);
     ++classes.counts[static_cast<std::size_t>(k - 1)];
   }
   classes.particle_count = static_cast<int>(particles.rows());
-  for (std::size_t row = 0; row < table.rows(); ++row) classes.resolution.emplace_back(table.number_or(row, "rlnEstimatedResolution", 0));
+  for (std::size_t row = 0; row < table.rows(); ++row)
+    classes.resolution.emplace_back(table.number_or(row, "rlnEstimatedResolution", 0));
   if (details != nullptr) {
     classes.diameter = Angstrom(details->number(0, "frazilParticleDiameter"));
     classes.background = static_cast<int>(details->integer(0, "frazilBackgroundClasses"));
@@ -250,8 +271,10 @@ std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& 
   std::vector<Json> objects;
   const auto text = read_text(path);
   if (auto whole = Json::parse(text, nullptr, false); !whole.is_discarded()) {
-    if (whole.is_array()) objects.assign(whole.begin(), whole.end());
-    else objects.push_back(std::move(whole));
+    if (whole.is_array())
+      objects.assign(whole.begin(), whole.end());
+    else
+      objects.push_back(std::move(whole));
   } else {
     std::istringstream lines(text);
     int number = 0;
@@ -259,13 +282,15 @@ std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& 
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       auto object = Json::parse(line, nullptr, false);
-      if (object.is_discarded()) throw Error(ErrorCode::corrupt, "{} line {}: expected a JSON object", path.string(), number);
+      if (object.is_discarded())
+        throw Error(ErrorCode::corrupt, "{} line {}: expected a JSON object", path.string(), number);
       objects.push_back(std::move(object));
     }
   }
   std::vector<FileRecord> records;
   for (auto& object : objects) {
-    if (!object.is_object()) throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
+    if (!object.is_object())
+      throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
     if (object.contains("error") || (object.contains("kind") && object["kind"] != kind)) continue;
     object.erase("kind");
     std::string name;
@@ -294,7 +319,9 @@ void collect(std::vector<FieldInfo>& list, const std::vector<std::string_view>& 
 
 std::vector<FieldInfo> settable_fields(const std::string& kind) {
   std::vector<FieldInfo> list;
-  if (kind == Movie::kind) collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects", "eer_grid", "eer_dose_per_fraction", "eer_frames_per_fraction"});
+  if (kind == Movie::kind)
+    collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects", "eer_grid",
+                          "eer_dose_per_fraction", "eer_frames_per_fraction"});
   if (kind == Micrograph::kind) collect<Micrograph>(list, {"pixel_size"});
   if (kind == CtfFit::kind) collect<CtfFit>(list, {"pixel_size"});
   if (kind == Coordinates::kind) collect<Coordinates>(list, {"diameter", "pixel_size"});
@@ -310,7 +337,9 @@ bool may_hold(const std::string& kind, const fs::path& path) {
   if (is_json(path)) return !from_json_file(kind, path).empty();
   if (!is_star(path)) return kind == Movie::kind || kind == Micrograph::kind || kind == VolumeMap::kind;
   const auto file = io::read_star(path);
-  const auto has = [&](std::string_view label) { return std::any_of(file.tables.begin(), file.tables.end(), [&](const io::StarTable& t) { return t.has(label); }); };
+  const auto has = [&](std::string_view label) {
+    return std::any_of(file.tables.begin(), file.tables.end(), [&](const io::StarTable& t) { return t.has(label); });
+  };
   if (kind == Particles::kind) return has("rlnImageName");
   if (kind == Classes::kind) return has("rlnReferenceImage");
   if (has("rlnImageName")) return false;
@@ -325,7 +354,8 @@ std::vector<FileRecord> records_from_file(const std::string& kind, const fs::pat
   if (!fs::exists(path)) throw Error(ErrorCode::not_found, "{}: there is no such file", path.string());
   if (is_json(path)) return from_json_file(kind, path);
   if (kind == Movie::kind) return {movie_from(path, settings)};
-  if (kind == Micrograph::kind) return is_star(path) ? micrographs_from_star(path, settings) : std::vector{micrograph_from(path, settings)};
+  if (kind == Micrograph::kind)
+    return is_star(path) ? micrographs_from_star(path, settings) : std::vector{micrograph_from(path, settings)};
   if (kind == VolumeMap::kind) return {volume_from(path, settings)};
   if (kind == MicrographMask::kind && !is_star(path)) return {mask_from(path, settings)};
   if (!is_star(path)) throw Error(ErrorCode::bad_input, "{}: {} are read from STAR or JSON files", path.string(), kind);
@@ -334,7 +364,8 @@ std::vector<FileRecord> records_from_file(const std::string& kind, const fs::pat
   if (kind == Particles::kind) return {particles_from(path, settings)};
   if (kind == Classes::kind) return {classes_from(path, settings)};
   if (kind == Motion::kind) return {motion_from(path, settings)};
-  throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(), kind);
+  throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(),
+              kind);
 }
 
 fs::path find_named(const fs::path& star, const std::string& named) {
@@ -348,12 +379,14 @@ fs::path find_named(const fs::path& star, const std::string& named) {
 
 std::string area_name(const std::string& path) {
   auto name = fs::path(path).filename().string();
-  for (const std::string_view extension : {".mrcs", ".mrc", ".tiff", ".tif", ".eer", ".star", ".json", ".jsonl", ".box"})
+  for (const std::string_view extension :
+       {".mrcs", ".mrc", ".tiff", ".tif", ".eer", ".star", ".json", ".jsonl", ".box"})
     if (name.size() > extension.size() && name.ends_with(extension)) {
       name.resize(name.size() - extension.size());
       break;
     }
-  for (const std::string_view suffix : {"_DW", "_picks", "_autopick", "_manualpick", "_ctf", "_motion", "_particles", "_extract", "_PS", "_flat", "_mask", "_preprocessed"})
+  for (const std::string_view suffix : {"_DW", "_picks", "_autopick", "_manualpick", "_ctf", "_motion", "_particles",
+                                        "_extract", "_PS", "_flat", "_mask", "_preprocessed"})
     if (name.size() > suffix.size() && name.ends_with(suffix)) {
       name.resize(name.size() - suffix.size());
       break;

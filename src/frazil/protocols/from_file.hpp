@@ -22,13 +22,14 @@ struct FileRecord {
 /// row (micrographs, CTF fits) or one a file (coordinates, particles); a .json or .jsonl file holds records as
 /// `--json` printed them. `settings` (name → value, from settable_fields) fill in and override what the file says.
 /// @throws Error(bad_input) when the file is of another kind or the pixel size is unknown, and what reading throws
-[[nodiscard]] std::vector<FileRecord> records_from_file(const std::string& kind, const std::filesystem::path& path, const Json& settings);
+[[nodiscard]] std::vector<FileRecord> records_from_file(const std::string& kind, const std::filesystem::path& path,
+                                                        const Json& settings);
 
 /// True when the file could hold records of that kind, judged by extension and, for STAR, by labels.
 [[nodiscard]] bool may_hold(const std::string& kind, const std::filesystem::path& path);
 
-/// Where the file lies that a STAR table names: as it stands, or below the folder of the table or one above it (the root of
-/// the run that wrote it); links are followed. Unchanged when there is no such file.
+/// Where the file lies that a STAR table names: as it stands, or below the folder of the table or one above it (the
+/// root of the run that wrote it); links are followed. Unchanged when there is no such file.
 [[nodiscard]] std::filesystem::path find_named(const std::filesystem::path& star, const std::string& named);
 
 /// "x/20170629_0001_DW.mrc" → "20170629_0001".

@@ -27,7 +27,8 @@ Image plain_sum(const motion::FrameSource& frames, const motion::Detector& detec
   return sum;
 }
 
-Image moved_sum(const motion::FrameSource& frames, const motion::Detector& detector, const motion::MotionField& field, int first, int count, int threads) {
+Image moved_sum(const motion::FrameSource& frames, const motion::Detector& detector, const motion::MotionField& field,
+                int first, int count, int threads) {
   motion::FrameSource part = frames;
   part.count = count;
   part.read = [&frames, first](int i, Image& out) { frames.read(first + i, out); };
@@ -52,17 +53,20 @@ void add(const std::vector<ctf::RegionSpectrum>& part, std::vector<ctf::RegionSp
 
 }  // namespace
 
-GroupSpectra group_spectra(const motion::FrameSource& frames, const motion::Detector& detector, const motion::MotionField* field, int frames_per_group, int box, int threads) {
+GroupSpectra group_spectra(const motion::FrameSource& frames, const motion::Detector& detector,
+                           const motion::MotionField* field, int frames_per_group, int box, int threads) {
   GroupSpectra out;
   out.groups = std::max(1, frames.count / std::max(1, frames_per_group));
   const int size = out.groups == 1 ? frames.count : frames_per_group;
   for (int g = 0; g < out.groups; ++g) {
     const int first = g * size, count = g + 1 == out.groups ? frames.count - first : size;
-    const auto sum = field != nullptr ? moved_sum(frames, detector, *field, first, count, threads) : plain_sum(frames, detector, first, count);
+    const auto sum = field != nullptr ? moved_sum(frames, detector, *field, first, count, threads)
+                                      : plain_sum(frames, detector, first, count);
     std::vector<ctf::RegionSpectrum> regions;
     auto power = ctf::power_spectrum(sum, frames.pixel_size, {.box = box, .threads = threads}, &regions);
     add(regions, out.regions);
-    if (g == 0) out.whole = std::move(power);
+    if (g == 0)
+      out.whole = std::move(power);
     else
       for (std::size_t i = 0; i < out.whole.power.size(); ++i) out.whole.power.pixels()[i] += power.power.pixels()[i];
   }
@@ -74,11 +78,14 @@ GroupSpectra group_spectra(const motion::FrameSource& frames, const motion::Dete
   return out;
 }
 
-GroupSpectra group_spectra_of_file(const std::string& movie, const std::string& gain, Angstrom pixel_size, int frames_per_group, int box, flow::Context& context) {
+GroupSpectra group_spectra_of_file(const std::string& movie, const std::string& gain, Angstrom pixel_size,
+                                   int frames_per_group, int box, flow::Context& context) {
   const io::MovieReader reader(context.input(movie));
   const auto& info = reader.info();
   Image factors;
-  if (!gain.empty()) factors = io::read_gain(context.input(gain), info.nx, info.ny, io::GainOrientation::identity, io::usual_gain_kind(gain, reader.eer() != nullptr));
+  if (!gain.empty())
+    factors = io::read_gain(context.input(gain), info.nx, info.ny, io::GainOrientation::identity,
+                            io::usual_gain_kind(gain, reader.eer() != nullptr));
   const motion::Detector detector(info.nx, info.ny, std::move(factors), context.rng()());
   const motion::FrameSource frames{info.nx, info.ny, info.nz, pixel_size, [&](int i, Image& out) {
                                      context.check_cancelled();
@@ -103,7 +110,8 @@ Spectra write_spectra(const GroupSpectra& spectra, const std::string& file, flow
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x) {
         const int kx = x - h, row = kx >= 0 ? y : (y == 0 ? 0 : n - y);
-        amplitude(x, y) = std::sqrt(region.half[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(std::abs(kx))]);
+        amplitude(x, y) = std::sqrt(region.half[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) +
+                                                static_cast<std::size_t>(std::abs(kx))]);
       }
     writer.append(amplitude);
     record.x_A.push_back(region.x_A);
@@ -117,8 +125,10 @@ Spectra write_spectra(const GroupSpectra& spectra, const std::string& file, flow
 GroupSpectra read_spectra(const Spectra& record, const flow::Context& context) {
   const io::StackReader stack(context.input(record.path));
   const auto parts = static_cast<int>(record.tiles.size());
-  if (stack.info().nz != 1 + parts || record.x_A.size() != record.tiles.size() || record.y_A.size() != record.tiles.size())
-    throw Error(ErrorCode::corrupt, "{}: the record tells of {} parts, the file holds {}", record.path, parts, stack.info().nz - 1);
+  if (stack.info().nz != 1 + parts || record.x_A.size() != record.tiles.size() ||
+      record.y_A.size() != record.tiles.size())
+    throw Error(ErrorCode::corrupt, "{}: the record tells of {} parts, the file holds {}", record.path, parts,
+                stack.info().nz - 1);
   GroupSpectra out;
   out.groups = record.groups;
   out.whole = ctf::from_amplitude(stack.read(0), record.pixel_size);

@@ -17,9 +17,12 @@ namespace {
 flow::FileCheck check_image(const std::filesystem::path& path) {
   const auto found = io::check_complete(path);
   switch (found.state) {
-    case io::FileState::complete: return {flow::FileCheck::State::complete, {}};
-    case io::FileState::growing: return {flow::FileCheck::State::growing, found.reason};
-    case io::FileState::broken: break;
+    case io::FileState::complete:
+      return {flow::FileCheck::State::complete, {}};
+    case io::FileState::growing:
+      return {flow::FileCheck::State::growing, found.reason};
+    case io::FileState::broken:
+      break;
   }
   return {flow::FileCheck::State::broken, found.reason};
 }
@@ -28,7 +31,8 @@ flow::FileCheck check_image(const std::filesystem::path& path) {
 template <class Record>
 Record one_record(const std::filesystem::path& path, const Json& settings) {
   const auto list = records_from_file(std::string(Record::kind), path, settings);
-  if (list.size() != 1) throw Error(ErrorCode::bad_input, "{}: expected one {}, found {}", path.string(), Record::kind, list.size());
+  if (list.size() != 1)
+    throw Error(ErrorCode::bad_input, "{}: expected one {}, found {}", path.string(), Record::kind, list.size());
   return record_from_json<Record>(list.front().record);
 }
 
@@ -46,7 +50,8 @@ std::vector<std::string> patterns_of(const std::string& exclude) {
   return patterns;
 }
 
-/// Takes `exclude` into a watch. A project opens without its lists, wherever it was moved to; what then leaves nothing out is said.
+/// Takes `exclude` into a watch. A project opens without its lists, wherever it was moved to; what then leaves nothing
+/// out is said.
 void leave_out(flow::Watch& watch, const std::string& exclude) {
   try {
     watch.exclude = patterns_of(exclude);
@@ -55,21 +60,28 @@ void leave_out(flow::Watch& watch, const std::string& exclude) {
     return;
   }
   if (std::error_code ignored; std::filesystem::is_regular_file(exclude, ignored)) return;
-  const bool any_name = watch.files.find_first_of("*?[") != std::string::npos;  // what is watched is then no matter of extensions
+  const bool any_name =
+      watch.files.find_first_of("*?[") != std::string::npos;  // what is watched is then no matter of extensions
   for (const auto& pattern : watch.exclude) {
     if (pattern.find_first_of("*?[") != std::string::npos) continue;
     const std::filesystem::path path(pattern);
     auto extension = path.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const bool is_image = std::find(watch.extensions.begin(), watch.extensions.end(), extension) != watch.extensions.end();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool is_image =
+        std::find(watch.extensions.begin(), watch.extensions.end(), extension) != watch.extensions.end();
     if (path.is_absolute() || !(is_image || any_name))
-      watch.notes.push_back(fmt::format("exclude: there is no list {}, and no file that is watched can have this name: it leaves nothing out", pattern));
+      watch.notes.push_back(fmt::format(
+          "exclude: there is no list {}, and no file that is watched can have this name: it leaves nothing out",
+          pattern));
   }
 }
 
 template <class Params>
 Json optics_settings(const Params& params) {
-  Json settings = {{"voltage", params.voltage.value()}, {"cs", params.cs.value()}, {"amplitude_contrast", params.amplitude_contrast}};
+  Json settings = {{"voltage", params.voltage.value()},
+                   {"cs", params.cs.value()},
+                   {"amplitude_contrast", params.amplitude_contrast}};
   if (params.pixel_size > 0_A) settings["pixel_size"] = params.pixel_size.value();
   return settings;
 }
@@ -77,11 +89,18 @@ Json optics_settings(const Params& params) {
 }  // namespace
 
 flow::Watch ImportMovies::watch() const {
-  flow::Watch watch{.files = params.movies, .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"}, .expected = params.expected, .idle_s = params.idle.value(), .patience_s = params.patience.value(), .companion_s = params.metadata_wait.value()};
+  flow::Watch watch{.files = params.movies,
+                    .extensions = {".mrc", ".mrcs", ".tif", ".tiff", ".eer"},
+                    .expected = params.expected,
+                    .idle_s = params.idle.value(),
+                    .patience_s = params.patience.value(),
+                    .companion_s = params.metadata_wait.value()};
   leave_out(watch, params.exclude);
   return watch;
 }
-bool ImportMovies::has_companion(const std::filesystem::path& path) const { return io::has_metadata_file(path, params.metadata); }
+bool ImportMovies::has_companion(const std::filesystem::path& path) const {
+  return io::has_metadata_file(path, params.metadata);
+}
 flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   auto found = check_image(path);
   if (found.state != flow::FileCheck::State::complete) return found;
@@ -89,7 +108,9 @@ flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   if (extension != ".mrc" && extension != ".mrcs") return found;
   const auto info = io::read_info(path);
   // Maps lie beside movies where a simulator or a user left them; no camera has as many rows as a movie has frames.
-  if (info.is_volume && info.nx == info.ny && info.ny == info.nz) return {flow::FileCheck::State::broken, fmt::format("{}: expected a movie, found a map of {}³ voxels", path.string(), info.nx)};
+  if (info.is_volume && info.nx == info.ny && info.ny == info.nz)
+    return {flow::FileCheck::State::broken,
+            fmt::format("{}: expected a movie, found a map of {}³ voxels", path.string(), info.nx)};
   return found;
 }
 Movie ImportMovies::record(const std::filesystem::path& path, const std::string& reference) const {
@@ -112,7 +133,10 @@ Movie ImportMovies::record(const std::filesystem::path& path, const std::string&
 }
 
 flow::Watch ImportMicrographs::watch() const {
-  flow::Watch watch{.files = params.micrographs, .extensions = {".mrc", ".tif", ".tiff"}, .expected = params.expected, .idle_s = params.idle.value()};
+  flow::Watch watch{.files = params.micrographs,
+                    .extensions = {".mrc", ".tif", ".tiff"},
+                    .expected = params.expected,
+                    .idle_s = params.idle.value()};
   leave_out(watch, params.exclude);
   return watch;
 }
@@ -121,13 +145,17 @@ Micrograph ImportMicrographs::record(const std::filesystem::path& path, const st
   auto micrograph = one_record<Micrograph>(path, optics_settings(params));
   micrograph.path = reference;
   const auto name = path.filename().string();
-  if (const auto start = name.find("FoilHole_"); start != std::string::npos)  // names of results begin with those of folders
-    if (const auto exposure = io::parse_epu_name(name.substr(start))) micrograph.optics.optics_group = io::beam_shift_group(*exposure);
+  if (const auto start = name.find("FoilHole_");
+      start != std::string::npos)  // names of results begin with those of folders
+    if (const auto exposure = io::parse_epu_name(name.substr(start)))
+      micrograph.optics.optics_group = io::beam_shift_group(*exposure);
   return micrograph;
 }
 
 /// What the simulator knows of its particles lies beside them, and is not for the pipeline.
-flow::Watch ImportParticles::watch() const { return {.files = params.particles, .extensions = {".star"}, .expected = params.expected, .exclude = {"truth.star"}}; }
+flow::Watch ImportParticles::watch() const {
+  return {.files = params.particles, .extensions = {".star"}, .expected = params.expected, .exclude = {"truth.star"}};
+}
 flow::FileCheck ImportParticles::check(const std::filesystem::path& path) {
   try {
     (void)io::read_star(path).table_with("rlnImageName");

@@ -39,11 +39,14 @@ class Import : public ::testing::Test {
 };
 
 TEST_F(Import, TakesPlaceAndBeamShiftGroupFromNamesAndMetadataFiles) {
-  const auto movie = [&](const std::string& hole, const std::string& shot) { return write_stack("GridSquare_8/Data/FoilHole_" + hole + "_Data_" + shot + "_6_20250108_154915_fractions.mrc", 3); };
+  const auto movie = [&](const std::string& hole, const std::string& shot) {
+    return write_stack("GridSquare_8/Data/FoilHole_" + hole + "_Data_" + shot + "_6_20250108_154915_fractions.mrc", 3);
+  };
   const auto first = movie("1", "91"), second = movie("2", "92"), third = movie("3", "91");
   make_folders(folder_ / "xml/GridSquare_8/Data");
   write_text(folder_ / "xml/GridSquare_8/Data/FoilHole_1_Data_91_6_20250108_154915.xml",
-             "<MicroscopeImage><microscopeData><stage><Position><X>-0.0008</X><Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>");
+             "<MicroscopeImage><microscopeData><stage><Position><X>-0.0008</X><Y>0.0001</Y></Position></stage></"
+             "microscopeData></MicroscopeImage>");
   const auto record = import(first);
   EXPECT_EQ(record.exposure.grid_square, "8");
   EXPECT_EQ(record.exposure.hole, "1");
@@ -65,7 +68,9 @@ TEST_F(Import, TakesPlaceAndBeamShiftGroupFromNamesAndMetadataFiles) {
 
 TEST_F(Import, MetadataOfSerialEmLiesBesideTheMovie) {
   const auto path = write_stack("a_001.mrc", 3);
-  write_text(folder_ / "a_001.mrc.mdoc", "[FrameSet = 0]\nStagePosition = 792.824 -213.633\nNavigatorLabel = 12-3\nMultishotHoleAndPosition = 2-1\n");
+  write_text(
+      folder_ / "a_001.mrc.mdoc",
+      "[FrameSet = 0]\nStagePosition = 792.824 -213.633\nNavigatorLabel = 12-3\nMultishotHoleAndPosition = 2-1\n");
   const auto record = import(path);
   EXPECT_TRUE(ImportMovies().has_companion(path));
   EXPECT_FALSE(ImportMovies().has_companion(folder_ / "a_002.mrc"));

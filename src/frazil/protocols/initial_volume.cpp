@@ -23,7 +23,9 @@ int needed_box(int box, Angstrom pixel_size, Angstrom finest) {
 std::vector<initvol::ParticleImage> load(const ParticleFiles& files, Angstrom finest, int threads) {
   const auto& set = files.set;
   if (set.phase_flipped)
-    throw Error(ErrorCode::unsupported, "initial-volume: the particles are phase-flipped; extract them without, the CTF is part of the model here");
+    throw Error(
+        ErrorCode::unsupported,
+        "initial-volume: the particles are phase-flipped; extract them without, the CTF is part of the model here");
   const int box = needed_box(set.box, set.pixel_size, finest);
   std::vector<initvol::ParticleImage> particles(set.count());
   parallel_for(threads, particles.size(), [&](std::size_t i) {
@@ -44,7 +46,8 @@ io::StarTable pose_table(const ParticleFiles& files, const std::vector<initvol::
   std::vector<std::size_t> rows;
   for (const auto& pose : poses) rows.push_back(pose.particle);
   auto table = pick_rows(files.table, rows);
-  for (const auto* label : {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnRandomSubset", "rlnLogLikeliContribution"})
+  for (const auto* label : {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst",
+                            "rlnRandomSubset", "rlnLogLikeliContribution"})
     table.add_column(label);
   for (std::size_t row = 0; row < poses.size(); ++row) {
     const auto angles = recon::orientation(poses[row].rotation);
@@ -84,12 +87,14 @@ VolumeMap InitialVolume::process(const Particles& particles, flow::Context& cont
   auto settings = params;
   if (settings.diameter <= 0_A) settings.diameter = 1.2 * particles.diameter;  // a little air around the particle
   const Angstrom field = files.set.box * files.set.pixel_size;
-  if (settings.diameter > 0_A) settings.diameter = std::min(settings.diameter, params.diameter > 0_A ? settings.diameter : 0.95 * field);
+  if (settings.diameter > 0_A)
+    settings.diameter = std::min(settings.diameter, params.diameter > 0_A ? settings.diameter : 0.95 * field);
   const auto images = load(files, settings.final_resolution, context.threads());
-  const auto found = initvol::initial_volume(images, settings, context.rng(), context.threads(), [&](double fraction, std::string_view what) {
-    context.check_cancelled();
-    context.progress(fraction, what);
-  });
+  const auto found = initvol::initial_volume(images, settings, context.rng(), context.threads(),
+                                             [&](double fraction, std::string_view what) {
+                                               context.check_cancelled();
+                                               context.progress(fraction, what);
+                                             });
   io::write_volume(context.output("volume.mrc"), found.volume);
   io::write_volume(context.output("half1.mrc"), found.half1);
   io::write_volume(context.output("half2.mrc"), found.half2);

@@ -14,7 +14,8 @@ namespace {
 constexpr int picture_px = 512;
 
 mask::Cover cover_at(const mask::Mask& mask, double x, double y) {
-  return mask.at(std::clamp(static_cast<int>(x / mask.scale_x), 0, mask.nx - 1), std::clamp(static_cast<int>(y / mask.scale_y), 0, mask.ny - 1));
+  return mask.at(std::clamp(static_cast<int>(x / mask.scale_x), 0, mask.nx - 1),
+                 std::clamp(static_cast<int>(y / mask.scale_y), 0, mask.ny - 1));
 }
 
 /// One value a pixel of the micrograph.
@@ -33,8 +34,11 @@ io::Picture overlay(const mask::Mask& mask, const Image& micrograph) {
   io::Picture picture(grey.nx, grey.ny, 3);
   for (int y = 0; y < grey.ny; ++y)
     for (int x = 0; x < grey.nx; ++x) {
-      const auto cover = static_cast<std::size_t>(cover_at(mask, (x + 0.5) * micrograph.nx() / grey.nx, (y + 0.5) * micrograph.ny() / grey.ny));
-      for (std::size_t c = 0; c < 3; ++c) picture.at(x, y)[c] = static_cast<std::uint8_t>(cover == 0 ? *grey.at(x, y) : (13 * *grey.at(x, y) + 7 * tints[cover][c]) / 20);
+      const auto cover = static_cast<std::size_t>(
+          cover_at(mask, (x + 0.5) * micrograph.nx() / grey.nx, (y + 0.5) * micrograph.ny() / grey.ny));
+      for (std::size_t c = 0; c < 3; ++c)
+        picture.at(x, y)[c] =
+            static_cast<std::uint8_t>(cover == 0 ? *grey.at(x, y) : (13 * *grey.at(x, y) + 7 * tints[cover][c]) / 20);
     }
   return picture;
 }
@@ -66,6 +70,8 @@ MicrographMask MaskMicrograph::process(const Micrograph& micrograph, flow::Conte
   return out;
 }
 
-int MaskMicrograph::memory_mib(const Micrograph& micrograph) const { return 64 + static_cast<int>(12e-6 * micrograph.nx * micrograph.ny); }
+int MaskMicrograph::memory_mib(const Micrograph& micrograph) const {
+  return 64 + static_cast<int>(12e-6 * micrograph.nx * micrograph.ny);
+}
 
 }  // namespace frazil::protocols

@@ -7,8 +7,12 @@
 namespace frazil::protocols {
 
 struct MaskMicrograph {
-  static constexpr flow::Info info{.name = "mask-micrograph", .title = "Contamination mask", .version = 1, .cites = "10.1109/83.902291",
-                                   .help = "Find carbon, ice crystals and aggregates, so that nothing is picked there.", .thin = "classical features; no trained network"};
+  static constexpr flow::Info info{.name = "mask-micrograph",
+                                   .title = "Contamination mask",
+                                   .version = 1,
+                                   .cites = "10.1109/83.902291",
+                                   .help = "Find carbon, ice crystals and aggregates, so that nothing is picked there.",
+                                   .thin = "classical features; no trained network"};
   using Params = mask::MaskParams;
   using Input = Micrograph;
   using Output = MicrographMask;

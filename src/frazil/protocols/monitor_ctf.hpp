@@ -13,21 +13,33 @@ struct MonitorCtfParams {
 
   static constexpr auto fields() {
     using P = MonitorCtfParams;
-    return std::tuple(field(&P::significance, "significance", "An alarm needs so many standard errors").range(2, 50),
-                      field(&P::least_cs, "least_cs", "Deviations of the spherical aberration below this are no alarm").range(0_mm, 10_mm),
-                      field(&P::disagreement, "disagreement", "Alarm when the last estimates disagree so many times more than those before").range(1, 100),
-                      field(&P::least_astigmatism, "least_astigmatism", "Changes of the mean astigmatism below this are no alarm").range(0_A, 20000_A).advanced());
+    return std::tuple(
+        field(&P::significance, "significance", "An alarm needs so many standard errors").range(2, 50),
+        field(&P::least_cs, "least_cs", "Deviations of the spherical aberration below this are no alarm")
+            .range(0_mm, 10_mm),
+        field(&P::disagreement, "disagreement",
+              "Alarm when the last estimates disagree so many times more than those before")
+            .range(1, 100),
+        field(&P::least_astigmatism, "least_astigmatism", "Changes of the mean astigmatism below this are no alarm")
+            .range(0_A, 20000_A)
+            .advanced());
   }
 };
 
 /// The trend with more fits; `previous` may be null.
-[[nodiscard]] CtfTrend extend(const MonitorCtfParams& params, const CtfTrend* previous, const std::vector<CtfFit>& batch);
+[[nodiscard]] CtfTrend extend(const MonitorCtfParams& params, const CtfTrend* previous,
+                              const std::vector<CtfFit>& batch);
 
-/// A fold over CtfFit. Voltage, pixel size or Cs that are wrong by a few per cent leave every single fit good, but the rings bend as if the
-/// spherical aberration were another one; its weighted mean over the fits tells. The alarms repeat until the cause is gone.
+/// A fold over CtfFit. Voltage, pixel size or Cs that are wrong by a few per cent leave every single fit good, but the
+/// rings bend as if the spherical aberration were another one; its weighted mean over the fits tells. The alarms repeat
+/// until the cause is gone.
 struct MonitorCtf {
-  static constexpr flow::Info info{.name = "monitor-ctf", .title = "CTF monitor", .version = 1,
-                                   .help = "Watch the CTF fits of the whole acquisition: wrong voltage, pixel size or Cs, drift of the astigmatism, estimators that begin to disagree."};
+  static constexpr flow::Info info{.name = "monitor-ctf",
+                                   .title = "CTF monitor",
+                                   .version = 1,
+                                   .help =
+                                       "Watch the CTF fits of the whole acquisition: wrong voltage, pixel size or Cs, "
+                                       "drift of the astigmatism, estimators that begin to disagree."};
   using Params = MonitorCtfParams;
   using Input = CtfFit;
   using Output = CtfTrend;

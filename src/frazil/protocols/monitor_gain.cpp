@@ -24,7 +24,11 @@ gain::TrendState read_state(const std::filesystem::path& path) {
 }
 
 void write_state(const std::filesystem::path& path, const gain::TrendState& state) {
-  const Json json = {{"movies", state.movies}, {"counts", state.counts}, {"recent", state.recent}, {"defects", state.defects}, {"first", {state.first.variance, state.first.sigma}}};
+  const Json json = {{"movies", state.movies},
+                     {"counts", state.counts},
+                     {"recent", state.recent},
+                     {"defects", state.defects},
+                     {"first", {state.first.variance, state.first.sigma}}};
   write_text(path, json.dump());
 }
 
@@ -32,12 +36,15 @@ double deviation(double variance) { return std::sqrt(std::max(0.0, variance)); }
 
 }  // namespace
 
-DetectorTrend MonitorGain::fold(const DetectorTrend* previous, const std::vector<Detector>& batch, flow::Context& context) const {
+DetectorTrend MonitorGain::fold(const DetectorTrend* previous, const std::vector<Detector>& batch,
+                                flow::Context& context) const {
   gain::TrendState state;
   if (previous != nullptr) state = read_state(context.input(previous->state));
   std::vector<gain::MovieSigns> signs;
   for (const auto& d : batch) {
-    gain::MovieSigns movie{d.counts, {d.residual_variance, d.residual_sigma}, {}, d.verdict, d.alarm, d.orientation, d.inverted, d.correlation};
+    gain::MovieSigns movie{
+        d.counts,     {d.residual_variance, d.residual_sigma}, {}, d.verdict, d.alarm, d.orientation, d.inverted,
+        d.correlation};
     if (!d.defects.empty()) movie.defects = read_defects(context.input(d.defects), stride);
     signs.push_back(std::move(movie));
   }

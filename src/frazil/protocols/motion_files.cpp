@@ -51,9 +51,11 @@ Json field_json(const motion::Alignment& alignment, int nx, int ny) {
 io::StarFile motion_star(const Movie& movie, int first_frame, double binning, const std::vector<motion::Shift>& track,
                          const std::optional<motion::ThirdOrder>& local) {
   io::StarFile file;
-  io::StarTable general("general", {"rlnImageSizeX", "rlnImageSizeY", "rlnImageSizeZ", "rlnMicrographMovieName", "rlnMicrographBinning",
-                                    "rlnMicrographOriginalPixelSize", "rlnMicrographDoseRate", "rlnMicrographPreExposure", "rlnVoltage",
-                                    "rlnMicrographStartFrame", "rlnMotionModelVersion"}, false);
+  io::StarTable general("general",
+                        {"rlnImageSizeX", "rlnImageSizeY", "rlnImageSizeZ", "rlnMicrographMovieName",
+                         "rlnMicrographBinning", "rlnMicrographOriginalPixelSize", "rlnMicrographDoseRate",
+                         "rlnMicrographPreExposure", "rlnVoltage", "rlnMicrographStartFrame", "rlnMotionModelVersion"},
+                        false);
   general.add_row();
   general.set(0, 0, movie.nx);
   general.set(0, 1, movie.ny);

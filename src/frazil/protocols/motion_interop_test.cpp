@@ -31,14 +31,16 @@ Volume blob(double radius, bool binary) {
     for (int y = 0; y < box; ++y)
       for (int x = 0; x < box; ++x) {
         const double r = std::sqrt(std::pow(x - box / 2, 2) + std::pow(y - box / 2, 2) + std::pow(z - box / 2, 2));
-        volume(x, y, z) = binary ? (r < radius ? 1.0F : 0.0F) : static_cast<float>(std::exp(-r * r / (2 * radius * radius)));
+        volume(x, y, z) =
+            binary ? (r < radius ? 1.0F : 0.0F) : static_cast<float>(std::exp(-r * r / (2 * radius * radius)));
       }
   return volume;
 }
 
 std::string optics(const std::string& last_columns, const std::string& last_values) {
-  return "\ndata_optics\n\nloop_\n_rlnOpticsGroupName\n_rlnOpticsGroup\n_rlnMicrographOriginalPixelSize\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n" + last_columns +
-         "og1 1 2.0 300 2.7 0.1 " + last_values + "\n\n\n";
+  return "\ndata_optics\n\nloop_\n_rlnOpticsGroupName\n_rlnOpticsGroup\n_rlnMicrographOriginalPixelSize\n_rlnVoltage\n_"
+         "rlnSphericalAberration\n_rlnAmplitudeContrast\n" +
+         last_columns + "og1 1 2.0 300 2.7 0.1 " + last_values + "\n\n\n";
 }
 
 /// All that polishing wants besides the motion: a movie of noise, references, their FSC, particles.
@@ -53,20 +55,31 @@ void write_inputs(const io::TestFolder& folder) {
   movie.close();
   for (const char* name : {"m1.mrc", "m2.mrc"}) io::write_volume(folder / name, blob(3, false));
   io::write_volume(folder / "mask.mrc", blob(12, true));
-  std::string fsc = "\ndata_fsc\n\nloop_\n_rlnSpectralIndex\n_rlnResolution\n_rlnAngstromResolution\n_rlnFourierShellCorrelationCorrected\n_rlnFourierShellCorrelation\n";
-  for (int i = 0; i <= box / 2; ++i) fsc += fmt::format("{0} {1} {2} {3} {3}\n", i, i / (box * 2.0), box * 2.0 / std::max(i, 1), i < 10 ? 1 : 0);
+  std::string fsc =
+      "\ndata_fsc\n\nloop_\n_rlnSpectralIndex\n_rlnResolution\n_rlnAngstromResolution\n_"
+      "rlnFourierShellCorrelationCorrected\n_rlnFourierShellCorrelation\n";
+  for (int i = 0; i <= box / 2; ++i)
+    fsc += fmt::format("{0} {1} {2} {3} {3}\n", i, i / (box * 2.0), box * 2.0 / std::max(i, 1), i < 10 ? 1 : 0);
   write_text_file(folder / "fsc.star", fsc + "\n");
-  write_text_file(folder / "corrected.star", optics("_rlnMicrographPixelSize\n", "2.0") + "data_micrographs\n\nloop_\n_rlnMicrographName\n_rlnMicrographMetadata\n_rlnOpticsGroup\nmovie.mrc motion.star 1\n\n");
-  std::string particles = optics("_rlnImagePixelSize\n_rlnImageSize\n_rlnImageDimensionality\n", fmt::format("2.0 {} 2", box)) +
-                          "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnDefocusU\n_rlnDefocusV\n"
-                          "_rlnDefocusAngle\n_rlnOriginXAngst\n_rlnOriginYAngst\n_rlnRandomSubset\n_rlnOpticsGroup\n_rlnImageName\n_rlnCtfMaxResolution\n";
+  write_text_file(folder / "corrected.star", optics("_rlnMicrographPixelSize\n", "2.0") +
+                                                 "data_micrographs\n\nloop_\n_rlnMicrographName\n_"
+                                                 "rlnMicrographMetadata\n_rlnOpticsGroup\nmovie.mrc motion.star 1\n\n");
+  std::string particles =
+      optics("_rlnImagePixelSize\n_rlnImageSize\n_rlnImageDimensionality\n", fmt::format("2.0 {} 2", box)) +
+      "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAngleRot\n_rlnAngleTilt\n_"
+      "rlnAnglePsi\n_rlnDefocusU\n_rlnDefocusV\n"
+      "_rlnDefocusAngle\n_rlnOriginXAngst\n_rlnOriginYAngst\n_rlnRandomSubset\n_rlnOpticsGroup\n_rlnImageName\n_"
+      "rlnCtfMaxResolution\n";
   int n = 0;
-  for (const auto& [x, y] : places) ++n, particles += fmt::format("movie.mrc {} {} 0 0 0 10000 10000 0 0 0 {} 1 {:06}@none.mrcs 4\n", x, y, 1 + n % 2, n);
+  for (const auto& [x, y] : places)
+    ++n, particles +=
+         fmt::format("movie.mrc {} {} 0 0 0 10000 10000 0 0 0 {} 1 {:06}@none.mrcs 4\n", x, y, 1 + n % 2, n);
   write_text_file(folder / "particles.star", particles + "\n");
 }
 
 TEST(MotionInterop, RelionsPolishingStartsFromOurShiftsAtEveryParticle) {
-  if (std::system("command -v relion_motion_refine > /dev/null 2>&1") != 0) GTEST_SKIP() << "relion_motion_refine is not installed";
+  if (std::system("command -v relion_motion_refine > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "relion_motion_refine is not installed";
   const io::TestFolder folder;
   write_inputs(folder);
   std::vector<double> nodes;
@@ -88,7 +101,8 @@ TEST(MotionInterop, RelionsPolishingStartsFromOurShiftsAtEveryParticle) {
   io::write_star(folder / "motion.star", motion_star(movie, 1, 1, track, local.model));
   // Without iterations its tracks are those that it starts from.
   const auto command = "cd " + folder.path().string() +
-                       " && relion_motion_refine --i particles.star --f fsc.star --m1 m1.mrc --m2 m2.mrc --angpix_ref 2 --mask mask.mrc --corr_mic corrected.star --o out/ --max_iters 0 > log.txt 2>&1";
+                       " && relion_motion_refine --i particles.star --f fsc.star --m1 m1.mrc --m2 m2.mrc --angpix_ref "
+                       "2 --mask mask.mrc --corr_mic corrected.star --o out/ --max_iters 0 > log.txt 2>&1";
   ASSERT_EQ(std::system(command.c_str()), 0) << std::ifstream(folder / "log.txt").rdbuf();
   const auto found = io::read_star(folder / "out/movie_tracks.star");
   int n = 0;
@@ -98,8 +112,10 @@ TEST(MotionInterop, RelionsPolishingStartsFromOurShiftsAtEveryParticle) {
     for (int t = 0; t < frames; ++t) {
       const auto s = shift_at(t, x, y);
       // Where the specimen went, in Å: the shift brings it back.
-      EXPECT_NEAR(tracks.number(static_cast<std::size_t>(t), "rlnOriginXAngst"), -s.x * pixel.value(), 0.01) << x << ' ' << y << ' ' << t;
-      EXPECT_NEAR(tracks.number(static_cast<std::size_t>(t), "rlnOriginYAngst"), -s.y * pixel.value(), 0.01) << x << ' ' << y << ' ' << t;
+      EXPECT_NEAR(tracks.number(static_cast<std::size_t>(t), "rlnOriginXAngst"), -s.x * pixel.value(), 0.01)
+          << x << ' ' << y << ' ' << t;
+      EXPECT_NEAR(tracks.number(static_cast<std::size_t>(t), "rlnOriginYAngst"), -s.y * pixel.value(), 0.01)
+          << x << ' ' << y << ' ' << t;
     }
   }
 }

@@ -14,7 +14,9 @@ constexpr int panel = 400, gap = 30;
 constexpr io::Colour white{255, 255, 255}, ink{60, 70, 80}, faint{222, 226, 230};
 
 io::Colour colour_of(double part) {
-  const auto mix = [part](int first, int last) { return static_cast<std::uint8_t>(std::lround(first + part * (last - first))); };
+  const auto mix = [part](int first, int last) {
+    return static_cast<std::uint8_t>(std::lround(first + part * (last - first)));
+  };
   return {mix(214, 11), mix(40, 95), mix(40, 190)};
 }
 
@@ -24,7 +26,8 @@ double round_below(double value) {
   return power * (value >= 5 * power ? 5 : value >= 2 * power ? 2 : 1);
 }
 
-void draw_track(io::Picture& picture, const io::PictureBox& box, const std::vector<motion::Shift>& track, double sigma_A, double pixel_A) {
+void draw_track(io::Picture& picture, const io::PictureBox& box, const std::vector<motion::Shift>& track,
+                double sigma_A, double pixel_A) {
   double low_x = 1e300, high_x = -1e300, low_y = 1e300, high_y = -1e300;
   for (const auto& s : track) {
     low_x = std::min(low_x, -s.x * pixel_A), high_x = std::max(high_x, -s.x * pixel_A);
@@ -34,24 +37,32 @@ void draw_track(io::Picture& picture, const io::PictureBox& box, const std::vect
   const auto place_x = [&](double x) { return box.x + 0.5 * box.nx + (x - 0.5 * (low_x + high_x)) * scale; };
   const auto place_y = [&](double y) { return box.y + 0.5 * box.ny + (y - 0.5 * (low_y + high_y)) * scale; };
   const double tick = round_below(range / 3);
-  for (double x = std::ceil((0.5 * (low_x + high_x) - range / 2) / tick) * tick; place_x(x) < box.x + box.nx; x += tick) {
+  for (double x = std::ceil((0.5 * (low_x + high_x) - range / 2) / tick) * tick; place_x(x) < box.x + box.nx;
+       x += tick) {
     io::line(picture, box, place_x(x), box.y, place_x(x), box.y + box.ny, faint);
-    io::text(picture, static_cast<int>(place_x(x)) + 3, box.y + box.ny - (io::text_height + 3), fmt::format("{:g} A", std::abs(x) < tick / 2 ? 0.0 : x), ink);
+    io::text(picture, static_cast<int>(place_x(x)) + 3, box.y + box.ny - (io::text_height + 3),
+             fmt::format("{:g} A", std::abs(x) < tick / 2 ? 0.0 : x), ink);
   }
-  for (double y = std::ceil((0.5 * (low_y + high_y) - range / 2) / tick) * tick; place_y(y) < box.y + box.ny; y += tick) {
+  for (double y = std::ceil((0.5 * (low_y + high_y) - range / 2) / tick) * tick; place_y(y) < box.y + box.ny;
+       y += tick) {
     io::line(picture, box, box.x, place_y(y), box.x + box.nx, place_y(y), faint);
-    io::text(picture, box.x + 3, static_cast<int>(place_y(y)) + 3, fmt::format("{:g} A", std::abs(y) < tick / 2 ? 0.0 : y), ink);
+    io::text(picture, box.x + 3, static_cast<int>(place_y(y)) + 3,
+             fmt::format("{:g} A", std::abs(y) < tick / 2 ? 0.0 : y), ink);
   }
   for (std::size_t t = 0; t < track.size(); ++t) {
-    const auto colour = colour_of(track.size() > 1 ? static_cast<double>(t) / static_cast<double>(track.size() - 1) : 0);
-    const double x = place_x(-track[t].x * pixel_A), y = place_y(-track[t].y * pixel_A), bar = std::max(2.0, sigma_A * scale);
-    if (t > 0) io::line(picture, box, place_x(-track[t - 1].x * pixel_A), place_y(-track[t - 1].y * pixel_A), x, y, colour, 1.5);
+    const auto colour =
+        colour_of(track.size() > 1 ? static_cast<double>(t) / static_cast<double>(track.size() - 1) : 0);
+    const double x = place_x(-track[t].x * pixel_A), y = place_y(-track[t].y * pixel_A),
+                 bar = std::max(2.0, sigma_A * scale);
+    if (t > 0)
+      io::line(picture, box, place_x(-track[t - 1].x * pixel_A), place_y(-track[t - 1].y * pixel_A), x, y, colour, 1.5);
     io::line(picture, box, x - bar, y, x + bar, y, colour);
     io::line(picture, box, x, y - bar, x, y + bar, colour);
   }
 }
 
-void draw_local(io::Picture& picture, const io::PictureBox& box, const motion::Alignment& alignment, int nx, int ny, double pixel_A) {
+void draw_local(io::Picture& picture, const io::PictureBox& box, const motion::Alignment& alignment, int nx, int ny,
+                double pixel_A) {
   constexpr int places = 8;
   const double to_picture = static_cast<double>(box.nx) / nx;
   double largest_A = 1e-3;
@@ -75,7 +86,8 @@ void draw_local(io::Picture& picture, const io::PictureBox& box, const motion::A
     motion::Shift last;
     for (int t = 0; t < alignment.field.frames(); ++t) {
       const auto d = against_track(t, x, y);
-      const auto colour = colour_of(alignment.field.frames() > 1 ? static_cast<double>(t) / (alignment.field.frames() - 1) : 0);
+      const auto colour =
+          colour_of(alignment.field.frames() > 1 ? static_cast<double>(t) / (alignment.field.frames() - 1) : 0);
       io::line(picture, box, px + last.x * scale, py + last.y * scale, px + d.x * scale, py + d.y * scale, colour, 2);
       last = d;
     }
@@ -99,8 +111,10 @@ void frame(io::Picture& picture, const io::PictureBox& box) {
 
 io::Picture plot_motion(const motion::Alignment& alignment, int nx, int ny, Angstrom pixel_size) {
   const bool local = !alignment.field.is_global();
-  const int width = static_cast<int>(std::lround(static_cast<double>(panel) * std::min(1.0, static_cast<double>(nx) / ny)));
-  const int height = static_cast<int>(std::lround(static_cast<double>(panel) * std::min(1.0, static_cast<double>(ny) / nx)));
+  const int width =
+      static_cast<int>(std::lround(static_cast<double>(panel) * std::min(1.0, static_cast<double>(nx) / ny)));
+  const int height =
+      static_cast<int>(std::lround(static_cast<double>(panel) * std::min(1.0, static_cast<double>(ny) / nx)));
   io::Picture picture(10 + panel + (local ? gap + width : 0) + 10, panel + 20, 3);
   io::fill(picture, {0, 0, picture.nx, picture.ny}, white);
   const io::PictureBox left{10, 10, panel, panel};

@@ -6,9 +6,10 @@
 
 namespace frazil::protocols {
 
-/// Left: the mean track of the frames in Å, from red (first) to blue (last), crosses one standard error long to each side. Right, where there
-/// is local motion: at 8 places along each axis the path of the specimen against that track, drawn larger than the field, with a bar that
-/// tells how long it is in Å. Both follow the specimen (the opposite of the shifts), row 0 of the movie at the top.
+/// Left: the mean track of the frames in Å, from red (first) to blue (last), crosses one standard error long to each
+/// side. Right, where there is local motion: at 8 places along each axis the path of the specimen against that track,
+/// drawn larger than the field, with a bar that tells how long it is in Å. Both follow the specimen (the opposite of
+/// the shifts), row 0 of the movie at the top.
 [[nodiscard]] io::Picture plot_motion(const motion::Alignment& alignment, int nx, int ny, Angstrom pixel_size);
 
 }  // namespace frazil::protocols

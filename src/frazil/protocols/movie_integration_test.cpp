@@ -1,4 +1,5 @@
-// import and align-movie on movies whose truth is known: EER with its fractions and damaged raw frames, defects from a list.
+// import and align-movie on movies whose truth is known: EER with its fractions and damaged raw frames, defects from a
+// list.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -20,12 +21,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Movie movie_record(const fs::path& path, const Json& settings) { return record_from_json<Movie>(records_from_file("Movie", path, settings).front().record); }
+Movie movie_record(const fs::path& path, const Json& settings) {
+  return record_from_json<Movie>(records_from_file("Movie", path, settings).front().record);
+}
 
 /// The movie as EER; a raw frame of the fifth fraction is cut short.
 void write_eer(const fs::path& path, const sim::Scene& scene, const sim::SimulatedMovie& movie) {
   const int raw_total = scene.frames * scene.raw_frames;
-  sim::EerWriter writer(path, scene.nx, scene.ny, {}, sim::eer_metadata(raw_total, 0.5, 30 * 1.44, scene.nx, scene.ny, 1.2));
+  sim::EerWriter writer(path, scene.nx, scene.ny, {},
+                        sim::eer_metadata(raw_total, 0.5, 30 * 1.44, scene.nx, scene.ny, 1.2));
   std::vector<std::vector<sim::Electron>> raw;
   for (int t = 0; t < scene.frames; ++t) {
     movie.electrons(t, raw);
@@ -42,8 +46,10 @@ void write_eer(const fs::path& path, const sim::Scene& scene, const sim::Simulat
 double track_error(const std::vector<std::vector<double>>& found, const std::vector<std::array<double, 2>>& truth) {
   const auto n = static_cast<double>(truth.size());
   double mx = 0, my = 0, squares = 0;
-  for (std::size_t t = 0; t < truth.size(); ++t) mx += (found[t][0] - truth[t][0]) / n, my += (found[t][1] - truth[t][1]) / n;
-  for (std::size_t t = 0; t < truth.size(); ++t) squares += std::pow(found[t][0] - truth[t][0] - mx, 2) + std::pow(found[t][1] - truth[t][1] - my, 2);
+  for (std::size_t t = 0; t < truth.size(); ++t)
+    mx += (found[t][0] - truth[t][0]) / n, my += (found[t][1] - truth[t][1]) / n;
+  for (std::size_t t = 0; t < truth.size(); ++t)
+    squares += std::pow(found[t][0] - truth[t][0] - mx, 2) + std::pow(found[t][1] - truth[t][1] - my, 2);
   return std::sqrt(squares / n);
 }
 
@@ -76,7 +82,8 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   EXPECT_NEAR(told.eer_frames_per_fraction, 80.0 / 15, 1e-9);
   EXPECT_NEAR(told.pixel_size.value(), 1.2, 1e-9);
   EXPECT_EQ(ImportMovies::check(folder / "m.eer").state, flow::FileCheck::State::complete);
-  const auto fine = movie_record(folder / "m.eer", {{"eer_grid", "8K"}, {"eer_frames_per_fraction", 20}, {"dose_per_frame", 0.5}});
+  const auto fine =
+      movie_record(folder / "m.eer", {{"eer_grid", "8K"}, {"eer_frames_per_fraction", 20}, {"dose_per_frame", 0.5}});
   EXPECT_EQ(fine.nx, 1024);
   EXPECT_EQ(fine.frames, 4);
   EXPECT_NEAR(fine.dose_per_frame.value(), 10, 1e-9);  // what is given counts for a raw frame
@@ -87,7 +94,8 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   AlignMovie align;
   align.params.gain_use = GainUse::multiply;
   align.params.halves = true;
-  const auto record = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"gain", (folder / "gain.mrc").string()}});
+  const auto record =
+      movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"gain", (folder / "gain.mrc").string()}});
   const auto out = align.process(record, context);
   EXPECT_EQ(out.motion.frames, 10);
   EXPECT_EQ(out.motion.raw_frames, raw_total);
@@ -96,7 +104,8 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   EXPECT_NEAR(out.motion.eer_frames_per_fraction, 8, 1e-9);
   EXPECT_NEAR(out.motion.eer_dose_per_fraction.value(), 3, 1e-9);
   const double error = track_error(out.motion.shifts_px, movie.truth().shifts_px);
-  const double claimed = std::sqrt(2.0) * out.motion.shift_sigma_px;  // known to a quarter from ten frames whose errors hang together
+  const double claimed =
+      std::sqrt(2.0) * out.motion.shift_sigma_px;  // known to a quarter from ten frames whose errors hang together
   std::printf("EER: the track errs by %.3f px, claimed %.3f px\n", error, claimed);
   EXPECT_LT(error, 1.75 * claimed);
   ASSERT_TRUE(out.weighted.has_value());
@@ -105,27 +114,33 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   double mean = 0;
   for (const float v : sum.pixels()) mean += static_cast<double>(v) / static_cast<double>(sum.size());
   const double in_raw_frame = scene.electrons_per_frame() / scene.raw_frames;
-  EXPECT_NEAR(mean / (raw_total * (1 - std::exp(-in_raw_frame))), 1, 0.03);  // a pixel counts one electron in a raw frame
+  EXPECT_NEAR(mean / (raw_total * (1 - std::exp(-in_raw_frame))), 1,
+              0.03);  // a pixel counts one electron in a raw frame
   // Noise prevails, and is white: at each frequency the two correlate by the mean weight of the frames.
   const motion::Exposure exposure{scene.dose_per_frame, 0_e_per_A2, scene.voltage};
   double expected = 0;
   for (int y = 0; y < 64; ++y)
     for (int x = 0; x < 64; ++x)
-      for (const double w : motion::filter_weights(exposure, scene.frames, std::hypot(x + 0.5, y + 0.5) / 128 / scene.pixel_size.value())) expected += w / scene.frames / (64 * 64);
-  std::printf("EER: plain and weighted sum correlate by %.3f, noise by %.3f\n", correlation(sum.pixels(), weighted.pixels()), expected);
+      for (const double w : motion::filter_weights(exposure, scene.frames,
+                                                   std::hypot(x + 0.5, y + 0.5) / 128 / scene.pixel_size.value()))
+        expected += w / scene.frames / (64 * 64);
+  std::printf("EER: plain and weighted sum correlate by %.3f, noise by %.3f\n",
+              correlation(sum.pixels(), weighted.pixels()), expected);
   EXPECT_NEAR(correlation(sum.pixels(), weighted.pixels()), expected, 0.02);
   EXPECT_GT(expected, 0.5);
 
   const auto stem = out.micrograph.path.substr(0, out.micrograph.path.size() - 4);
   const auto odd = io::read_image(stem + "_ODD.mrc"), even = io::read_image(stem + "_EVN.mrc");
   double apart = 0;
-  for (std::size_t i = 0; i < odd.size(); ++i) apart = std::max(apart, std::abs(static_cast<double>(odd.pixels()[i] + even.pixels()[i] - weighted.pixels()[i])));
+  for (std::size_t i = 0; i < odd.size(); ++i)
+    apart = std::max(apart, std::abs(static_cast<double>(odd.pixels()[i] + even.pixels()[i] - weighted.pixels()[i])));
   EXPECT_LT(apart, 1e-3 * statistics(weighted).stddev);  // together they are the weighted sum
   EXPECT_LT(std::abs(correlation(odd.pixels(), even.pixels())), 0.5);
   align.params.halves = false;
 
   // At the level of details no two renderings agree, but the finer grid shows the same image.
-  auto on_fine = movie_record(folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"eer_grid", "8K"}, {"gain", (folder / "gain.mrc").string()}});
+  auto on_fine = movie_record(
+      folder / "m.eer", {{"eer_frames_per_fraction", 8}, {"eer_grid", "8K"}, {"gain", (folder / "gain.mrc").string()}});
   align.params.binning = 2;
   align.params.dose_weighting = false;
   const auto from_fine = io::read_image(align.process(on_fine, context).micrograph.path);
@@ -162,7 +177,8 @@ TEST(MovieDefects, OfAListAreReplacedInSumAndAlignment) {
   EXPECT_EQ(replaced, 120);
   EXPECT_GT(block_mean({{"pixel_size", 1}}).first, 500);
   write_text(folder / "outside.txt", "250 250 30 4\n");
-  EXPECT_ERROR((void)block_mean({{"pixel_size", 1}, {"defects", (folder / "outside.txt").string()}}), bad_input, "outside.txt line 1");
+  EXPECT_ERROR((void)block_mean({{"pixel_size", 1}, {"defects", (folder / "outside.txt").string()}}), bad_input,
+               "outside.txt line 1");
 }
 
 }  // namespace

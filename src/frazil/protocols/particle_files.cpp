@@ -34,8 +34,8 @@ struct Stack {
   std::string name;
 };
 
-/// Names that mean something to the caller's context (files of the project) stay; others, relative to the run of another
-/// program, become the path that was found.
+/// Names that mean something to the caller's context (files of the project) stay; others, relative to the run of
+/// another program, become the path that was found.
 Stack find_stack(const fs::path& star, const std::string& named, const flow::Context& context) {
   if (const auto path = context.input(named); fs::exists(path)) return {path, named};
   if (const auto path = find_named(star, named); fs::exists(path)) return {path, path.string()};
@@ -51,7 +51,9 @@ struct Place {
 std::vector<std::string> common_labels(const std::vector<io::StarFile>& files) {
   std::vector<std::string> labels;
   for (const auto& label : files.front().table_with("rlnImageName").labels())
-    if (std::all_of(files.begin(), files.end(), [&](const io::StarFile& f) { return f.table_with("rlnImageName").has(label); })) labels.push_back(label);
+    if (std::all_of(files.begin(), files.end(),
+                    [&](const io::StarFile& f) { return f.table_with("rlnImageName").has(label); }))
+      labels.push_back(label);
   if (std::find(labels.begin(), labels.end(), "rlnOpticsGroup") == labels.end()) labels.emplace_back("rlnOpticsGroup");
   return labels;
 }
@@ -89,8 +91,9 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
     const auto& table = files[f].table_with("rlnImageName");
     const auto star = context.input(used[f]->star);
     if (used[f]->box != out.set.box || std::abs(used[f]->pixel_size / out.set.pixel_size - 1) > 1e-3)
-      throw Error(ErrorCode::bad_input, "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å", star.string(),
-                  used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
+      throw Error(ErrorCode::bad_input,
+                  "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å",
+                  star.string(), used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
     const auto optics = io::read_optics(files[f], table);
     std::vector<int> number;
     for (const auto& group : optics.groups) number.push_back(io::add_group(out.groups, group));
@@ -121,7 +124,8 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
     const auto& path = (*stacks)[place.stack];
     auto image = open->get(path)->read(place.index);
     if (image.nx() != box || image.ny() != box)
-      throw Error(ErrorCode::bad_input, "{}: expected images of {} × {} pixels, found {} × {}", path, box, box, image.nx(), image.ny());
+      throw Error(ErrorCode::bad_input, "{}: expected images of {} × {} pixels, found {} × {}", path, box, box,
+                  image.nx(), image.ny());
     return image;
   };
   return out;

@@ -14,9 +14,10 @@ namespace frazil::protocols {
 
 /// The rows of many particle files, in order, and what they need to be written again.
 struct ParticleFiles {
-  std::vector<io::OpticsGroup> groups;     ///< numbered from 1, equal ones merged
-  io::StarTable table;                     ///< "particles": the columns that all files have; rlnOpticsGroup renumbered, image names as found
-  class2d::ParticleSet set;                ///< entry i is row i; images are read when asked for
+  std::vector<io::OpticsGroup> groups;  ///< numbered from 1, equal ones merged
+  io::StarTable
+      table;  ///< "particles": the columns that all files have; rlnOpticsGroup renumbered, image names as found
+  class2d::ParticleSet set;  ///< entry i is row i; images are read when asked for
 };
 
 /// Reads the STAR files of the records; records without particles are passed over.

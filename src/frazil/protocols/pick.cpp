@@ -12,7 +12,8 @@ namespace {
 /// To a thousandth: digits beyond mean nothing.
 double rounded(double value) { return std::round(1000 * value) / 1000; }
 
-void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick>& picks, const std::string& micrograph) {
+void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick>& picks,
+                 const std::string& micrograph) {
   io::StarTable table("", {"rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnMicrographName"});
   for (const auto& p : picks) {
     const auto row = table.add_row();

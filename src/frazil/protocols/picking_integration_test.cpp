@@ -1,4 +1,5 @@
-// pick, extract and screen-particles on files: simulated micrographs with known particles, real ones with people's picks, and RELION reading the result.
+// pick, extract and screen-particles on files: simulated micrographs with known particles, real ones with people's
+// picks, and RELION reading the result.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -27,7 +28,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Place { double x, y; };
+struct Place {
+  double x, y;
+};
 
 std::vector<Place> places_of(const fs::path& star) {
   const auto file = io::read_star(star);
@@ -44,15 +47,22 @@ struct Tally {
 };
 
 /// One to one, nearest pairs first, what lies within `border` of the edge left out on both sides.
-void count(std::vector<Place> picks, std::vector<Place> truth, double distance, double border, int nx, int ny, Tally& tally) {
-  const auto outside = [&](const Place& p) { return p.x < border || p.y < border || p.x >= nx - border || p.y >= ny - border; };
+void count(std::vector<Place> picks, std::vector<Place> truth, double distance, double border, int nx, int ny,
+           Tally& tally) {
+  const auto outside = [&](const Place& p) {
+    return p.x < border || p.y < border || p.x >= nx - border || p.y >= ny - border;
+  };
   std::erase_if(picks, outside);
   std::erase_if(truth, outside);
-  struct Pair { double d; std::size_t pick, truth; };
+  struct Pair {
+    double d;
+    std::size_t pick, truth;
+  };
   std::vector<Pair> pairs;
   for (std::size_t i = 0; i < picks.size(); ++i)
     for (std::size_t j = 0; j < truth.size(); ++j)
-      if (const double d = std::hypot(picks[i].x - truth[j].x, picks[i].y - truth[j].y); d < distance) pairs.push_back({d, i, j});
+      if (const double d = std::hypot(picks[i].x - truth[j].x, picks[i].y - truth[j].y); d < distance)
+        pairs.push_back({d, i, j});
   std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.d < b.d; });
   std::vector<char> pick_used(picks.size()), truth_used(truth.size());
   for (const auto& pair : pairs) {
@@ -132,7 +142,8 @@ TEST(Picking, FindsGalactosidaseInSimulatedMicrographs) {
     count(places_of(found.coordinates), area.truth, 30, 60, area.micrograph.nx, area.micrograph.ny, tally);
   }
   RecordProperty("f1", std::to_string(tally.f1()));
-  std::printf("simulated: %d hits, %d picks, %d particles, F1 %.3f\n", tally.hits, tally.picks, tally.truth, tally.f1());
+  std::printf("simulated: %d hits, %d picks, %d particles, F1 %.3f\n", tally.hits, tally.picks, tally.truth,
+              tally.f1());
   EXPECT_GT(tally.f1(), 0.9);
 }
 
@@ -159,12 +170,14 @@ TEST(Picking, LeavesMaskedRegionsAlone) {
 
 TEST(Picking, AgreesWithPeopleOnRealApoferritin) {
   const auto data = io::shared_data();
-  if (!data || !fs::is_directory(*data / "apoferritin-10146-micrographs")) GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
+  if (!data || !fs::is_directory(*data / "apoferritin-10146-micrographs"))
+    GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
   const auto set = *data / "apoferritin-10146-micrographs";
   const io::TestFolder folder;
   TestContext context(folder.path());
   Tally tally;
-  for (const std::string name : {"May08_05.57.01", "May08_07.08.55", "May08_07.13.35"}) {  // kept for reporting; constants come from the other six
+  for (const std::string name : {"May08_05.57.01", "May08_07.08.55",
+                                 "May08_07.13.35"}) {  // kept for reporting; constants come from the other six
     Micrograph micrograph;
     micrograph.path = (set / "sums" / (name + "_sum.mrc")).string();
     micrograph.name = name + "_sum.mrc";
@@ -179,7 +192,8 @@ TEST(Picking, AgreesWithPeopleOnRealApoferritin) {
     ASSERT_GT(people.size(), 50U);
     count(places_of(found.coordinates), people, 15, 64, 1240, 1200, tally);
   }
-  std::printf("apoferritin: %d hits, %d picks, %d by people, F1 %.3f\n", tally.hits, tally.picks, tally.truth, tally.f1());
+  std::printf("apoferritin: %d hits, %d picks, %d by people, F1 %.3f\n", tally.hits, tally.picks, tally.truth,
+              tally.f1());
   EXPECT_GT(tally.f1(), 0.9);
 }
 
@@ -199,7 +213,9 @@ TEST(Picking, ExtractedParticlesAreWhiteAndScreeningTellsThemFromEmptyPlaces) {
     Rng rng(static_cast<std::uint64_t>(i) + 50);
     for (int tries = 0; tries < 3000 && places.size() < true_count + 15; ++tries) {
       const Place p{rng.uniform(100, 924), rng.uniform(100, 924)};
-      if (std::all_of(places.begin(), places.end(), [&](const Place& q) { return std::hypot(p.x - q.x, p.y - q.y) > 110; })) places.push_back(p);
+      if (std::all_of(places.begin(), places.end(),
+                      [&](const Place& q) { return std::hypot(p.x - q.x, p.y - q.y) > 110; }))
+        places.push_back(p);
     }
     for (const auto& p : places) {
       const auto row = table.add_row();
@@ -219,7 +235,9 @@ TEST(Picking, ExtractedParticlesAreWhiteAndScreeningTellsThemFromEmptyPlaces) {
     const auto cut = extract.process({area.micrograph, coordinates, area.ctf}, context);
     const auto screened = ScreenParticles{}.process(cut, context);
     EXPECT_EQ(cut.count, screened.accepted.count + (screened.set_aside ? screened.set_aside->count : 0));
-    const auto is_particle = [&](const io::StarTable& rows, std::size_t row) { return rows.integer(row, "rlnParticleId") <= static_cast<long>(true_count); };
+    const auto is_particle = [&](const io::StarTable& rows, std::size_t row) {
+      return rows.integer(row, "rlnParticleId") <= static_cast<long>(true_count);
+    };
     const auto all = io::read_star(cut.star), accepted = io::read_star(screened.accepted.star);
     const auto& all_rows = all.table("particles");
     for (std::size_t row = 0; row < all_rows.rows(); ++row) {
@@ -232,13 +250,16 @@ TEST(Picking, ExtractedParticlesAreWhiteAndScreeningTellsThemFromEmptyPlaces) {
     const auto& rows = accepted.table("particles");
     int here = 0;
     for (std::size_t row = 0; row < rows.rows(); ++row) {
-      if (is_particle(rows, row)) ++kept;
-      else ++here;
+      if (is_particle(rows, row))
+        ++kept;
+      else
+        ++here;
     }
     caught -= here;
   }
   caught += empties;
-  std::printf("screening: %d of %d particles kept, %d of %d empty places set aside, mean within 60 A %.3f\n", kept, particles, caught, empties, contrast / particles);
+  std::printf("screening: %d of %d particles kept, %d of %d empty places set aside, mean within 60 A %.3f\n", kept,
+              particles, caught, empties, contrast / particles);
   ASSERT_GT(empties, 15);
   EXPECT_GT(contrast / particles, 0.05);
   EXPECT_GT(static_cast<double>(kept) / particles, 0.95);
@@ -260,7 +281,8 @@ TEST(Picking, ExtractionsOfOnePlaceShareTheirNumberWhateverTheBox) {
     const auto file = io::read_star(cut.star);
     const auto& table = file.table("particles");
     std::map<long, Place> rows;
-    for (std::size_t r = 0; r < table.rows(); ++r) rows[table.integer(r, "rlnParticleId")] = {table.number(r, "rlnCoordinateX"), table.number(r, "rlnCoordinateY")};
+    for (std::size_t r = 0; r < table.rows(); ++r)
+      rows[table.integer(r, "rlnParticleId")] = {table.number(r, "rlnCoordinateX"), table.number(r, "rlnCoordinateY")};
     EXPECT_EQ(rows.size(), static_cast<std::size_t>(cut.count));
     return rows;
   };
@@ -318,10 +340,16 @@ TEST(PickingInterop, RelionReadsParticlesAndStacks) {
   Extract extract;
   extract.params.downsampled_box = 48;
   const auto cut = extract.process({area.micrograph, found, area.ctf}, context);
-  const auto run = [&](const std::string& command) { return std::system(("cd " + folder.path().string() + " && " + command + " > relion.log 2>&1").c_str()); };
-  EXPECT_EQ(run("relion_image_handler --i " + cut.star + " --o flipped --angpix 5 --flipX"), 0) << read_text(folder / "relion.log");
+  const auto run = [&](const std::string& command) {
+    return std::system(("cd " + folder.path().string() + " && " + command + " > relion.log 2>&1").c_str());
+  };
+  EXPECT_EQ(run("relion_image_handler --i " + cut.star + " --o flipped --angpix 5 --flipX"), 0)
+      << read_text(folder / "relion.log");
   EXPECT_EQ(run("relion_image_handler --i " + cut.stack + " --stats"), 0) << read_text(folder / "relion.log");
-  EXPECT_EQ(run("relion_refine --i " + cut.star + " --o " + (folder / "out").string() + " --iter 1 --K 2 --ctf --tau2_fudge 2 --particle_diameter 180 --offset_range 2 --psi_step 30 --zero_mask --dont_check_norm --j 1"), 0)
+  EXPECT_EQ(run("relion_refine --i " + cut.star + " --o " + (folder / "out").string() +
+                " --iter 1 --K 2 --ctf --tau2_fudge 2 --particle_diameter 180 --offset_range 2 --psi_step 30 "
+                "--zero_mask --dont_check_norm --j 1"),
+            0)
       << read_text(folder / "relion.log");
   ASSERT_TRUE(fs::exists(folder / "out_it001_data.star"));
   const auto back = io::read_star(folder / "out_it001_data.star");

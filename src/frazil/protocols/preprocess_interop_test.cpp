@@ -21,14 +21,16 @@ Image test_image() {
   Rng rng(17);
   for (float& v : image.pixels()) v = static_cast<float>(rng.normal(100, 10));
   for (int y = 0; y < 240; ++y)
-    for (int x = 0; x < 240; ++x) image(x, y) += static_cast<float>(30 * std::exp(-(std::pow(x - 90, 2) + std::pow(y - 150, 2)) / 200));
+    for (int x = 0; x < 240; ++x)
+      image(x, y) += static_cast<float>(30 * std::exp(-(std::pow(x - 90, 2) + std::pow(y - 150, 2)) / 200));
   return image;
 }
 
 Image by_relion(const io::TestFolder& folder, const Image& image, const std::string& options) {
   const auto in = (folder / "in.mrc").string(), out = (folder / "out.mrc").string();
   io::write_image(in, image);
-  const auto command = "relion_image_handler --i " + in + " --o " + out + " --angpix 1.5 " + options + " > /dev/null 2>&1";
+  const auto command =
+      "relion_image_handler --i " + in + " --o " + out + " --angpix 1.5 " + options + " > /dev/null 2>&1";
   if (std::system(command.c_str()) != 0) throw Error(ErrorCode::external, "failed: {}", command);
   return io::read_image(out);
 }
@@ -48,7 +50,8 @@ TEST(PreprocessInterop, DownsamplesLikeRelion) {
   const auto ours = preprocess::preprocess(image, params), theirs = by_relion(folder, image, "--rescale_angpix 3");
   ASSERT_EQ(ours.nx(), theirs.nx());
   const double difference = rms_difference(ours, theirs) / statistics(ours).stddev;
-  std::printf("downsampling: differs from RELION's by %.1e standard deviations, correlation %.6f\n", difference, correlation(ours.pixels(), theirs.pixels()));
+  std::printf("downsampling: differs from RELION's by %.1e standard deviations, correlation %.6f\n", difference,
+              correlation(ours.pixels(), theirs.pixels()));
   EXPECT_LT(difference, 0.1);  // the components at the new Nyquist frequency are treated differently
 }
 

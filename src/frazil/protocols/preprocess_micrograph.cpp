@@ -17,7 +17,8 @@ Micrograph PreprocessMicrograph::process(const Micrograph& micrograph, flow::Con
       throw Error(error.code(), "{}: {}", micrograph.path, error.what());
     }
   }();
-  const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) + (micrograph.dose_weighted ? "_DW" : "") + "_preprocessed";
+  const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) +
+                    (micrograph.dose_weighted ? "_DW" : "") + "_preprocessed";
   io::write_image(context.output(stem + ".mrc"), result);
   io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(result, 512));
   auto out = micrograph;
@@ -29,6 +30,8 @@ Micrograph PreprocessMicrograph::process(const Micrograph& micrograph, flow::Con
   return out;
 }
 
-int PreprocessMicrograph::memory_mib(const Micrograph& micrograph) const { return 64 + static_cast<int>(20e-6 * micrograph.nx * micrograph.ny); }
+int PreprocessMicrograph::memory_mib(const Micrograph& micrograph) const {
+  return 64 + static_cast<int>(20e-6 * micrograph.nx * micrograph.ny);
+}
 
 }  // namespace frazil::protocols

@@ -7,9 +7,13 @@
 namespace frazil::protocols {
 
 struct PreprocessMicrograph {
-  static constexpr flow::Info info{.name = "preprocess-micrograph", .title = "Micrograph preprocessing", .version = 1,
-                                   .help = "Crop, remove hot spots, invert, downsample, filter and normalise a micrograph, in this order and each only if asked for. "
-                                           "Several such steps give several sets."};
+  static constexpr flow::Info info{.name = "preprocess-micrograph",
+                                   .title = "Micrograph preprocessing",
+                                   .version = 1,
+                                   .help =
+                                       "Crop, remove hot spots, invert, downsample, filter and normalise a micrograph, "
+                                       "in this order and each only if asked for. "
+                                       "Several such steps give several sets."};
   using Params = preprocess::PreprocessParams;
   using Input = Micrograph;
   using Output = Micrograph;

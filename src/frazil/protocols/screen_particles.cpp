@@ -30,7 +30,10 @@ class Images {
   }
 
  private:
-  struct Place { const io::StackReader* stack; int index; };
+  struct Place {
+    const io::StackReader* stack;
+    int index;
+  };
   Angstrom pixel_size_;
   std::map<std::string, std::unique_ptr<io::StackReader>> stacks_;
   std::vector<Place> places_;
@@ -54,7 +57,8 @@ io::StarTable chosen_rows(const io::StarTable& table, const std::vector<extract:
   return out;
 }
 
-void write_chosen(const std::filesystem::path& path, const io::StarFile& in, const io::StarTable& particles, const std::vector<extract::Verdict>& verdicts, bool set_aside) {
+void write_chosen(const std::filesystem::path& path, const io::StarFile& in, const io::StarTable& particles,
+                  const std::vector<extract::Verdict>& verdicts, bool set_aside) {
   io::StarFile out;
   for (const auto& table : in.tables) out.add(&table == &particles ? chosen_rows(table, verdicts, set_aside) : table);
   io::write_star(path, out);
@@ -69,7 +73,8 @@ ScreenedParticles ScreenParticles::process(const Particles& particles, flow::Con
   const Angstrom diameter = params.diameter.value() > 0 ? params.diameter : particles.diameter;
   const auto verdicts = [&] {
     try {
-      return extract::screen(table.rows(), [&](std::size_t i) { return images.read(i); }, diameter, params, context.threads());
+      return extract::screen(
+          table.rows(), [&](std::size_t i) { return images.read(i); }, diameter, params, context.threads());
     } catch (const Error& error) {
       throw Error(error.code(), "{}: {}", particles.star, error.what());
     }
@@ -81,7 +86,8 @@ ScreenedParticles ScreenParticles::process(const Particles& particles, flow::Con
   out.accepted.left_out_counts.clear();
   int left_out = 0;
   for (std::size_t reason = 1; reason < extract::reason_names.size(); ++reason) {
-    const auto count = std::count_if(verdicts.begin(), verdicts.end(), [&](const auto& v) { return v.reason == static_cast<extract::Reason>(reason); });
+    const auto count = std::count_if(verdicts.begin(), verdicts.end(),
+                                     [&](const auto& v) { return v.reason == static_cast<extract::Reason>(reason); });
     if (count == 0) continue;
     out.accepted.left_out_reasons.emplace_back(extract::reason_names[reason]);
     out.accepted.left_out_counts.push_back(static_cast<int>(count));

@@ -17,8 +17,12 @@ struct ScreenedParticles {
 };
 
 struct ScreenParticles {
-  static constexpr flow::Info info{.name = "screen-particles", .title = "Particle screening", .version = 1, .help = "Set aside images that hold no particle, and those that differ grossly from the others.",
-                                   .thin = "shape and context measures are to come"};
+  static constexpr flow::Info info{
+      .name = "screen-particles",
+      .title = "Particle screening",
+      .version = 1,
+      .help = "Set aside images that hold no particle, and those that differ grossly from the others.",
+      .thin = "shape and context measures are to come"};
   using Params = extract::ScreenParams;
   using Input = Particles;
   using Output = ScreenedParticles;

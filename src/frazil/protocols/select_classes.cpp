@@ -10,7 +10,8 @@ SelectClasses::Output SelectClasses::process(const Classes& classes, flow::Conte
   const io::StackReader averages(context.input(classes.averages));
   const auto count = static_cast<std::size_t>(classes.classes);
   if (averages.info().nz != classes.classes || classes.counts.size() != count || classes.resolution.size() != count)
-    throw Error(ErrorCode::corrupt, "{}: expected {} averages, found {}", classes.averages, classes.classes, averages.info().nz);
+    throw Error(ErrorCode::corrupt, "{}: expected {} averages, found {}", classes.averages, classes.classes,
+                averages.info().nz);
   std::vector<class2d::ClassFeatures> features;
   for (std::size_t k = 0; k < count; ++k) {
     auto image = averages.read(static_cast<int>(k));
@@ -37,7 +38,8 @@ SelectClasses::Output SelectClasses::process(const Classes& classes, flow::Conte
   std::vector<std::size_t> rows;
   for (std::size_t row = 0; row < index.size(); ++row) {
     const long k = index[row];
-    if (k < 1 || k > classes.classes) throw Error(ErrorCode::corrupt, "{}: expected classes 1 to {}, found {}", table.place(row), classes.classes, k);
+    if (k < 1 || k > classes.classes)
+      throw Error(ErrorCode::corrupt, "{}: expected classes 1 to {}, found {}", table.place(row), classes.classes, k);
     if (verdicts[static_cast<std::size_t>(k - 1)].selected) rows.push_back(row);
   }
   if (rows.empty()) return out;

@@ -71,7 +71,8 @@ std::string ctf_fits(const std::vector<Json>& records) {
   std::vector<CtfFit> fits;
   for (const auto& json : records) fits.push_back(record_from_json<CtfFit>(json));
   auto table = ctf_table("micrographs", fits);
-  for (std::size_t row = 0; row < fits.size(); ++row) table.set(row, "rlnOpticsGroup", io::add_group(groups, micrograph_group(fits[row].optics, fits[row].pixel_size)));
+  for (std::size_t row = 0; row < fits.size(); ++row)
+    table.set(row, "rlnOpticsGroup", io::add_group(groups, micrograph_group(fits[row].optics, fits[row].pixel_size)));
   return finish(groups, std::move(table));
 }
 
@@ -95,7 +96,8 @@ std::string particles(const std::vector<Json>& records, const std::filesystem::p
   std::vector<io::StarFile> files;
   std::vector<std::string> labels;
   // A selection (without a stack of its own) replaces the one before it; particles of micrographs add up.
-  const bool versions = !records.empty() && record_from_json<Particles>(records.back()).stack.empty() && record_from_json<Particles>(records.back()).count > 0;
+  const bool versions = !records.empty() && record_from_json<Particles>(records.back()).stack.empty() &&
+                        record_from_json<Particles>(records.back()).count > 0;
   for (const auto& json : std::vector<Json>(versions ? records.end() - 1 : records.begin(), records.end())) {
     const auto record = record_from_json<Particles>(json);
     if (record.count == 0) continue;
@@ -125,7 +127,8 @@ std::string particles(const std::vector<Json>& records, const std::filesystem::p
 
 }  // namespace
 
-std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records, const std::filesystem::path& project) {
+std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records,
+                                    const std::filesystem::path& project) {
   if (kind == Movie::kind) return movies(records);
   if (kind == Micrograph::kind) return micrographs(records);
   if (kind == Motion::kind) return motion(records);

@@ -15,6 +15,7 @@ namespace frazil::protocols {
 /// Depends on the records alone, in their order.
 /// @return nothing for kinds that have their own STAR files (classes, volumes)
 /// @throws Error as reading the particle tables does
-[[nodiscard]] std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records, const std::filesystem::path& project);
+[[nodiscard]] std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records,
+                                                  const std::filesystem::path& project);
 
 }  // namespace frazil::protocols

@@ -34,7 +34,8 @@ std::vector<Place> places_of(const io::StarFile& file) {
     const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
     const auto pixel = group.micrograph_pixel_size > 0_A ? group.micrograph_pixel_size : group.original_pixel_size;
     const double scale = pixel > 0_A ? pixel.value() : 1;
-    places.push_back({area_name(std::string(table.text(row, "rlnMicrographName"))), table.number(row, "rlnCoordinateX") * scale, table.number(row, "rlnCoordinateY") * scale});
+    places.push_back({area_name(std::string(table.text(row, "rlnMicrographName"))),
+                      table.number(row, "rlnCoordinateX") * scale, table.number(row, "rlnCoordinateY") * scale});
   }
   return places;
 }
@@ -42,8 +43,10 @@ std::vector<Place> places_of(const io::StarFile& file) {
 /// Finds out whether a place is among others.
 class PlaceIndex {
  public:
-  PlaceIndex(const std::vector<Place>& places, double tolerance_A) : tolerance_A_(tolerance_A), cell_A_(std::max(tolerance_A, 1.0)) {
-    for (const auto& place : places) cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
+  PlaceIndex(const std::vector<Place>& places, double tolerance_A)
+      : tolerance_A_(tolerance_A), cell_A_(std::max(tolerance_A, 1.0)) {
+    for (const auto& place : places)
+      cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
   }
   [[nodiscard]] bool holds(const Place& place) const {
     for (long dx = -1; dx <= 1; ++dx)
@@ -58,7 +61,9 @@ class PlaceIndex {
 
  private:
   [[nodiscard]] long cell(double at) const { return std::lround(std::floor(at / cell_A_)); }
-  static std::string key(const std::string& micrograph, long x, long y) { return fmt::format("{}:{}:{}", micrograph, x, y); }
+  static std::string key(const std::string& micrograph, long x, long y) {
+    return fmt::format("{}:{}:{}", micrograph, x, y);
+  }
 
   double tolerance_A_, cell_A_;
   std::unordered_map<std::string, std::vector<std::pair<double, double>>> cells_;
@@ -69,7 +74,8 @@ std::vector<Place> places_of(const Particles& particles, const flow::Context& co
 }
 
 /// A record for some rows of `files`, written as `name`; nothing for no rows.
-std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& files, const RowList& rows, const std::string& name, flow::Context& context) {
+std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& files, const RowList& rows,
+                                    const std::string& name, flow::Context& context) {
   if (rows.empty()) return std::nullopt;
   write_particles(context.output(name + ".star"), files, pick_rows(files.table, rows));
   Particles out = like;
@@ -81,13 +87,16 @@ std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& 
 }
 
 /// The same for all rows that are accepted, and for the others.
-PartedParticles part(const Particles& particles, const std::function<bool(std::size_t, const io::StarTable&)>& accepts, const std::string& reason, flow::Context& context) {
+PartedParticles part(const Particles& particles, const std::function<bool(std::size_t, const io::StarTable&)>& accepts,
+                     const std::string& reason, flow::Context& context) {
   if (particles.count == 0) return {particles, std::nullopt};
   const auto files = read_particles({particles}, context);
   RowList accepted, set_aside;
-  for (std::size_t row = 0; row < files.table.rows(); ++row) (accepts(row, files.table) ? accepted : set_aside).push_back(row);
+  for (std::size_t row = 0; row < files.table.rows(); ++row)
+    (accepts(row, files.table) ? accepted : set_aside).push_back(row);
   const auto stem = area_name(particles.star);
-  PartedParticles out{write_rows(particles, files, accepted, stem + "_accepted_particles", context), write_rows(particles, files, set_aside, stem + "_set_aside_particles", context)};
+  PartedParticles out{write_rows(particles, files, accepted, stem + "_accepted_particles", context),
+                      write_rows(particles, files, set_aside, stem + "_set_aside_particles", context)};
   if (out.accepted && !set_aside.empty()) {
     out.accepted->left_out_reasons = {reason};
     out.accepted->left_out_counts = {static_cast<int>(set_aside.size())};
@@ -116,33 +125,40 @@ Particles Union::process(const Input& input, flow::Context& context) const {
   std::iota(rows.begin(), rows.end(), std::size_t{0});
   for (std::size_t i = 0; i < others.size(); ++i)
     if (!known.holds(others[i])) rows.push_back(first + i);
-  return write_rows(input.particles, files, rows, area_name(input.particles.star) + "_union_particles", context).value();
+  return write_rows(input.particles, files, rows, area_name(input.particles.star) + "_union_particles", context)
+      .value();
 }
 
 PartedParticles Intersect::process(const Input& input, flow::Context& context) const {
   const PlaceIndex others(places_of(input.others, context), params.tolerance.value());
   const auto places = places_of(input.particles, context);
-  return part(input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.at(row)); }, "not in the other set", context);
+  return part(
+      input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.at(row)); },
+      "not in the other set", context);
 }
 
 HalvedParticles Split::process(const Particles& particles, flow::Context& context) const {
   if (particles.count == 0) return {particles, std::nullopt};
   const auto files = read_particles({particles}, context);
   auto first = shuffled(files.table.rows(), context.rng());
-  const auto at = first.begin() + static_cast<std::ptrdiff_t>(std::lround(params.fraction * static_cast<double>(first.size())));
+  const auto at =
+      first.begin() + static_cast<std::ptrdiff_t>(std::lround(params.fraction * static_cast<double>(first.size())));
   RowList second(at, first.end());
   first.erase(at, first.end());
   std::sort(first.begin(), first.end());
   std::sort(second.begin(), second.end());
   const auto stem = area_name(particles.star);
-  return {write_rows(particles, files, first, stem + "_first_particles", context), write_rows(particles, files, second, stem + "_second_particles", context)};
+  return {write_rows(particles, files, first, stem + "_first_particles", context),
+          write_rows(particles, files, second, stem + "_second_particles", context)};
 }
 
 Particles Sample::process(const Particles& particles, flow::Context& context) const {
   if (particles.count == 0) return particles;
   const auto files = read_particles({particles}, context);
   auto rows = shuffled(files.table.rows(), context.rng());
-  const auto wanted = params.count > 0 ? static_cast<std::size_t>(params.count) : static_cast<std::size_t>(std::lround(params.fraction * static_cast<double>(rows.size())));
+  const auto wanted = params.count > 0
+                          ? static_cast<std::size_t>(params.count)
+                          : static_cast<std::size_t>(std::lround(params.fraction * static_cast<double>(rows.size())));
   rows.resize(std::clamp<std::size_t>(wanted, 1, rows.size()));
   std::sort(rows.begin(), rows.end());
   return write_rows(particles, files, rows, area_name(particles.star) + "_sample_particles", context).value();
@@ -150,17 +166,21 @@ Particles Sample::process(const Particles& particles, flow::Context& context) co
 
 PartedParticles FilterItems::process(const Particles& particles, flow::Context& context) const {
   std::optional<io::StarExpression> expression;
-  return part(particles, [&](std::size_t row, const io::StarTable& table) {
-    if (!expression) expression.emplace(params.expression, table);
-    return expression->holds(row);
-  }, params.expression, context);
+  return part(
+      particles,
+      [&](std::size_t row, const io::StarTable& table) {
+        if (!expression) expression.emplace(params.expression, table);
+        return expression->holds(row);
+      },
+      params.expression, context);
 }
 
 Coordinates ExportCoordinates::process(const Coordinates& coordinates, flow::Context& context) const {
   const auto file = io::read_star(context.input(coordinates.coordinates));
   const auto& table = file.table_with("rlnCoordinateX");
   const auto x = table.numbers("rlnCoordinateX"), y = table.numbers("rlnCoordinateY");
-  const auto name = area_name(coordinates.name.empty() ? coordinates.coordinates : coordinates.name) + "." + EnumNames<CoordinateFormat>::names[static_cast<std::size_t>(params.format)];
+  const auto name = area_name(coordinates.name.empty() ? coordinates.coordinates : coordinates.name) + "." +
+                    EnumNames<CoordinateFormat>::names[static_cast<std::size_t>(params.format)];
   if (params.format == CoordinateFormat::star) {
     io::StarFile out;
     io::StarTable positions("", {"rlnCoordinateX", "rlnCoordinateY"});
@@ -176,7 +196,8 @@ Coordinates ExportCoordinates::process(const Coordinates& coordinates, flow::Con
     const double half = params.box / 2;  // boxes are even
     for (std::size_t i = 0; i < x.size(); ++i)
       text += params.format == CoordinateFormat::csv ? fmt::format("{},{}\n", x[i], y[i])
-                                                     : fmt::format("{:.0f}\t{:.0f}\t{}\t{}\n", std::round(x[i] - half), std::round(y[i] - half), params.box, params.box);
+                                                     : fmt::format("{:.0f}\t{:.0f}\t{}\t{}\n", std::round(x[i] - half),
+                                                                   std::round(y[i] - half), params.box, params.box);
     write_text(context.output(name), text);
   }
   Coordinates out = coordinates;

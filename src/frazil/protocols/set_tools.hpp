@@ -36,12 +36,18 @@ struct PartedParticles {
 struct SamePlaceParams {
   Angstrom tolerance = 4_A;
   static constexpr auto fields() {
-    return std::tuple(field(&SamePlaceParams::tolerance, "tolerance", "Particles of one micrograph that lie so near to each other are one").range(0_A, 1000_A));
+    return std::tuple(field(&SamePlaceParams::tolerance, "tolerance",
+                            "Particles of one micrograph that lie so near to each other are one")
+                          .range(0_A, 1000_A));
   }
 };
 
 struct Union {
-  static constexpr flow::Info info{.name = "union", .title = "Union of particles", .version = 1, .help = "All particles of two sets; those in both once, as in the first.", .state = flow::State::stable};
+  static constexpr flow::Info info{.name = "union",
+                                   .title = "Union of particles",
+                                   .version = 1,
+                                   .help = "All particles of two sets; those in both once, as in the first.",
+                                   .state = flow::State::stable};
   using Params = SamePlaceParams;
   using Input = TwoParticleSets;
   using Output = Particles;
@@ -49,10 +55,15 @@ struct Union {
   [[nodiscard]] Output process(const Input& input, flow::Context& context) const;
 };
 
-/// Particles are told apart by micrograph and place, so that a choice made on binned images selects among full-size ones.
+/// Particles are told apart by micrograph and place, so that a choice made on binned images selects among full-size
+/// ones.
 struct Intersect {
-  static constexpr flow::Info info{.name = "intersect", .title = "Subset by another set", .version = 1,
-                                   .help = "Those particles that are in another set too, whatever the size of its images; the rest is set aside.", .state = flow::State::stable};
+  static constexpr flow::Info info{
+      .name = "intersect",
+      .title = "Subset by another set",
+      .version = 1,
+      .help = "Those particles that are in another set too, whatever the size of its images; the rest is set aside.",
+      .state = flow::State::stable};
   using Params = SamePlaceParams;
   using Input = TwoParticleSets;
   using Output = PartedParticles;
@@ -63,7 +74,10 @@ struct Intersect {
 
 struct FractionParams {
   double fraction = 0.5;
-  static constexpr auto fields() { return std::tuple(field(&FractionParams::fraction, "fraction", "Share of the particles in the first part").range(0, 1)); }
+  static constexpr auto fields() {
+    return std::tuple(
+        field(&FractionParams::fraction, "fraction", "Share of the particles in the first part").range(0, 1));
+  }
 };
 
 struct HalvedParticles {
@@ -75,7 +89,11 @@ struct HalvedParticles {
 };
 
 struct Split {
-  static constexpr flow::Info info{.name = "split", .title = "Split at random", .version = 1, .help = "Two random parts of a set, the same for the same seed.", .state = flow::State::stable};
+  static constexpr flow::Info info{.name = "split",
+                                   .title = "Split at random",
+                                   .version = 1,
+                                   .help = "Two random parts of a set, the same for the same seed.",
+                                   .state = flow::State::stable};
   using Params = FractionParams;
   using Input = Particles;
   using Output = HalvedParticles;
@@ -89,13 +107,18 @@ struct SampleParams {
   double fraction = 0.1;
   static constexpr auto fields() {
     using P = SampleParams;
-    return std::tuple(field(&P::count, "count", "So many particles, or all if there are fewer; 0: a fraction").range(0, 100000000),
-                      field(&P::fraction, "fraction", "Share of the particles, if no count is given").range(0, 1));
+    return std::tuple(
+        field(&P::count, "count", "So many particles, or all if there are fewer; 0: a fraction").range(0, 100000000),
+        field(&P::fraction, "fraction", "Share of the particles, if no count is given").range(0, 1));
   }
 };
 
 struct Sample {
-  static constexpr flow::Info info{.name = "sample", .title = "Random sample", .version = 1, .help = "Some particles of a set at random, the same for the same seed.", .state = flow::State::stable};
+  static constexpr flow::Info info{.name = "sample",
+                                   .title = "Random sample",
+                                   .version = 1,
+                                   .help = "Some particles of a set at random, the same for the same seed.",
+                                   .state = flow::State::stable};
   using Params = SampleParams;
   using Input = Particles;
   using Output = Particles;
@@ -106,13 +129,19 @@ struct Sample {
 struct FilterItemsParams {
   std::string expression;
   static constexpr auto fields() {
-    return std::tuple(field(&FilterItemsParams::expression, "expression", "Condition on STAR columns: \"rlnDefocusU < 20000 && rlnAutopickFigureOfMerit >= 5\"").required());
+    return std::tuple(field(&FilterItemsParams::expression, "expression",
+                            "Condition on STAR columns: \"rlnDefocusU < 20000 && rlnAutopickFigureOfMerit >= 5\"")
+                          .required());
   }
 };
 
 struct FilterItems {
-  static constexpr flow::Info info{.name = "filter-items", .title = "Filter by expression", .version = 1,
-                                   .help = "Those particles whose STAR columns fulfil a condition; the rest is set aside.", .state = flow::State::stable};
+  static constexpr flow::Info info{
+      .name = "filter-items",
+      .title = "Filter by expression",
+      .version = 1,
+      .help = "Those particles whose STAR columns fulfil a condition; the rest is set aside.",
+      .state = flow::State::stable};
   using Params = FilterItemsParams;
   using Input = Particles;
   using Output = PartedParticles;
@@ -126,13 +155,17 @@ struct ExportCoordinatesParams {
   int box = 256;
   static constexpr auto fields() {
     using P = ExportCoordinatesParams;
-    return std::tuple(field(&P::format, "format", "star: RELION; box: EMAN, corner and size; csv: x,y"), field(&P::box, "box", "Side of the box in pixels, for the format box").range(2, 8192));
+    return std::tuple(field(&P::format, "format", "star: RELION; box: EMAN, corner and size; csv: x,y"),
+                      field(&P::box, "box", "Side of the box in pixels, for the format box").range(2, 8192));
   }
 };
 
 struct ExportCoordinates {
-  static constexpr flow::Info info{.name = "export-coordinates", .title = "Positions for other programs", .version = 1,
-                                   .help = "Write particle positions in a format that other programs read.", .state = flow::State::stable};
+  static constexpr flow::Info info{.name = "export-coordinates",
+                                   .title = "Positions for other programs",
+                                   .version = 1,
+                                   .help = "Write particle positions in a format that other programs read.",
+                                   .state = flow::State::stable};
   using Params = ExportCoordinatesParams;
   using Input = Coordinates;
   using Output = Coordinates;

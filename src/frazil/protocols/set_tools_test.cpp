@@ -34,11 +34,20 @@ class FolderContext final : public flow::Context {
 
 class SetTools : public ::testing::Test {
  protected:
-  /// Particles at the given places (px of their micrograph) of micrograph m; `pixel` is that of the micrograph, images are `box` wide.
-  Particles write(const std::string& name, const std::vector<std::pair<double, double>>& places, double pixel, int box) {
-    std::string text = fmt::format("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnImagePixelSize\n_rlnMicrographPixelSize\n_rlnImageSize\n"
-                                   "1 300 2.7 0.1 {} {} {}\n\ndata_particles\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnImageName\n_rlnMicrographName\n_rlnOpticsGroup\n_rlnDefocusU\n", pixel, pixel, box);
-    for (std::size_t i = 0; i < places.size(); ++i) text += fmt::format("{} {} {:06}@{}.mrcs m.mrc 1 {}\n", places[i].first, places[i].second, i + 1, name, 10000 + 1000 * i);
+  /// Particles at the given places (px of their micrograph) of micrograph m; `pixel` is that of the micrograph, images
+  /// are `box` wide.
+  Particles write(const std::string& name, const std::vector<std::pair<double, double>>& places, double pixel,
+                  int box) {
+    std::string text = fmt::format(
+        "data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_"
+        "rlnImagePixelSize\n_rlnMicrographPixelSize\n_rlnImageSize\n"
+        "1 300 2.7 0.1 {} {} "
+        "{}\n\ndata_particles\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnImageName\n_rlnMicrographName\n_"
+        "rlnOpticsGroup\n_rlnDefocusU\n",
+        pixel, pixel, box);
+    for (std::size_t i = 0; i < places.size(); ++i)
+      text += fmt::format("{} {} {:06}@{}.mrcs m.mrc 1 {}\n", places[i].first, places[i].second, i + 1, name,
+                          10000 + 1000 * i);
     write_text(context_.output(name + ".star"), text);
     write_text(context_.output(name + ".mrcs"), "stacks are named, not read");
     Particles particles;
@@ -63,7 +72,8 @@ using Names = std::vector<std::string>;
 
 TEST_F(SetTools, AChoiceMadeOnBinnedImagesSelectsAmongFullSizeOnes) {
   const auto full = write("full", {{100, 100}, {500, 120}, {300, 700}}, 1.0, 64);
-  const auto chosen = write("small", {{125.2, 30}, {75, 175}}, 4.0, 16);  // the second and third, on a micrograph binned by 4
+  const auto chosen =
+      write("small", {{125.2, 30}, {75, 175}}, 4.0, 16);  // the second and third, on a micrograph binned by 4
   const auto out = Intersect{}.process({full, chosen}, context_);
   EXPECT_EQ(images(out.accepted), (Names{"000002@full.mrcs", "000003@full.mrcs"}));
   EXPECT_EQ(images(out.set_aside), Names{"000001@full.mrcs"});
@@ -74,7 +84,8 @@ TEST_F(SetTools, AChoiceMadeOnBinnedImagesSelectsAmongFullSizeOnes) {
 TEST_F(SetTools, AUnionHoldsWhatIsInBothOnce) {
   const auto first = write("a", {{100, 100}, {500, 120}}, 1.0, 64);
   const auto second = write("b", {{501, 121}, {900, 900}}, 1.0, 64);
-  EXPECT_EQ(images(Union{}.process({first, second}, context_)), (Names{"000001@a.mrcs", "000002@a.mrcs", "000002@b.mrcs"}));
+  EXPECT_EQ(images(Union{}.process({first, second}, context_)),
+            (Names{"000001@a.mrcs", "000002@a.mrcs", "000002@b.mrcs"}));
   EXPECT_EQ(images(Union{{.tolerance = 0_A}}.process({first, second}, context_)).size(), 4u);
   EXPECT_THROW((void)Union{}.process({first, write("c", {{1, 1}}, 1.0, 32)}, context_), Error) << "other boxes";
 }
@@ -107,8 +118,13 @@ TEST_F(SetTools, FiltersByExpressionAndExportsPositions) {
   Coordinates coordinates;
   coordinates.coordinates = "m.star";
   coordinates.name = "m";
-  EXPECT_EQ(read_text(context_.input(ExportCoordinates{{.format = CoordinateFormat::box, .box = 20}}.process(coordinates, context_).coordinates)), "90\t40\t20\t20\n-3\t-2\t20\t20\n");
-  EXPECT_EQ(read_text(context_.input(ExportCoordinates{{.format = CoordinateFormat::csv}}.process(coordinates, context_).coordinates)), "x,y\n100.4,50\n7,8\n");
+  EXPECT_EQ(
+      read_text(context_.input(
+          ExportCoordinates{{.format = CoordinateFormat::box, .box = 20}}.process(coordinates, context_).coordinates)),
+      "90\t40\t20\t20\n-3\t-2\t20\t20\n");
+  EXPECT_EQ(read_text(context_.input(
+                ExportCoordinates{{.format = CoordinateFormat::csv}}.process(coordinates, context_).coordinates)),
+            "x,y\n100.4,50\n7,8\n");
 }
 
 }  // namespace

@@ -7,7 +7,8 @@ namespace frazil::protocols {
 
 class TestContext final : public flow::Context {
  public:
-  explicit TestContext(std::filesystem::path folder = {}, int threads = 1) : folder_(std::move(folder)), threads_(threads) {}
+  explicit TestContext(std::filesystem::path folder = {}, int threads = 1)
+      : folder_(std::move(folder)), threads_(threads) {}
   std::filesystem::path output(std::string_view name) override { return folder_ / name; }
   [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
   [[nodiscard]] std::filesystem::path input(const std::string& reference) const override { return reference; }

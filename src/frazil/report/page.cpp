@@ -5,7 +5,8 @@ __asm__(
     ".section .rodata\n"
     ".global frazil_report_page\n"
     "frazil_report_page:\n"
-    ".incbin \"" FRAZIL_PAGE "\"\n"
+    ".incbin \"" FRAZIL_PAGE
+    "\"\n"
     ".global frazil_report_page_end\n"
     "frazil_report_page_end:\n"
     ".byte 0\n"
@@ -16,6 +17,8 @@ extern "C" const char frazil_report_page_end[];
 
 namespace frazil::report {
 
-std::string_view page_template() { return {frazil_report_page, static_cast<std::size_t>(frazil_report_page_end - frazil_report_page)}; }
+std::string_view page_template() {
+  return {frazil_report_page, static_cast<std::size_t>(frazil_report_page_end - frazil_report_page)};
+}
 
 }  // namespace frazil::report

@@ -20,7 +20,8 @@ std::string data_uri(std::string_view type, const unsigned char* data, std::size
   std::string uri = "data:" + std::string(type) + ";base64,";
   uri.reserve(uri.size() + size * 4 / 3 + 4);
   for (std::size_t i = 0; i < size; i += 3) {
-    const unsigned block = (unsigned{data[i]} << 16) | (i + 1 < size ? unsigned{data[i + 1]} << 8 : 0) | (i + 2 < size ? unsigned{data[i + 2]} : 0);
+    const unsigned block = (unsigned{data[i]} << 16) | (i + 1 < size ? unsigned{data[i + 1]} << 8 : 0) |
+                           (i + 2 < size ? unsigned{data[i + 2]} : 0);
     uri += alphabet[block >> 18];
     uri += alphabet[(block >> 12) & 63];
     uri += i + 1 < size ? alphabet[(block >> 6) & 63] : '=';

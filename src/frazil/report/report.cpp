@@ -51,28 +51,49 @@ std::vector<Set> made_sets(const Json& snapshot, std::string_view kind) {
   return list;
 }
 
-/// Movies or micrographs of the first source: the rows of the micrograph table. Empty when a workflow starts at particles.
+/// Movies or micrographs of the first source: the rows of the micrograph table. Empty when a workflow starts at
+/// particles.
 const Json& source_items(const Json& snapshot) {
   for (const auto& set : all_sets(snapshot))
-    if (set.step->at("shape") == "source" && (set.set->at("kind") == Movie::kind || set.set->at("kind") == Micrograph::kind)) return set.items();
+    if (set.step->at("shape") == "source" &&
+        (set.set->at("kind") == Movie::kind || set.set->at("kind") == Micrograph::kind))
+      return set.items();
   return empty_list;
 }
 
-Json funnel_row(std::string label, double count) { return {{"label", std::move(label)}, {"count", count}, {"reasons", Json::array()}}; }
+Json funnel_row(std::string label, double count) {
+  return {{"label", std::move(label)}, {"count", count}, {"reasons", Json::array()}};
+}
 
 /// "max_step_A" → how people say it.
 std::string rule_in_words(const std::string& rule) {
   static const std::map<std::string, std::string> words = {
-      {"max_step_A", "steps too large"},           {"total_path_A", "drift too long"},          {"net_drift_A", "net drift too long"},
-      {"dose_deviation", "dose off"},              {"motion_agreement", "two alignments disagree"},
-      {"min_defocus_A", "defocus too low"},        {"max_defocus_A", "defocus too high"},       {"max_astigmatism_A", "astigmatism too high"},
-      {"max_fit_resolution_A", "rings end early"}, {"max_sigma_defocus_A", "defocus uncertain"}, {"min_score", "rings and model disagree"},
-      {"max_iceness", "crystalline ice"},          {"crystalline_ice", "crystalline ice"},      {"max_ice_spots", "ice crystals"},
-      {"max_agreement_A", "estimates disagree"},   {"max_difference", "estimates differ by more than their errors"}, {"max_strength", "carbon film"},
-      {"max_directional_damping", "rings damped on one side"}, {"min_visibility", "rings too faint"}, {"min_confidence", "no certain solution"},
-      {"max_background_misfit", "background not smooth"}, {"max_outliers", "spots in the spectrum"},
-      {"max_tilt_deg", "tilted too much"},         {"max_thickness_A", "ice too thick or defocus running"},
-      {"max_drift_A", "moved within the exposure"}, {"max_overfocus", "overfocused"}};
+      {"max_step_A", "steps too large"},
+      {"total_path_A", "drift too long"},
+      {"net_drift_A", "net drift too long"},
+      {"dose_deviation", "dose off"},
+      {"motion_agreement", "two alignments disagree"},
+      {"min_defocus_A", "defocus too low"},
+      {"max_defocus_A", "defocus too high"},
+      {"max_astigmatism_A", "astigmatism too high"},
+      {"max_fit_resolution_A", "rings end early"},
+      {"max_sigma_defocus_A", "defocus uncertain"},
+      {"min_score", "rings and model disagree"},
+      {"max_iceness", "crystalline ice"},
+      {"crystalline_ice", "crystalline ice"},
+      {"max_ice_spots", "ice crystals"},
+      {"max_agreement_A", "estimates disagree"},
+      {"max_difference", "estimates differ by more than their errors"},
+      {"max_strength", "carbon film"},
+      {"max_directional_damping", "rings damped on one side"},
+      {"min_visibility", "rings too faint"},
+      {"min_confidence", "no certain solution"},
+      {"max_background_misfit", "background not smooth"},
+      {"max_outliers", "spots in the spectrum"},
+      {"max_tilt_deg", "tilted too much"},
+      {"max_thickness_A", "ice too thick or defocus running"},
+      {"max_drift_A", "moved within the exposure"},
+      {"max_overfocus", "overfocused"}};
   const auto found = words.find(rule);
   return found == words.end() ? rule : found->second;
 }
@@ -91,7 +112,8 @@ Json subject_funnel(const Json& snapshot) {
           if (areas.contains(item.at("subject"))) subjects.insert(item.at("subject").get<std::string>());
     std::map<std::string, int> why;
     for (const auto& decision : step.at("decisions"))
-      if (!decision.at("accepted") && areas.contains(decision.at("subject"))) ++why["set aside: " + rule_in_words(decision.value("rule", ""))];
+      if (!decision.at("accepted") && areas.contains(decision.at("subject")))
+        ++why["set aside: " + rule_in_words(decision.value("rule", ""))];
     if (!step.at("failures").empty()) why["failed"] = static_cast<int>(step.at("failures").size());
     if (subjects.empty() && why.empty()) continue;
     auto row = funnel_row(step.value("title", ""), static_cast<double>(subjects.size()));
@@ -122,9 +144,13 @@ Json particle_funnel(const Json& snapshot) {
     if (!set.items().empty()) rows.push_back(funnel_row("positions: " + set.title(), sum_of(set.items(), "count")));
   for (const auto& set : made_sets(snapshot, Particles::kind)) {
     if (set.port() == "set_aside" || set.items().empty()) continue;
-    const bool per_area = set.items().front().at("record").value("stack", "") != "";  // a selection has no stack of its own
-    auto row = funnel_row("particles: " + set.title(), per_area ? sum_of(set.items(), "count") : latest(set.items())->at("record").value("count", 0.0));
-    if (const auto lost = sum_of(items_of_port(*set.step, "set_aside"), "count"); lost > 0) row["reasons"].push_back({{"reason", "set aside"}, {"count", lost}});
+    const bool per_area =
+        set.items().front().at("record").value("stack", "") != "";  // a selection has no stack of its own
+    auto row =
+        funnel_row("particles: " + set.title(),
+                   per_area ? sum_of(set.items(), "count") : latest(set.items())->at("record").value("count", 0.0));
+    if (const auto lost = sum_of(items_of_port(*set.step, "set_aside"), "count"); lost > 0)
+      row["reasons"].push_back({{"reason", "set aside"}, {"count", lost}});
     rows.push_back(std::move(row));
   }
   return rows;
@@ -142,8 +168,14 @@ Json limits(const Json& snapshot) {
 /// What the page shows of one of several CTF estimates.
 Json estimate_of(const Json& record) {
   const auto fit = record_from_json<CtfFit>(record);
-  return {{"method", fit.method}, {"defocus_A", ((fit.defocus_u + fit.defocus_v) / 2).value()}, {"sigma_A", fit.sigma_defocus.value()}, {"astigmatism_A", (fit.defocus_u - fit.defocus_v).value()},
-          {"sigma_astigmatism_A", fit.sigma_astigmatism.value()}, {"angle_deg", fit.astigmatism_angle.value()}, {"resolution_A", fit.fit_resolution.value()}, {"confidence", fit.quality.confidence}};
+  return {{"method", fit.method},
+          {"defocus_A", ((fit.defocus_u + fit.defocus_v) / 2).value()},
+          {"sigma_A", fit.sigma_defocus.value()},
+          {"astigmatism_A", (fit.defocus_u - fit.defocus_v).value()},
+          {"sigma_astigmatism_A", fit.sigma_astigmatism.value()},
+          {"angle_deg", fit.astigmatism_angle.value()},
+          {"resolution_A", fit.fit_resolution.value()},
+          {"confidence", fit.quality.confidence}};
 }
 
 Json picks_of(const std::filesystem::path& star) {
@@ -151,7 +183,9 @@ Json picks_of(const std::filesystem::path& star) {
   try {
     const auto file = io::read_star(star);
     const auto& table = file.table_with("rlnCoordinateX");
-    for (std::size_t row = 0; row < table.rows(); ++row) picks.push_back({std::lround(table.number(row, "rlnCoordinateX")), std::lround(table.number(row, "rlnCoordinateY"))});
+    for (std::size_t row = 0; row < table.rows(); ++row)
+      picks.push_back(
+          {std::lround(table.number(row, "rlnCoordinateX")), std::lround(table.number(row, "rlnCoordinateY"))});
   } catch (const Error&) {
     return nullptr;  // an empty table has no such column: nothing to draw
   }
@@ -171,7 +205,8 @@ Image section(const Volume& volume, int axis) {
   const int n = volume.nx();
   Image image(n, n, volume.pixel_size);
   for (int v = 0; v < n; ++v)
-    for (int u = 0; u < n; ++u) image(u, v) = axis == 0 ? volume(n / 2, u, v) : axis == 1 ? volume(u, n / 2, v) : volume(u, v, n / 2);
+    for (int u = 0; u < n; ++u)
+      image(u, v) = axis == 0 ? volume(n / 2, u, v) : axis == 1 ? volume(u, n / 2, v) : volume(u, v, n / 2);
   return image;
 }
 
@@ -205,7 +240,8 @@ std::string now_text() {
 
 std::string amount(double value) {
   auto digits = fmt::format("{:.0f}", value);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
   return digits;
 }
 
@@ -218,7 +254,9 @@ double median(std::vector<double> values) {
 
 Json summary(const Json& micrographs, const Json& classes, const Json& volumes) {
   Json tiles = Json::array();
-  const auto add = [&](std::string value, std::string label) { tiles.push_back({{"value", std::move(value)}, {"label", std::move(label)}}); };
+  const auto add = [&](std::string value, std::string label) {
+    tiles.push_back({{"value", std::move(value)}, {"label", std::move(label)}});
+  };
   int kept = 0, aside = 0, failed = 0;
   double particles = 0;
   std::vector<double> drift, defocus, rings;
@@ -241,11 +279,14 @@ Json summary(const Json& micrographs, const Json& classes, const Json& volumes) 
   if (!drift.empty()) add(fmt::format("{:.1f} Å", median(drift)), "median drift");
   if (!defocus.empty()) add(fmt::format("{:.2f} µm", median(defocus)), "median defocus");
   if (!rings.empty()) add(fmt::format("{:.1f} Å", median(rings)), "Thon rings reach (median)");
-  if (particles > 0) add(amount(particles), "particles");
-  else if (!classes.is_null()) add(amount(classes.at("particle_count").get<double>()), "particles");
+  if (particles > 0)
+    add(amount(particles), "particles");
+  else if (!classes.is_null())
+    add(amount(classes.at("particle_count").get<double>()), "particles");
   if (!classes.is_null()) add(amount(static_cast<double>(classes.at("list").size())), "2D classes");
   for (const auto& volume : volumes)
-    if (volume.value("resolution_A", 0.0) > 0) add(fmt::format("{:.1f} Å", volume.at("resolution_A").get<double>()), "initial volume");
+    if (volume.value("resolution_A", 0.0) > 0)
+      add(fmt::format("{:.1f} Å", volume.at("resolution_A").get<double>()), "initial volume");
   return tiles;
 }
 
@@ -259,7 +300,8 @@ std::string title(const Json& snapshot) {
 std::string subtitle(const Json& snapshot) {
   std::string text = snapshot.at("project").value("title", "");
   for (const auto* key : {"sample", "user"})
-    if (const auto value = snapshot.at("values").contains(key) ? snapshot.at("values").at(key) : Json(); value.is_string() && value != "")
+    if (const auto value = snapshot.at("values").contains(key) ? snapshot.at("values").at(key) : Json();
+        value.is_string() && value != "")
       text += (text.empty() ? "" : " · ") + value.get<std::string>();
   return text;
 }
@@ -281,7 +323,9 @@ Json parameters(const Json& snapshot) {
     const auto name = parameter.value("name", "");
     if (!values.contains(name) || values.at(name).is_null() || values.at(name) == "") continue;
     const auto& value = values.at(name);
-    list.push_back({{"title", parameter.value("title", name)}, {"value", value.is_string() ? value.get<std::string>() : value.dump()}, {"unit", parameter.value("unit", "")}});
+    list.push_back({{"title", parameter.value("title", name)},
+                    {"value", value.is_string() ? value.get<std::string>() : value.dump()},
+                    {"unit", parameter.value("unit", "")}});
   }
   return list;
 }
@@ -290,8 +334,13 @@ Json steps(const Json& snapshot) {
   Json list = Json::array();
   for (const auto& step : snapshot.at("steps")) {
     const auto& counts = step.at("counts");
-    list.push_back({{"name", step.at("name")}, {"title", step.value("title", "")}, {"note", step.value("note", "")}, {"done", counts.value("done", 0)}, {"running", counts.value("running", 0)},
-                    {"waiting", counts.value("waiting", 0) + counts.value("queued", 0)}, {"failed", counts.value("failed", 0)},
+    list.push_back({{"name", step.at("name")},
+                    {"title", step.value("title", "")},
+                    {"note", step.value("note", "")},
+                    {"done", counts.value("done", 0)},
+                    {"running", counts.value("running", 0)},
+                    {"waiting", counts.value("waiting", 0) + counts.value("queued", 0)},
+                    {"failed", counts.value("failed", 0)},
                     {"seconds", step.contains("seconds") ? step.at("seconds").value("median", Json()) : Json()}});
   }
   return list;
@@ -299,7 +348,8 @@ Json steps(const Json& snapshot) {
 
 }  // namespace
 
-Writer::Writer(std::filesystem::path project, std::string version) : project_(std::move(project)), version_(std::move(version)) {}
+Writer::Writer(std::filesystem::path project, std::string version)
+    : project_(std::move(project)), version_(std::move(version)) {}
 
 std::string Writer::picture(const std::string& reference, int side, int quality) {
   if (reference.empty()) return {};
@@ -327,13 +377,16 @@ void Writer::add_pictures(Json& m, bool detailed) {
     m["width"] = image.value("nx", 1);
     m["height"] = image.value("ny", 1);
     if (detailed) m["picture"] = picture(shown, 512, 80);
-    if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0) m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
+    if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0)
+      m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
     if (m.contains("coordinates")) {
-      m["radius"] = std::max(3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
+      m["radius"] = std::max(
+          3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
       if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
     }
   }
-  if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty()) m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
+  if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty())
+    m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
   if (detailed && m.contains("ctf")) {
     m["spectrum"] = picture(m["ctf"].value("power_spectrum", ""), 512, 85);
     if (const auto profile = m["ctf"].value("profile", ""); !profile.empty())
@@ -361,8 +414,9 @@ Json Writer::micrographs(const Json& snapshot) {
   };
   for (const auto& set : made_sets(snapshot, Motion::kind))
     for (const auto& item : set.items())
-      if (auto* r = row(item); r != nullptr && !r->contains("motion")) (*r)["motion"] = item.at("record");  // of several alignments the first one's: others check it
-  attach(CtfFit::kind, "ctf");  // of several steps the last one's: a consensus after its estimates
+      if (auto* r = row(item); r != nullptr && !r->contains("motion"))
+        (*r)["motion"] = item.at("record");  // of several alignments the first one's: others check it
+  attach(CtfFit::kind, "ctf");               // of several steps the last one's: a consensus after its estimates
   for (const auto& set : made_sets(snapshot, CtfFit::kind))
     for (const auto& item : set.items())
       if (auto* r = row(item)) (*r)["estimates"].push_back(estimate_of(item.at("record")));
@@ -380,7 +434,9 @@ Json Writer::micrographs(const Json& snapshot) {
   // Kept: arrived in the last set that looks at single areas.
   const Json* last = nullptr;
   for (const auto& set : all_sets(snapshot))
-    if (set.step->at("shape") != "source" && set.port() != "set_aside" && !set.items().empty() && row(set.items().front()) != nullptr) last = &set.items();
+    if (set.step->at("shape") != "source" && set.port() != "set_aside" && !set.items().empty() &&
+        row(set.items().front()) != nullptr)
+      last = &set.items();
   for (const auto& item : last != nullptr ? *last : empty_list)
     if (auto* r = row(item)) (*r)["status"] = "kept";
   for (const auto& step : snapshot.at("steps")) {
@@ -399,14 +455,17 @@ Json Writer::micrographs(const Json& snapshot) {
     if (file.at("state") == "broken") {  // never became an item
       const auto path = file.at("path").get<std::string>();
       order.emplace_back(path, path);
-      rows[path] = {{"name", std::filesystem::path(path).filename().string()}, {"status", "failed"}, {"reason", file.value("reason", "")}};
+      rows[path] = {{"name", std::filesystem::path(path).filename().string()},
+                    {"status", "failed"},
+                    {"reason", file.value("reason", "")}};
     }
 
   Json list = Json::array();
   std::size_t index = 0;
   for (const auto& [key, subject] : order) {
     auto& m = rows[subject];
-    const bool detailed = order.size() <= detailed_micrographs || order.size() - index <= detailed_micrographs || index == 0;
+    const bool detailed =
+        order.size() <= detailed_micrographs || order.size() - index <= detailed_micrographs || index == 0;
     ++index;
     add_pictures(m, detailed);
     m.erase("image");
@@ -420,7 +479,8 @@ Json Writer::classes(const Json& snapshot) {
   const Json* found = nullptr;
   for (const auto& set : made_sets(snapshot, Classes::kind))
     if (const auto* item = latest(set.items()))
-      if (found == nullptr || item->at("record").value("particle_count", 0) >= found->value("particle_count", 0)) found = &item->at("record");
+      if (found == nullptr || item->at("record").value("particle_count", 0) >= found->value("particle_count", 0))
+        found = &item->at("record");
   if (found == nullptr) return nullptr;
   const auto record = record_from_json<Classes>(*found);
   Json list = Json::array();
@@ -431,7 +491,10 @@ Json Writer::classes(const Json& snapshot) {
       const int count = i < record.counts.size() ? record.counts[i] : 0;
       if (count == 0) continue;
       const auto image = averages.read(c);
-      Json entry = {{"index", c + 1}, {"count", count}, {"image", png_uri(image, static_cast<float>(quantile(image, 0.02)), static_cast<float>(quantile(image, 0.998)))}};
+      Json entry = {{"index", c + 1},
+                    {"count", count},
+                    {"image", png_uri(image, static_cast<float>(quantile(image, 0.02)),
+                                      static_cast<float>(quantile(image, 0.998)))}};
       entry["resolution_A"] = i < record.resolution.size() ? record.resolution[i].value() : 0;
       if (i < record.selected.size()) entry["selected"] = record.selected[i] != 0;
       if (i < record.reasons.size()) entry["reason"] = record.reasons[i];
@@ -444,7 +507,10 @@ Json Writer::classes(const Json& snapshot) {
     const bool ka = a.value("selected", true), kb = b.value("selected", true);
     return ka != kb ? ka : a.at("count").get<int>() > b.at("count").get<int>();
   });
-  return {{"version", record.version}, {"particle_count", record.particle_count}, {"pixel_size_A", record.pixel_size.value()}, {"list", list}};
+  return {{"version", record.version},
+          {"particle_count", record.particle_count},
+          {"pixel_size_A", record.pixel_size.value()},
+          {"list", list}};
 }
 
 Json Writer::volumes(const Json& snapshot) {
@@ -455,8 +521,11 @@ Json Writer::volumes(const Json& snapshot) {
     const auto record = record_from_json<VolumeMap>(item->at("record"));
     try {
       const auto volume = io::read_volume(project_ / record.volume);
-      Json entry = {{"name", set.title()}, {"particle_count", record.particle_count}, {"symmetry", record.symmetry},
-                    {"resolution_A", record.resolution.value()}, {"side_A", record.pixel_size.value() * record.box}};
+      Json entry = {{"name", set.title()},
+                    {"particle_count", record.particle_count},
+                    {"symmetry", record.symmetry},
+                    {"resolution_A", record.resolution.value()},
+                    {"side_A", record.pixel_size.value() * record.box}};
       for (int axis = 0; axis < 3; ++axis) {
         entry["projections"].push_back(enlarged_uri(projection(volume, axis)));
         entry["slices"].push_back(enlarged_uri(section(volume, axis)));
@@ -473,8 +542,14 @@ Json Writer::volumes(const Json& snapshot) {
 
 void Writer::write(const Json& snapshot, const std::filesystem::path& path) {
   const auto& project = snapshot.at("project");
-  Json data = {{"version", version_}, {"updated", now_text()}, {"state", project.value("state", "")}, {"subtitle", subtitle(snapshot)},
-               {"title", title(snapshot)}, {"warnings", warnings(snapshot)}, {"parameters", parameters(snapshot)}, {"steps", steps(snapshot)}};
+  Json data = {{"version", version_},
+               {"updated", now_text()},
+               {"state", project.value("state", "")},
+               {"subtitle", subtitle(snapshot)},
+               {"title", title(snapshot)},
+               {"warnings", warnings(snapshot)},
+               {"parameters", parameters(snapshot)},
+               {"steps", steps(snapshot)}};
   data["micrographs"] = micrographs(snapshot);
   data["classes"] = classes(snapshot);
   data["volumes"] = volumes(snapshot);

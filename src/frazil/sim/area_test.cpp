@@ -11,7 +11,8 @@ namespace {
 
 /// Rows [first, first + count) of an image, as one span.
 std::span<const float> strip(const Image& image, int first, int count) {
-  return image.pixels().subspan(static_cast<std::size_t>(first) * static_cast<std::size_t>(image.nx()), static_cast<std::size_t>(count) * static_cast<std::size_t>(image.nx()));
+  return image.pixels().subspan(static_cast<std::size_t>(first) * static_cast<std::size_t>(image.nx()),
+                                static_cast<std::size_t>(count) * static_cast<std::size_t>(image.nx()));
 }
 
 TEST(Area, TiltChangesTheDefocusWithTheHeight) {
@@ -37,7 +38,9 @@ TEST(Area, TiltChangesTheDefocusWithTheHeight) {
     return contrast_of(flat, phase());
   };
   // A strip of 8 rows spans 13 Å of height.
-  const auto correlation_with = [&](double change_A) { return correlation(strip(tilted, y + 16 - 4, 8), strip(flat_at(change_A), y + 16 - 4, 8)); };
+  const auto correlation_with = [&](double change_A) {
+    return correlation(strip(tilted, y + 16 - 4, 8), strip(flat_at(change_A), y + 16 - 4, 8));
+  };
   EXPECT_GT(correlation_with(height_A), 0.95);
   EXPECT_LT(correlation_with(-height_A), 0.8);
   EXPECT_LT(correlation_with(0), 0.9);
@@ -59,8 +62,10 @@ TEST(Area, ParticlesKeepTheirDistanceAndStayOffTheCarbon) {
     for (std::size_t i = 0; i < t.particles.size(); ++i) {
       EXPECT_LT(std::hypot(t.particles[i].x_px - t.hole[0], t.particles[i].y_px - t.hole[1]), t.hole[2]);
       for (std::size_t j = 0; j < i; ++j)
-        EXPECT_GE(std::hypot(t.particles[i].x_px - t.particles[j].x_px, t.particles[i].y_px - t.particles[j].y_px), scene.spacing * diameter_px);
-      for (const auto& j : t.junk) EXPECT_GT(std::hypot(t.particles[i].x_px - j.x_px, t.particles[i].y_px - j.y_px), j.radius_px);
+        EXPECT_GE(std::hypot(t.particles[i].x_px - t.particles[j].x_px, t.particles[i].y_px - t.particles[j].y_px),
+                  scene.spacing * diameter_px);
+      for (const auto& j : t.junk)
+        EXPECT_GT(std::hypot(t.particles[i].x_px - j.x_px, t.particles[i].y_px - j.y_px), j.radius_px);
     }
   }
 }

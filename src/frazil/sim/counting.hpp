@@ -10,8 +10,8 @@
 
 namespace frazil::sim {
 
-/// Poisson(λ) = Poisson(⌊16 λ⌋/16) by table look-up + Poisson(remainder), whose mean is below 1/16 and which is 0 unless a uniform
-/// number falls below that mean. Exact to 2⁻³². Above a mean of 32 the generator of base/ takes over.
+/// Poisson(λ) = Poisson(⌊16 λ⌋/16) by table look-up + Poisson(remainder), whose mean is below 1/16 and which is 0
+/// unless a uniform number falls below that mean. Exact to 2⁻³². Above a mean of 32 the generator of base/ takes over.
 class PoissonTables {
  public:
   /// The shared tables; made on first use.
@@ -21,7 +21,8 @@ class PoissonTables {
     if (mean <= 0) return 0;
     const std::uint64_t bits = rng();
     const auto cell = static_cast<std::size_t>(mean * cells_per_unit);
-    int n = from_table(cell, std::min(static_cast<std::uint32_t>(bits >> 32), 0xfffffffeU));  // below the last entry of every table
+    int n = from_table(
+        cell, std::min(static_cast<std::uint32_t>(bits >> 32), 0xfffffffeU));  // below the last entry of every table
     const double rest = mean - static_cast<double>(cell) / cells_per_unit;
     const double u = static_cast<double>(bits & 0xffffffffU) * 0x1.0p-32;
     if (u < rest) n += remainder(rest, u);

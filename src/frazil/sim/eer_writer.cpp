@@ -41,7 +41,7 @@ Widths widths_of(const EerFormat& f) {
 /// The `bits` highest bits of a place in quarters, as a signed number: the left half of a pixel is negative.
 unsigned place(unsigned quarter, int bits) {
   if (bits == 0) return 0;
-  const int sixteenths = static_cast<int>(quarter) * 4 + 1;           // a point inside the quarter
+  const int sixteenths = static_cast<int>(quarter) * 4 + 1;            // a point inside the quarter
   const int cell = (sixteenths << bits) >> 4, half = 1 << (bits - 1);  // cell 0 … 2^bits − 1
   const int number = cell - half;
   return static_cast<unsigned>(number + (1 << bits)) & ((1U << static_cast<unsigned>(bits)) - 1U);
@@ -59,7 +59,8 @@ void put_gap(BitSink& sink, std::uint32_t gap, const Widths& w) {
 
 }  // namespace
 
-std::vector<std::uint8_t> encode_electrons(std::span<const Electron> electrons, int nx, int ny, const EerFormat& format) {
+std::vector<std::uint8_t> encode_electrons(std::span<const Electron> electrons, int nx, int ny,
+                                           const EerFormat& format) {
   const auto w = widths_of(format);
   const auto total = static_cast<std::uint32_t>(nx) * static_cast<std::uint32_t>(ny);
   BitSink sink;
@@ -76,10 +77,12 @@ std::vector<std::uint8_t> encode_electrons(std::span<const Electron> electrons, 
   return sink.bytes;
 }
 
-std::string eer_metadata(int raw_frames, double exposure_s, double electrons_per_pixel, int nx, int ny, double pixel_size_A) {
+std::string eer_metadata(int raw_frames, double exposure_s, double electrons_per_pixel, int nx, int ny,
+                         double pixel_size_A) {
   std::string xml = "<metadata>";
   const auto item = [&](const char* name, const char* unit, const std::string& value) {
-    xml += fmt::format("<item name=\"{}\"{}>{}</item>", name, *unit == '\0' ? std::string() : fmt::format(" unit=\"{}\"", unit), value);
+    xml += fmt::format("<item name=\"{}\"{}>{}</item>", name,
+                       *unit == '\0' ? std::string() : fmt::format(" unit=\"{}\"", unit), value);
   };
   item("cameraName", "", "simulated");
   item("exposureTime", "s", fmt::format("{}", exposure_s));
@@ -163,8 +166,15 @@ struct EerWriter::State {
       offsets.push_back(position), sizes.push_back(to - from);
       write(bytes.data() + from, to - from);
     }
-    std::vector<Tag> tags{{256, 4, 1, static_cast<std::uint64_t>(nx)}, {257, 4, 1, static_cast<std::uint64_t>(ny)}, {258, 3, 1, bits}, {259, 3, 1, compression}, {262, 3, 1, 1}, {277, 3, 1, 1},
-                          {278, 4, 1, static_cast<std::uint64_t>(rows)}, table(273, offsets), table(279, sizes)};
+    std::vector<Tag> tags{{256, 4, 1, static_cast<std::uint64_t>(nx)},
+                          {257, 4, 1, static_cast<std::uint64_t>(ny)},
+                          {258, 3, 1, bits},
+                          {259, 3, 1, compression},
+                          {262, 3, 1, 1},
+                          {277, 3, 1, 1},
+                          {278, 4, 1, static_cast<std::uint64_t>(rows)},
+                          table(273, offsets),
+                          table(279, sizes)};
     if (first && !metadata.empty()) {
       const auto here = position;
       write(metadata.data(), metadata.size());
@@ -180,16 +190,20 @@ struct EerWriter::State {
   }
 };
 
-EerWriter::EerWriter(const std::filesystem::path& path, int nx, int ny, const EerFormat& format, const std::string& metadata_xml)
+EerWriter::EerWriter(const std::filesystem::path& path, int nx, int ny, const EerFormat& format,
+                     const std::string& metadata_xml)
     : state_(std::make_unique<State>(path, nx, ny, format, metadata_xml)) {
   if (!state_->out) throw Error(ErrorCode::io, "{}: cannot be written", path.string());
   state_->header();
-  if (format.final_image && !format.legacy) state_->image(std::vector<std::uint8_t>(2 * static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny)), 1, 16, 1);
+  if (format.final_image && !format.legacy)
+    state_->image(std::vector<std::uint8_t>(2 * static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny)), 1, 16, 1);
 }
 EerWriter::~EerWriter() = default;
 EerWriter::EerWriter(EerWriter&&) noexcept = default;
 
-void EerWriter::append(std::span<const Electron> electrons) { append_bytes(encode_electrons(electrons, state_->nx, state_->ny, state_->format)); }
+void EerWriter::append(std::span<const Electron> electrons) {
+  append_bytes(encode_electrons(electrons, state_->nx, state_->ny, state_->format));
+}
 
 void EerWriter::append_bytes(std::span<const std::uint8_t> bytes) {
   auto& s = *state_;

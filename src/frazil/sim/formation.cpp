@@ -10,7 +10,8 @@ constexpr int table_steps = 4096;
 constexpr double pi = std::numbers::pi;
 }  // namespace
 
-RadialTable::RadialTable(double k_max_per_A, const std::function<double(double)>& function) : steps_per_k_(table_steps / k_max_per_A), values_(table_steps + 2) {
+RadialTable::RadialTable(double k_max_per_A, const std::function<double(double)>& function)
+    : steps_per_k_(table_steps / k_max_per_A), values_(table_steps + 2) {
   for (int i = 0; i < table_steps + 2; ++i) values_[static_cast<std::size_t>(i)] = function(i / steps_per_k_);
 }
 
@@ -32,7 +33,8 @@ void add_coloured_noise(Spectrum& spectrum, const RadialTable& power, const Rng&
     for (int ix = 0; ix < spectrum.columns(); ++ix) {
       const double kx = ix / (nx * pixel_A);
       double sigma = std::sqrt(scale * power(std::sqrt(kx * kx + ky * ky)));
-      if (ix == 0 || ix == nx / 2) sigma *= std::numbers::sqrt2;  // the inverse transform keeps only the Hermitian half of these columns
+      if (ix == 0 || ix == nx / 2)
+        sigma *= std::numbers::sqrt2;  // the inverse transform keeps only the Hermitian half of these columns
       const double re = own.normal(), im = own.normal();
       spectrum(ix, iy) += std::complex<float>(static_cast<float>(sigma * re), static_cast<float>(sigma * im));
     }
@@ -45,8 +47,10 @@ std::vector<float> contrast_transfer(const Scene& scene, const Lens& lens, int n
   const RadialTable envelope(corner_k(scene.pixel_size), [&](double k) { return lens.envelope(k); });
   const double nyquist = 0.5 / scene.pixel_size.value();
   for_components(nx, ny, scene.pixel_size, threads, [&](int ix, int iy, double kx, double ky, double k) {
-    const double value = -2 * lens.transfer(kx, ky) * envelope(k) * detector_mtf(kx / nyquist, ky / nyquist, scene.detector);
-    gain[static_cast<std::size_t>(iy) * static_cast<std::size_t>(nx / 2 + 1) + static_cast<std::size_t>(ix)] = static_cast<float>(value);
+    const double value =
+        -2 * lens.transfer(kx, ky) * envelope(k) * detector_mtf(kx / nyquist, ky / nyquist, scene.detector);
+    gain[static_cast<std::size_t>(iy) * static_cast<std::size_t>(nx / 2 + 1) + static_cast<std::size_t>(ix)] =
+        static_cast<float>(value);
   });
   return gain;
 }
@@ -58,14 +62,21 @@ void draw_crystal(Image& phase, double x_px, double y_px, double radius_px, Kilo
   const double fringe_turn = rng.uniform(0, pi), edge_px = std::max(1.0, 8 / pixel_A);
   const double lattice_rad_px = 2 * pi * pixel_A / 3.67;
   const int reach = static_cast<int>(std::ceil(radius_px + 3 * edge_px));
-  for (int iy = std::max(0, static_cast<int>(y_px) - reach); iy < std::min(phase.ny(), static_cast<int>(y_px) + reach); ++iy)
-    for (int ix = std::max(0, static_cast<int>(x_px) - reach); ix < std::min(phase.nx(), static_cast<int>(x_px) + reach); ++ix) {
+  for (int iy = std::max(0, static_cast<int>(y_px) - reach); iy < std::min(phase.ny(), static_cast<int>(y_px) + reach);
+       ++iy)
+    for (int ix = std::max(0, static_cast<int>(x_px) - reach);
+         ix < std::min(phase.nx(), static_cast<int>(x_px) + reach); ++ix) {
       const double dx = ix - x_px, dy = iy - y_px;
-      const double u = dx * std::cos(tilt) + dy * std::sin(tilt), v = (-dx * std::sin(tilt) + dy * std::cos(tilt)) / squash;
+      const double u = dx * std::cos(tilt) + dy * std::sin(tilt),
+                   v = (-dx * std::sin(tilt) + dy * std::cos(tilt)) / squash;
       const double angle = std::atan2(v, u) - turn, sector = std::remainder(angle, pi / 3);
-      const double side_px = std::hypot(u, v) * std::cos(sector);  // distance from the centre across the nearest side of the hexagon
+      const double side_px =
+          std::hypot(u, v) * std::cos(sector);  // distance from the centre across the nearest side of the hexagon
       const double inside = 1 / (1 + std::exp(std::clamp((side_px - 0.87 * radius_px) / edge_px * 2, -40.0, 40.0)));
-      const double fringes = lattice_rad_px < pi ? 0.1 * std::cos(lattice_rad_px * (dx * std::cos(fringe_turn) + dy * std::sin(fringe_turn))) : 0;
+      const double fringes =
+          lattice_rad_px < pi
+              ? 0.1 * std::cos(lattice_rad_px * (dx * std::cos(fringe_turn) + dy * std::sin(fringe_turn)))
+              : 0;
       phase(ix, iy) += static_cast<float>(height_rad * inside * (1 - 0.4 * side_px / radius_px + fringes));
     }
 }
@@ -75,7 +86,8 @@ Copies draw_aggregate(double radius_px, double diameter_px, Rng& rng) {
   const double area = std::pow(2 * radius_px / diameter_px, 2);
   const int count = std::max(3, static_cast<int>(std::lround(area * rng.uniform(1.2, 2.2))));
   for (int i = 0; i < count; ++i) {
-    const double r = std::max(0.0, radius_px - diameter_px / 2) * std::sqrt(rng.uniform()) + 0.15 * diameter_px, phi = rng.uniform(0, 2 * pi);
+    const double r = std::max(0.0, radius_px - diameter_px / 2) * std::sqrt(rng.uniform()) + 0.15 * diameter_px,
+                 phi = rng.uniform(0, 2 * pi);
     copies.offsets_px.push_back({r * std::cos(phi), r * std::sin(phi)});
   }
   return copies;

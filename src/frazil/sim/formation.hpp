@@ -43,7 +43,8 @@ void for_components(int nx, int ny, Angstrom pixel_size, int threads, const Body
 /// Adds Gaussian noise of power spectrum `power` (unit² Å²) to a spectrum; rows have their own streams of `rng`.
 void add_coloured_noise(Spectrum& spectrum, const RadialTable& power, const Rng& rng, int threads);
 
-/// −2 · CTF · envelope · detector on the half spectrum: turns phase into contrast (image intensity = mean · (1 + contrast)).
+/// −2 · CTF · envelope · detector on the half spectrum: turns phase into contrast (image intensity = mean · (1 +
+/// contrast)).
 [[nodiscard]] std::vector<float> contrast_transfer(const Scene& scene, const Lens& lens, int nx, int ny, int threads);
 
 /// Draws the phase of a hexagonal ice crystal (soft polygon with lattice fringes) onto an image.

@@ -13,9 +13,9 @@ namespace frazil::sim {
 
 /// Coherence of the source and steadiness of the stage.
 struct Envelope {
-  double b_factor_A2 = 60;       ///< everything that acts like a Gaussian
-  double focal_spread_A = 50;    ///< 1/e half width of the temporal envelope
-  double half_angle_mrad = 0.02; ///< illumination semi-angle, spatial envelope
+  double b_factor_A2 = 60;        ///< everything that acts like a Gaussian
+  double focal_spread_A = 50;     ///< 1/e half width of the temporal envelope
+  double half_angle_mrad = 0.02;  ///< illumination semi-angle, spatial envelope
 };
 
 /// Contrast transfer of one area, evaluated in polar form.
@@ -36,9 +36,9 @@ class Lens {
   double lambda_A_, cs_A_, cos_2a_, sin_2a_, constant_;
 };
 
-/// Fraction of a structure's amplitude left after `dose` e⁻/Å² at frequency k: exp(−dose/(2 Nc)), Nc the critical dose at which
-/// the intensity of a reflection falls to 1/e (0.24499 k^−1.6649 + 2.8141 at 300 kV, Grant & Grigorieff 2015), proportional to β²
-/// of the electrons at other voltages.
+/// Fraction of a structure's amplitude left after `dose` e⁻/Å² at frequency k: exp(−dose/(2 Nc)), Nc the critical dose
+/// at which the intensity of a reflection falls to 1/e (0.24499 k^−1.6649 + 2.8141 at 300 kV, Grant & Grigorieff 2015),
+/// proportional to β² of the electrons at other voltages.
 [[nodiscard]] double survival(double k_per_A, double dose_e_per_A2, Kilovolt voltage);
 /// Mean of `survival` from dose `from` to dose `to`.
 [[nodiscard]] double mean_survival(double k_per_A, double from, double to, Kilovolt voltage);
@@ -46,9 +46,9 @@ class Lens {
 /// Vitreous ice as a random phase object.
 struct Ice {
   double thickness_A = 400;
-  double strength = 1;        ///< factor on the noise amplitude
-  double crystalline = 0;     ///< height of a sharp ring at 3.67 Å, 0: vitreous
-  double mobility_A2 = 0.3;   ///< mean-square displacement of a molecule, per axis and per e⁻/Å²
+  double strength = 1;       ///< factor on the noise amplitude
+  double crystalline = 0;    ///< height of a sharp ring at 3.67 Å, 0: vitreous
+  double mobility_A2 = 0.3;  ///< mean-square displacement of a molecule, per axis and per e⁻/Å²
 
   /// Power of the phase noise in rad² Å² at k: n t (λγ f_water(k))² S(k) plus thickness undulations.
   [[nodiscard]] double power(double k_per_A, Kilovolt voltage) const;
@@ -61,8 +61,8 @@ struct Ice {
 /// Fraction of electrons that reach the image without energy loss (mean free path 3000 Å at 300 kV, ∝ β²).
 [[nodiscard]] double transmission(double thickness_A, Kilovolt voltage);
 
-/// Detector's amplitude response: sinc of the pixel's aperture times 1 − 0.35 (k/Nyquist)², 1 at zero; `sharpness` 1 is that of a
-/// counting camera, 0 a perfect one.
+/// Detector's amplitude response: sinc of the pixel's aperture times 1 − 0.35 (k/Nyquist)², 1 at zero; `sharpness` 1 is
+/// that of a counting camera, 0 a perfect one.
 [[nodiscard]] double detector_mtf(double kx_nyquist, double ky_nyquist, double sharpness);
 
 /// Defocus 0.5 to 2.5 µm, astigmatism up to about 600 Å (Rayleigh of 200 Å), any angle, no phase shift; canonical.

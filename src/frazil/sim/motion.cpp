@@ -33,7 +33,10 @@ std::vector<double> random_walk(Rng& rng, std::size_t steps, double sigma_of_ste
 }  // namespace
 
 Motion::Motion(const Scene& scene, const Rng& parent)
-    : nx_(scene.nx), ny_(scene.ny), origin_dose_(scene.dose_per_frame.value() / 2), pre_exposure_(scene.pre_exposure.value()) {
+    : nx_(scene.nx),
+      ny_(scene.ny),
+      origin_dose_(scene.dose_per_frame.value() / 2),
+      pre_exposure_(scene.pre_exposure.value()) {
   Rng rng = parent.stream("motion");
   const double pixel_A = scene.pixel_size.value(), total = scene.total_dose().value() + pre_exposure_;
   burst_px_ = vector(rng, lognormal(rng, scene.burst.value(), 0.5) / pixel_A);
@@ -70,18 +73,21 @@ Motion::Motion(const Scene& scene, const Rng& parent)
       double x = 0, y = 0;
       for (int m = 0; m < modes; ++m) {
         const auto u = shape(m, i * nx_ / grid, j * ny_ / grid);
-        x += u[0] * waves_[static_cast<std::size_t>(m)].weight_px, y += u[1] * waves_[static_cast<std::size_t>(m)].weight_px;
+        x += u[0] * waves_[static_cast<std::size_t>(m)].weight_px,
+            y += u[1] * waves_[static_cast<std::size_t>(m)].weight_px;
       }
       largest = std::max(largest, std::hypot(x, y));
     }
   const double wanted_px = lognormal(rng, scene.local_motion.value() / 1.5, 0.3) / pixel_A;
-  for (auto& wave : waves_) wave.weight_px *= largest > 0 ? std::min(wanted_px, scene.local_motion.value() / pixel_A) / largest : 0;
+  for (auto& wave : waves_)
+    wave.weight_px *= largest > 0 ? std::min(wanted_px, scene.local_motion.value() / pixel_A) / largest : 0;
 }
 
 std::array<double, 2> Motion::path(double dose) const {
   const double d = std::max(0.0, dose + pre_exposure_);
   const double fast = 1 - std::exp(-d / burst_dose_), slow = 1 - std::exp(-d / drift_dose_);
-  return {burst_px_[0] * fast + drift_px_[0] * slow + at(walk_px_[0], d / step_), burst_px_[1] * fast + drift_px_[1] * slow + at(walk_px_[1], d / step_)};
+  return {burst_px_[0] * fast + drift_px_[0] * slow + at(walk_px_[0], d / step_),
+          burst_px_[1] * fast + drift_px_[1] * slow + at(walk_px_[1], d / step_)};
 }
 
 std::array<double, 2> Motion::global(double dose) const {
@@ -92,8 +98,10 @@ std::array<double, 2> Motion::global(double dose) const {
 
 std::vector<double> Motion::instants(const Scene& scene, int frame, double reach_px, int most) const {
   const double dose = scene.dose_per_frame.value();
-  const auto from = displacement(scene.nx / 2, scene.ny / 2, frame * dose), to = displacement(scene.nx / 2, scene.ny / 2, (frame + 1) * dose);
-  const int count = std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / reach_px)), 1, most);
+  const auto from = displacement(scene.nx / 2, scene.ny / 2, frame * dose),
+             to = displacement(scene.nx / 2, scene.ny / 2, (frame + 1) * dose);
+  const int count =
+      std::clamp(static_cast<int>(std::ceil(std::hypot(to[0] - from[0], to[1] - from[1]) / reach_px)), 1, most);
   std::vector<double> doses;
   for (int i = 0; i < count; ++i) doses.push_back((frame + (i + 0.5) / count) * dose);
   return doses;
@@ -101,13 +109,15 @@ std::vector<double> Motion::instants(const Scene& scene, int frame, double reach
 
 std::vector<double> drawn_instants(const Scene& scene, const Motion& motion, int frame) {
   // Electrons are told apart in time, so they are drawn more often.
-  return scene.format == MovieFormat::eer ? motion.instants(scene, frame, 0.1, scene.raw_frames) : motion.instants(scene, frame, 0.5, 8);
+  return scene.format == MovieFormat::eer ? motion.instants(scene, frame, 0.1, scene.raw_frames)
+                                          : motion.instants(scene, frame, 0.5, 8);
 }
 
 std::array<double, 2> Motion::raw_shape(int mode, double x_px, double y_px) const {
   const auto& wave = waves_[static_cast<std::size_t>(mode)];
   if (mode == dome) {
-    const double scale = 0.4 * std::min(nx_, ny_), dx = (x_px - wave.direction_x) / scale, dy = (y_px - wave.direction_y) / scale;
+    const double scale = 0.4 * std::min(nx_, ny_), dx = (x_px - wave.direction_x) / scale,
+                 dy = (y_px - wave.direction_y) / scale;
     const double bell = std::exp(-(dx * dx + dy * dy) / 2);
     return {dx * bell, dy * bell};
   }

@@ -10,8 +10,9 @@ namespace {
 
 constexpr double pi = std::numbers::pi;
 constexpr int taps = 8, phases = 1024, block = 16;
-constexpr double group_dose = 5;          // the specimen is redrawn (damage, moved water) every 5 e⁻/Å²
-constexpr float steps_of_contrast = 8192; // contrast is kept in steps of 1.2e-4, 2 % of the shot noise of 40 000 electrons
+constexpr double group_dose = 5;  // the specimen is redrawn (damage, moved water) every 5 e⁻/Å²
+constexpr float steps_of_contrast =
+    8192;  // contrast is kept in steps of 1.2e-4, 2 % of the shot noise of 40 000 electrons
 
 /// Sinc with a Kaiser window (β = 6.5) of 8 taps, unit sum: the response is flat within 1 % up to 0.36 cycles a pixel.
 class Kernel {
@@ -26,11 +27,13 @@ class Kernel {
         w[static_cast<std::size_t>(i)] = (x == 0 ? 1 : std::sin(pi * x) / (pi * x)) * window;
         sum += w[static_cast<std::size_t>(i)];
       }
-      for (int i = 0; i < taps; ++i) weights_[static_cast<std::size_t>(p)][static_cast<std::size_t>(i)] = static_cast<float>(w[static_cast<std::size_t>(i)] / sum);
+      for (int i = 0; i < taps; ++i)
+        weights_[static_cast<std::size_t>(p)][static_cast<std::size_t>(i)] =
+            static_cast<float>(w[static_cast<std::size_t>(i)] / sum);
     }
   }
   struct Position {
-    int first;                 ///< first of the 8 source pixels
+    int first;  ///< first of the 8 source pixels
     const float* weights;
   };
   [[nodiscard]] Position at(double x) const {
@@ -54,7 +57,8 @@ struct BlockField {
   std::vector<float> x, y;
 };
 
-BlockField block_field(const Motion& motion, const Scene& scene, double dose, const std::vector<std::vector<std::array<float, 2>>>& shapes) {
+BlockField block_field(const Motion& motion, const Scene& scene, double dose,
+                       const std::vector<std::vector<std::array<float, 2>>>& shapes) {
   BlockField field;
   field.columns = (scene.nx + block - 1) / block;
   field.rows = (scene.ny + block - 1) / block;
@@ -79,8 +83,9 @@ struct PackedImage {
 
 PackedImage pack(const Image& image) {
   PackedImage packed{image.nx(), image.ny(), std::vector<std::int16_t>(image.size())};
-  std::transform(image.data(), image.data() + image.size(), packed.data.begin(),
-                 [](float v) { return static_cast<std::int16_t>(std::lrint(std::clamp(v, -3.9F, 3.9F) * steps_of_contrast)); });
+  std::transform(image.data(), image.data() + image.size(), packed.data.begin(), [](float v) {
+    return static_cast<std::int16_t>(std::lrint(std::clamp(v, -3.9F, 3.9F) * steps_of_contrast));
+  });
   return packed;
 }
 
@@ -98,7 +103,8 @@ void warp_row(const std::int16_t* source, int source_nx, const float* dx, int nx
   }
 }
 
-/// Adds weight · source(x − d(x)) to `out` (nx × ny), rows then columns; d changes by less than 0.01 px across a block, so the order does not matter.
+/// Adds weight · source(x − d(x)) to `out` (nx × ny), rows then columns; d changes by less than 0.01 px across a block,
+/// so the order does not matter.
 void add_warped(const PackedImage& source, const BlockField& field, int margin, float weight, Image& out) {
   const int nx = out.nx(), ny = out.ny();
   AlignedVector<float> band;
@@ -110,7 +116,8 @@ void add_warped(const PackedImage& source, const BlockField& field, int margin, 
     const int first = std::clamp(y0 + margin - static_cast<int>(std::ceil(*most)) - taps, 0, source.ny - 1);
     const int last = std::clamp(y0 + rows + margin - static_cast<int>(std::floor(*least)) + taps, 0, source.ny - 1);
     band.resize(static_cast<std::size_t>(last - first + 1) * static_cast<std::size_t>(nx));
-    for (int y = first; y <= last; ++y) warp_row(source.row(y), source.nx, dx, nx, margin, band.data() + static_cast<std::ptrdiff_t>(y - first) * nx);
+    for (int y = first; y <= last; ++y)
+      warp_row(source.row(y), source.nx, dx, nx, margin, band.data() + static_cast<std::ptrdiff_t>(y - first) * nx);
     for (int bx = 0; bx < field.columns; ++bx) {
       const int x0 = bx * block, count = std::min(block, nx - x0);
       const auto p = kernel().at(y0 + margin - static_cast<double>(dy[bx]));
@@ -150,7 +157,8 @@ int margin_for(const Scene& scene, int index) {
 Camera camera(const Scene& scene) {
   Rng rng = Rng(static_cast<std::uint64_t>(scene.seed)).stream("camera");
   const int nx = scene.nx, ny = scene.ny;
-  std::vector<double> column(static_cast<std::size_t>(nx)), sensitivity(static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny));
+  std::vector<double> column(static_cast<std::size_t>(nx)),
+      sensitivity(static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny));
   for (auto& c : column) c = 1 + 0.3 * scene.gain_sigma * rng.normal();
   constexpr int panels_x = 8, panels_y = 2;  // read-out panels differ by steps
   std::array<double, panels_x * panels_y> panel{};
@@ -165,8 +173,12 @@ Camera camera(const Scene& scene) {
     }
   const double mean = sum / static_cast<double>(sensitivity.size());
   Camera result{Image(nx, ny, scene.pixel_size), {}, {}};
-  std::transform(sensitivity.begin(), sensitivity.end(), result.gain.data(), [&](double s) { return static_cast<float>(mean / s); });
-  const auto place = [&] { return std::array<int, 2>{static_cast<int>(rng.below(static_cast<std::uint64_t>(nx))), static_cast<int>(rng.below(static_cast<std::uint64_t>(ny)))}; };
+  std::transform(sensitivity.begin(), sensitivity.end(), result.gain.data(),
+                 [&](double s) { return static_cast<float>(mean / s); });
+  const auto place = [&] {
+    return std::array<int, 2>{static_cast<int>(rng.below(static_cast<std::uint64_t>(nx))),
+                              static_cast<int>(rng.below(static_cast<std::uint64_t>(ny)))};
+  };
   for (int i = 0; i < scene.hot_pixels; ++i) result.hot.push_back(place());
   for (int i = 0; i < scene.dead_pixels; ++i) {
     result.dead.push_back(place());
@@ -191,28 +203,40 @@ struct SimulatedMovie::State {
 };
 
 void SimulatedMovie::State::render_groups(Area& area) {
-  const double dose = scene.total_dose().value(), before = scene.pre_exposure.value(), k_max = corner_k(scene.pixel_size);
+  const double dose = scene.total_dose().value(), before = scene.pre_exposure.value(),
+               k_max = corner_k(scene.pixel_size);
   const int count = std::clamp(static_cast<int>(std::lround(dose / group_dose)), 1, scene.frames);
   const double step = dose / count;
   const RadialTable ice_power(k_max, [&](double k) { return area.ice.power(k, scene.voltage); });
   const RadialTable kept(k_max, [&](double k) { return area.ice.memory(k, step); });
-  const RadialTable renewed(k_max, [&](double k) { return area.ice.power(k, scene.voltage) * (1 - std::pow(area.ice.memory(k, step), 2)); });
+  const RadialTable renewed(
+      k_max, [&](double k) { return area.ice.power(k, scene.voltage) * (1 - std::pow(area.ice.memory(k, step), 2)); });
   Spectrum ice(area.grid_x, area.grid_y, scene.pixel_size);
   for (int g = 0; g < count; ++g) {
     // Water moves: the noise of the ice is an autoregressive process in dose, at each frequency its own.
-    if (g > 0) for_components(area.grid_x, area.grid_y, scene.pixel_size, scene.threads, [&](int ix, int iy, double, double, double k) { ice(ix, iy) *= static_cast<float>(kept(k)); });
-    add_coloured_noise(ice, g == 0 ? ice_power : renewed, rng.stream("ice").stream(static_cast<std::uint64_t>(g)), scene.threads);
-    const RadialTable survived(k_max, [&](double k) { return scene.contrast * mean_survival(k, scene.damage * (before + g * step), scene.damage * (before + (g + 1) * step), scene.voltage); });
+    if (g > 0)
+      for_components(area.grid_x, area.grid_y, scene.pixel_size, scene.threads,
+                     [&](int ix, int iy, double, double, double k) { ice(ix, iy) *= static_cast<float>(kept(k)); });
+    add_coloured_noise(ice, g == 0 ? ice_power : renewed, rng.stream("ice").stream(static_cast<std::uint64_t>(g)),
+                       scene.threads);
+    const RadialTable survived(k_max, [&](double k) {
+      return scene.contrast * mean_survival(k, scene.damage * (before + g * step),
+                                            scene.damage * (before + (g + 1) * step), scene.voltage);
+    });
     const bool has_still = area.still.size() > 0;
     auto phase = ice.clone();
-    for_components(area.grid_x, area.grid_y, scene.pixel_size, scene.threads, [&](int ix, int iy, double, double, double k) {
-      phase(ix, iy) += area.protein(ix, iy) * static_cast<float>(survived(k)) + (has_still ? area.still(ix, iy) : std::complex<float>{});
-    });
+    for_components(area.grid_x, area.grid_y, scene.pixel_size, scene.threads,
+                   [&](int ix, int iy, double, double, double k) {
+                     phase(ix, iy) += area.protein(ix, iy) * static_cast<float>(survived(k)) +
+                                      (has_still ? area.still(ix, iy) : std::complex<float>{});
+                   });
     groups.push_back(pack(contrast_of(area, std::move(phase))));
   }
 }
 
-SimulatedMovie::SimulatedMovie(const Scene& scene, const std::vector<Specimen>& specimens, const Camera& camera, int index) : state_(std::make_unique<State>()) {
+SimulatedMovie::SimulatedMovie(const Scene& scene, const std::vector<Specimen>& specimens, const Camera& camera,
+                               int index)
+    : state_(std::make_unique<State>()) {
   expect(camera.gain.nx() == scene.nx && camera.gain.ny() == scene.ny, "the camera has the size of the scene");
   auto& s = *state_;
   s.scene = scene;
@@ -231,7 +255,8 @@ SimulatedMovie::SimulatedMovie(const Scene& scene, const std::vector<Specimen>& 
         s.shapes[static_cast<std::size_t>(m)].push_back({static_cast<float>(u[0]), static_cast<float>(u[1])});
       }
   Rng of_hot = Rng(static_cast<std::uint64_t>(scene.seed)).stream("hot");
-  for (std::size_t i = 0; i < camera.hot.size(); ++i) s.hot_means.push_back(scene.electrons_per_frame() * of_hot.uniform(5, 60) + of_hot.uniform(2, 20));
+  for (std::size_t i = 0; i < camera.hot.size(); ++i)
+    s.hot_means.push_back(scene.electrons_per_frame() * of_hot.uniform(5, 60) + of_hot.uniform(2, 20));
 }
 
 SimulatedMovie::~SimulatedMovie() = default;
@@ -239,14 +264,19 @@ SimulatedMovie::SimulatedMovie(SimulatedMovie&&) noexcept = default;
 
 const AreaTruth& SimulatedMovie::truth() const { return state_->truth; }
 
-/// Expected electrons a pixel of frame t into `out`. A frame during which the specimen moves far is the mean of several instants.
+/// Expected electrons a pixel of frame t into `out`. A frame during which the specimen moves far is the mean of several
+/// instants.
 void SimulatedMovie::State::add_expected(int t, Image& out) const {
-  const auto group = std::min(groups.size() - 1, static_cast<std::size_t>((t + 0.5) / scene.frames * static_cast<double>(groups.size())));
+  const auto group = std::min(groups.size() - 1,
+                              static_cast<std::size_t>((t + 0.5) / scene.frames * static_cast<double>(groups.size())));
   std::fill(out.data(), out.data() + out.size(), 0.0F);
   const auto instants = drawn_instants(scene, truth.motion, t);
-  for (const double dose : instants) add_warped(groups[group], block_field(truth.motion, scene, dose, shapes), margin, 1 / (static_cast<float>(instants.size()) * steps_of_contrast), out);
+  for (const double dose : instants)
+    add_warped(groups[group], block_field(truth.motion, scene, dose, shapes), margin,
+               1 / (static_cast<float>(instants.size()) * steps_of_contrast), out);
   const auto electrons = static_cast<float>(scene.electrons_per_frame());
-  for (std::size_t i = 0; i < out.size(); ++i) out.data()[i] = electrons * transparency.data()[i] * std::max(0.0F, 1 + out.data()[i]);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out.data()[i] = electrons * transparency.data()[i] * std::max(0.0F, 1 + out.data()[i]);
 }
 
 Image SimulatedMovie::expected_frame(int t) const {
@@ -259,27 +289,33 @@ void SimulatedMovie::electrons(int t, std::vector<std::vector<Electron>>& raw_fr
   const auto& s = *state_;
   const auto doses = drawn_instants(s.scene, s.truth.motion, t);
   const int parts = s.scene.raw_frames, instants = static_cast<int>(doses.size());
-  const auto group = std::min(s.groups.size() - 1, static_cast<std::size_t>((t + 0.5) / s.scene.frames * static_cast<double>(s.groups.size())));
+  const auto group = std::min(
+      s.groups.size() - 1, static_cast<std::size_t>((t + 0.5) / s.scene.frames * static_cast<double>(s.groups.size())));
   const auto& tables = PoissonTables::instance();
   const Rng of_frame = s.rng.stream("electrons").stream(static_cast<std::uint64_t>(t));
   raw_frames.assign(static_cast<std::size_t>(parts), {});
   Image contrast(s.scene.nx, s.scene.ny, s.scene.pixel_size);
   Image hot(s.scene.nx, s.scene.ny);
-  for (std::size_t i = 0; i < s.camera->hot.size(); ++i) hot(s.camera->hot[i][0], s.camera->hot[i][1]) += static_cast<float>(s.hot_means[i] / instants);
+  for (std::size_t i = 0; i < s.camera->hot.size(); ++i)
+    hot(s.camera->hot[i][0], s.camera->hot[i][1]) += static_cast<float>(s.hot_means[i] / instants);
   for (int i = 0; i < instants; ++i) {
     std::fill(contrast.pixels().begin(), contrast.pixels().end(), 0.0F);
-    add_warped(s.groups[group], block_field(s.truth.motion, s.scene, doses[static_cast<std::size_t>(i)], s.shapes), s.margin, 1 / steps_of_contrast, contrast);
+    add_warped(s.groups[group], block_field(s.truth.motion, s.scene, doses[static_cast<std::size_t>(i)], s.shapes),
+               s.margin, 1 / steps_of_contrast, contrast);
     const int first = parts * i / instants, last = parts * (i + 1) / instants;
     const double electrons = s.scene.electrons_per_frame() * (last - first) / parts;
     Rng own = of_frame.stream(static_cast<std::uint64_t>(i));
     for (std::size_t p = 0; p < contrast.size(); ++p) {
       const float gain = s.camera->gain.pixels()[p];
       if (gain == 0) continue;
-      const double mean = electrons * static_cast<double>(s.transparency.pixels()[p] * std::max(0.0F, 1 + contrast.pixels()[p]) / gain);
+      const double mean =
+          electrons * static_cast<double>(s.transparency.pixels()[p] * std::max(0.0F, 1 + contrast.pixels()[p]) / gain);
       for (int n = tables(mean + static_cast<double>(hot.pixels()[p]), own); n > 0; --n) {
         auto& raw = raw_frames[static_cast<std::size_t>(first) + own.below(static_cast<std::uint64_t>(last - first))];
         const auto place = own.below(16);
-        if (raw.empty() || raw.back().pixel != p) raw.push_back({static_cast<std::uint32_t>(p), static_cast<std::uint8_t>(place & 3U), static_cast<std::uint8_t>(place >> 2U)});
+        if (raw.empty() || raw.back().pixel != p)
+          raw.push_back({static_cast<std::uint32_t>(p), static_cast<std::uint8_t>(place & 3U),
+                         static_cast<std::uint8_t>(place >> 2U)});
       }
     }
   }
@@ -295,7 +331,8 @@ void SimulatedMovie::frame(int t, Image& out) const {
     Rng own = of_frame.stream(static_cast<std::uint64_t>(y));
     float* row = out.row(y);
     const float* gain = s.camera->gain.row(y);
-    for (int x = 0; x < out.nx(); ++x) row[x] = gain[x] == 0 ? 0.0F : static_cast<float>(tables(static_cast<double>(row[x] / gain[x]), own));
+    for (int x = 0; x < out.nx(); ++x)
+      row[x] = gain[x] == 0 ? 0.0F : static_cast<float>(tables(static_cast<double>(row[x] / gain[x]), own));
   }
   Rng of_hot = of_frame.stream("hot");
   for (std::size_t i = 0; i < s.camera->hot.size(); ++i) {

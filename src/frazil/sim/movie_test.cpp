@@ -26,8 +26,10 @@ std::complex<double> component(const Image& image, double kx, double ky, double 
     for (int x = 0; x < image.nx(); ++x) {
       const double u = (x + 0.5 - dx) / image.nx(), v = (y + 0.5 - dy) / image.ny();
       if (u < 0.1 || u > 0.9 || v < 0.1 || v > 0.9) continue;
-      const double window = std::pow(std::sin(std::numbers::pi * (u - 0.1) / 0.8) * std::sin(std::numbers::pi * (v - 0.1) / 0.8), 2);
-      sum += window * image(x, y) * std::polar(1.0, -2 * std::numbers::pi * (kx * x / image.nx() + ky * y / image.ny()));
+      const double window =
+          std::pow(std::sin(std::numbers::pi * (u - 0.1) / 0.8) * std::sin(std::numbers::pi * (v - 0.1) / 0.8), 2);
+      sum +=
+          window * image(x, y) * std::polar(1.0, -2 * std::numbers::pi * (kx * x / image.nx() + ky * y / image.ny()));
     }
   return sum;
 }
@@ -106,7 +108,8 @@ TEST(Movie, FramesShowTheTrueShift) {
       if (kx * kx + ky * ky < 64) continue;
       const auto a = component(first, kx, ky, 0, 0), b = component(last, kx, ky, -shift[0], -shift[1]);
       const auto model = std::polar(1.0, 2 * std::numbers::pi * (kx * shift[0] + ky * shift[1]) / 256);
-      const double w = std::abs(a) * std::abs(b), rest = std::arg(b * std::conj(a) * std::conj(model)) * 256 / (2 * std::numbers::pi);
+      const double w = std::abs(a) * std::abs(b),
+                   rest = std::arg(b * std::conj(a) * std::conj(model)) * 256 / (2 * std::numbers::pi);
       xx += w * kx * kx, xy += w * kx * ky, yy += w * ky * ky, rx += w * rest * kx, ry += w * rest * ky;
     }
   const double determinant = xx * yy - xy * xy;
@@ -145,7 +148,8 @@ TEST(Movie, MeanOfTheLocalMotionIsZeroAndItsSizeAsAsked) {
 }
 
 TEST(Motion, TracksLookLikePublishedOnes) {
-  // Most of the movement happens within the first 4 e⁻/Å²; several Å there, a few afterwards (Brilot et al. 2012, doi:10.1016/j.jsb.2012.02.003).
+  // Most of the movement happens within the first 4 e⁻/Å²; several Å there, a few afterwards (Brilot et al. 2012,
+  // doi:10.1016/j.jsb.2012.02.003).
   Scene scene;
   scene.frames = 40;
   scene.dose_per_frame = 1_e_per_A2;
@@ -178,8 +182,10 @@ TEST(Micrograph, ThonRingsLieWhereTheCtfSays) {
       if (k2 < 1.0 / 900 || k2 > 1.0 / 100) continue;
       const auto& c = made.truth.ctf;
       const double turn = 2 * (std::atan2(ky, kx) - to_rad(c.astigmatism_angle));
-      const double defocus = (c.defocus_u.value() + c.defocus_v.value()) / 2 + (c.defocus_u.value() - c.defocus_v.value()) / 2 * std::cos(turn);
-      const double chi = std::numbers::pi * lambda * defocus * k2 - std::numbers::pi / 2 * 2.7e7 * std::pow(lambda, 3) * k2 * k2 + std::asin(0.1);
+      const double defocus = (c.defocus_u.value() + c.defocus_v.value()) / 2 +
+                             (c.defocus_u.value() - c.defocus_v.value()) / 2 * std::cos(turn);
+      const double chi = std::numbers::pi * lambda * defocus * k2 -
+                         std::numbers::pi / 2 * 2.7e7 * std::pow(lambda, 3) * k2 * k2 + std::asin(0.1);
       const double s = std::pow(std::sin(chi), 2), power = std::norm(spectrum(x, y));
       if (s > 0.9) at_maxima += power, ++maxima;
       if (s < 0.1) at_zeros += power, ++zeros;
@@ -202,7 +208,8 @@ TEST(Micrograph, EnvelopeHasTheSlopeOfItsBFactor) {
     double sum = 0;
     for (int y = 0; y < 512; ++y)
       for (int x = 1; x < 256; ++x)
-        if (const double k = std::hypot(x, spectrum.ky(y)) / (512 * 1.5); k >= low_k && k < high_k) sum += std::norm(spectrum(x, y)) - shot;
+        if (const double k = std::hypot(x, spectrum.ky(y)) / (512 * 1.5); k >= low_k && k < high_k)
+          sum += std::norm(spectrum(x, y)) - shot;
     return sum;
   };
   for (const double k : {0.06, 0.09, 0.12}) {

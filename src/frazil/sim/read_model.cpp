@@ -17,12 +17,18 @@ namespace {
 constexpr double pi = std::numbers::pi;
 constexpr double water_density = 0.0311 * 3.04;  // molecules per Å³ times the scattering length of H₂O in Å
 
-/// Mean number of hydrogens on an atom of a protein, and the volume of the atom without them (Fraser et al. 1978, table 1).
+/// Mean number of hydrogens on an atom of a protein, and the volume of the atom without them (Fraser et al. 1978, table
+/// 1).
 struct Kind {
   gemmi::El element;
   double hydrogens, volume_A3;
 };
-constexpr std::array<Kind, 6> kinds{{{gemmi::El::H, 0, 5.15}, {gemmi::El::C, 1.2, 16.44}, {gemmi::El::N, 1.2, 2.49}, {gemmi::El::O, 0.2, 9.13}, {gemmi::El::S, 0.2, 19.86}, {gemmi::El::P, 0, 5.73}}};
+constexpr std::array<Kind, 6> kinds{{{gemmi::El::H, 0, 5.15},
+                                     {gemmi::El::C, 1.2, 16.44},
+                                     {gemmi::El::N, 1.2, 2.49},
+                                     {gemmi::El::O, 0.2, 9.13},
+                                     {gemmi::El::S, 0.2, 19.86},
+                                     {gemmi::El::P, 0, 5.73}}};
 
 void append(std::vector<GaussianTerm>& terms, gemmi::El element, double count, double extra_b_A2) {
   const auto& coef = gemmi::C4322<double>::get(element);
@@ -47,7 +53,8 @@ double evaluate(const std::vector<GaussianTerm>& terms, double k_per_A) {
 }
 
 /// Weights (a, b) with a f₀ + b f₁ nearest to f between 0 and 0.5 1/Å.
-std::array<double, 2> expand(const std::vector<GaussianTerm>& f, const std::array<std::vector<GaussianTerm>, 2>& basis) {
+std::array<double, 2> expand(const std::vector<GaussianTerm>& f,
+                             const std::array<std::vector<GaussianTerm>, 2>& basis) {
   double s00 = 0, s01 = 0, s11 = 0, t0 = 0, t1 = 0;
   for (int i = 0; i <= 100; ++i) {
     const double k = 0.005 * i, f0 = evaluate(basis[0], k), f1 = evaluate(basis[1], k), y = evaluate(f, k);
@@ -102,9 +109,11 @@ Specimen read_model(const std::filesystem::path& path) {
   if (atoms.empty()) throw Error(ErrorCode::corrupt, "{}: holds no atoms", path.string());
   Specimen specimen;
   specimen.name = path.filename().string().substr(0, path.filename().string().find('.'));
-  specimen.form = {contrast_of(kind_of(gemmi::El::C), !has_hydrogens), contrast_of(kind_of(gemmi::El::O), !has_hydrogens)};
+  specimen.form = {contrast_of(kind_of(gemmi::El::C), !has_hydrogens),
+                   contrast_of(kind_of(gemmi::El::O), !has_hydrogens)};
   std::array<std::array<double, 2>, kinds.size()> weights{};
-  for (std::size_t i = 0; i < kinds.size(); ++i) weights[i] = expand(contrast_of(kinds[i], !has_hydrogens), specimen.form);
+  for (std::size_t i = 0; i < kinds.size(); ++i)
+    weights[i] = expand(contrast_of(kinds[i], !has_hydrogens), specimen.form);
   std::vector<double> masses;
   for (const auto& [atom, occupancy] : atoms) {
     const auto& kind = kind_of(atom->element.elem);
@@ -124,7 +133,8 @@ Specimen shipped_model(const std::string& name) {
   for (const auto& folder : folders)
     for (const char* ending : {".pdb.gz", ".cif.gz", ".pdb", ".cif"})
       if (const auto path = folder / (name + ending); std::filesystem::exists(path)) return read_model(path);
-  throw Error(ErrorCode::not_found, "no atomic model {} in {}; set FRAZIL_DATA to the folder that holds models/", name, folders.front().string());
+  throw Error(ErrorCode::not_found, "no atomic model {} in {}; set FRAZIL_DATA to the folder that holds models/", name,
+              folders.front().string());
 }
 
 Specimen from_map(const Volume& map, double threshold, const std::string& name) {
@@ -137,12 +147,14 @@ Specimen from_map(const Volume& map, double threshold, const std::string& name) 
       for (int x = 0; x < map.nx(); ++x) {
         const double value = map(x, y, z);
         if (!(value > threshold)) continue;
-        const double dx = (x - map.nx() / 2) * voxel_A, dy = (y - map.ny() / 2) * voxel_A, dz = (z - map.nz() / 2) * voxel_A;
+        const double dx = (x - map.nx() / 2) * voxel_A, dy = (y - map.ny() / 2) * voxel_A,
+                     dz = (z - map.nz() / 2) * voxel_A;
         specimen.scatterers.push_back({dx, dy, dz, {value, 0}});
         specimen.radius_A = std::max(specimen.radius_A, std::sqrt(dx * dx + dy * dy + dz * dz));
         sum += value;
       }
-  if (specimen.scatterers.empty()) throw Error(ErrorCode::bad_input, "{}: no voxel of the map exceeds {}", name, threshold);
+  if (specimen.scatterers.empty())
+    throw Error(ErrorCode::bad_input, "{}: no voxel of the map exceeds {}", name, threshold);
   const double mean = sum / static_cast<double>(specimen.scatterers.size());
   specimen.form[0] = {{3.5 / 47.878 * voxel_A3 / mean, 0}};
   specimen.k_max_per_A = 0.5 / voxel_A;
@@ -162,12 +174,17 @@ Specimen made_up(std::uint64_t seed, double mass_kDa) {
   std::vector<double> masses;
   for (int b = 0; b < balls; ++b) {
     for (int i = 0; i < atoms_per_ball; ++i) {
-      const double r = ball_radius_A * std::cbrt(rng.uniform()), c = rng.uniform(-1, 1), phi = rng.uniform(0, 2 * pi), s = std::sqrt(1 - c * c);
+      const double r = ball_radius_A * std::cbrt(rng.uniform()), c = rng.uniform(-1, 1), phi = rng.uniform(0, 2 * pi),
+                   s = std::sqrt(1 - c * c);
       const bool oxygen = rng.uniform() < 0.25;
-      specimen.scatterers.push_back({cx + r * s * std::cos(phi), cy + r * s * std::sin(phi), cz + r * c, {oxygen ? 0.0 : 1.0, oxygen ? 1.0 : 0.0}});
+      specimen.scatterers.push_back({cx + r * s * std::cos(phi),
+                                     cy + r * s * std::sin(phi),
+                                     cz + r * c,
+                                     {oxygen ? 0.0 : 1.0, oxygen ? 1.0 : 0.0}});
       masses.push_back(14.5);
     }
-    const double c = rng.uniform(-1, 1), phi = rng.uniform(0, 2 * pi), s = std::sqrt(1 - c * c), step = 1.5 * ball_radius_A;
+    const double c = rng.uniform(-1, 1), phi = rng.uniform(0, 2 * pi), s = std::sqrt(1 - c * c),
+                 step = 1.5 * ball_radius_A;
     cx += step * s * std::cos(phi), cy += step * s * std::sin(phi), cz += step * c * 0.7;
     cx *= 0.8, cy *= 0.8, cz *= 0.8;  // keeps the walk compact
   }

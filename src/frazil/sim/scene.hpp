@@ -19,7 +19,8 @@ struct frazil::EnumNames<frazil::sim::MovieFormat> {
 
 namespace frazil::sim {
 
-/// Lengths at the specimen in Å, doses in e⁻/Å² at the specimen. Fractions and counts "per movie" are means of random numbers.
+/// Lengths at the specimen in Å, doses in e⁻/Å² at the specimen. Fractions and counts "per movie" are means of random
+/// numbers.
 struct Scene {
   // What to write.
   SceneKind kind = SceneKind::movies;
@@ -75,11 +76,14 @@ struct Scene {
 
   [[nodiscard]] Optics optics() const { return {voltage, cs, amplitude_contrast}; }
   [[nodiscard]] Envelope envelope() const { return {b_factor.value(), focal_spread.value(), half_angle_mrad}; }
-  [[nodiscard]] Ice ice() const { return {.thickness_A = ice_thickness.value(), .strength = ice_noise, .crystalline = 0}; }
+  [[nodiscard]] Ice ice() const {
+    return {.thickness_A = ice_thickness.value(), .strength = ice_noise, .crystalline = 0};
+  }
   [[nodiscard]] Dose total_dose() const { return frames * dose_per_frame; }
   /// Mean electrons counted in a pixel during one frame.
   [[nodiscard]] double electrons_per_frame() const {
-    return dose_per_frame.value() * pixel_size.value() * pixel_size.value() * transmission(ice_thickness.value(), voltage);
+    return dose_per_frame.value() * pixel_size.value() * pixel_size.value() *
+           transmission(ice_thickness.value(), voltage);
   }
 
   static constexpr auto fields() {
@@ -119,7 +123,9 @@ struct Scene {
         field(&P::map_threshold, "map_threshold", "Voxels of a map above this are protein").advanced(),
         field(&P::particles, "particles", "Particles in one micrograph").range(0, 100000),
         field(&P::spacing, "spacing", "Smallest distance of two centres, in diameters").range(0, 10),
-        field(&P::contrast, "contrast", "Factor on the potential: calculated contrast exceeds measured contrast").range(0, 10).advanced(),
+        field(&P::contrast, "contrast", "Factor on the potential: calculated contrast exceeds measured contrast")
+            .range(0, 10)
+            .advanced(),
         field(&P::ice_thickness, "ice_thickness", "Thickness of the ice").range(0_A, 5000_A),
         field(&P::ice_noise, "ice_noise", "Factor on the structural noise of the ice").range(0, 10),
         field(&P::damage, "damage", "Factor on the rate of radiation damage").range(0, 10).advanced(),

@@ -56,7 +56,8 @@ std::array<std::array<double, 3>, 3> rotation_of(const Pose& pose) {
 double Specimen::form_factor(int which, double k_per_A) const {
   if (k_per_A > k_max_per_A) return 0;
   double sum = 0;
-  for (const auto& term : form[static_cast<std::size_t>(which)]) sum += term.amplitude * std::exp(-term.b_A2 * k_per_A * k_per_A / 4);
+  for (const auto& term : form[static_cast<std::size_t>(which)])
+    sum += term.amplitude * std::exp(-term.b_A2 * k_per_A * k_per_A / 4);
   return sum;
 }
 
@@ -75,7 +76,8 @@ Projector::Projector(const Specimen& specimen, int box, Angstrom pixel_size, Kil
         const double fine2 = (static_cast<double>(ix) * ix + static_cast<double>(ky) * ky) / (4.0 * box * box);
         const double kernel = 2 * pi * spread_px * spread_px * std::exp(-2 * pi * pi * spread_px * spread_px * fine2);
         const double k_per_A = std::hypot(ix, ky) / (box * pixel_A);
-        gain[static_cast<std::size_t>(iy * columns + ix)] = static_cast<float>(scale * specimen.form_factor(which, k_per_A) / kernel);
+        gain[static_cast<std::size_t>(iy * columns + ix)] =
+            static_cast<float>(scale * specimen.form_factor(which, k_per_A) / kernel);
       }
   }
 }
@@ -103,8 +105,8 @@ Spectrum Projector::spectrum(const Pose& pose, double x_px, double y_px) const {
   return out;
 }
 
-Image project_direct(const Specimen& specimen, const Pose& pose, int box, Angstrom pixel_size, Kilovolt voltage, Angstrom2 b_factor, double x_px,
-                     double y_px) {
+Image project_direct(const Specimen& specimen, const Pose& pose, int box, Angstrom pixel_size, Kilovolt voltage,
+                     Angstrom2 b_factor, double x_px, double y_px) {
   const auto a = rotation_of(pose);
   const double pixel_A = pixel_size.value(), scale = interaction(voltage);
   std::vector<double> sum(static_cast<std::size_t>(box) * static_cast<std::size_t>(box));
@@ -118,7 +120,8 @@ Image project_direct(const Specimen& specimen, const Pose& pose, int box, Angstr
         for (int iy = 0; iy < box; ++iy)
           for (int ix = 0; ix < box; ++ix) {
             const double dx = (ix - box / 2) * pixel_A - x_A, dy = (iy - box / 2) * pixel_A - y_A;
-            sum[static_cast<std::size_t>(iy * box + ix)] += height * std::exp(-4 * pi * pi * (dx * dx + dy * dy) / b_A2);
+            sum[static_cast<std::size_t>(iy * box + ix)] +=
+                height * std::exp(-4 * pi * pi * (dx * dx + dy * dy) / b_A2);
           }
       }
   }
@@ -134,7 +137,8 @@ int box_for(const Specimen& specimen, Angstrom pixel_size) {
 Volume density(const Specimen& specimen, int box, Angstrom pixel_size, Angstrom2 b_factor) {
   const double pixel_A = pixel_size.value();
   Volume sum(box, box, box, pixel_size);
-  // Scatterers are spread with a Gaussian of 1.2 voxels; the transform is then corrected for it and given the form factor.
+  // Scatterers are spread with a Gaussian of 1.2 voxels; the transform is then corrected for it and given the form
+  // factor.
   constexpr double sigma = 1.2;
   std::array<Volume, 2> grids{Volume(box, box, box), Volume(box, box, box)};
   for (const auto& s : specimen.scatterers) {
@@ -143,8 +147,10 @@ Volume density(const Specimen& specimen, int box, Angstrom pixel_size, Angstrom2
       for (int iy = static_cast<int>(std::ceil(v - 5)); iy <= v + 5; ++iy)
         for (int ix = static_cast<int>(std::ceil(u - 5)); ix <= u + 5; ++ix) {
           if (ix < 0 || iy < 0 || iz < 0 || ix >= box || iy >= box || iz >= box) continue;
-          const double g = std::exp(-((ix - u) * (ix - u) + (iy - v) * (iy - v) + (iz - w) * (iz - w)) / (2 * sigma * sigma));
-          for (std::size_t which = 0; which < 2; ++which) grids[which](ix, iy, iz) += static_cast<float>(s.weight[which] * g);
+          const double g =
+              std::exp(-((ix - u) * (ix - u) + (iy - v) * (iy - v) + (iz - w) * (iz - w)) / (2 * sigma * sigma));
+          for (std::size_t which = 0; which < 2; ++which)
+            grids[which](ix, iy, iz) += static_cast<float>(s.weight[which] * g);
         }
   }
   for (std::size_t which = 0; which < 2; ++which) {
@@ -154,9 +160,13 @@ Volume density(const Specimen& specimen, int box, Angstrom pixel_size, Angstrom2
       for (int iy = 0; iy < box; ++iy)
         for (int ix = 0; ix < f.columns(); ++ix) {
           const double ky = iy <= box / 2 ? iy : iy - box, kz = iz <= box / 2 ? iz : iz - box;
-          const double m2 = (ix * ix + ky * ky + kz * kz) / (static_cast<double>(box) * box), k_per_A = std::sqrt(m2) / pixel_A;
+          const double m2 = (ix * ix + ky * ky + kz * kz) / (static_cast<double>(box) * box),
+                       k_per_A = std::sqrt(m2) / pixel_A;
           const double kernel = std::pow(2 * pi * sigma * sigma, 1.5) * std::exp(-2 * pi * pi * sigma * sigma * m2);
-          const double gain = m2 > 0.25 ? 0 : 47.878 * specimen.form_factor(static_cast<int>(which), k_per_A) / kernel / std::pow(pixel_A, 3) * std::exp(-b_factor.value() * m2 / (4 * pixel_A * pixel_A));
+          const double gain = m2 > 0.25 ? 0
+                                        : 47.878 * specimen.form_factor(static_cast<int>(which), k_per_A) / kernel /
+                                              std::pow(pixel_A, 3) *
+                                              std::exp(-b_factor.value() * m2 / (4 * pixel_A * pixel_A));
           f(ix, iy, iz) *= static_cast<float>(gain);
         }
     const auto part = ifft(f);

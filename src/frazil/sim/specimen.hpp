@@ -30,14 +30,14 @@ struct GaussianTerm {
 /// the displaced solvent taken off), f being sums of Gaussians; beyond `k_max_per_A` it scatters nothing.
 struct Specimen {
   struct Scatterer {
-    double x = 0, y = 0, z = 0;    ///< Å from the centre of mass (the box centre for a map)
+    double x = 0, y = 0, z = 0;  ///< Å from the centre of mass (the box centre for a map)
     std::array<double, 2> weight{};
   };
   std::string name;
   std::vector<Scatterer> scatterers;
   std::array<std::vector<GaussianTerm>, 2> form;
   double k_max_per_A = 1e9;
-  double radius_A = 0;             ///< farthest scatterer from the centre
+  double radius_A = 0;  ///< farthest scatterer from the centre
   double mass_kDa = 0;
 
   /// f₀ or f₁ at k.
@@ -45,9 +45,9 @@ struct Specimen {
   [[nodiscard]] Angstrom diameter() const { return Angstrom(2 * radius_A); }
 };
 
-/// Reads a PDB or mmCIF file (gzip allowed), all chains of the first model. Electron scattering factors from the International Tables C,
-/// table 4.3.2.2; hydrogens that the model lacks are added in the mean; displaced water as Gaussians of the atoms' volumes
-/// (Fraser, MacRae & Suzuki 1978, doi:10.1107/S0021889878014296) with 0.93 g/cm³.
+/// Reads a PDB or mmCIF file (gzip allowed), all chains of the first model. Electron scattering factors from the
+/// International Tables C, table 4.3.2.2; hydrogens that the model lacks are added in the mean; displaced water as
+/// Gaussians of the atoms' volumes (Fraser, MacRae & Suzuki 1978, doi:10.1107/S0021889878014296) with 0.93 g/cm³.
 /// @throws Error(not_found|corrupt) naming the file
 [[nodiscard]] Specimen read_model(const std::filesystem::path& path);
 /// Reads a model shipped with the program: "5a1a" (beta-galactosidase, 465 kDa, D2), "1oel" (one GroEL ring, 400 kDa),
@@ -56,20 +56,22 @@ struct Specimen {
 /// Every voxel above `threshold` becomes a scatterer; the mean of those voxels is taken as 3.5 V above the solvent.
 /// Band-limited at the map's Nyquist frequency.
 [[nodiscard]] Specimen from_map(const Volume& map, double threshold, const std::string& name);
-/// An asymmetric made-up protein of `mass` kDa: balls of carbon-like scatterers in one random walk. For tests that read no file.
+/// An asymmetric made-up protein of `mass` kDa: balls of carbon-like scatterers in one random walk. For tests that read
+/// no file.
 [[nodiscard]] Specimen made_up(std::uint64_t seed, double mass_kDa = 300);
 
 /// Phase shift (radians) of the electron wave behind a specimen, as Fourier transforms of n × n images.
 ///
-/// Non-uniform Fourier sum Σ w_j f(k) exp(−2πi k·x_j): the scatterers are spread by a Gaussian of 0.9 pixel over a twice finer
-/// grid, transformed, and the Gaussian divided out; against the direct double sum the relative error is below 1e-4 (tested).
+/// Non-uniform Fourier sum Σ w_j f(k) exp(−2πi k·x_j): the scatterers are spread by a Gaussian of 0.9 pixel over a
+/// twice finer grid, transformed, and the Gaussian divided out; against the direct double sum the relative error is
+/// below 1e-4 (tested).
 class Projector {
  public:
   /// @param voltage  sets the interaction: phase = λ γ Σ f
   Projector(const Specimen& specimen, int box, Angstrom pixel_size, Kilovolt voltage);
 
-  /// Spectrum of the phase image of the specimen turned by `pose` with its centre at pixel (box/2 + x_px, box/2 + y_px).
-  /// Re-entrant. Cost: 200 flops an atom and two transforms of (2 box)².
+  /// Spectrum of the phase image of the specimen turned by `pose` with its centre at pixel (box/2 + x_px, box/2 +
+  /// y_px). Re-entrant. Cost: 200 flops an atom and two transforms of (2 box)².
   [[nodiscard]] Spectrum spectrum(const Pose& pose, double x_px, double y_px) const;
   [[nodiscard]] int box() const { return box_; }
 
@@ -81,8 +83,8 @@ class Projector {
 };
 
 /// The same image by the direct double sum of two-dimensional Gaussians, each widened by `b_factor`; slow, for tests.
-[[nodiscard]] Image project_direct(const Specimen& specimen, const Pose& pose, int box, Angstrom pixel_size, Kilovolt voltage, Angstrom2 b_factor,
-                                   double x_px, double y_px);
+[[nodiscard]] Image project_direct(const Specimen& specimen, const Pose& pose, int box, Angstrom pixel_size,
+                                   Kilovolt voltage, Angstrom2 b_factor, double x_px, double y_px);
 
 /// Box in pixels that holds the specimen in any orientation with a margin of 10 Å a side; a good FFT length.
 [[nodiscard]] int box_for(const Specimen& specimen, Angstrom pixel_size);

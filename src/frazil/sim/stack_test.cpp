@@ -18,9 +18,10 @@ TEST(Specimen, ShippedModelsHaveTheMassOfTheirProteins) {
 TEST(Specimen, PotentialOfProteinAboveWaterIsRealistic) {
   const auto bgal = shipped_model("5a1a");
   double length_A = 0;
-  for (const auto& s : bgal.scatterers) length_A += s.weight[0] * bgal.form_factor(0, 0) + s.weight[1] * bgal.form_factor(1, 0);
-  const double volume_A3 = bgal.mass_kDa * 1000 * 1.21;        // 0.73 cm³/g
-  EXPECT_NEAR(47.878 * length_A / volume_A3, 3.2, 1.0);         // isolated atoms give 7 to 8 V, water is 4.5 V
+  for (const auto& s : bgal.scatterers)
+    length_A += s.weight[0] * bgal.form_factor(0, 0) + s.weight[1] * bgal.form_factor(1, 0);
+  const double volume_A3 = bgal.mass_kDa * 1000 * 1.21;  // 0.73 cm³/g
+  EXPECT_NEAR(47.878 * length_A / volume_A3, 3.2, 1.0);  // isolated atoms give 7 to 8 V, water is 4.5 V
 }
 
 TEST(Projector, EqualsTheDirectDoubleSum) {
@@ -30,7 +31,9 @@ TEST(Projector, EqualsTheDirectDoubleSum) {
   const Angstrom2 b(120);  // makes the point-sampled direct sum band-limited
   const Pose pose = random_pose(rng);
   auto spectrum = Projector(specimen, 72, pixel, 300_kV).spectrum(pose, 3.3, -2.7);
-  for_components(72, 72, pixel, 1, [&](int ix, int iy, double, double, double k) { spectrum(ix, iy) *= static_cast<float>(std::exp(-b.value() * k * k / 4)); });
+  for_components(72, 72, pixel, 1, [&](int ix, int iy, double, double, double k) {
+    spectrum(ix, iy) *= static_cast<float>(std::exp(-b.value() * k * k / 4));
+  });
   const auto fast = ifft(spectrum);
   const auto direct = project_direct(specimen, pose, 72, pixel, 300_kV, b, 3.3, -2.7);
   double difference = 0, power = 0;
@@ -65,7 +68,9 @@ TEST(ParticleStack, IsTheSameForAnyNumberOfThreads) {
   const auto one = particle_stack(scene, {made_up(1)}, 5, Rng(4));
   scene.threads = 3;
   const auto three = particle_stack(scene, {made_up(1)}, 5, Rng(4));
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(std::equal(one.images[i].pixels().begin(), one.images[i].pixels().end(), three.images[i].pixels().begin()));
+  for (std::size_t i = 0; i < 5; ++i)
+    EXPECT_TRUE(
+        std::equal(one.images[i].pixels().begin(), one.images[i].pixels().end(), three.images[i].pixels().begin()));
 }
 
 TEST(ParticleStack, ProteinIsBrightAndLiesAtMinusOrigin) {
@@ -77,7 +82,8 @@ TEST(ParticleStack, ProteinIsBrightAndLiesAtMinusOrigin) {
   const auto stack = particle_stack(scene, {made_up(2, 800)}, 12, Rng(9));
   for (std::size_t i = 0; i < stack.images.size(); ++i) {
     const auto smooth = band_pass(stack.images[i], 0_A, 60_A);
-    const int cx = 60 - static_cast<int>(std::lround(stack.truth[i].origin_x / 4_A)), cy = 60 - static_cast<int>(std::lround(stack.truth[i].origin_y / 4_A));
+    const int cx = 60 - static_cast<int>(std::lround(stack.truth[i].origin_x / 4_A)),
+              cy = 60 - static_cast<int>(std::lround(stack.truth[i].origin_y / 4_A));
     double inside = 0;
     for (int y = -6; y <= 6; ++y)
       for (int x = -6; x <= 6; ++x) inside += smooth(cx + x, cy + y) / 169;

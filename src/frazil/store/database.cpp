@@ -9,10 +9,11 @@ namespace {
 
 [[noreturn]] void fail(sqlite3* connection, std::string_view doing) {
   const int code = sqlite3_errcode(connection) & 0xff;
-  const auto kind = code == SQLITE_FULL || code == SQLITE_NOMEM || code == SQLITE_BUSY || code == SQLITE_LOCKED ? ErrorCode::resource
-                    : code == SQLITE_CORRUPT || code == SQLITE_NOTADB                                             ? ErrorCode::corrupt
-                    : code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_READONLY                  ? ErrorCode::io
-                                                                                                                  : ErrorCode::bug;
+  const auto kind = code == SQLITE_FULL || code == SQLITE_NOMEM || code == SQLITE_BUSY || code == SQLITE_LOCKED
+                        ? ErrorCode::resource
+                    : code == SQLITE_CORRUPT || code == SQLITE_NOTADB                            ? ErrorCode::corrupt
+                    : code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_READONLY ? ErrorCode::io
+                                                                                                 : ErrorCode::bug;
   const char* file = sqlite3_db_filename(connection, "main");
   throw Error(kind, "{}: {}: {}", file != nullptr ? file : "project database", doing, sqlite3_errmsg(connection));
 }
@@ -34,7 +35,8 @@ Query& Query::bind(double value) {
 }
 Query& Query::bind(std::string_view value) {
   // A null pointer would bind NULL where empty text is meant.
-  sqlite3_bind_text(statement_, ++parameter_, value.data() != nullptr ? value.data() : "", static_cast<int>(value.size()), SQLITE_TRANSIENT);
+  sqlite3_bind_text(statement_, ++parameter_, value.data() != nullptr ? value.data() : "",
+                    static_cast<int>(value.size()), SQLITE_TRANSIENT);
   return *this;
 }
 Query& Query::bind_null() {
@@ -51,7 +53,8 @@ bool Query::step() {
 }
 
 void Query::run() {
-  while (step()) {}
+  while (step()) {
+  }
 }
 
 std::int64_t Query::integer() { return sqlite3_column_int64(statement_, column_++); }
@@ -59,13 +62,15 @@ double Query::number() { return sqlite3_column_double(statement_, column_++); }
 std::string_view Query::view() {
   const int column = column_++;
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-  return data == nullptr ? std::string_view() : std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+  return data == nullptr ? std::string_view()
+                         : std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
 }
 std::string Query::text() { return std::string(view()); }
 bool Query::is_null() const { return sqlite3_column_type(statement_, column_) == SQLITE_NULL; }
 
 Database::Database(const std::filesystem::path& path) : path_(path) {
-  if (sqlite3_open_v2(path.c_str(), &connection_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) {
+  if (sqlite3_open_v2(path.c_str(), &connection_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK) {
     const std::string why = connection_ != nullptr ? sqlite3_errmsg(connection_) : "out of memory";
     sqlite3_close(connection_);
     throw Error(ErrorCode::io, "{}: cannot be opened: {}", path.string(), why);
@@ -74,8 +79,9 @@ Database::Database(const std::filesystem::path& path) : path_(path) {
     sqlite3_extended_result_codes(connection_, 0);
     sqlite3_busy_timeout(connection_, 2000);
     // Exclusive before WAL: the index of the log then lives in memory, and no file is shared between processes.
-    execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
+    execute(
+        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+        "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
   } catch (...) {
     sqlite3_close(connection_);
     throw;
@@ -89,7 +95,8 @@ Database::~Database() {
 
 Query Database::query(const char* sql) {
   auto& statement = statements_[sql];
-  if (statement == nullptr && sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK)
+  if (statement == nullptr &&
+      sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK)
     fail(connection_, sql);
   return Query(statement);
 }

@@ -39,7 +39,7 @@ class Query {
   [[nodiscard]] double number();
   [[nodiscard]] std::string text();
   [[nodiscard]] std::string_view view();  ///< valid until the next step
-  [[nodiscard]] bool is_null() const;  ///< of the column that would be read next
+  [[nodiscard]] bool is_null() const;     ///< of the column that would be read next
   void skip() { ++column_; }
 
  private:

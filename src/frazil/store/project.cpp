@@ -49,8 +49,10 @@ TaskRow read_task(Query& row) {
 
 /// SQLite has no NaN: it would become NULL, and does.
 void bind_finite(Query& query, double value) {
-  if (std::isnan(value)) query.bind_null();
-  else query.bind(value);
+  if (std::isnan(value))
+    query.bind_null();
+  else
+    query.bind(value);
 }
 
 double read_finite(Query& row) {
@@ -85,7 +87,9 @@ std::vector<DecisionRow> read_decisions(Query& query) {
 
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-Project::Project(const std::filesystem::path& folder) : database_(folder / "project.frazil") { migrate(folder / "project.frazil"); }
+Project::Project(const std::filesystem::path& folder) : database_(folder / "project.frazil") {
+  migrate(folder / "project.frazil");
+}
 
 Project::~Project() {
   try {
@@ -103,10 +107,12 @@ void Project::migrate(const std::filesystem::path& file) {
   }
   const auto newest = static_cast<std::int64_t>(migrations.size());
   if (version > newest)
-    throw Error(ErrorCode::unsupported, "{}: was written by a newer frazil (schema {}, this program knows {})", file.string(), version, newest);
+    throw Error(ErrorCode::unsupported, "{}: was written by a newer frazil (schema {}, this program knows {})",
+                file.string(), version, newest);
   if (version > 0 && version < newest) database_.backup(file.string() + ".v" + std::to_string(version));
   for (; version < newest; ++version)
-    database_.execute("BEGIN; " + std::string(migrations[static_cast<std::size_t>(version)]) + " PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;");
+    database_.execute("BEGIN; " + std::string(migrations[static_cast<std::size_t>(version)]) +
+                      " PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;");
 }
 
 void Project::begin() {
@@ -123,7 +129,11 @@ void Project::commit() {
 
 void Project::put(const std::string& key, const std::string& value) {
   begin();
-  database_.query("INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").bind(key).bind(value).run();
+  database_
+      .query("INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+      .bind(key)
+      .bind(value)
+      .run();
 }
 
 std::optional<std::string> Project::get(const std::string& key) {
@@ -135,8 +145,19 @@ std::optional<std::string> Project::get(const std::string& key) {
 
 std::int64_t Project::add_item(const ItemRow& item) {
   begin();
-  database_.query("INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
-      .bind(item.id).bind(item.kind).bind(item.step).bind(item.port).bind(item.subject).bind(item.order).bind(item.label).bind(item.record).run();
+  database_
+      .query(
+          "INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON "
+          "CONFLICT (id) DO NOTHING")
+      .bind(item.id)
+      .bind(item.kind)
+      .bind(item.step)
+      .bind(item.port)
+      .bind(item.subject)
+      .bind(item.order)
+      .bind(item.label)
+      .bind(item.record)
+      .run();
   if (database_.changes() > 0) return database_.last_row();
   auto existing = database_.query("SELECT n FROM item WHERE id = ?");
   existing.bind(item.id);
@@ -148,10 +169,31 @@ std::int64_t Project::add_task(const TaskRow& task) {
   begin();
   const auto program = program_number(task.programs);
   const auto insert = [&] {
-    database_.query("INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                    "target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING")
-      .bind(task.key).bind(task.step).bind(task.protocol).bind(task.version).bind(task.subject).bind(task.label).bind(task.order).bind(task.failed)
-      .bind(task.code).bind(task.message).bind(task.attempts).bind(task.seconds).bind(task.peak_mib).bind(task.threads).bind(task.target).bind(task.inputs).bind(task.finished).bind(program).run();
+    database_
+        .query(
+            "INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, "
+            "seconds, peak_mib, threads, "
+            "target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON "
+            "CONFLICT (key) DO NOTHING")
+        .bind(task.key)
+        .bind(task.step)
+        .bind(task.protocol)
+        .bind(task.version)
+        .bind(task.subject)
+        .bind(task.label)
+        .bind(task.order)
+        .bind(task.failed)
+        .bind(task.code)
+        .bind(task.message)
+        .bind(task.attempts)
+        .bind(task.seconds)
+        .bind(task.peak_mib)
+        .bind(task.threads)
+        .bind(task.target)
+        .bind(task.inputs)
+        .bind(task.finished)
+        .bind(program)
+        .run();
     return database_.changes() > 0;
   };
   if (!insert()) {
@@ -161,7 +203,12 @@ std::int64_t Project::add_task(const TaskRow& task) {
   const auto n = database_.last_row();
   int place = 0;
   for (const auto& [port, item] : task.outputs)
-    database_.query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)").bind(n).bind(place++).bind(port).bind(item).run();
+    database_.query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)")
+        .bind(n)
+        .bind(place++)
+        .bind(port)
+        .bind(item)
+        .run();
   return n;
 }
 
@@ -182,14 +229,27 @@ void Project::forget_task(const std::string& key) {
 
 void Project::add_batch(const BatchRow& batch) {
   begin();
-  database_.query("INSERT INTO batch (step, number, members, time) VALUES (?, ?, ?, ?)").bind(batch.step).bind(batch.number).bind(Json(batch.members).dump()).bind(now()).run();
+  database_.query("INSERT INTO batch (step, number, members, time) VALUES (?, ?, ?, ?)")
+      .bind(batch.step)
+      .bind(batch.number)
+      .bind(Json(batch.members).dump())
+      .bind(now())
+      .run();
 }
 
 void Project::add_decision(const DecisionRow& decision) {
   begin();
-  if (decision.by == "rule") database_.query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
-  auto query = database_.query("INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  query.bind(decision.step).bind(decision.item).bind(decision.subject).bind(decision.label).bind(decision.accepted).bind(decision.rule);
+  if (decision.by == "rule")
+    database_.query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
+  auto query = database_.query(
+      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time) VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  query.bind(decision.step)
+      .bind(decision.item)
+      .bind(decision.subject)
+      .bind(decision.label)
+      .bind(decision.accepted)
+      .bind(decision.rule);
   bind_finite(query, decision.value);
   bind_finite(query, decision.limit);
   query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).run();
@@ -197,13 +257,31 @@ void Project::add_decision(const DecisionRow& decision) {
 
 void Project::add_file(const FileRow& file) {
   begin();
-  database_.query("INSERT INTO file (step, path, size, mtime_ns, state, hash, subject, reason, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .bind(file.step).bind(file.path).bind(file.size).bind(file.mtime_ns).bind(file.state).bind(file.hash).bind(file.subject).bind(file.reason).bind(now()).run();
+  database_
+      .query(
+          "INSERT INTO file (step, path, size, mtime_ns, state, hash, subject, reason, time) VALUES (?, ?, ?, ?, ?, ?, "
+          "?, ?, ?)")
+      .bind(file.step)
+      .bind(file.path)
+      .bind(file.size)
+      .bind(file.mtime_ns)
+      .bind(file.state)
+      .bind(file.hash)
+      .bind(file.subject)
+      .bind(file.reason)
+      .bind(now())
+      .run();
 }
 
 void Project::add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text) {
   begin();
-  database_.query("INSERT INTO event (time, kind, step, label, text) VALUES (?, ?, ?, ?, ?)").bind(now()).bind(kind).bind(step).bind(label).bind(text).run();
+  database_.query("INSERT INTO event (time, kind, step, label, text) VALUES (?, ?, ?, ?, ?)")
+      .bind(now())
+      .bind(kind)
+      .bind(step)
+      .bind(label)
+      .bind(text)
+      .run();
 }
 
 ItemRow Project::item(std::int64_t n) {
@@ -251,7 +329,8 @@ void Project::for_task_keys(const std::function<void(std::int64_t n, std::string
   }
 }
 
-void Project::for_outputs(const std::function<void(std::int64_t task, std::string_view port, std::int64_t item)>& visit) {
+void Project::for_outputs(
+    const std::function<void(std::int64_t task, std::string_view port, std::int64_t item)>& visit) {
   auto query = database_.query("SELECT task, item, port FROM output ORDER BY task, place");
   while (query.step()) {
     const auto task = query.integer();
@@ -290,17 +369,28 @@ std::vector<CostRow> Project::costs() {
 
 void Project::put_cost(const CostRow& cost) {
   begin();
-  database_.query("INSERT INTO cost (key, size, peak_mib, seconds, count) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, size) DO UPDATE SET peak_mib = excluded.peak_mib, "
-                  "seconds = excluded.seconds, count = excluded.count")
-      .bind(cost.key).bind(cost.size).bind(cost.peak_mib).bind(cost.seconds).bind(cost.count).run();
+  database_
+      .query(
+          "INSERT INTO cost (key, size, peak_mib, seconds, count) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, size) DO "
+          "UPDATE SET peak_mib = excluded.peak_mib, "
+          "seconds = excluded.seconds, count = excluded.count")
+      .bind(cost.key)
+      .bind(cost.size)
+      .bind(cost.peak_mib)
+      .bind(cost.seconds)
+      .bind(cost.count)
+      .run();
 }
 
 void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
   auto outputs = database_.query("SELECT task, port, item FROM output ORDER BY task, place");
   bool more = outputs.step();
   std::int64_t owner = more ? outputs.integer() : 0;
-  auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                               "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task ORDER BY n");
+  auto query = database_.query(
+      "SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, "
+      "peak_mib, threads, "
+      "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task "
+      "ORDER BY n");
   while (query.step()) {
     auto task = read_task(query);
     while (more && owner <= task.n) {
@@ -315,8 +405,11 @@ void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
 }
 
 std::optional<TaskRow> Project::find_task(const std::string& key) {
-  auto query = database_.query("SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, peak_mib, threads, "
-                               "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task WHERE key = ?");
+  auto query = database_.query(
+      "SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, "
+      "peak_mib, threads, "
+      "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task "
+      "WHERE key = ?");
   query.bind(key);
   if (!query.step()) return std::nullopt;
   auto task = read_task(query);
@@ -354,23 +447,30 @@ std::vector<BatchRow> Project::batches() {
 }
 
 std::vector<DecisionRow> Project::decisions() {
-  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER BY n");
+  auto query = database_.query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER "
+      "BY n");
   return read_decisions(query);
 }
 
 std::vector<DecisionRow> Project::decisions_of_people() {
-  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'person' ORDER BY n");
+  auto query = database_.query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE "
+      "by = 'person' ORDER BY n");
   return read_decisions(query);
 }
 
 std::vector<DecisionRow> Project::decisions_of_task(const std::string& key) {
-  auto query = database_.query("SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE by = 'rule' AND key = ?");
+  auto query = database_.query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE "
+      "by = 'rule' AND key = ?");
   query.bind(key);
   return read_decisions(query);
 }
 
 std::vector<FileRow> Project::files() {
-  auto query = database_.query("SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file ORDER BY n");
+  auto query =
+      database_.query("SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file ORDER BY n");
   std::vector<FileRow> list;
   while (query.step()) {
     FileRow row;
@@ -390,7 +490,8 @@ std::vector<FileRow> Project::files() {
 }
 
 std::vector<EventRow> Project::events(int count) {
-  auto query = database_.query("SELECT n, time, kind, step, label, text FROM (SELECT * FROM event ORDER BY n DESC LIMIT ?) ORDER BY n");
+  auto query = database_.query(
+      "SELECT n, time, kind, step, label, text FROM (SELECT * FROM event ORDER BY n DESC LIMIT ?) ORDER BY n");
   query.bind(count);
   std::vector<EventRow> list;
   while (query.step()) {

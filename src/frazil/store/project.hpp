@@ -33,10 +33,11 @@ struct TaskRow {
   int attempts = 1;
   double seconds = 0;
   int peak_mib = 0, threads = 1;
-  std::string target;          ///< CPU target it ran on
-  std::string inputs;          ///< JSON list of item numbers
-  std::string programs;        ///< names and versions of the programs that computed it; empty in projects made before they were noted
-  double finished = 0;         ///< seconds since 1970
+  std::string target;  ///< CPU target it ran on
+  std::string inputs;  ///< JSON list of item numbers
+  std::string
+      programs;  ///< names and versions of the programs that computed it; empty in projects made before they were noted
+  double finished = 0;                                        ///< seconds since 1970
   std::vector<std::pair<std::string, std::int64_t>> outputs;  ///< port and item number, in order
 };
 
@@ -65,7 +66,7 @@ struct FileRow {
   std::int64_t n = 0;
   std::string step, path;  ///< path relative to the watched folder
   std::int64_t size = 0, mtime_ns = 0;
-  std::string state;       ///< "item", "duplicate", "broken"
+  std::string state;  ///< "item", "duplicate", "broken"
   std::string hash, subject, reason;
   double time = 0;
 };
@@ -78,10 +79,10 @@ struct EventRow {
 
 /// What executions of a step have cost so far, for inputs of one size class.
 struct CostRow {
-  std::string key;       ///< of the planned step: protocol, version and parameters
+  std::string key;  ///< of the planned step: protocol, version and parameters
   int size = 0;
-  int peak_mib = 0;      ///< the most
-  double seconds = 0;    ///< mean of the last ones
+  int peak_mib = 0;    ///< the most
+  double seconds = 0;  ///< mean of the last ones
   std::int64_t count = 0;
 };
 

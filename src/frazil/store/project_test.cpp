@@ -25,7 +25,8 @@ TEST_F(ProjectTest, KeepsWhatWasCommittedAndLeavesOneFile) {
   {
     Project project(folder_);
     const auto n = project.add_item({0, "a1", "Number", "in", "numbers", "s", "0001", "one", "{\"value\":1}"});
-    EXPECT_EQ(project.add_item({0, "a1", "Number", "in", "numbers", "s", "0001", "one", "{\"value\":1}"}), n) << "an id names one item";
+    EXPECT_EQ(project.add_item({0, "a1", "Number", "in", "numbers", "s", "0001", "one", "{\"value\":1}"}), n)
+        << "an id names one item";
     TaskRow task;
     task.key = "k";
     task.step = "add";

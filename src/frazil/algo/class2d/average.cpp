@@ -13,8 +13,8 @@ namespace {
 
 /// Sums behind one half of a class.
 struct HalfSums {
-  Image signal;                 ///< Σ turned CTF·x
-  std::vector<double> weight;   ///< Σ turned CTF² on the half-complex grid
+  Image signal;                ///< Σ turned CTF·x
+  std::vector<double> weight;  ///< Σ turned CTF² on the half-complex grid
   int count = 0;
 };
 
@@ -30,7 +30,8 @@ void add_turned_back(const Image& image, double psi_rad, double origin_x_px, dou
   const double c = std::cos(psi_rad), s = std::sin(psi_rad);
   for (int y = 0; y < n; ++y)
     for (int x = 0; x < n; ++x) {
-      const double px = c * (x - half) - s * (y - half) - origin_x_px + half, py = s * (x - half) + c * (y - half) - origin_y_px + half;
+      const double px = c * (x - half) - s * (y - half) - origin_x_px + half,
+                   py = s * (x - half) + c * (y - half) - origin_y_px + half;
       const double fx = std::floor(px), fy = std::floor(py);
       const int x0 = static_cast<int>(fx) - 1, y0 = static_cast<int>(fy) - 1;
       if (x0 < 0 || y0 < 0 || x0 + 3 >= n || y0 + 3 >= n) continue;
@@ -65,7 +66,8 @@ void add_particle(const ParticleSet& set, std::size_t index, const Assignment& a
       sums.weight[i] += g * g;
     }
   ifft_into(spectrum, image);
-  add_turned_back(image, a.turn_deg * std::numbers::pi / 180, a.origin_x_px * work_scale, a.origin_y_px * work_scale, sums.signal);
+  add_turned_back(image, a.turn_deg * std::numbers::pi / 180, a.origin_x_px * work_scale, a.origin_y_px * work_scale,
+                  sums.signal);
   ++sums.count;
 }
 
@@ -113,7 +115,8 @@ ClassAverage finish(const Geometry& geometry, std::array<HalfSums, 2>& halves) {
     for (std::size_t i = 0; i < image.size(); ++i) image.pixels()[i] *= mask.pixels()[i];
     masked[h] = fft(image);
   }
-  const auto cross = smoothed(ring_sums(masked[0], [&](int x, int y) { return std::real(std::conj(masked[0](x, y)) * masked[1](x, y)); }));
+  const auto cross = smoothed(
+      ring_sums(masked[0], [&](int x, int y) { return std::real(std::conj(masked[0](x, y)) * masked[1](x, y)); }));
   const auto p0 = smoothed(ring_sums(masked[0], [&](int x, int y) { return std::norm(masked[0](x, y)); }));
   const auto p1 = smoothed(ring_sums(masked[1], [&](int x, int y) { return std::norm(masked[1](x, y)); }));
   for (std::size_t i = 0; i < cross.size(); ++i) out.frc.push_back(cross[i] / std::sqrt(p0[i] * p1[i] + 1e-30));
@@ -125,16 +128,26 @@ ClassAverage finish(const Geometry& geometry, std::array<HalfSums, 2>& halves) {
   Spectrum sum = fft(halves[0].signal), other = fft(halves[1].signal);
   std::vector<double> weight(halves[0].weight);
   for (std::size_t i = 0; i < weight.size(); ++i) weight[i] += halves[1].weight[i];
-  auto ring_weight = ring_sums(sum, [&](int x, int y) { return weight[static_cast<std::size_t>(y) * static_cast<std::size_t>(sum.columns()) + static_cast<std::size_t>(x)]; });
+  auto ring_weight = ring_sums(sum, [&](int x, int y) {
+    return weight[static_cast<std::size_t>(y) * static_cast<std::size_t>(sum.columns()) + static_cast<std::size_t>(x)];
+  });
   const auto ring_count = ring_sums(sum, [](int, int) { return 1.0; });
   for (int iy = 0; iy < n; ++iy)
     for (int ix = 0; ix < sum.columns(); ++ix) {
       const auto ring = static_cast<std::size_t>(std::lround(std::hypot(ix, sum.ky(iy))));
-      if (ring >= out.frc.size()) { sum(ix, iy) = 0; continue; }
+      if (ring >= out.frc.size()) {
+        sum(ix, iy) = 0;
+        continue;
+      }
       const double frc = std::clamp(out.frc[ring], 0.01, 0.999), snr = 2 * frc / (1 - frc);
-      const double beyond = ring > good + 2 ? std::exp(-0.5 * std::pow((static_cast<double>(ring) - static_cast<double>(good) - 2) / 2, 2)) : 1;
-      const auto i = static_cast<std::size_t>(iy) * static_cast<std::size_t>(sum.columns()) + static_cast<std::size_t>(ix);
-      sum(ix, iy) = (sum(ix, iy) + other(ix, iy)) * static_cast<float>(beyond / (weight[i] + ring_weight[ring] / ring_count[ring] / snr));
+      const double beyond =
+          ring > good + 2
+              ? std::exp(-0.5 * std::pow((static_cast<double>(ring) - static_cast<double>(good) - 2) / 2, 2))
+              : 1;
+      const auto i =
+          static_cast<std::size_t>(iy) * static_cast<std::size_t>(sum.columns()) + static_cast<std::size_t>(ix);
+      sum(ix, iy) = (sum(ix, iy) + other(ix, iy)) *
+                    static_cast<float>(beyond / (weight[i] + ring_weight[ring] / ring_count[ring] / snr));
     }
   out.image = ifft(sum);
   return out;
@@ -152,7 +165,9 @@ std::vector<ClassAverage> average_classes(const State& state, const ParticleSet&
   parallel_for(threads, members.size(), [&](std::size_t k) {
     auto& list = members[k];
     const int all = static_cast<int>(list.size());
-    std::stable_sort(list.begin(), list.end(), [&](auto a, auto b) { return state.assignments[a].probability > state.assignments[b].probability; });
+    std::stable_sort(list.begin(), list.end(), [&](auto a, auto b) {
+      return state.assignments[a].probability > state.assignments[b].probability;
+    });
     if (static_cast<int>(list.size()) > most) list.resize(static_cast<std::size_t>(most));
     std::array<HalfSums, 2> halves;
     for (auto& half : halves) {

@@ -8,15 +8,16 @@
 namespace frazil::class2d {
 
 struct ClassAverage {
-  Image image;                 ///< box × box, Wiener filtered, not masked
-  Angstrom resolution{};       ///< where the signal-to-noise ratio of the average falls below 1 (half-set FRC 1/3)
-  std::vector<double> frc;     ///< of the half sets inside the circular mask, entry i at i Fourier pixels
+  Image image;              ///< box × box, Wiener filtered, not masked
+  Angstrom resolution{};    ///< where the signal-to-noise ratio of the average falls below 1 (half-set FRC 1/3)
+  std::vector<double> frc;  ///< of the half sets inside the circular mask, entry i at i Fourier pixels
   int count = 0;
 };
 
 /// Averages each class over its members, or over the `most` most probable ones: particles moved and turned back by
 /// cubic convolution in real space after multiplication by their CTF, divided by the sum of turned CTF² and the inverse
 /// signal-to-noise ratio found from half sets. Entry k belongs to class k; empty classes give an empty (zero) image.
-[[nodiscard]] std::vector<ClassAverage> average_classes(const State& state, const ParticleSet& particles, int most, int threads);
+[[nodiscard]] std::vector<ClassAverage> average_classes(const State& state, const ParticleSet& particles, int most,
+                                                        int threads);
 
 }  // namespace frazil::class2d

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t cache_bytes = std::size_t{1} << 30;
 constexpr std::size_t pass_batch = 1000;  // particles whose posteriors are held at once in a whole pass
 constexpr double never = 1e9;
-constexpr float no_signal_prior = 2;  // log odds over an average that shows nothing: such averages shall run empty and be made anew
+constexpr float no_signal_prior =
+    2;  // log odds over an average that shows nothing: such averages shall run empty and be made anew
 constexpr double heap_strength = 4;  // an image of more than about twice the typical power is no single particle
 
 /// Prepared particles, kept while they fit into memory. Different particles may be asked for by different threads.
@@ -28,7 +29,8 @@ class Pool {
 
   std::shared_ptr<Prepared> get(std::size_t index) {
     if (kept_[index]) return kept_[index];
-    auto made = std::make_shared<Prepared>(prepare(geometry_, set_.image(index), set_.ctf[index], set_.optics[index], set_.phase_flipped));
+    auto made = std::make_shared<Prepared>(
+        prepare(geometry_, set_.image(index), set_.ctf[index], set_.optics[index], set_.phase_flipped));
     if (index < limit_) kept_[index] = made;
     return made;
   }
@@ -46,7 +48,8 @@ std::vector<Offset> disc_offsets(double radius_px, double step_px) {
   const int reach = static_cast<int>(radius_px / step_px + 1e-6);
   for (int y = -reach; y <= reach; ++y)
     for (int x = -reach; x <= reach; ++x)
-      if (x * x + y * y <= reach * reach + reach) out.push_back({static_cast<float>(x * step_px), static_cast<float>(y * step_px)});
+      if (x * x + y * y <= reach * reach + reach)
+        out.push_back({static_cast<float>(x * step_px), static_cast<float>(y * step_px)});
   const auto length = [](const Offset& o) { return o.x_px * o.x_px + o.y_px * o.y_px; };
   std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return length(a) < length(b); });
   return out;
@@ -63,7 +66,8 @@ struct Plan {
 
 /// Shares of the classes in each particle, with crowded classes held back: a bias per class, lowered until none exceeds
 /// its limit (Sinkhorn scaling with an inequality). Against the attraction of classes that became sharp first.
-std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMatch>>& matches, int background, int classes, double crowding) {
+std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMatch>>& matches, int background,
+                                          int classes, double crowding) {
   std::vector<std::vector<float>> shares(matches.size());
   std::vector<double> bias(static_cast<std::size_t>(classes)), load(static_cast<std::size_t>(classes));
   double gap = 0;
@@ -79,7 +83,8 @@ std::vector<std::vector<float>> share_out(const std::vector<std::vector<ClassMat
       double best = -std::numeric_limits<double>::max(), sum = 0;
       for (const auto& m : list) best = std::max(best, m.log_evidence + bias[static_cast<std::size_t>(m.index)]);
       for (std::size_t c = 0; c < list.size(); ++c) {
-        share[c] = static_cast<float>(std::exp(list[c].log_evidence + bias[static_cast<std::size_t>(list[c].index)] - best));
+        share[c] =
+            static_cast<float>(std::exp(list[c].log_evidence + bias[static_cast<std::size_t>(list[c].index)] - best));
         sum += share[c];
       }
       for (std::size_t c = 0; c < list.size(); ++c) {
@@ -104,16 +109,20 @@ void judge_background(std::vector<ClassMatch>& matches, float heap, float margin
   const Pose still{0, 0.f, 1.f};
   matches.push_back({no_signal, no_signal_prior, {still}});
   matches.push_back({too_strong, heap, {still}});
-  std::stable_sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
   const float least = matches.front().log_evidence - margin;
   std::erase_if(matches, [&](const ClassMatch& m) { return m.log_evidence < least; });
 }
 
 /// One point for a posterior: the best pose, refined by the mean of those around it.
-void assign(Assignment& out, const ClassMatch& match, const Prepared& particle, const std::vector<Offset>& offsets, float probability) {
+void assign(Assignment& out, const ClassMatch& match, const Prepared& particle, const std::vector<Offset>& offsets,
+            float probability) {
   const auto& best = match.poses.front();
   const auto& at = offsets[static_cast<std::size_t>(best.offset)];
-  const float reach = offsets.size() > 1 ? 1.6f * std::hypot(offsets[1].x_px - offsets[0].x_px, offsets[1].y_px - offsets[0].y_px) : 1.f;
+  const float reach = offsets.size() > 1
+                          ? 1.6f * std::hypot(offsets[1].x_px - offsets[0].x_px, offsets[1].y_px - offsets[0].y_px)
+                          : 1.f;
   double sum = 0, turn = 0, x = 0, y = 0;
   for (const auto& pose : match.poses) {
     const auto& o = offsets[static_cast<std::size_t>(pose.offset)];
@@ -135,7 +144,13 @@ void assign(Assignment& out, const ClassMatch& match, const Prepared& particle, 
 class Run {
  public:
   Run(State& state, const ParticleSet& set, const Params& params, const Rng& rng, int threads, const Hooks& hooks)
-      : state_(state), set_(set), params_(params), rng_(rng), threads_(threads), hooks_(hooks), pool_(state.geometry, set) {}
+      : state_(state),
+        set_(set),
+        params_(params),
+        rng_(rng),
+        threads_(threads),
+        hooks_(hooks),
+        pool_(state.geometry, set) {}
 
   void first_batch(int classes);
   void next_batch(std::size_t known, int classes);
@@ -206,8 +221,10 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
   const double pixel = geometry.work_pixel().value(), range = geometry.shift_range.value() / pixel;
   const double fine = std::max(0.5, 0.22 * geometry.resolution_of(plan.rings - 1).value() / pixel);
   const int sum_rings = std::min(geometry.grid.rings, plan.rings + 6);
-  const Matcher whole(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, disc_offsets(range, std::max(fine, range / 3.01)), range, plan.heat);
-  const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, disc_offsets(2 * fine, fine), range, plan.heat);
+  const Matcher whole(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings,
+                      disc_offsets(range, std::max(fine, range / 3.01)), range, plan.heat);
+  const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings,
+                     disc_offsets(2 * fine, fine), range, plan.heat);
   const float margin = plan.crowding < never ? 1e6f : 12.f;
 
   const Eigen::VectorXf typical = typical_power(state_);
@@ -239,8 +256,10 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
       particle->center_x_px = is_near[i] ? last.origin_x_px : 0;
       particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
       const auto& matcher = is_near[i] ? near : whole;
-      accumulate(geometry.grid, matcher, *particle, matches[i], shares[i], static_cast<int>(members[i] % 2), partial[c]);
-      const auto best = static_cast<std::size_t>(std::max_element(shares[i].begin(), shares[i].end()) - shares[i].begin());
+      accumulate(geometry.grid, matcher, *particle, matches[i], shares[i], static_cast<int>(members[i] % 2),
+                 partial[c]);
+      const auto best =
+          static_cast<std::size_t>(std::max_element(shares[i].begin(), shares[i].end()) - shares[i].begin());
       const auto& model = state_.references.harmonics[static_cast<std::size_t>(matches[i][best].index)];
       if (state_.background == 0 || matches[i][best].index != too_strong) {
         left[c] += particle->power - particle->ctf2.cwiseProduct(ring_power(model)) / static_cast<float>(geometry.open);
@@ -266,7 +285,8 @@ void Run::mini_batch(const std::vector<std::size_t>& members, const Plan& plan, 
     state_.sums[k].scale(keep);
     state_.sums[k].add(fresh[k]);
   }
-  const Eigen::VectorXf noise = (noise_sum_ / static_cast<float>(std::max(1.0, noise_count_))).cwiseMax(0.3f * state_.noise);
+  const Eigen::VectorXf noise =
+      (noise_sum_ / static_cast<float>(std::max(1.0, noise_count_))).cwiseMax(0.3f * state_.noise);
   state_.noise = keep * state_.noise + (1 - keep) * noise;
   ++state_.step;
 }
@@ -304,8 +324,10 @@ void Run::finish(int rings) {
 
 void Run::first_batch(int classes) {
   const std::size_t count = set_.count();
-  const std::size_t size = std::min(count, std::max<std::size_t>({200, count / 8, static_cast<std::size_t>(12 * classes)}));
-  const std::size_t per_epoch = std::max<std::size_t>(1, count / size), steps = per_epoch * static_cast<std::size_t>(params_.epochs);
+  const std::size_t size =
+      std::min(count, std::max<std::size_t>({200, count / 8, static_cast<std::size_t>(12 * classes)}));
+  const std::size_t per_epoch = std::max<std::size_t>(1, count / size),
+                    steps = per_epoch * static_cast<std::size_t>(params_.epochs);
   measure_noise();
   start_from_random_subsets(classes);
   std::vector<std::size_t> order(count);
@@ -321,7 +343,8 @@ void Run::first_batch(int classes) {
     const std::vector<std::size_t> members(first, first + static_cast<std::ptrdiff_t>(size));
     Plan plan{.rings = ring_limit(progress), .local = progress > 0.4};
     if (progress < 0.7) plan.crowding = 1.5 + 2.5 * progress / 0.7;
-    if (progress > 0.2) plan.heap = heap_strength * std::max(1.0, 2 - 2.5 * (progress - 0.2));  // early averages are blurred and weak
+    if (progress > 0.2)
+      plan.heap = heap_strength * std::max(1.0, 2 - 2.5 * (progress - 0.2));  // early averages are blurred and weak
     mini_batch(members, plan, static_cast<double>(count) * std::min(1.0, 0.3 + progress));
     if (progress < 0.85) reseed(state_, classes, 0.15);
     update_references(state_, true, threads_);
@@ -350,7 +373,9 @@ void Run::next_batch(std::size_t known, int classes) {
     const double progress = static_cast<double>(first) / static_cast<double>(order.size());
     report(0.8 * progress, "mini-batches");
     const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first);
-    mini_batch({begin, begin + static_cast<std::ptrdiff_t>(size)}, {.rings = ring_limit(1), .crowding = 4, .local = true, .heap = heap_strength}, static_cast<double>(count));
+    mini_batch({begin, begin + static_cast<std::ptrdiff_t>(size)},
+               {.rings = ring_limit(1), .crowding = 4, .local = true, .heap = heap_strength},
+               static_cast<double>(count));
     if (progress < 0.7) reseed(state_, classes, 0.15);
     update_references(state_, true, threads_);
   }
@@ -359,25 +384,34 @@ void Run::next_batch(std::size_t known, int classes) {
 
 }  // namespace
 
-int default_classes(std::size_t particles) { return static_cast<int>(std::clamp<std::size_t>(particles / 60, std::clamp<std::size_t>(particles / 20, 1, 8), 50)); }
+int default_classes(std::size_t particles) {
+  return static_cast<int>(std::clamp<std::size_t>(particles / 60, std::clamp<std::size_t>(particles / 20, 1, 8), 50));
+}
 
-State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params, const Rng& rng,
-               int threads, const Hooks& hooks) {
+State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params,
+               const Rng& rng, int threads, const Hooks& hooks) {
   const std::size_t count = particles.count(), known = previous == nullptr ? 0 : previous->assignments.size();
   const int background = previous != nullptr ? previous->background : params.background_classes ? background_count : 0;
-  const int classes = std::max(background + (params.classes > 0 ? params.classes : default_classes(count)), previous == nullptr ? 0 : previous->classes());
+  const int classes = std::max(background + (params.classes > 0 ? params.classes : default_classes(count)),
+                               previous == nullptr ? 0 : previous->classes());
   if (count < 2 * static_cast<std::size_t>(classes))
-    throw Error(ErrorCode::bad_input, "2D classification into {} classes needs at least {} particles, found {}", classes, 2 * classes, count);
+    throw Error(ErrorCode::bad_input, "2D classification into {} classes needs at least {} particles, found {}",
+                classes, 2 * classes, count);
   expect(known <= count && particles.optics.size() == count, "the particles begin with those of the previous version");
   State state;
-  if (previous != nullptr) state = *previous;
-  else state.geometry = make_geometry(particles.box, particles.pixel_size, params.diameter > 0_A ? params.diameter : diameter, params);
+  if (previous != nullptr)
+    state = *previous;
+  else
+    state.geometry =
+        make_geometry(particles.box, particles.pixel_size, params.diameter > 0_A ? params.diameter : diameter, params);
   state.background = background;
   state.assignments.resize(count);
   ++state.version;
   Run run(state, particles, params, rng, threads, hooks);
-  if (previous == nullptr) run.first_batch(classes);
-  else run.next_batch(known, classes);
+  if (previous == nullptr)
+    run.first_batch(classes);
+  else
+    run.next_batch(known, classes);
   return state;
 }
 

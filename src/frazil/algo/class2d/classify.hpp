@@ -29,7 +29,7 @@ struct Hooks {
 /// @param previous   null, or the state after the first previous->assignments.size() particles of `particles`
 /// @param diameter   used when params.diameter is zero
 /// @throws Error(bad_input) when there are fewer particles than classes, or the diameter does not fit
-[[nodiscard]] State classify(const State* previous, const ParticleSet& particles, Angstrom diameter, const Params& params,
-                             const Rng& rng, int threads, const Hooks& hooks = {});
+[[nodiscard]] State classify(const State* previous, const ParticleSet& particles, Angstrom diameter,
+                             const Params& params, const Rng& rng, int threads, const Hooks& hooks = {});
 
 }  // namespace frazil::class2d

@@ -1,4 +1,5 @@
-// 2D classification of images from the ground-truth microscope: purity, spread of views, mixed proteins, choice of classes.
+// 2D classification of images from the ground-truth microscope: purity, spread of views, mixed proteins, choice of
+// classes.
 #include <gtest/gtest.h>
 
 #include "frazil/algo/class2d/average.hpp"
@@ -25,7 +26,8 @@ testing::Data simulated(const std::vector<std::string>& specimens, double junk, 
   for (const auto& t : stack.truth) {
     const bool whole = t.content == sim::Content::particle;
     const auto rows = sim::rotation_of(t.pose);
-    data.truth.push_back({whole ? t.specimen : -1, rows[2], t.pose.psi.value(), t.origin_x.value(), t.origin_y.value()});
+    data.truth.push_back(
+        {whole ? t.specimen : -1, rows[2], t.pose.psi.value(), t.origin_x.value(), t.origin_y.value()});
     data.set.ctf.push_back(t.ctf);
     data.set.optics.push_back(stack.optics);
   }
@@ -40,7 +42,8 @@ TEST(Classify2dOnSimulatedParticles, SeparatesJunkAndViews) {
   const auto data = simulated({"5a1a"}, 0.25, 1000, 901);
   const auto state = classify(nullptr, data.set, 185_A, {}, Rng(1), 2);
   const auto quality = testing::measure(data, state.assignments, state.classes(), true);
-  std::printf("junk purity %.3f, spread %.1f deg, random %.1f deg\n", quality.junk_purity, quality.median_spread_deg, quality.random_spread_deg);
+  std::printf("junk purity %.3f, spread %.1f deg, random %.1f deg\n", quality.junk_purity, quality.median_spread_deg,
+              quality.random_spread_deg);
   EXPECT_GT(quality.junk_purity, 0.95);
   EXPECT_LT(quality.median_spread_deg, 0.5 * quality.random_spread_deg);
 
@@ -51,7 +54,8 @@ TEST(Classify2dOnSimulatedParticles, SeparatesJunkAndViews) {
   const auto verdicts = select_classes(features, {});
   double kept = 0, kept_good = 0, good = 0;
   for (std::size_t i = 0; i < data.truth.size(); ++i) {
-    const bool is_good = data.truth[i].species >= 0, is_kept = verdicts[static_cast<std::size_t>(state.assignments[i].index)].selected;
+    const bool is_good = data.truth[i].species >= 0,
+               is_kept = verdicts[static_cast<std::size_t>(state.assignments[i].index)].selected;
     good += is_good;
     kept += is_kept;
     kept_good += is_good && is_kept;

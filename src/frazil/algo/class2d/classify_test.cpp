@@ -17,7 +17,8 @@ Params quick() {
   return params;
 }
 
-const testing::Scene three_views{.count = 300, .box = 32, .pixel_size = 6_A, .species = 3, .snr = 1, .fixed_views = true};
+const testing::Scene three_views{
+    .count = 300, .box = 32, .pixel_size = 6_A, .species = 3, .snr = 1, .fixed_views = true};
 
 TEST(Classify2d, FindsThreeDifferentParticles) {
   const auto data = testing::make_particles(three_views, 11);
@@ -47,22 +48,24 @@ TEST(Classify2d, RecoversTurnAndShiftUpToThatOfTheClass) {
     c += std::cos(d);
     s += std::sin(d);
   }
-  const double mean = std::atan2(s, c), pixel = state.geometry.work_pixel().value(), n = static_cast<double>(data.truth.size());
+  const double mean = std::atan2(s, c), pixel = state.geometry.work_pixel().value(),
+               n = static_cast<double>(data.truth.size());
   double angle2 = 0, dx = 0, dy = 0;
   std::vector<std::array<double, 2>> residual;
   for (std::size_t i = 0; i < data.truth.size(); ++i) {
     const auto& a = state.assignments[i];
     const auto& t = data.truth[i];
     angle2 += std::pow(std::remainder(a.turn_deg - t.psi_deg - mean * 180 / std::numbers::pi, 360.0), 2);
-    const double x = a.origin_x_px * pixel - t.origin_x_A, y = a.origin_y_px * pixel - t.origin_y_A, p = a.turn_deg * std::numbers::pi / 180;
+    const double x = a.origin_x_px * pixel - t.origin_x_A, y = a.origin_y_px * pixel - t.origin_y_A,
+                 p = a.turn_deg * std::numbers::pi / 180;
     residual.push_back({std::cos(p) * x + std::sin(p) * y, -std::sin(p) * x + std::cos(p) * y});
     dx += residual.back()[0] / n;
     dy += residual.back()[1] / n;
   }
   double shift2 = 0;
   for (const auto& r : residual) shift2 += std::pow(r[0] - dx, 2) + std::pow(r[1] - dy, 2);
-  EXPECT_LT(std::sqrt(angle2 / n), 4);      // at 60 Å radius 4 degrees move the rim by 4 Å, a third of the resolution used
-  EXPECT_LT(std::sqrt(shift2 / n), 3);      // half a pixel
+  EXPECT_LT(std::sqrt(angle2 / n), 4);  // at 60 Å radius 4 degrees move the rim by 4 Å, a third of the resolution used
+  EXPECT_LT(std::sqrt(shift2 / n), 3);  // half a pixel
 }
 
 TEST(Classify2d, IsTheSameOnAnyNumberOfThreads) {
@@ -88,7 +91,8 @@ TEST(Classify2d, GrowsFromASavedStateExactlyAsFromOneInMemory) {
   const auto bytes = to_bytes(before);
   const auto saved = state_from_bytes(bytes);
   EXPECT_TRUE(to_bytes(saved) == bytes);
-  const auto a = classify(&before, data.set, 150_A, params, Rng(5), 2), b = classify(&saved, data.set, 150_A, params, Rng(5), 2);
+  const auto a = classify(&before, data.set, 150_A, params, Rng(5), 2),
+             b = classify(&saved, data.set, 150_A, params, Rng(5), 2);
   EXPECT_TRUE(to_bytes(a) == to_bytes(b));
   EXPECT_EQ(a.assignments.size(), 200U);
   EXPECT_EQ(a.version, 2);
@@ -101,7 +105,8 @@ TEST(Classify2d, RefusesDamagedStates) {
   params.epochs = 1;
   const auto bytes = to_bytes(classify(nullptr, data.set, 150_A, params, Rng(6), 2));
   EXPECT_THROW((void)state_from_bytes("nonsense"), Error);
-  for (std::size_t cut = 0; cut < bytes.size(); cut += 1 + bytes.size() / 97) EXPECT_THROW((void)state_from_bytes(std::string_view(bytes).substr(0, cut)), Error);
+  for (std::size_t cut = 0; cut < bytes.size(); cut += 1 + bytes.size() / 97)
+    EXPECT_THROW((void)state_from_bytes(std::string_view(bytes).substr(0, cut)), Error);
   EXPECT_THROW((void)state_from_bytes(bytes + "x"), Error);
 }
 
@@ -126,8 +131,11 @@ TEST(Matcher, AgreesWithThePlainLikelihood) {
     std::vector<double> values;
     for (const auto& offset : offsets)
       for (int m = 0; m < matcher.angles(); ++m) {
-        const double x = offset.x_px + particle.center_x_px, y = offset.y_px, angle = 2 * std::numbers::pi * m / matcher.angles();
-        values.push_back(log_likelihood_reference(grid, particle, references.harmonics[static_cast<std::size_t>(match.index)], noise, grid.rings, x, y, angle) -
+        const double x = offset.x_px + particle.center_x_px, y = offset.y_px,
+                     angle = 2 * std::numbers::pi * m / matcher.angles();
+        values.push_back(log_likelihood_reference(grid, particle,
+                                                  references.harmonics[static_cast<std::size_t>(match.index)], noise,
+                                                  grid.rings, x, y, angle) -
                          (x * x + y * y) / (2 * sigma * sigma));
         best = std::max(best, values.back());
       }

@@ -11,8 +11,8 @@ namespace frazil::class2d {
 namespace {
 
 constexpr double pi = std::numbers::pi;
-constexpr std::size_t most_poses = 96;   // of one class and particle; what is left out weighs less than any kept
-constexpr float pose_margin = 9;         // e^-9: below this a pose does not move an average
+constexpr std::size_t most_poses = 96;  // of one class and particle; what is left out weighs less than any kept
+constexpr float pose_margin = 9;        // e^-9: below this a pose does not move an average
 
 /// Fills re and im (points × half_angles, points = offsets of a ring side by side) with e^{−2πi k·s/n}.
 void fill_phases(const PolarGrid& grid, int rings, const std::vector<Offset>& offsets, Matrix& re, Matrix& im) {
@@ -35,7 +35,8 @@ void fill_phases(const PolarGrid& grid, int rings, const std::vector<Offset>& of
 }
 
 /// Samples of the innermost rings moved by an origin shift.
-PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings, double shift_x_px, double shift_y_px) {
+PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings, double shift_x_px,
+                   double shift_y_px) {
   PolarSamples out{samples.re.topRows(rings), samples.im.topRows(rings)};
   if (shift_x_px == 0 && shift_y_px == 0) return out;
   Matrix re, im;
@@ -48,12 +49,20 @@ PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings
 
 }  // namespace
 
-Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings, int sum_rings,
-                 std::vector<Offset> offsets, double sigma_px, double heat)
-    : grid_(grid), rings_(rings), sum_rings_(sum_rings), classes_(references.count()), harmonics_(grid.harmonics_within(rings)),
-      angles_(good_size(std::max(24, 2 * harmonics_))), offsets_(std::move(offsets)), sigma_px_(sigma_px),
-      heat_(static_cast<float>(heat)), log_prior_(references.log_prior) {
-  expect(rings > 0 && rings <= sum_rings && sum_rings <= grid.rings && noise.size() == grid.rings, "the matcher's rings lie on the grid");
+Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
+                 int sum_rings, std::vector<Offset> offsets, double sigma_px, double heat)
+    : grid_(grid),
+      rings_(rings),
+      sum_rings_(sum_rings),
+      classes_(references.count()),
+      harmonics_(grid.harmonics_within(rings)),
+      angles_(good_size(std::max(24, 2 * harmonics_))),
+      offsets_(std::move(offsets)),
+      sigma_px_(sigma_px),
+      heat_(static_cast<float>(heat)),
+      log_prior_(references.log_prior) {
+  expect(rings > 0 && rings <= sum_rings && sum_rings <= grid.rings && noise.size() == grid.rings,
+         "the matcher's rings lie on the grid");
   weight_.resize(sum_rings);
   for (int j = 0; j < sum_rings; ++j) weight_(j) = static_cast<float>(grid.area(j)) / noise(j);
   transform_ = make_transform(grid, harmonics_);
@@ -99,7 +108,8 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
   Matrix products(shifts * classes_, 2 * harmonics_);
   for (int q = 0; q < harmonics_; ++q) {
     const int first = grid_.first_ring[static_cast<std::size_t>(q)], used = rings_ - first;
-    const Eigen::Map<const Matrix> x_re(moved_all.col(2 * q).data(), shifts, rings_), x_im(moved_all.col(2 * q + 1).data(), shifts, rings_);
+    const Eigen::Map<const Matrix> x_re(moved_all.col(2 * q).data(), shifts, rings_),
+        x_im(moved_all.col(2 * q + 1).data(), shifts, rings_);
     Eigen::Map<Matrix> c(products.col(2 * q).data(), shifts, 2 * classes_);
     const auto index = static_cast<std::size_t>(q);
     c.noalias() = x_re.rightCols(used) * direct_[index].bottomRows(used);
@@ -108,7 +118,8 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
   // conj(x)·a turned by θ: Re Σ c_q e^{−iqθ}; the columns hold Re c and Im c.
   Matrix scores = products * turn_;
 
-  const Eigen::VectorXf norm = 0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_.head(rings_));
+  const Eigen::VectorXf norm =
+      0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_.head(rings_));
   const Eigen::VectorXf row_best = scores.rowwise().maxCoeff();
   std::vector<ClassMatch> matches(static_cast<std::size_t>(classes_));
   float best_evidence = -1e30f;
@@ -136,12 +147,13 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
         match.poses.push_back({static_cast<int>(t), static_cast<float>(2 * pi * m / angles_), weight});
       }
     }
-    match.log_evidence = best + static_cast<float>(std::log(sum / (static_cast<double>(shifts) * angles_))) - norm(k) / heat_ +
-                         log_prior_[static_cast<std::size_t>(k)];
+    match.log_evidence = best + static_cast<float>(std::log(sum / (static_cast<double>(shifts) * angles_))) -
+                         norm(k) / heat_ + log_prior_[static_cast<std::size_t>(k)];
     best_evidence = std::max(best_evidence, match.log_evidence);
   }
   std::erase_if(matches, [&](const ClassMatch& m) { return m.log_evidence < best_evidence - margin; });
-  std::stable_sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
   for (auto& match : matches) {
     auto& poses = match.poses;
     const auto heavier = [](const Pose& a, const Pose& b) {

@@ -10,14 +10,17 @@ namespace frazil::class2d {
 /// A particle as the classification sees it: its transform on the rings, multiplied by its own CTF (so that
 /// ⟨x, CTF·A⟩ = ⟨CTF·x, A⟩ is exact, astigmatism included), and ring means.
 struct Prepared {
-  PolarSamples samples;    ///< CTF · F, rings × half_angles
-  Eigen::VectorXf ctf2;    ///< mean CTF² of each ring
-  Eigen::VectorXf power;   ///< mean |F|² of each ring, over the share of the image that the mask leaves open
-  float center_x_px = 0, center_y_px = 0;  ///< shifts are searched around this one (conventions.md, "Orientations": origin)
+  PolarSamples samples;   ///< CTF · F, rings × half_angles
+  Eigen::VectorXf ctf2;   ///< mean CTF² of each ring
+  Eigen::VectorXf power;  ///< mean |F|² of each ring, over the share of the image that the mask leaves open
+  float center_x_px = 0,
+        center_y_px = 0;  ///< shifts are searched around this one (conventions.md, "Orientations": origin)
 };
 
 /// One point of the search.
-struct Offset { float x_px, y_px; };
+struct Offset {
+  float x_px, y_px;
+};
 
 /// Class averages ready for matching.
 struct References {
@@ -37,8 +40,8 @@ struct Pose {
 /// What one class says about one particle.
 struct ClassMatch {
   int index = 0;
-  float log_evidence = 0;     ///< log of the likelihood ratio to pure noise, summed over poses, prior included
-  std::vector<Pose> poses;    ///< those with a noticeable share, weights adding up to 1, best first
+  float log_evidence = 0;   ///< log of the likelihood ratio to pure noise, summed over poses, prior included
+  std::vector<Pose> poses;  ///< those with a noticeable share, weights adding up to 1, best first
 };
 
 /// Everything that is the same for all particles of a mini-batch; made once, read by all threads.
@@ -50,8 +53,8 @@ class Matcher {
   /// @param offsets   shifts to try, around each particle's own centre
   /// @param sigma_px  width of the Gaussian prior on the whole shift
   /// @param heat      the log-likelihood is divided by this: above 1 early in an annealed run
-  Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
-          int sum_rings, std::vector<Offset> offsets, double sigma_px, double heat);
+  Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings, int sum_rings,
+          std::vector<Offset> offsets, double sigma_px, double heat);
 
   /// Matches of all classes whose evidence lies within `margin` of the best, strongest first.
   [[nodiscard]] std::vector<ClassMatch> match(const Prepared& particle, float margin = 12) const;
@@ -73,18 +76,18 @@ class Matcher {
   double sigma_px_;
   float heat_;
   std::vector<float> log_prior_;
-  Eigen::VectorXf weight_;              ///< area / noise of each summed ring
+  Eigen::VectorXf weight_;  ///< area / noise of each summed ring
   AngularTransform transform_, sum_transform_;
-  Matrix phase_re_, phase_im_;          ///< (offsets · sum_rings) × half_angles
+  Matrix phase_re_, phase_im_;            ///< (offsets · sum_rings) × half_angles
   std::vector<Matrix> direct_, crossed_;  ///< of each harmonic: rings × 2·classes, [Re A, Im A] and [Im A, −Re A]
-  Matrix turn_;                         ///< 2·harmonics × angles
-  Matrix power_;                        ///< rings × classes
+  Matrix turn_;                           ///< 2·harmonics × angles
+  Matrix power_;                          ///< rings × classes
 };
 
 /// Plain evaluation of the log-likelihood ratio of one class, turn and shift against pure noise, sample by sample on
 /// the rings: what Matcher is checked against.
-[[nodiscard]] double log_likelihood_reference(const PolarGrid& grid, const Prepared& particle, const Harmonics& reference,
-                                              const Eigen::VectorXf& noise, int rings, double shift_x_px,
-                                              double shift_y_px, double angle_rad);
+[[nodiscard]] double log_likelihood_reference(const PolarGrid& grid, const Prepared& particle,
+                                              const Harmonics& reference, const Eigen::VectorXf& noise, int rings,
+                                              double shift_x_px, double shift_y_px, double angle_rad);
 
 }  // namespace frazil::class2d

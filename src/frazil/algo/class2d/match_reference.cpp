@@ -15,12 +15,14 @@ double log_likelihood_reference(const PolarGrid& grid, const Prepared& particle,
     double cross = 0, power = 0;
     for (int m = 0; m < grid.half_angles; ++m) {
       const double phi = pi * m / grid.half_angles;
-      const double ramp = -2 * pi * grid.radius(j) * (std::cos(phi) * shift_x_px + std::sin(phi) * shift_y_px) / grid.box;
+      const double ramp =
+          -2 * pi * grid.radius(j) * (std::cos(phi) * shift_x_px + std::sin(phi) * shift_y_px) / grid.box;
       const std::complex<double> x =
           std::complex<double>(particle.samples.re(j, m), particle.samples.im(j, m)) * std::polar(1.0, ramp);
       std::complex<double> a = reference(j, 0);
       for (int q = 1; q < static_cast<int>(reference.cols() / 2); ++q) {
-        const std::complex<double> c(reference(j, 2 * q), reference(j, 2 * q + 1)), e = std::polar(1.0, q * (phi - angle_rad));
+        const std::complex<double> c(reference(j, 2 * q), reference(j, 2 * q + 1)),
+            e = std::polar(1.0, q * (phi - angle_rad));
         a += c * e + (q % 2 == 0 ? 1.0 : -1.0) * std::conj(c) * std::conj(e);
       }
       cross += std::real(std::conj(x) * a);

@@ -67,16 +67,19 @@ Geometry make_geometry(int box, Angstrom pixel_size, Angstrom diameter, const Pa
   geometry.shift_range = params.shift_range > 0_A ? params.shift_range : diameter / 8;
   geometry.resolution = std::max(params.resolution, pixel_size * 2.2);
   const double side_A = box * pixel_size.value();
-  geometry.work_box = std::min(good_size(static_cast<int>(std::ceil(2.3 * side_A / geometry.resolution.value()))), box - box % 2);
+  geometry.work_box =
+      std::min(good_size(static_cast<int>(std::ceil(2.3 * side_A / geometry.resolution.value()))), box - box % 2);
   const double radius = std::min(side_A / geometry.resolution.value(), geometry.work_box / 2 - 1.0);
   geometry.open = std::pow((particle_radius_px(geometry) + mask_edge_px(geometry) / 2) / geometry.work_box, 2) * pi;
   geometry.grid = make_grid(geometry.work_box, particle_radius_px(geometry) + mask_edge_px(geometry), radius);
   return geometry;
 }
 
-Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, const Optics& optics, bool phase_flipped) {
+Prepared prepare(const Geometry& geometry, const Image& image, const Ctf& ctf, const Optics& optics,
+                 bool phase_flipped) {
   const auto& grid = geometry.grid;
-  Image small = image.nx() == geometry.work_box ? image.clone() : fourier_resize(image, geometry.work_box, geometry.work_box);
+  Image small =
+      image.nx() == geometry.work_box ? image.clone() : fourier_resize(image, geometry.work_box, geometry.work_box);
   const double radius = particle_radius_px(geometry), edge = mask_edge_px(geometry);
   const Image mask = soft_disc(geometry.work_box, radius, edge);
   for (std::size_t i = 0; i < small.size(); ++i) small.pixels()[i] *= mask.pixels()[i];
@@ -156,8 +159,8 @@ Eigen::VectorXf typical_power(const State& state) {
   return out;
 }
 
-float heap_evidence(const Geometry& geometry, const Prepared& particle, const Eigen::VectorXf& noise, const Eigen::VectorXf& typical, int rings,
-                    double strength) {
+float heap_evidence(const Geometry& geometry, const Prepared& particle, const Eigen::VectorXf& noise,
+                    const Eigen::VectorXf& typical, int rings, double strength) {
   float best = -1e30f;
   for (const double factor : {1.0, 4.0, 16.0}) {
     double sum = 0;
@@ -171,8 +174,9 @@ float heap_evidence(const Geometry& geometry, const Prepared& particle, const Ei
   return best;
 }
 
-void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle, const std::vector<ClassMatch>& matches,
-                const std::vector<float>& class_weights, int half, std::vector<ClassSums>& sums) {
+void accumulate(const PolarGrid& grid, const Matcher& matcher, const Prepared& particle,
+                const std::vector<ClassMatch>& matches, const std::vector<float>& class_weights, int half,
+                std::vector<ClassSums>& sums) {
   const auto h = static_cast<std::size_t>(half);
   const int rings = matcher.sum_rings(), harmonics = grid.harmonics_within(rings);
   std::vector<std::size_t> strong;
@@ -240,7 +244,8 @@ void update_references(State& state, bool centre, int threads) {
     // Signal power, at least a twentieth of what noise alone would leave in this average.
     const Eigen::VectorXf noise_power = area.cwiseQuotient((total.array() + tiny).matrix());
     const Eigen::VectorXf signal = cross.cwiseMax(0.05f * noise_power);
-    const Eigen::VectorXf denominator = total + area.cwiseQuotient(signal) + Eigen::VectorXf::Constant(grid.rings, tiny);
+    const Eigen::VectorXf denominator =
+        total + area.cwiseQuotient(signal) + Eigen::VectorXf::Constant(grid.rings, tiny);
     Harmonics average = denominator.cwiseInverse().asDiagonal() * (sum.signal[0] + sum.signal[1]);
     Image image = to_image(grid, average, state.geometry.work_pixel());
     if (centre) {

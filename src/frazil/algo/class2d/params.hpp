@@ -28,10 +28,17 @@ struct Params {
         field(&P::start_resolution, "start_resolution", "Resolution at which the search begins").range(5_A, 200_A),
         field(&P::resolution, "resolution", "Finest resolution used to compare particles and classes").range(2_A, 60_A),
         field(&P::shift_range, "shift_range", "Largest shift tried; 0: an eighth of the diameter").range(0_A, 500_A),
-        field(&P::epochs, "epochs", "How often the first batch is gone through in mini-batches").range(1, 200).advanced(),
-        field(&P::final_passes, "final_passes", "Passes over all particles that end each batch").range(1, 20).advanced(),
+        field(&P::epochs, "epochs", "How often the first batch is gone through in mini-batches")
+            .range(1, 200)
+            .advanced(),
+        field(&P::final_passes, "final_passes", "Passes over all particles that end each batch")
+            .range(1, 20)
+            .advanced(),
         field(&P::revisit, "revisit", "Earlier particles gone through again for each new one").range(0, 100).advanced(),
-        field(&P::background_classes, "background_classes", "Two more classes, the first ones, gather images without signal and images much stronger than the averages").advanced());
+        field(
+            &P::background_classes, "background_classes",
+            "Two more classes, the first ones, gather images without signal and images much stronger than the averages")
+            .advanced());
   }
 };
 
@@ -39,12 +46,13 @@ struct Params {
 inline constexpr int background_classes = 2;
 
 /// Two a class; without a number of classes there is one of particles at least.
-[[nodiscard]] inline int fewest_particles(const Params& params) { return 2 * (std::max(1, params.classes) + (params.background_classes ? background_classes : 0)); }
+[[nodiscard]] inline int fewest_particles(const Params& params) {
+  return 2 * (std::max(1, params.classes) + (params.background_classes ? background_classes : 0));
+}
 
 /// Problems that lie between fields.
 [[nodiscard]] inline std::vector<std::string> check(const Params& params) {
-  if (params.start_resolution < params.resolution)
-    return {"start_resolution must not be finer than resolution"};
+  if (params.start_resolution < params.resolution) return {"start_resolution must not be finer than resolution"};
   return {};
 }
 

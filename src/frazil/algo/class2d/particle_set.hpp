@@ -10,11 +10,11 @@
 namespace frazil::class2d {
 
 struct ParticleSet {
-  int box = 0;                  ///< pixels
+  int box = 0;  ///< pixels
   Angstrom pixel_size = 1_A;
-  std::vector<Ctf> ctf;         ///< one for each particle
-  std::vector<Optics> optics;   ///< one for each particle
-  bool phase_flipped = false;   ///< images were multiplied by the sign of their CTF
+  std::vector<Ctf> ctf;        ///< one for each particle
+  std::vector<Optics> optics;  ///< one for each particle
+  bool phase_flipped = false;  ///< images were multiplied by the sign of their CTF
   /// Box × box image, background of mean 0 and standard deviation 1, protein bright. Called from several threads.
   std::function<Image(std::size_t)> image;
 

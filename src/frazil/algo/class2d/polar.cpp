@@ -45,7 +45,8 @@ Image padded(const Image& image) {
   for (int y = 0; y < n; ++y) {
     float* row = out.row((y - n / 2 + size) % size);
     for (int x = 0; x < n; ++x)
-      row[(x - n / 2 + size) % size] = image(x, y) * gain[static_cast<std::size_t>(x)] * gain[static_cast<std::size_t>(y)];
+      row[(x - n / 2 + size) % size] =
+          image(x, y) * gain[static_cast<std::size_t>(x)] * gain[static_cast<std::size_t>(y)];
   }
   return out;
 }
@@ -102,7 +103,8 @@ int PolarGrid::harmonics_within(int ring_count) const {
 }
 
 PolarGrid make_grid(int box, double object_radius_px, double max_radius) {
-  expect(box > 0 && object_radius_px > 0 && max_radius > 0, "a polar grid needs a box, an object and a frequency range");
+  expect(box > 0 && object_radius_px > 0 && max_radius > 0,
+         "a polar grid needs a box, an object and a frequency range");
   PolarGrid grid;
   grid.box = box;
   grid.step = std::min(1.0, box / (3.5 * object_radius_px));
@@ -141,7 +143,8 @@ AngularTransform make_transform(const PolarGrid& grid, int harmonics) {
   for (int q = 0; q < harmonics; ++q)
     for (int m = 0; m < half; ++m) {
       const double angle_rad = pi * q * m / half;
-      const float c = static_cast<float>(std::cos(angle_rad) / half), s = static_cast<float>(std::sin(angle_rad) / half);
+      const float c = static_cast<float>(std::cos(angle_rad) / half),
+                  s = static_cast<float>(std::sin(angle_rad) / half);
       // With F(φ + π) = conj F(φ), even harmonics see only Re F, odd ones only i Im F.
       Matrix& target = q % 2 == 0 ? transform.even : transform.odd;
       target(m, 2 * (q / 2)) = q % 2 == 0 ? c : s;
@@ -169,8 +172,10 @@ PolarSamples from_harmonics(const Harmonics& harmonics, int angles) {
       const auto c = static_cast<float>(std::cos(angle_rad)), s = static_cast<float>(std::sin(angle_rad));
       const float twice = q == 0 ? 1.f : 2.f;
       const auto re = harmonics.col(2 * q), im = harmonics.col(2 * q + 1);
-      if (q % 2 == 0) out.re.col(m) += twice * (c * re - s * im);
-      else out.im.col(m) += twice * (s * re + c * im);
+      if (q % 2 == 0)
+        out.re.col(m) += twice * (c * re - s * im);
+      else
+        out.im.col(m) += twice * (s * re + c * im);
     }
   return out;
 }
@@ -202,7 +207,8 @@ Image to_image(const PolarGrid& grid, const Harmonics& harmonics, Angstrom pixel
 Harmonics from_image(const PolarGrid& grid, const AngularTransform& transform, const Image& image) {
   const PolarSamples samples = sample_rings(grid, image);
   Harmonics out = to_harmonics(transform, samples.re, samples.im);
-  for (Eigen::Index q = 0; q < out.cols() / 2; ++q) out.middleCols(2 * q, 2).topRows(grid.first_ring[static_cast<std::size_t>(q)]).setZero();
+  for (Eigen::Index q = 0; q < out.cols() / 2; ++q)
+    out.middleCols(2 * q, 2).topRows(grid.first_ring[static_cast<std::size_t>(q)]).setZero();
   return out;
 }
 

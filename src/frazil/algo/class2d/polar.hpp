@@ -14,11 +14,11 @@ using Matrix = Eigen::MatrixXf;
 /// Geometry of the rings. Ring j has the radius (j + ½)·step in Fourier pixels of the working box; it is sampled at the
 /// angles π m / half_angles, m < half_angles: the other half of the circle is the conjugate of this one.
 struct PolarGrid {
-  int box = 0;          ///< side of the working images, pixels
-  double step = 1;      ///< distance of rings, Fourier pixels
+  int box = 0;      ///< side of the working images, pixels
+  double step = 1;  ///< distance of rings, Fourier pixels
   int rings = 0;
   int half_angles = 0;
-  int harmonics = 0;    ///< angular frequencies 0 … harmonics − 1 are kept
+  int harmonics = 0;            ///< angular frequencies 0 … harmonics − 1 are kept
   std::vector<int> first_ring;  ///< of each harmonic: on smaller rings an object of this size has none of it
 
   [[nodiscard]] double radius(int ring) const { return (ring + 0.5) * step; }

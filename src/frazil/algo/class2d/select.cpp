@@ -18,7 +18,8 @@ double best_quarter(std::vector<double> values) {
   return values[values.size() * 3 / 4];
 }
 
-std::string refusal(const ClassFeatures& f, const SelectParams& params, double mean_count, double score, const std::string& weakest) {
+std::string refusal(const ClassFeatures& f, const SelectParams& params, double mean_count, double score,
+                    const std::string& weakest) {
   if (f.count == 0) return "no particles";
   if (f.background) return "images that no average explains";
   if (f.count < params.min_share * mean_count) return fmt::format("only {} particles", f.count);
@@ -38,8 +39,10 @@ ClassFeatures measure_average(const Image& average, int count, Angstrom resoluti
   for (int y = 0; y < n; ++y)
     for (int x = 0; x < n; ++x) {
       const double r = std::hypot(x - n / 2, y - n / 2), v = average(x, y);
-      if (r <= radius) in += v, in2 += v * v, ++in_count;
-      else if (r <= rim || rim >= n / 2.0) ring += v, ring2 += v * v, ++ring_count;
+      if (r <= radius)
+        in += v, in2 += v * v, ++in_count;
+      else if (r <= rim || rim >= n / 2.0)
+        ring += v, ring2 += v * v, ++ring_count;
     }
   if (in_count < 4 || ring_count < 4) return out;
   const double in_mean = in / in_count, ring_mean = ring / ring_count;
@@ -81,8 +84,10 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
   std::vector<ClassVerdict> out;
   for (const auto& f : features) {
     const std::vector<std::pair<double, std::string>> parts{
-        {rise(std::log(std::max(f.contrast, 1e-3)), 0.35 * contrast, 0.4 * std::max(contrast, 0.3)), "the average hardly differs from its background"},
-        {rise(1 / std::max(1.0, f.resolution.value()), 0.45 * frequency, 0.3 * frequency), fmt::format("resolution only {:.0f} Å", f.resolution.value())},
+        {rise(std::log(std::max(f.contrast, 1e-3)), 0.35 * contrast, 0.4 * std::max(contrast, 0.3)),
+         "the average hardly differs from its background"},
+        {rise(1 / std::max(1.0, f.resolution.value()), 0.45 * frequency, 0.3 * frequency),
+         fmt::format("resolution only {:.0f} Å", f.resolution.value())},
         {rise(0.45 - f.offset, 0, 0.15), "the bright part lies off-centre"},
         {rise(0.25 - f.overflow, 0, 0.1), "the bright part reaches beyond the particle"},
         {rise(f.bright, 0.3, 0.3), "darker than its surroundings"}};
@@ -91,13 +96,16 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
     verdict.score = 1;
     for (const auto& part : parts) verdict.score *= part.first;
     if (f.background) verdict.score = 0;
-    const auto weakest = std::min_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    verdict.selected = f.count > 0 && !f.background && f.count >= params.min_share * mean && f.resolution <= params.max_resolution && verdict.score >= params.min_score;
+    const auto weakest =
+        std::min_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    verdict.selected = f.count > 0 && !f.background && f.count >= params.min_share * mean &&
+                       f.resolution <= params.max_resolution && verdict.score >= params.min_score;
     if (!verdict.selected) verdict.reason = refusal(f, params, mean, verdict.score, weakest->second);
     out.push_back(std::move(verdict));
   }
   if (!out.empty() && std::none_of(out.begin(), out.end(), [](const auto& v) { return v.selected; })) {
-    const auto best = std::max_element(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
+    const auto best =
+        std::max_element(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
     if (best->features.count > 0 && !best->features.background) best->selected = true, best->reason.clear();
   }
   return out;

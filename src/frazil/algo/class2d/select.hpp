@@ -16,9 +16,10 @@ struct SelectParams {
 
   static constexpr auto fields() {
     using P = SelectParams;
-    return std::tuple(field(&P::min_score, "min_score", "Classes below this score are set aside; lower keeps more").range(0, 1),
-                      field(&P::min_share, "min_share", "Classes smaller than this part of the mean class are set aside").range(0, 1),
-                      field(&P::max_resolution, "max_resolution", "Classes of coarser resolution are set aside").range(5_A, 200_A));
+    return std::tuple(
+        field(&P::min_score, "min_score", "Classes below this score are set aside; lower keeps more").range(0, 1),
+        field(&P::min_share, "min_share", "Classes smaller than this part of the mean class are set aside").range(0, 1),
+        field(&P::max_resolution, "max_resolution", "Classes of coarser resolution are set aside").range(5_A, 200_A));
   }
 };
 
@@ -26,18 +27,18 @@ struct SelectParams {
 struct ClassFeatures {
   int count = 0;
   Angstrom resolution{};
-  double contrast = 0;    ///< standard deviation inside the particle's disc over that outside
-  double offset = 0;      ///< distance of the centre of mass of the bright part from the middle, in particle radii
-  double bright = 0;      ///< mean inside the disc minus mean outside, in standard deviations of the outside
-  double overflow = 0;    ///< share of the bright mass that lies outside the disc
+  double contrast = 0;      ///< standard deviation inside the particle's disc over that outside
+  double offset = 0;        ///< distance of the centre of mass of the bright part from the middle, in particle radii
+  double bright = 0;        ///< mean inside the disc minus mean outside, in standard deviations of the outside
+  double overflow = 0;      ///< share of the bright mass that lies outside the disc
   bool background = false;  ///< gathers images that no average explains: never chosen
 };
 
 struct ClassVerdict {
   ClassFeatures features;
-  double score = 0;       ///< 0 to 1
+  double score = 0;  ///< 0 to 1
   bool selected = false;
-  std::string reason;     ///< empty when selected
+  std::string reason;  ///< empty when selected
 };
 
 [[nodiscard]] ClassFeatures measure_average(const Image& average, int count, Angstrom resolution, Angstrom diameter);
@@ -45,6 +46,7 @@ struct ClassVerdict {
 /// Scores are products of soft limits on each feature; contrast and resolution are judged relative to the best
 /// quarter of the classes, so that a poor data set still keeps its best views. When everything falls below the
 /// threshold, the best class is kept.
-[[nodiscard]] std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& features, const SelectParams& params);
+[[nodiscard]] std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& features,
+                                                       const SelectParams& params);
 
 }  // namespace frazil::class2d

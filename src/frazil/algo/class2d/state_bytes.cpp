@@ -13,7 +13,7 @@ class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   void put(const T& value) { out_.append(reinterpret_cast<const char*>(&value), sizeof value); }
   void put(const Matrix& m) {
     put(static_cast<std::int32_t>(m.rows()));
@@ -29,14 +29,15 @@ class Reader {
  public:
   explicit Reader(std::string_view in) : in_(in) {}
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   void get(T& value) { std::memcpy(&value, take(sizeof value), sizeof value); }
   void get(Matrix& m, Eigen::Index rows, Eigen::Index cols) {
     std::int32_t r = 0, c = 0;
     get(r);
     get(c);
     if (r != rows || c != cols)
-      throw Error(ErrorCode::corrupt, "state of the 2D classification: expected a {} x {} table, found {} x {}", rows, cols, r, c);
+      throw Error(ErrorCode::corrupt, "state of the 2D classification: expected a {} x {} table, found {} x {}", rows,
+                  cols, r, c);
     m.resize(r, c);
     const std::size_t bytes = static_cast<std::size_t>(m.size()) * sizeof(float);
     std::memcpy(m.data(), take(bytes), bytes);
@@ -51,7 +52,9 @@ class Reader {
     std::int64_t n = 0;
     get(n);
     if (n < 0 || static_cast<std::size_t>(n) > (in_.size() - at_) / least)
-      throw Error(ErrorCode::corrupt, "state of the 2D classification: a list of {} entries does not fit into the {} bytes left", n, in_.size() - at_);
+      throw Error(ErrorCode::corrupt,
+                  "state of the 2D classification: a list of {} entries does not fit into the {} bytes left", n,
+                  in_.size() - at_);
     return static_cast<std::size_t>(n);
   }
   [[nodiscard]] bool done() const { return at_ == in_.size(); }
@@ -59,7 +62,8 @@ class Reader {
  private:
   const char* take(std::size_t bytes) {
     if (bytes > in_.size() - at_)
-      throw Error(ErrorCode::corrupt, "state of the 2D classification: expected {} more bytes, found {}", bytes, in_.size() - at_);
+      throw Error(ErrorCode::corrupt, "state of the 2D classification: expected {} more bytes, found {}", bytes,
+                  in_.size() - at_);
     const char* from = in_.data() + at_;
     at_ += bytes;
     return from;
@@ -104,7 +108,9 @@ std::string to_bytes(const State& state) {
 }
 
 State state_from_bytes(std::string_view bytes) {
-  if (!bytes.starts_with(magic)) throw Error(ErrorCode::corrupt, "state of the 2D classification: it does not begin with '{}'", magic.substr(0, magic.size() - 1));
+  if (!bytes.starts_with(magic))
+    throw Error(ErrorCode::corrupt, "state of the 2D classification: it does not begin with '{}'",
+                magic.substr(0, magic.size() - 1));
   Reader reader(bytes.substr(magic.size()));
   int box = 0;
   double pixel = 0, diameter = 0, range = 0, resolution = 0;
@@ -113,8 +119,10 @@ State state_from_bytes(std::string_view bytes) {
   reader.get(diameter);
   reader.get(range);
   reader.get(resolution);
-  if (box < 16 || box > 4096 || !(pixel > 0.05 && pixel < 100) || !(resolution > pixel && resolution < 1000) || !(range > 0 && range < 1000))
-    throw Error(ErrorCode::corrupt, "state of the 2D classification: a box of {} pixels of {} A at {} A makes no sense", box, pixel, resolution);
+  if (box < 16 || box > 4096 || !(pixel > 0.05 && pixel < 100) || !(resolution > pixel && resolution < 1000) ||
+      !(range > 0 && range < 1000))
+    throw Error(ErrorCode::corrupt, "state of the 2D classification: a box of {} pixels of {} A at {} A makes no sense",
+                box, pixel, resolution);
   State state;
   Params params;
   params.resolution = Angstrom(resolution);
@@ -128,7 +136,8 @@ State state_from_bytes(std::string_view bytes) {
   reader.get(state.noise, grid.rings);
   const auto classes = reader.count(sizeof(float) * static_cast<std::size_t>(grid.rings * grid.harmonics));
   if (state.background < 0 || state.background > static_cast<int>(classes))
-    throw Error(ErrorCode::corrupt, "state of the 2D classification: {} background classes among {}", state.background, classes);
+    throw Error(ErrorCode::corrupt, "state of the 2D classification: {} background classes among {}", state.background,
+                classes);
   for (std::size_t k = 0; k < classes; ++k) {
     ClassSums sum(grid);
     for (std::size_t h = 0; h < 2; ++h) {

@@ -20,9 +20,9 @@ struct Scene {
   int count = 300;
   int box = 32;
   Angstrom pixel_size = 5_A;
-  int species = 1;           ///< different proteins, mixed evenly
-  double junk = 0;           ///< fraction of images without a particle: empty, edges, crystals, aggregates
-  double snr = 0.1;          ///< variance of the signal over that of the noise, whole box
+  int species = 1;   ///< different proteins, mixed evenly
+  double junk = 0;   ///< fraction of images without a particle: empty, edges, crystals, aggregates
+  double snr = 0.1;  ///< variance of the signal over that of the noise, whole box
   double shift_sigma_A = 4;
   bool symmetry_d2 = false;
   bool fixed_views = false;  ///< each species is seen from one direction only
@@ -30,8 +30,8 @@ struct Scene {
 };
 
 struct Truth {
-  int species = 0;       ///< −1: junk
-  Vector3 view{};        ///< direction of projection in the frame of the protein
+  int species = 0;  ///< −1: junk
+  Vector3 view{};   ///< direction of projection in the frame of the protein
   double psi_deg = 0, origin_x_A = 0, origin_y_A = 0;
 };
 
@@ -41,7 +41,10 @@ struct Data {
   std::shared_ptr<std::vector<Image>> images;
 };
 
-struct Blob { Vector3 at; double weight; };
+struct Blob {
+  Vector3 at;
+  double weight;
+};
 
 /// 40 blobs within 60 Å, elongated along z so that views differ; under D2 each of 10 stands for four.
 inline std::vector<Blob> make_protein(Rng rng, bool symmetry_d2) {
@@ -62,7 +65,8 @@ inline std::vector<Blob> make_protein(Rng rng, bool symmetry_d2) {
 /// Uniform rotation from a random quaternion (Shoemake 1992).
 inline std::array<Vector3, 3> random_rotation(Rng& rng) {
   const double u = rng.uniform(), a = 2 * std::numbers::pi * rng.uniform(), b = 2 * std::numbers::pi * rng.uniform();
-  const double x = std::sqrt(1 - u) * std::sin(a), y = std::sqrt(1 - u) * std::cos(a), z = std::sqrt(u) * std::sin(b), w = std::sqrt(u) * std::cos(b);
+  const double x = std::sqrt(1 - u) * std::sin(a), y = std::sqrt(1 - u) * std::cos(a), z = std::sqrt(u) * std::sin(b),
+               w = std::sqrt(u) * std::cos(b);
   return {{{1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)},
            {2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)},
            {2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)}}};
@@ -71,7 +75,8 @@ inline std::array<Vector3, 3> random_rotation(Rng& rng) {
 /// Adds a round Gaussian of width sigma (pixels) at (x, y) pixels from the centre.
 inline void add_gaussian(Image& image, double x_px, double y_px, double sigma_px, double weight) {
   std::vector<double> gx(static_cast<std::size_t>(image.nx()));
-  for (int x = 0; x < image.nx(); ++x) gx[static_cast<std::size_t>(x)] = std::exp(-std::pow((x - image.nx() / 2 - x_px) / sigma_px, 2) / 2);
+  for (int x = 0; x < image.nx(); ++x)
+    gx[static_cast<std::size_t>(x)] = std::exp(-std::pow((x - image.nx() / 2 - x_px) / sigma_px, 2) / 2);
   for (int y = 0; y < image.ny(); ++y) {
     const double gy = weight * std::exp(-std::pow((y - image.ny() / 2 - y_px) / sigma_px, 2) / 2);
     for (int x = 0; x < image.nx(); ++x) image(x, y) += static_cast<float>(gy * gx[static_cast<std::size_t>(x)]);
@@ -80,8 +85,9 @@ inline void add_gaussian(Image& image, double x_px, double y_px, double sigma_px
 
 inline void add_junk(Image& image, Rng& rng, double scale) {
   switch (rng.below(4)) {
-    case 0: break;  // empty
-    case 1: {       // straight edge of a film
+    case 0:
+      break;   // empty
+    case 1: {  // straight edge of a film
       const double angle = rng.uniform(0, 2 * std::numbers::pi), at = rng.uniform(-0.3, 0.3) * image.nx();
       for (int y = 0; y < image.ny(); ++y)
         for (int x = 0; x < image.nx(); ++x) {
@@ -91,10 +97,13 @@ inline void add_junk(Image& image, Rng& rng, double scale) {
       break;
     }
     case 2:  // ice crystal: small and strong
-      add_gaussian(image, rng.normal(0, 0.08 * image.nx()), rng.normal(0, 0.08 * image.nx()), rng.uniform(1.5, 3), 9 * scale);
+      add_gaussian(image, rng.normal(0, 0.08 * image.nx()), rng.normal(0, 0.08 * image.nx()), rng.uniform(1.5, 3),
+                   9 * scale);
       break;
     default:  // aggregate: a heap of blobs without a centre
-      for (int i = 0; i < 12; ++i) add_gaussian(image, rng.normal(0, 0.3 * image.nx()), rng.normal(0, 0.3 * image.nx()), 2.5, rng.uniform(1, 3) * scale);
+      for (int i = 0; i < 12; ++i)
+        add_gaussian(image, rng.normal(0, 0.3 * image.nx()), rng.normal(0, 0.3 * image.nx()), 2.5,
+                     rng.uniform(1, 3) * scale);
   }
 }
 
@@ -105,10 +114,12 @@ inline void apply_ctf(Image& image, const Ctf& ctf, const Optics& optics) {
   Spectrum spectrum = fft(image);
   for (int iy = 0; iy < spectrum.ny(); ++iy)
     for (int ix = 0; ix < spectrum.columns(); ++ix) {
-      const double kx = ix / (image.nx() * image.pixel_size.value()), ky = spectrum.ky(iy) / (image.ny() * image.pixel_size.value());
+      const double kx = ix / (image.nx() * image.pixel_size.value()),
+                   ky = spectrum.ky(iy) / (image.ny() * image.pixel_size.value());
       const double k2 = kx * kx + ky * ky, u = ctf.defocus_u.value(), v = ctf.defocus_v.value();
       const double defocus = 0.5 * (u + v + (u - v) * std::cos(2 * (std::atan2(ky, kx) - axis)));
-      const double chi = std::numbers::pi * (lambda * defocus * k2 - 0.5 * cs * lambda * lambda * lambda * k2 * k2) + std::asin(optics.amplitude_contrast);
+      const double chi = std::numbers::pi * (lambda * defocus * k2 - 0.5 * cs * lambda * lambda * lambda * k2 * k2) +
+                         std::asin(optics.amplitude_contrast);
       spectrum(ix, iy) *= static_cast<float>(std::sin(chi));
     }
   ifft_into(spectrum, image);
@@ -129,12 +140,15 @@ inline Data make_particles(const Scene& scene, std::uint64_t seed) {
   double power = 0;
   int signals = 0;
   for (int i = 0; i < scene.count; ++i) {
-    Rng rng = root.stream(static_cast<std::uint64_t>(i) + 10000), field = root.stream(static_cast<std::uint64_t>(i / 50) + 5000);
+    Rng rng = root.stream(static_cast<std::uint64_t>(i) + 10000),
+        field = root.stream(static_cast<std::uint64_t>(i / 50) + 5000);
     Truth truth;
-    truth.species = rng.uniform() < scene.junk ? -1 : static_cast<int>(rng.below(static_cast<std::uint64_t>(scene.species)));
+    truth.species =
+        rng.uniform() < scene.junk ? -1 : static_cast<int>(rng.below(static_cast<std::uint64_t>(scene.species)));
     Image image(scene.box, scene.box, scene.pixel_size);
     const double u = field.uniform(10000, 22000);
-    const Ctf ctf{Angstrom(u), Angstrom(u - field.uniform(0, 500)), Degrees(field.uniform(0, 180)), 0_deg, Angstrom2(0)};
+    const Ctf ctf{Angstrom(u), Angstrom(u - field.uniform(0, 500)), Degrees(field.uniform(0, 180)), 0_deg,
+                  Angstrom2(0)};
     if (truth.species >= 0) {
       const auto s = static_cast<std::size_t>(truth.species);
       const auto r = scene.fixed_views ? views[s] : random_rotation(rng);
@@ -142,11 +156,13 @@ inline Data make_particles(const Scene& scene, std::uint64_t seed) {
       truth.origin_x_A = rng.normal(0, scene.shift_sigma_A);
       truth.origin_y_A = rng.normal(0, scene.shift_sigma_A);
       truth.view = r[2];
-      const double c = std::cos(truth.psi_deg * std::numbers::pi / 180), sn = std::sin(truth.psi_deg * std::numbers::pi / 180);
+      const double c = std::cos(truth.psi_deg * std::numbers::pi / 180),
+                   sn = std::sin(truth.psi_deg * std::numbers::pi / 180);
       for (const auto& blob : proteins[s]) {
         const double x = r[0][0] * blob.at[0] + r[0][1] * blob.at[1] + r[0][2] * blob.at[2];
         const double y = r[1][0] * blob.at[0] + r[1][1] * blob.at[1] + r[1][2] * blob.at[2];
-        add_gaussian(image, (c * x - sn * y - truth.origin_x_A) / px, (sn * x + c * y - truth.origin_y_A) / px, blob_px, blob.weight);
+        add_gaussian(image, (c * x - sn * y - truth.origin_x_A) / px, (sn * x + c * y - truth.origin_y_A) / px, blob_px,
+                     blob.weight);
       }
     } else {
       add_junk(image, rng, 1.5);
@@ -223,13 +239,16 @@ inline Quality measure(const Data& data, const std::vector<Assignment>& assignme
     for (std::size_t i = 0; i < index.size(); ++i)
       if (index[i] == k) {
         ++all;
-        if (data.truth[i].species < 0) ++junk;
-        else ++species[static_cast<std::size_t>(data.truth[i].species)];
+        if (data.truth[i].species < 0)
+          ++junk;
+        else
+          ++species[static_cast<std::size_t>(data.truth[i].species)];
       }
     right += std::max(junk, all - junk);
     if (all > 0.05 * static_cast<double>(index.size())) {
       const double good = all - junk;
-      if (good > junk) q.worst_mixing = std::max(q.worst_mixing, 1 - *std::max_element(species.begin(), species.end()) / good);
+      if (good > junk)
+        q.worst_mixing = std::max(q.worst_mixing, 1 - *std::max_element(species.begin(), species.end()) / good);
     }
   }
   q.junk_purity = right / static_cast<double>(index.size());
@@ -243,13 +262,18 @@ inline Quality measure(const Data& data, const std::vector<Assignment>& assignme
 /// Adjusted Rand index of two partitions (Hubert & Arabie 1985).
 inline double adjusted_rand(const std::vector<int>& a, const std::vector<int>& b) {
   const int na = *std::max_element(a.begin(), a.end()) + 1, nb = *std::max_element(b.begin(), b.end()) + 1;
-  std::vector<double> table(static_cast<std::size_t>(na * nb)), rows(static_cast<std::size_t>(na)), columns(static_cast<std::size_t>(nb));
+  std::vector<double> table(static_cast<std::size_t>(na * nb)), rows(static_cast<std::size_t>(na)),
+      columns(static_cast<std::size_t>(nb));
   for (std::size_t i = 0; i < a.size(); ++i) {
     ++table[static_cast<std::size_t>(a[i] * nb + b[i])];
     ++rows[static_cast<std::size_t>(a[i])];
     ++columns[static_cast<std::size_t>(b[i])];
   }
-  const auto pairs = [](const std::vector<double>& v) { double s = 0; for (const double x : v) s += x * (x - 1) / 2; return s; };
+  const auto pairs = [](const std::vector<double>& v) {
+    double s = 0;
+    for (const double x : v) s += x * (x - 1) / 2;
+    return s;
+  };
   const double n = static_cast<double>(a.size()), expected = pairs(rows) * pairs(columns) / (n * (n - 1) / 2);
   return (pairs(table) - expected) / (0.5 * (pairs(rows) + pairs(columns)) - expected);
 }

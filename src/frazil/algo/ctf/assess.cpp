@@ -30,13 +30,16 @@ double agreeing_k(const Shape& a, const Shape& b, const Waves& waves, double k_m
 
 /// Ring strength by chance: √(cost without rings − cost with rings) at defoci spread over the range, those left out
 /// at which the phases agree with the given or the best CTF over a part of the band.
-std::vector<double> chance_strengths(const Rings& rings, const Waves& waves, const Shape& given, const Shape& best, double alone, const FitParams& params) {
+std::vector<double> chance_strengths(const Rings& rings, const Waves& waves, const Shape& given, const Shape& best,
+                                     double alone, const FitParams& params) {
   std::vector<double> list;
   for (int i = 0; i < wrong_defoci; ++i) {
     Shape wrong = given;
-    wrong.defocus = params.min_defocus.value() + (params.max_defocus - params.min_defocus).value() * (i + 0.5) / wrong_defoci;
+    wrong.defocus =
+        params.min_defocus.value() + (params.max_defocus - params.min_defocus).value() * (i + 0.5) / wrong_defoci;
     const double start = rings.k_min + 0.25 * (rings.k_max - rings.k_min);
-    if (agreeing_k(wrong, given, waves, rings.k_max) > start || agreeing_k(wrong, best, waves, rings.k_max) > start) continue;
+    if (agreeing_k(wrong, given, waves, rings.k_max) > start || agreeing_k(wrong, best, waves, rings.k_max) > start)
+      continue;
     list.push_back(std::sqrt(std::max(0.0, alone - solve_at(rings, waves, wrong).cost)));
   }
   return list;
@@ -44,7 +47,8 @@ std::vector<double> chance_strengths(const Rings& rings, const Waves& waves, con
 
 }  // namespace
 
-Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& given_ctf, const FitParams& params, double significance) {
+Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& given_ctf, const FitParams& params,
+                  double significance) {
   expect(significance > 0 && significance < 0.5, "a level of significance lies between 0 and 0.5");
   const auto found = fit(power, optics, params);
   const auto rings = make_rings(power, params.min_resolution, params.max_resolution);
@@ -74,12 +78,18 @@ Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& g
   const bool elsewhere = worse_by > out.z_limit && agree_k < 1 / found.fit_resolution.value() && agree_k < rings.k_max;
   out.accepted = rings_seen && !elsewhere;
   if (!rings_seen)
-    out.reason = fmt::format("no rings at the given CTF: their strength lies {:.1f} standard deviations above that at wrong defoci, {:.1f} are needed", out.z, out.z_limit);
+    out.reason = fmt::format(
+        "no rings at the given CTF: their strength lies {:.1f} standard deviations above that at wrong defoci, {:.1f} "
+        "are needed",
+        out.z, out.z_limit);
   else if (elsewhere)
-    out.reason = fmt::format("a mean defocus of {:.0f} A explains the rings better than the given {:.0f} A ({:.0f} standard deviations); their phases agree to {:.1f} A only",
-                             found.ctf.mean_defocus().value(), given_ctf.mean_defocus().value(), worse_by, out.agreement.value());
+    out.reason = fmt::format(
+        "a mean defocus of {:.0f} A explains the rings better than the given {:.0f} A ({:.0f} standard deviations); "
+        "their phases agree to {:.1f} A only",
+        found.ctf.mean_defocus().value(), given_ctf.mean_defocus().value(), worse_by, out.agreement.value());
   else
-    out.reason = fmt::format("rings at the given CTF lie {:.1f} standard deviations above chance and reach {:.1f} A", out.z, out.fit_resolution.value());
+    out.reason = fmt::format("rings at the given CTF lie {:.1f} standard deviations above chance and reach {:.1f} A",
+                             out.z, out.fit_resolution.value());
   return out;
 }
 
@@ -90,7 +100,8 @@ Image ring_picture(const PowerSpectrum& power, const Optics& optics, const Ctf& 
   const int n = rings.n, h = n / 2;
   Image over_background(n, n), known(n, n);  // half plane x ≥ 0
   for (const auto& p : rings.pixels) {
-    over_background(h + p.ix, p.iy) = static_cast<float>(double{p.y} - level_at(rings, solution, static_cast<std::size_t>(p.bin)).background);
+    over_background(h + p.ix, p.iy) =
+        static_cast<float>(double{p.y} - level_at(rings, solution, static_cast<std::size_t>(p.bin)).background);
     known(h + p.ix, p.iy) = 1;
   }
   // Rings are drawn at equal strength as far as they rise over the noise of the 3 × 3 mean that is shown.
@@ -111,7 +122,8 @@ Image ring_picture(const PowerSpectrum& power, const Optics& optics, const Ctf& 
       picture(x, y) = static_cast<float>(sum / std::max(1.0, count) / (1.5 * strength));
       const double scale = rings.dk * rings.dk, u = (kx * kx + ky * ky) * scale;
       if (u <= rings.k_max * rings.k_max)
-        picture(h - kx, n - y) = static_cast<float>(-std::cos(2 * waves.chi(solution.shape, u, (kx * kx - ky * ky) * scale, 2.0 * kx * ky * scale)));
+        picture(h - kx, n - y) = static_cast<float>(
+            -std::cos(2 * waves.chi(solution.shape, u, (kx * kx - ky * ky) * scale, 2.0 * kx * ky * scale)));
     }
   return picture;
 }

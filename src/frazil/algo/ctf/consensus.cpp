@@ -28,7 +28,8 @@ double quarter_turn_u(double slope, double phase) {
 
 /// Standard error of the mean defocus; 2 % of it where the estimator gives none.
 double sigma_of(const Estimate& e) {
-  return e.sigma_defocus > 0_A ? e.sigma_defocus.value() : 0.02 * std::max(1000.0, std::abs(e.ctf.mean_defocus().value()));
+  return e.sigma_defocus > 0_A ? e.sigma_defocus.value()
+                               : 0.02 * std::max(1000.0, std::abs(e.ctf.mean_defocus().value()));
 }
 
 std::vector<std::size_t> members_of(const std::vector<Estimate>& all, const Optics& optics, Angstrom tolerance) {
@@ -42,7 +43,9 @@ std::vector<std::size_t> members_of(const std::vector<Estimate>& all, const Opti
       }
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (std::find(members.begin(), members.end(), i) != members.end()) continue;
-    if (std::all_of(members.begin(), members.end(), [&](std::size_t m) { return agreement(all[i].ctf, all[m].ctf, optics) <= tolerance; })) members.push_back(i);
+    if (std::all_of(members.begin(), members.end(),
+                    [&](std::size_t m) { return agreement(all[i].ctf, all[m].ctf, optics) <= tolerance; }))
+      members.push_back(i);
   }
   std::sort(members.begin(), members.end());
   return members;
@@ -52,9 +55,11 @@ std::vector<std::size_t> members_of(const std::vector<Estimate>& all, const Opti
 
 Angstrom agreement(const Ctf& a, const Ctf& b, const Optics& optics) {
   const auto va = vector_of(a), vb = vector_of(b);
-  const double pi_lambda = pi * wavelength(optics.voltage).value(), mean = va.defocus - vb.defocus, half = 0.5 * std::hypot(va.c - vb.c, va.s - vb.s);
+  const double pi_lambda = pi * wavelength(optics.voltage).value(), mean = va.defocus - vb.defocus,
+               half = 0.5 * std::hypot(va.c - vb.c, va.s - vb.s);
   const double phase = std::remainder(va.phase - vb.phase, pi);
-  const double u = std::min(quarter_turn_u(pi_lambda * (mean + half), phase), quarter_turn_u(pi_lambda * (mean - half), phase));
+  const double u =
+      std::min(quarter_turn_u(pi_lambda * (mean + half), phase), quarter_turn_u(pi_lambda * (mean - half), phase));
   return Angstrom(u <= 0 ? INFINITY : std::isinf(u) ? 0 : 1 / std::sqrt(u));
 }
 
@@ -63,7 +68,8 @@ Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const Astigm
   Pulled out{ctf, sigma_astigmatism, 0_A, false};
   const double own = std::pow(sigma_astigmatism.value(), 2);
   if (prior.count < 2 || !(own > 0)) return out;
-  const double known = prior.scatter_A * prior.scatter_A + own, bound = known * std::sqrt(1.0 / prior.count);  // variance of a variance from 2 · count components
+  const double known = prior.scatter_A * prior.scatter_A + own,
+               bound = known * std::sqrt(1.0 / prior.count);  // variance of a variance from 2 · count components
   const double width = prior.scatter_A * prior.scatter_A + bound + prior.sigma_A * prior.sigma_A;
   const auto v = vector_of(ctf);
   const double c = prior.c_A - v.c, s = prior.s_A - v.s;
@@ -71,8 +77,10 @@ Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const Astigm
     out.conflict = true;
     return out;
   }
-  const double share = own / (own + width), new_c = v.c + share * c, new_s = v.s + share * s, a = std::hypot(new_c, new_s);
-  out.ctf = canonical({Angstrom(v.defocus + a / 2), Angstrom(v.defocus - a / 2), from_rad(0.5 * std::atan2(new_s, new_c)), ctf.phase_shift, ctf.b_factor});
+  const double share = own / (own + width), new_c = v.c + share * c, new_s = v.s + share * s,
+               a = std::hypot(new_c, new_s);
+  out.ctf = canonical({Angstrom(v.defocus + a / 2), Angstrom(v.defocus - a / 2),
+                       from_rad(0.5 * std::atan2(new_s, new_c)), ctf.phase_shift, ctf.b_factor});
   out.sigma_astigmatism = Angstrom(std::sqrt(own * width / (own + width)));
   out.pull = Angstrom(share * std::hypot(c, s));
   return out;
@@ -81,7 +89,8 @@ Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const Astigm
 Measured pull_cs(const Measured& own, const Measured& session, double scatter) {
   constexpr double chance = 3.29;  // standard errors, 0.001 on both sides
   if (!(session.sigma > 0) || std::abs(session.value) < chance * session.sigma) return {};
-  const double known = 1 / (session.sigma * session.sigma + scatter * scatter), seen = own.sigma > 0 ? 1 / (own.sigma * own.sigma) : 0;
+  const double known = 1 / (session.sigma * session.sigma + scatter * scatter),
+               seen = own.sigma > 0 ? 1 / (own.sigma * own.sigma) : 0;
   return {(known * session.value + seen * own.value) / (known + seen), 1 / std::sqrt(known + seen)};
 }
 
@@ -112,7 +121,11 @@ Consensus join(const std::vector<Estimate>& all, const Optics& optics, Angstrom 
     spread_a += 0.5 * w * (std::pow(v.c - mean.c, 2) + std::pow(v.s - mean.s, 2));
   }
   const double a = std::hypot(mean.c, mean.s);
-  out.ctf = canonical({Angstrom(mean.defocus + a / 2), Angstrom(mean.defocus - a / 2), from_rad(0.5 * std::atan2(mean.s, mean.c)), from_rad(mean.phase), {}});
+  out.ctf = canonical({Angstrom(mean.defocus + a / 2),
+                       Angstrom(mean.defocus - a / 2),
+                       from_rad(0.5 * std::atan2(mean.s, mean.c)),
+                       from_rad(mean.phase),
+                       {}});
   out.sigma_defocus = Angstrom(std::sqrt(sigma * sigma + spread));
   out.sigma_astigmatism = Angstrom(std::sqrt(sigma_a * sigma_a + spread_a));
   for (const auto i : out.members)

@@ -30,7 +30,9 @@ TEST(Consensus, AgreementIsWhereThePhasesFirstDifferByNinetyDegrees) {
     double first = INFINITY;  // by stepping outwards along many directions
     for (double angle = 0; angle < std::numbers::pi; angle += 0.01)
       for (double k = 0.005; k < first && k < 1.5; k += 2e-4)
-        if (std::abs(fa.phase(k * std::cos(angle), k * std::sin(angle)) - fb.phase(k * std::cos(angle), k * std::sin(angle))) > std::numbers::pi / 2) first = k;
+        if (std::abs(fa.phase(k * std::cos(angle), k * std::sin(angle)) -
+                     fb.phase(k * std::cos(angle), k * std::sin(angle))) > std::numbers::pi / 2)
+          first = k;
     if (std::isinf(first)) continue;
     EXPECT_NEAR(agreement(a, b, optics).value(), 1 / first, 0.002 / first) << i;
   }
@@ -43,7 +45,8 @@ TEST(Consensus, OfDefocusAloneIsTheRootOfTwoLambdaTimesTheDifference) {
 }
 
 TEST(Consensus, OfThreeLeavesOutTheOneThatDisagrees) {
-  const Estimate right{{15200_A, 15000_A, 40_deg, 0_deg, {}}, 20_A, 30_A}, near{{15230_A, 15010_A, 44_deg, 0_deg, {}}, 20_A, 30_A}, wrong{{31000_A, 30000_A, 10_deg, 0_deg, {}}, 5_A, 5_A};
+  const Estimate right{{15200_A, 15000_A, 40_deg, 0_deg, {}}, 20_A, 30_A},
+      near{{15230_A, 15010_A, 44_deg, 0_deg, {}}, 20_A, 30_A}, wrong{{31000_A, 30000_A, 10_deg, 0_deg, {}}, 5_A, 5_A};
   const auto joined = join({wrong, right, near}, Optics{}, 4_A);
   EXPECT_EQ(joined.members, (std::vector<std::size_t>{1, 2}));
   EXPECT_NEAR(joined.ctf.mean_defocus().value(), 15110, 1e-6);
@@ -90,9 +93,11 @@ TEST(AstigmatismPrior, MakesErrorsSmallerByAsMuchAsItSaysAndLeavesAContradiction
   double before = 0, after = 0, z = 0;
   constexpr int count = 4000;
   for (int i = 0; i < count; ++i) {
-    const double c = 300 + scatter * rng.normal(), s = -200 + scatter * rng.normal(), seen_c = c + sigma * rng.normal(), seen_s = s + sigma * rng.normal();
+    const double c = 300 + scatter * rng.normal(), s = -200 + scatter * rng.normal(), seen_c = c + sigma * rng.normal(),
+                 seen_s = s + sigma * rng.normal();
     const double a = std::hypot(seen_c, seen_s);
-    const Ctf seen{Angstrom(15000 + a / 2), Angstrom(15000 - a / 2), from_rad(0.5 * std::atan2(seen_s, seen_c)), 0_deg, {}};
+    const Ctf seen{
+        Angstrom(15000 + a / 2), Angstrom(15000 - a / 2), from_rad(0.5 * std::atan2(seen_s, seen_c)), 0_deg, {}};
     const auto pulled = pull_astigmatism(seen, Angstrom(sigma), {300, -200, 5, scatter, 100000});
     const double b = pulled.ctf.astigmatism().value(), angle = 2 * to_rad(pulled.ctf.astigmatism_angle);
     EXPECT_NEAR(pulled.ctf.mean_defocus().value(), 15000, 1e-6);

@@ -47,7 +47,8 @@ double first_zero_u(const Waves& waves, double defocus, double phase) {
 void first_zeros(const Waves& waves, const Shape& shape, CtfQuality& out) {
   double low = 1e9, high = 0, sum = 0;
   for (int i = 0; i < azimuths; ++i) {
-    const double a = 2 * pi * i / azimuths, defocus = shape.defocus + 0.5 * (shape.c * std::cos(a) + shape.s * std::sin(a));
+    const double a = 2 * pi * i / azimuths,
+                 defocus = shape.defocus + 0.5 * (shape.c * std::cos(a) + shape.s * std::sin(a));
     const double u = first_zero_u(waves, defocus, shape.phase);
     if (u <= 0) return;
     const double d = 1 / std::sqrt(u);
@@ -85,7 +86,8 @@ double envelope_end_A(const Rings& rings, const std::vector<Level>& level) {
 }
 
 /// Strength of the rings as a function of azimuth, S(α) = a + b cos 2α + c sin 2α, by least squares on all pixels.
-void directional(const Rings& rings, const Waves& waves, const Solution& solution, const std::vector<Level>& level, double unit, CtfQuality& out) {
+void directional(const Rings& rings, const Waves& waves, const Solution& solution, const std::vector<Level>& level,
+                 double unit, CtfQuality& out) {
   Eigen::Matrix3d normal = Eigen::Matrix3d::Zero();
   Eigen::Vector3d right = Eigen::Vector3d::Zero();
   for (const auto& p : rings.pixels) {
@@ -108,7 +110,8 @@ struct Radial {
   std::vector<double> residual, sigma;  ///< mean over each shell of y minus the model, and its standard error
 };
 
-Radial radial(const Rings& rings, const Waves& waves, const Solution& solution, const std::vector<Level>& level, double unit) {
+Radial radial(const Rings& rings, const Waves& waves, const Solution& solution, const std::vector<Level>& level,
+              double unit) {
   Radial out{std::vector<double>(rings.bins(), 0.0), std::vector<double>(rings.bins(), 0.0)};
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
@@ -154,7 +157,8 @@ Peak peak_near(const Rings& rings, const Radial& radial, double spacing_A, doubl
   return best;
 }
 
-/// Place of the ring at 3.67 Å, which both ices have, where it stands out by 3 % of the background: it tells the pixel size.
+/// Place of the ring at 3.67 Å, which both ices have, where it stands out by 3 % of the background: it tells the pixel
+/// size.
 void ice(const Rings& rings, const Radial& radial, CtfQuality& out) {
   if (rings.k.back() < 1 / 3.5) return;
   const auto common = peak_near(rings, radial, 3.67, 0.09);
@@ -175,7 +179,8 @@ double background_misfit(const Rings& rings, const Radial& radial) {
   return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
-/// Sign of the defocus, and the spherical aberration: seen at a defocus of the other sign where that fits better, the rings have that of −Cs.
+/// Sign of the defocus, and the spherical aberration: seen at a defocus of the other sign where that fits better, the
+/// rings have that of −Cs.
 void aberration(const Rings& rings, const Waves& waves, const Solution& solution, double unit, CtfQuality& out) {
   if (!solution.has_rings) return;
   const auto over = refine_overfocus(rings, waves, solution);
@@ -195,9 +200,12 @@ CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solu
   const double unit = solution.cost / std::max(1.0, solution.pixels) * noise_correlation(rings, waves, solution);
   const auto shells = radial(rings, waves, solution, level, unit);
   CtfQuality out;
-  out.visibility = mean_between(rings, level, 1 / rings.k_min, 8, [](const Level& l) { return l.background > 0 ? l.envelope / l.background : 0; });
-  out.strength = mean_between(rings, level, 12, 7, [](const Level& l) { return 2 * l.envelope / std::max(0.02, l.background - l.envelope); });
-  out.astigmatism_ratio = std::hypot(solution.shape.c, solution.shape.s) / std::max(1.0, std::abs(solution.shape.defocus));
+  out.visibility = mean_between(rings, level, 1 / rings.k_min, 8,
+                                [](const Level& l) { return l.background > 0 ? l.envelope / l.background : 0; });
+  out.strength = mean_between(
+      rings, level, 12, 7, [](const Level& l) { return 2 * l.envelope / std::max(0.02, l.background - l.envelope); });
+  out.astigmatism_ratio =
+      std::hypot(solution.shape.c, solution.shape.s) / std::max(1.0, std::abs(solution.shape.defocus));
   first_zeros(waves, solution.shape, out);
   out.aliasing = Angstrom(aliasing_A(rings, waves, solution.shape));
   out.envelope_end = Angstrom(envelope_end_A(rings, level));
@@ -209,7 +217,8 @@ CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solu
   out.ice_phase = find_ice(rings, waves, solution, unit).phase();
   out.background_misfit = background_misfit(rings, shells);
   aberration(rings, waves, solution, unit, out);
-  out.outliers = static_cast<double>(rings.limited) / static_cast<double>(std::max<std::size_t>(1, rings.pixels.size()));
+  out.outliers =
+      static_cast<double>(rings.limited) / static_cast<double>(std::max<std::size_t>(1, rings.pixels.size()));
   return out;
 }
 

@@ -62,11 +62,17 @@ TEST(CtfAccuracy, FiftySimulatedMicrographsWithinSixtyAngstrom) {
     const auto simulated = sim::micrograph(scene, specimens, static_cast<int>(i));
     errors[i] = error_of(simulated.truth.ctf, fit(power_spectrum(simulated.image, scene.pixel_size), scene.optics()));
   });
-  const auto failures = std::count_if(errors.begin(), errors.end(), [](const Error2& e) { return std::abs(e.mean) > 300; });
-  const double mean = rms(errors, [](const Error2& e) { return e.mean; }), astigmatism = rms(errors, [](const Error2& e) { return e.astigmatism; });
-  const double z = rms(errors, [](const Error2& e) { return e.z; }), z_astigmatism = rms(errors, [](const Error2& e) { return e.z_astigmatism; });
-  fmt::print("CTF of 50 simulated micrographs, 1536 x 1536 at 1.2 A, 0.5 to 2.5 um, 40 e/A2: defocus RMS error {:.1f} A, astigmatism RMS error {:.1f} A, "
-             "failures (> 300 A) {}, RMS z-score {:.2f} (defocus), {:.2f} (astigmatism)\n", mean, astigmatism, failures, z, z_astigmatism);
+  const auto failures =
+      std::count_if(errors.begin(), errors.end(), [](const Error2& e) { return std::abs(e.mean) > 300; });
+  const double mean = rms(errors, [](const Error2&e) { return e.mean; }),
+               astigmatism = rms(errors, [](const Error2&e) { return e.astigmatism; });
+  const double z = rms(errors, [](const Error2&e) { return e.z; }),
+               z_astigmatism = rms(errors, [](const Error2&e) { return e.z_astigmatism; });
+  fmt::print(
+      "CTF of 50 simulated micrographs, 1536 x 1536 at 1.2 A, 0.5 to 2.5 um, 40 e/A2: defocus RMS error {:.1f} A, "
+      "astigmatism RMS error {:.1f} A, "
+      "failures (> 300 A) {}, RMS z-score {:.2f} (defocus), {:.2f} (astigmatism)\n",
+      mean, astigmatism, failures, z, z_astigmatism);
   EXPECT_EQ(failures, 0);
   EXPECT_LT(mean, 60);
   EXPECT_LT(astigmatism, 60);
@@ -89,7 +95,11 @@ TEST(CtfAccuracy, SpectraWithoutRingsAreNotTakenForGoodOnes) {
         for (int t = 0; t < 20; ++t) gamma -= std::log(1 - own.uniform()) / 20;
         spectrum.power(x, y) = static_cast<float>(gamma * (1 + 4 * std::exp(-std::hypot(x - 256, y - 256) / 30)));
       }
-    const Ctf claimed{Angstrom(9000.0 + 1500.0 * static_cast<double>(i)), Angstrom(8700.0 + 1500.0 * static_cast<double>(i)), 30_deg, 0_deg, {}};
+    const Ctf claimed{Angstrom(9000.0 + 1500.0 * static_cast<double>(i)),
+                      Angstrom(8700.0 + 1500.0 * static_cast<double>(i)),
+                      30_deg,
+                      0_deg,
+                      {}};
     const auto found = fit(spectrum, optics);
     EXPECT_LT(found.score, 0.05);
     EXPECT_GT(found.sigma_defocus.value(), 300);
@@ -125,9 +135,17 @@ TEST(SimulatedSpectra, HaveTheSizeAndShapeOfThoseOfSimulatedMicrographs) {
   const double unit = scene.electrons_per_frame() * scene.frames;
   for (float& v : measured.power.pixels()) v = static_cast<float>(double{v} / unit);
   measured.power.pixel_size = scene.pixel_size;
-  sim::SpectrumSpec spec{.pixel_size = scene.pixel_size, .dose = scene.total_dose(), .envelope = scene.envelope(), .ice = scene.ice(), .protein = 0, .noise_slope = 0, .halo = 0};
-  const auto expected = bands(sim::expected_power_spectrum(made.truth.ctf, scene.optics(), spec)), found = bands(measured.power);
-  for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(found[i] / expected[i], 1, 0.08) << "band " << i;  // speckle of 8 tiles, uneven light of 3 %
+  sim::SpectrumSpec spec{.pixel_size = scene.pixel_size,
+                         .dose = scene.total_dose(),
+                         .envelope = scene.envelope(),
+                         .ice = scene.ice(),
+                         .protein = 0,
+                         .noise_slope = 0,
+                         .halo = 0};
+  const auto expected = bands(sim::expected_power_spectrum(made.truth.ctf, scene.optics(), spec)),
+             found = bands(measured.power);
+  for (std::size_t i = 0; i < 8; ++i)
+    EXPECT_NEAR(found[i] / expected[i], 1, 0.08) << "band " << i;  // speckle of 8 tiles, uneven light of 3 %
 }
 
 TEST(CtfTilt, IsFoundWithItsAxisAndErrorFromTheDefocusOfParts) {
@@ -143,7 +161,8 @@ TEST(CtfTilt, IsFoundWithItsAxisAndErrorFromTheDefocusOfParts) {
   EXPECT_EQ(regions.size(), 16U);
   const auto tilt = find_tilt(regions, power, scene.optics(), fit(power, scene.optics()), {});
   ASSERT_TRUE(tilt);
-  fmt::print("tilt {:.1f} +- {:.1f} degrees (truth 25), axis {:.1f} (truth 35)\n", tilt->tilt.value(), tilt->sigma.value(), tilt->axis.value());
+  fmt::print("tilt {:.1f} +- {:.1f} degrees (truth 25), axis {:.1f} (truth 35)\n", tilt->tilt.value(),
+             tilt->sigma.value(), tilt->axis.value());
   EXPECT_NEAR(tilt->tilt.value(), 25, 3);  // what CTFFIND 5 claims: eLife 97227
   EXPECT_NEAR(std::remainder(tilt->axis.value() - 35, 360), 0, 10);
   EXPECT_GT(tilt->z2, 14);
@@ -156,12 +175,22 @@ TEST(CtfThickness, IsFoundFromNodesAndNotInventedWithoutThem) {
   for (std::uint64_t i = 0; i < 6; ++i) {
     auto own = rng.stream(i);
     const double truth_A = 900 + 150.0 * static_cast<double>(i);  // nodes at 4.2 to 5.7 Å
-    sim::SpectrumSpec spec{.pixel_size = 1.2_A, .dose = 50_e_per_A2, .tiles = 200, .envelope = {.b_factor_A2 = 40}, .ice = {.thickness_A = truth_A}, .depth_A = truth_A};
-    const Ctf ctf{Angstrom(9000 + 1500.0 * static_cast<double>(i)), Angstrom(8800 + 1500.0 * static_cast<double>(i)), 20_deg, 0_deg, {}};
+    sim::SpectrumSpec spec{.pixel_size = 1.2_A,
+                           .dose = 50_e_per_A2,
+                           .tiles = 200,
+                           .envelope = {.b_factor_A2 = 40},
+                           .ice = {.thickness_A = truth_A},
+                           .depth_A = truth_A};
+    const Ctf ctf{Angstrom(9000 + 1500.0 * static_cast<double>(i)),
+                  Angstrom(8800 + 1500.0 * static_cast<double>(i)),
+                  20_deg,
+                  0_deg,
+                  {}};
     const auto thick = fit({sim::power_spectrum(ctf, optics, spec, own), 1.2_A, 1.0 / spec.tiles}, optics);
     if (thick.thickness > 0_A) {
       ++seen;
-      EXPECT_NEAR(thick.thickness.value(), truth_A, std::max(60.0, 5 * thick.sigma_thickness.value())) << "CTFFIND 5 claims 50 Å (eLife 97227)";
+      EXPECT_NEAR(thick.thickness.value(), truth_A, std::max(60.0, 5 * thick.sigma_thickness.value()))
+          << "CTFFIND 5 claims 50 Å (eLife 97227)";
     }
     spec.ice.thickness_A = spec.depth_A = 300;  // node at 2.4 Å, beyond the band
     const auto thin = fit({sim::power_spectrum(ctf, optics, spec, own), 1.2_A, 1.0 / spec.tiles}, optics);

@@ -62,18 +62,22 @@ TEST(CtfFit, RecoversDefocusAndAstigmatism) {
     auto scene = synthetic::random_scene(own);
     scene.contrast = 0.4;
     const auto truth = truth_of(scene);
-    SCOPED_TRACE(fmt::format("U {:.0f} V {:.0f} angle {:.1f}", truth.defocus_u.value(), truth.defocus_v.value(), truth.astigmatism_angle.value()));
+    SCOPED_TRACE(fmt::format("U {:.0f} V {:.0f} angle {:.1f}", truth.defocus_u.value(), truth.defocus_v.value(),
+                             truth.astigmatism_angle.value()));
     const auto found = fit(spectrum_of(scene, 100 + static_cast<std::uint64_t>(i)), Optics{});
-    EXPECT_NEAR(found.ctf.mean_defocus().value(), truth.mean_defocus().value(), 100);  // 100 Å turns the phase by 22° at 4 Å, 300 kV
+    EXPECT_NEAR(found.ctf.mean_defocus().value(), truth.mean_defocus().value(),
+                100);  // 100 Å turns the phase by 22° at 4 Å, 300 kV
     EXPECT_NEAR(found.ctf.astigmatism().value(), truth.astigmatism().value(), 200);
-    EXPECT_LT(std::abs(found.ctf.mean_defocus().value() - truth.mean_defocus().value()), 4 * found.sigma_defocus.value());
+    EXPECT_LT(std::abs(found.ctf.mean_defocus().value() - truth.mean_defocus().value()),
+              4 * found.sigma_defocus.value());
   }
 }
 
 TEST(CtfModelFit, FindsWhatTheOtherEstimatorFindsAndFollowsAPrior) {
   const auto scene = strong_scene();
   const auto spectrum = spectrum_of(scene, 21);
-  const auto a = fit(spectrum, Optics{}), b = fit_model(spectrum, Optics{}), led = fit_model(spectrum, Optics{}, {}, a.ctf);
+  const auto a = fit(spectrum, Optics{}), b = fit_model(spectrum, Optics{}),
+             led = fit_model(spectrum, Optics{}, {}, a.ctf);
   for (const auto* found : {&a, &b, &led}) {
     EXPECT_NEAR(found->ctf.mean_defocus().value(), mean_defocus(scene), 60);
     EXPECT_NEAR(found->ctf.astigmatism().value(), scene.defocus_1_A - scene.defocus_2_A, 150);
@@ -103,7 +107,8 @@ TEST(CtfFit, ShowsHowFarAPriorPullsTheAstigmatism) {
   const auto [c, s] = vector(free.ctf);
   const auto [pc, ps] = vector(pulled.ctf);
   EXPECT_LT(free.quality.astigmatism_pull.value(), 5);
-  EXPECT_NEAR(pulled.quality.astigmatism_pull.value(), std::hypot(pc - c, ps - s), 0.25 * pulled.quality.astigmatism_pull.value());
+  EXPECT_NEAR(pulled.quality.astigmatism_pull.value(), std::hypot(pc - c, ps - s),
+              0.25 * pulled.quality.astigmatism_pull.value());
 }
 
 TEST(CtfFit, TurnsItsAngleWithTheImage) {
@@ -174,7 +179,8 @@ PowerSpectrum frozen(const PowerSpectrum& vitreous, double height, bool hexagona
       const double angle = std::atan2(y - n / 2, x - n / 2);
       const auto ring = [&](double d) { return std::exp(-0.5 * std::pow((k - 1 / d) / 0.0015, 2)); };
       const double bright = spots ? (std::cos(24 * angle) > 0.99 ? 1 : 0) : 1;
-      spectrum.power(x, y) *= static_cast<float>(1 + height * bright * (ring(3.67) + (hexagonal ? 0.6 * (ring(3.9) + ring(3.44)) : 0)));
+      spectrum.power(x, y) *=
+          static_cast<float>(1 + height * bright * (ring(3.67) + (hexagonal ? 0.6 * (ring(3.9) + ring(3.44)) : 0)));
     }
   return spectrum;
 }
@@ -210,7 +216,9 @@ sim::SpectrumScene fine_scene() {
 
 Fit fit_of(const sim::SpectrumScene& scene, std::uint64_t seed, const Optics& told) {
   Rng rng(seed);
-  return fit({sim::power_spectrum(scene.ctf, scene.optics, scene.spec, rng), scene.spec.pixel_size, 1.0 / scene.spec.tiles}, told);
+  return fit(
+      {sim::power_spectrum(scene.ctf, scene.optics, scene.spec, rng), scene.spec.pixel_size, 1.0 / scene.spec.tiles},
+      told);
 }
 
 TEST(CtfDrift, IsMeasuredAndNotInventedInAstigmaticOrTiltedImages) {

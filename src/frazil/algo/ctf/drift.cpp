@@ -26,7 +26,8 @@ std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solutio
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
     const double angle = std::atan2(p.iy - rings.n / 2, p.ix);  // −π/2 to π/2: columns right of the axis
-    const auto sector = std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
+    const auto sector =
+        std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
     auto& cell = cells[b * sectors + sector];
     const double w = double{p.w};
     cell.bin = b;
@@ -65,9 +66,11 @@ class SquaredSinc {
 
 class Costs {
  public:
-  Costs(const Rings& rings, const Waves& waves, const Solution& solution) : rings_(rings), cells_(cells_of(rings, waves, solution)) {}
+  Costs(const Rings& rings, const Waves& waves, const Solution& solution)
+      : rings_(rings), cells_(cells_of(rings, waves, solution)) {}
 
-  /// Σ w (y − n − e sinc²(k · d) (1 − c cos 2χ))² with the best n and e ≥ 0: the image's power between the rings fades with them.
+  /// Σ w (y − n − e sinc²(k · d) (1 − c cos 2χ))² with the best n and e ≥ 0: the image's power between the rings fades
+  /// with them.
   [[nodiscard]] double at(double length_A, double angle) const {
     static const SquaredSinc squared_sinc;
     const double dx = length_A * std::cos(angle), dy = length_A * std::sin(angle);
@@ -90,7 +93,8 @@ class Costs {
   std::vector<Cell> cells_;
 };
 
-/// Where the parabola through three equally spaced values is lowest, in steps from the middle one, and its second derivative.
+/// Where the parabola through three equally spaced values is lowest, in steps from the middle one, and its second
+/// derivative.
 struct Valley {
   double shift = 0, bend = 0;
 };
@@ -118,8 +122,10 @@ Drift find_drift(const Rings& rings, const Waves& waves, const Solution& solutio
   Valley along;
   for (int round = 0; round < 4; ++round) {
     const double middle = costs.at(length, angle);
-    angle += fine_angle * valley(costs.at(length, angle - fine_angle), middle, costs.at(length, angle + fine_angle)).shift;
-    along = valley(costs.at(length - fine_length, angle), costs.at(length, angle), costs.at(length + fine_length, angle));
+    angle +=
+        fine_angle * valley(costs.at(length, angle - fine_angle), middle, costs.at(length, angle + fine_angle)).shift;
+    along =
+        valley(costs.at(length - fine_length, angle), costs.at(length, angle), costs.at(length + fine_length, angle));
     along.bend /= fine_length * fine_length;
     length = std::max(0.0, length + fine_length * along.shift);
     fine_angle *= 0.5;

@@ -35,7 +35,9 @@ double noise_unit(const Rings& rings, const Waves& waves, const Solution& soluti
 /// Candidates that the best one does not rule out; what refinement may still add to each is generously allowed for.
 std::vector<Candidate> plausible(std::vector<Candidate> all, double unit) {
   const double top = all.front().strength * std::abs(all.front().strength);
-  std::erase_if(all, [&](const Candidate& c) { return top - c.strength * std::abs(c.strength) > 40 * unit + 0.3 * std::abs(top); });
+  std::erase_if(all, [&](const Candidate& c) {
+    return top - c.strength * std::abs(c.strength) > 40 * unit + 0.3 * std::abs(top);
+  });
   return all;
 }
 
@@ -47,14 +49,17 @@ RefineOptions options_of(const FitParams& params, double unit) {
 
 /// Every plausible candidate refined, best first, the same peak once.
 std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const FitParams& params, double unit) {
-  const SearchRange range{params.min_defocus.value(), params.max_defocus.value(), params.max_astigmatism.value(), params.fit_phase_shift};
+  const SearchRange range{params.min_defocus.value(), params.max_defocus.value(), params.max_astigmatism.value(),
+                          params.fit_phase_shift};
   const auto options = options_of(params, unit);
   std::vector<Solution> all;
   const auto candidates = plausible(search(rings, waves, range, candidate_count), unit);
   for (const auto& candidate : candidates) {
     auto solution = refine(rings, waves, candidate.shape, options);
     if (!within_limits(solution.shape, params)) continue;
-    const bool known = std::any_of(all.begin(), all.end(), [&](const Solution& other) { return std::abs(other.shape.defocus - solution.shape.defocus) < 20; });
+    const bool known = std::any_of(all.begin(), all.end(), [&](const Solution& other) {
+      return std::abs(other.shape.defocus - solution.shape.defocus) < 20;
+    });
     if (!known) all.push_back(std::move(solution));
   }
   if (all.empty()) all.push_back(solve_at(rings, waves, candidates.front().shape));
@@ -66,10 +71,12 @@ std::vector<Solution> refine_all(const Rings& rings, const Waves& waves, const F
 /// fitted envelope coefficient costs half a unit, what it gains by chance.
 double log_evidence(const Solution& solution, double unit, const FitParams& params) {
   const double range = (params.max_defocus - params.min_defocus).value(), root = std::sqrt(2 * std::numbers::pi * unit);
-  const double expected = params.expected_astigmatism > 0_A ? params.expected_astigmatism.value() : std::max(1.0, params.max_astigmatism.value());
+  const double expected = params.expected_astigmatism > 0_A ? params.expected_astigmatism.value()
+                                                            : std::max(1.0, params.max_astigmatism.value());
   const auto share = [](double width, double full) { return std::log(std::clamp(width / full, 1e-12, 1.0)); };
   double log_volume = share(root * std::sqrt(solution.covariance(0, 0)), range);
-  log_volume += 0.5 * share(unit * solution.covariance(1, 1), expected * expected) + 0.5 * share(unit * solution.covariance(2, 2), expected * expected);
+  log_volume += 0.5 * share(unit * solution.covariance(1, 1), expected * expected) +
+                0.5 * share(unit * solution.covariance(2, 2), expected * expected);
   if (params.fit_phase_shift) log_volume += share(root * std::sqrt(solution.covariance(3, 3)), std::numbers::pi);
   const auto coefficients = static_cast<double>((solution.envelope.array() > 0).count());
   return -0.5 * solution.cost / unit - 0.5 * coefficients + log_volume;
@@ -81,8 +88,10 @@ double spread_of_range(double centre, const FitParams& params) {
   return (high * high + high * low + low * low) / 3;
 }
 
-/// Probabilities of the solutions. That there are no rings at all is one more alternative, as probable beforehand as that there are.
-std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, double cost_without, double unit, const FitParams& params) {
+/// Probabilities of the solutions. That there are no rings at all is one more alternative, as probable beforehand as
+/// that there are.
+std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, double cost_without, double unit,
+                                         const FitParams& params) {
   const double log_none = -0.5 * cost_without / unit;
   double top = log_none;
   std::vector<double> logs;
@@ -93,12 +102,13 @@ std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, doubl
   double total = std::exp(log_none - top);
   for (const double l : logs) total += std::exp(l - top);
   std::vector<Alternative> list;
-  for (std::size_t i = 0; i < all.size(); ++i) list.push_back({Angstrom(all[i].shape.defocus), std::exp(logs[i] - top) / total});
+  for (std::size_t i = 0; i < all.size(); ++i)
+    list.push_back({Angstrom(all[i].shape.defocus), std::exp(logs[i] - top) / total});
   return list;
 }
 
-/// Standard errors: of the chosen solution, and for the defocus how far the alternatives lie and how likely they are. Without rings the
-/// defocus may be anywhere in the range.
+/// Standard errors: of the chosen solution, and for the defocus how far the alternatives lie and how likely they are.
+/// Without rings the defocus may be anywhere in the range.
 void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitParams& params, Fit& fit) {
   double none = 1, spread = 0;
   for (const auto& a : fit.alternatives) {
@@ -112,10 +122,14 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
   if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(std::max(0.0, covariance(3, 3))));
 }
 
-/// Where the radial profile misses the model by more than noise, errors grow in proportion (Birge 1932, doi:10.1103/PhysRev.40.207).
-Eigen::Matrix4d widened(const Eigen::Matrix4d& covariance, const Fit& fit) { return std::pow(std::max(1.0, fit.quality.background_misfit), 2) * covariance; }
+/// Where the radial profile misses the model by more than noise, errors grow in proportion (Birge 1932,
+/// doi:10.1103/PhysRev.40.207).
+Eigen::Matrix4d widened(const Eigen::Matrix4d& covariance, const Fit& fit) {
+  return std::pow(std::max(1.0, fit.quality.background_misfit), 2) * covariance;
+}
 
-/// How far the prior's weight moved (C, S): the data alone, whose curvature is that of the fit less the prior's, would rest so far away.
+/// How far the prior's weight moved (C, S): the data alone, whose curvature is that of the fit less the prior's, would
+/// rest so far away.
 Angstrom pull_of(const Eigen::Matrix4d& covariance, const Shape& shape, const FitParams& params) {
   if (!(params.expected_astigmatism > 0_A) || !(covariance(0, 0) > 0)) return 0_A;
   const double weight = 1 / std::pow(params.expected_astigmatism.value(), 2);
@@ -126,8 +140,8 @@ Angstrom pull_of(const Eigen::Matrix4d& covariance, const Shape& shape, const Fi
   return Angstrom(move.allFinite() ? std::hypot(move(1), move(2)) : 0);
 }
 
-/// What exp(−B k²/2) took off the rings' power at 10 Å. Without it the rings of carbon behind a strong envelope are as weak as those of ice;
-/// with it they lie within a factor of 1.5 of each other for a given dose.
+/// What exp(−B k²/2) took off the rings' power at 10 Å. Without it the rings of carbon behind a strong envelope are as
+/// weak as those of ice; with it they lie within a factor of 1.5 of each other for a given dose.
 double undamped(Angstrom2 b_factor) {
   constexpr double most_A2 = 600;
   return std::exp(std::clamp(b_factor.value(), 0.0, most_A2) / 200);
@@ -145,9 +159,11 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
   out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
 }
 
-/// Covariance of what the choice of background and envelope does to the shape: how far softer and stiffer splines move it from `centre`, or from
-/// each other where none is given. Where few rings are seen, protein's own structure looks like a part of them; the normal matrix knows nothing of that.
-Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options, bool about_start) {
+/// Covariance of what the choice of background and envelope does to the shape: how far softer and stiffer splines move
+/// it from `centre`, or from each other where none is given. Where few rings are seen, protein's own structure looks
+/// like a part of them; the normal matrix knows nothing of that.
+Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const Shape& start,
+                                  const RefineOptions& options, bool about_start) {
   std::array<Eigen::Vector4d, 2> moves;
   for (std::size_t i = 0; i < moves.size(); ++i) {
     Rings other = rings;
@@ -155,7 +171,8 @@ Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const 
     const auto moved = refine(other, waves, start, options).shape;
     moves[i] = {moved.defocus - start.defocus, moved.c - start.c, moved.s - start.s, moved.phase - start.phase};
   }
-  const Eigen::Vector4d centre = about_start ? Eigen::Vector4d(Eigen::Vector4d::Zero()) : Eigen::Vector4d(0.5 * (moves[0] + moves[1]));
+  const Eigen::Vector4d centre =
+      about_start ? Eigen::Vector4d(Eigen::Vector4d::Zero()) : Eigen::Vector4d(0.5 * (moves[0] + moves[1]));
   Eigen::Matrix4d sum = Eigen::Matrix4d::Zero();
   for (const auto& move : moves) sum += 0.5 * (move - centre) * (move - centre).transpose();
   return sum;
@@ -181,9 +198,11 @@ std::vector<std::string> problems_of(const FitParams& p) {
   std::vector<std::string> list;
   if (p.box % 2 != 0) list.push_back(fmt::format("box: expected an even number, found {}", p.box));
   if (p.max_resolution >= p.min_resolution)
-    list.push_back(fmt::format("max_resolution ({:.1f} A) must be finer than min_resolution ({:.1f} A)", p.max_resolution.value(), p.min_resolution.value()));
+    list.push_back(fmt::format("max_resolution ({:.1f} A) must be finer than min_resolution ({:.1f} A)",
+                               p.max_resolution.value(), p.min_resolution.value()));
   if (p.max_defocus <= p.min_defocus)
-    list.push_back(fmt::format("max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)", p.max_defocus.value(), p.min_defocus.value()));
+    list.push_back(fmt::format("max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)", p.max_defocus.value(),
+                               p.min_defocus.value()));
   return list;
 }
 
@@ -219,13 +238,15 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   return out;
 }
 
-Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams& params, const std::optional<Ctf>& prior) {
+Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams& params,
+              const std::optional<Ctf>& prior) {
   check(params);
   const Waves waves(optics);
   const auto found = fit_spectrum_model(power, waves, params, prior ? std::optional(shape_of(*prior)) : std::nullopt);
   const auto& model = found.models.front();
   Fit out;
-  for (std::size_t i = 0; i < found.models.size(); ++i) out.alternatives.push_back({Angstrom(found.models[i].shape.defocus), found.probability[i]});
+  for (std::size_t i = 0; i < found.models.size(); ++i)
+    out.alternatives.push_back({Angstrom(found.models[i].shape.defocus), found.probability[i]});
   auto rings = make_rings(power, params.min_resolution, params.max_resolution);
   weigh(rings, waves, solve_without_rings(rings));
   const auto solution = solve_at(rings, waves, model.shape);
@@ -236,7 +257,9 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   describe(rings, waves, solve_at(rings, waves, model.shape), params, out);
   out.quality.astigmatism_pull = pull_of(model.covariance, model.shape, params);
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
-  if (solution.has_rings) systematic = choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), false);
+  if (solution.has_rings)
+    systematic =
+        choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), false);
   fill_errors(widened(model.covariance, out) + systematic, model.shape.defocus, params, out);
   return out;
 }

@@ -52,7 +52,8 @@ std::vector<Shell> shells_of(const Rings& rings, const Waves& waves, const Solut
     auto& s = shells[b];
     if (s.n == 0 || s.k < window_low_k || s.k > window_high_k) continue;
     // Against the shell's own mean, so that a smooth misfit of the background is no scatter.
-    const double d = double{p.y} - s.mean + level[b].envelope * (wave_of(p) - s.wave), angle = 0.5 * std::atan2(double{p.s}, double{p.c}) / std::numbers::pi + 0.5;
+    const double d = double{p.y} - s.mean + level[b].envelope * (wave_of(p) - s.wave),
+                 angle = 0.5 * std::atan2(double{p.s}, double{p.c}) / std::numbers::pi + 0.5;
     const auto j = std::min(wedges - 1, static_cast<std::size_t>(angle * static_cast<double>(wedges)));
     s.wedge[j] += std::sqrt(double{p.w}) * d;
     s.wedge_n[j] += 1;
@@ -75,19 +76,24 @@ Heights heights_at(const std::vector<Shell>& shells, double scale, double width_
     const double t = (2 * s.k - window_low_k - window_high_k) / (window_high_k - window_low_k);
     Eigen::Matrix<double, terms, 1> row;
     row << 1, t, t * t, t * t * t, s.wave, s.wave * t, s.wave * t * t, 0, 0, 0;
-    for (int j = 0; j < heights; ++j) row(nuisances + j) = std::exp(-0.5 * std::pow((s.k - (1 + scale) / ring_A[static_cast<std::size_t>(j)]) / width_k, 2));
+    for (int j = 0; j < heights; ++j)
+      row(nuisances + j) =
+          std::exp(-0.5 * std::pow((s.k - (1 + scale) / ring_A[static_cast<std::size_t>(j)]) / width_k, 2));
     normal += s.weight * row * row.transpose();
     right += s.weight * s.mean * row;
     total += s.weight * s.mean * s.mean;
   }
-  // Spectra that end before 3.44 Å have no such ring, and Thon rings may be finer than the shells: a small ridge keeps the matrix regular.
+  // Spectra that end before 3.44 Å have no such ring, and Thon rings may be finer than the shells: a small ridge keeps
+  // the matrix regular.
   normal.diagonal() += 1e-9 * normal.trace() * Eigen::Matrix<double, terms, 1>::Ones();
   const auto solver = normal.ldlt();
   const Eigen::Matrix<double, terms, 1> x = solver.solve(right);
   const Eigen::Matrix<double, terms, terms> covariance = solver.solve(Eigen::Matrix<double, terms, terms>::Identity());
   const double misfit = std::max(1.0, (total - x.dot(right)) / (static_cast<double>(shells.size()) - terms));
   Heights out;
-  for (int j = 0; j < heights; ++j) out.z[static_cast<std::size_t>(j)] = x(nuisances + j) / std::sqrt(misfit * covariance(nuisances + j, nuisances + j));
+  for (int j = 0; j < heights; ++j)
+    out.z[static_cast<std::size_t>(j)] =
+        x(nuisances + j) / std::sqrt(misfit * covariance(nuisances + j, nuisances + j));
   out.together = x.tail<heights>().sum() / std::sqrt(misfit * covariance.bottomRightCorner<heights, heights>().sum());
   return out;
 }
@@ -133,7 +139,8 @@ double spot_excess(const std::vector<Shell>& shells, double dk) {
   for (const auto& s : shells) {
     if (s.k < window_low_k + width_k / 2 || s.k > shells.back().k - width_k / 2) continue;
     const double away = away_from_rings(s.k);
-    if (away < spot_reach) near.emplace_back().add(wedge_powers(shells, s.k, width_k));
+    if (away < spot_reach)
+      near.emplace_back().add(wedge_powers(shells, s.k, width_k));
     else if (away > spot_reach + width_k / s.k && s.k >= last_k + width_k) {
       const auto powers = wedge_powers(shells, s.k, width_k);
       beside.add(powers);

@@ -14,7 +14,7 @@ using std::numbers::pi;
 constexpr int sector_count = 36;
 constexpr std::size_t guess_count = 10;
 constexpr int first_steps = 6, max_steps = 30, columns = 6;
-constexpr std::size_t finalists = 4;  // guesses that are followed to the end
+constexpr std::size_t finalists = 4;                                  // guesses that are followed to the end
 constexpr double background_spacing = 0.06, envelope_spacing = 0.08;  // in √k and k, as wide as rings of 0.2 µm allow
 constexpr double smoothness = 0.5;   // standard deviation of second differences of e's coefficients, in e-folds
 constexpr double robustness = 12;    // degrees of freedom of the weights 1 / (1 + z²/ν)
@@ -26,7 +26,8 @@ struct Bases {
 };
 
 Bases make_bases(const SectorTable& table) {
-  const SplineBasis b(std::sqrt(table.k.front()), std::sqrt(table.k.back()), background_spacing), e(table.k.front(), table.k.back(), envelope_spacing);
+  const SplineBasis b(std::sqrt(table.k.front()), std::sqrt(table.k.back()), background_spacing),
+      e(table.k.front(), table.k.back(), envelope_spacing);
   Bases out;
   for (const double k : table.k) {
     out.background_at.push_back(b.at(std::sqrt(k)));
@@ -48,7 +49,8 @@ double damping(double half_span) { return std::abs(half_span) < 1e-6 ? 1 : std::
 /// One fit's surroundings: data, bases, how many independent values a pixel stands for.
 class Fitter {
  public:
-  Fitter(const SectorTable& table, const Waves& waves, const FitParams& params) : table_(table), waves_(waves), bases_(make_bases(table)), params_(params) {
+  Fitter(const SectorTable& table, const Waves& waves, const FitParams& params)
+      : table_(table), waves_(waves), bases_(make_bases(table)), params_(params) {
     for (int s = 0; s < table.sectors; ++s) {
       cos_.push_back(std::cos(2 * table.azimuth(s)));
       sin_.push_back(std::sin(2 * table.azimuth(s)));
@@ -71,7 +73,8 @@ class Fitter {
     SpectrumModel model = flat;
     model.shape = start;
     for (int j = 0; j < bases_.envelopes; ++j) {  // a fifth of the background, falling
-      const double k = table_.k.front() + (table_.k.back() - table_.k.front()) * std::clamp((j - 1.0) / (bases_.envelopes - 3.0), 0.0, 1.0);
+      const double k = table_.k.front() + (table_.k.back() - table_.k.front()) *
+                                              std::clamp((j - 1.0) / (bases_.envelopes - 3.0), 0.0, 1.0);
       model.envelope(j) = background_near(flat, k) + std::log(0.2) - 25 * k * k;
     }
     return climb(model, true, first_steps);
@@ -82,7 +85,9 @@ class Fitter {
   /// m over the background alone minus one.
   [[nodiscard]] Eigen::ArrayXXd excess(const SpectrumModel& flat) const {
     Eigen::ArrayXXd out = table_.mean;
-    for (Eigen::Index s = 0; s < table_.shells(); ++s) out.row(s) = out.row(s) / std::exp(value_at(bases_.background_at[static_cast<std::size_t>(s)], flat.background)) - 1;
+    for (Eigen::Index s = 0; s < table_.shells(); ++s)
+      out.row(s) =
+          out.row(s) / std::exp(value_at(bases_.background_at[static_cast<std::size_t>(s)], flat.background)) - 1;
     return out;
   }
 
@@ -94,7 +99,8 @@ class Fitter {
   };
   [[nodiscard]] Eigen::VectorXd log_means() const;
   [[nodiscard]] double background_near(const SpectrumModel& flat, double k) const {
-    const auto i = static_cast<std::size_t>(std::clamp<double>(std::round((k - table_.k.front()) / table_.dk), 0, static_cast<double>(table_.k.size() - 1)));
+    const auto i = static_cast<std::size_t>(std::clamp<double>(std::round((k - table_.k.front()) / table_.dk), 0,
+                                                               static_cast<double>(table_.k.size() - 1)));
     return value_at(bases_.background_at[i], flat.background);
   }
   [[nodiscard]] Equations equations(const SpectrumModel& model, bool rings, bool derivatives) const;
@@ -120,32 +126,39 @@ Eigen::VectorXd Fitter::log_means() const {
     const auto& at = bases_.background_at[static_cast<std::size_t>(s)];
     for (int i = 0; i < 4; ++i) {
       right(at.first + i) += total * at.weight[static_cast<std::size_t>(i)] * value;
-      for (int j = 0; j < 4; ++j) normal(at.first + i, at.first + j) += total * at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)];
+      for (int j = 0; j < 4; ++j)
+        normal(at.first + i, at.first + j) +=
+            total * at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)];
     }
   }
   return normal.ldlt().solve(right);
 }
 
 Fitter::Equations Fitter::equations(const SpectrumModel& model, bool rings, bool derivatives) const {
-  const int nb = bases_.backgrounds, ne = rings ? bases_.envelopes : 0, ns = rings ? (params_.fit_phase_shift ? 4 : 3) : 0, total = nb + ne + ns;
-  Equations out{Eigen::MatrixXd::Zero(derivatives ? total : 0, derivatives ? total : 0), Eigen::VectorXd::Zero(derivatives ? total : 0)};
+  const int nb = bases_.backgrounds, ne = rings ? bases_.envelopes : 0,
+            ns = rings ? (params_.fit_phase_shift ? 4 : 3) : 0, total = nb + ne + ns;
+  Equations out{Eigen::MatrixXd::Zero(derivatives ? total : 0, derivatives ? total : 0),
+                Eigen::VectorXd::Zero(derivatives ? total : 0)};
   for (Eigen::Index s = 0; s < table_.shells(); ++s) {
     const auto si = static_cast<std::size_t>(s);
     if (table_.used[si] == 0) continue;
     const double k = table_.k[si], u = k * k, b = std::exp(value_at(bases_.background_at[si], model.background));
     const double e = rings ? std::exp(value_at(bases_.envelope_at[si], model.envelope)) : 0;
-    const double radial = rings ? damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u)) : 1;
+    const double radial =
+        rings ? damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u)) : 1;
     Eigen::Matrix<double, columns, columns> product = Eigen::Matrix<double, columns, columns>::Zero();
     Eigen::Matrix<double, columns, 1> data = Eigen::Matrix<double, columns, 1>::Zero();
     for (int c = 0; c < table_.sectors; ++c) {
-      const double n = table_.count(s, c) * per_pixel_, cosine = cos_[static_cast<std::size_t>(c)], sine = sin_[static_cast<std::size_t>(c)];
+      const double n = table_.count(s, c) * per_pixel_, cosine = cos_[static_cast<std::size_t>(c)],
+                   sine = sin_[static_cast<std::size_t>(c)];
       const double cell_u = table_.u(s, c), cell_c = table_.c(s, c), cell_s = table_.s(s, c);
       if (n == 0) continue;
       double p = b;
       Eigen::Matrix<double, columns, 1> g = Eigen::Matrix<double, columns, 1>::Zero();
       g(0) = b;
       if (rings) {
-        const double span = waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi / table_.sectors;  // of 2χ, half the sector
+        const double span = waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi /
+                            table_.sectors;  // of 2χ, half the sector
         const double d = radial * damping(span), two_chi = 2 * waves_.chi(model.shape, cell_u, cell_c, cell_s);
         g(1) = 0.5 * e * (1 - d * std::cos(two_chi));
         p += g(1);
@@ -168,12 +181,25 @@ Fitter::Equations Fitter::equations(const SpectrumModel& model, bool rings, bool
     std::array<int, 12> index{}, column{};
     std::array<double, 12> factor{};
     std::size_t count = 0;
-    for (int i = 0; i < 4; ++i, ++count) { index[count] = bases_.background_at[si].first + i; column[count] = 0; factor[count] = bases_.background_at[si].weight[static_cast<std::size_t>(i)]; }
-    for (int i = 0; rings && i < 4; ++i, ++count) { index[count] = nb + bases_.envelope_at[si].first + i; column[count] = 1; factor[count] = bases_.envelope_at[si].weight[static_cast<std::size_t>(i)]; }
-    for (int i = 0; i < ns; ++i, ++count) { index[count] = nb + ne + i; column[count] = 2 + i; factor[count] = 1; }
+    for (int i = 0; i < 4; ++i, ++count) {
+      index[count] = bases_.background_at[si].first + i;
+      column[count] = 0;
+      factor[count] = bases_.background_at[si].weight[static_cast<std::size_t>(i)];
+    }
+    for (int i = 0; rings && i < 4; ++i, ++count) {
+      index[count] = nb + bases_.envelope_at[si].first + i;
+      column[count] = 1;
+      factor[count] = bases_.envelope_at[si].weight[static_cast<std::size_t>(i)];
+    }
+    for (int i = 0; i < ns; ++i, ++count) {
+      index[count] = nb + ne + i;
+      column[count] = 2 + i;
+      factor[count] = 1;
+    }
     for (std::size_t i = 0; i < count; ++i) {
       out.right(index[i]) += factor[i] * data(column[i]);
-      for (std::size_t j = 0; j < count; ++j) out.normal(index[i], index[j]) += factor[i] * factor[j] * product(column[i], column[j]);
+      for (std::size_t j = 0; j < count; ++j)
+        out.normal(index[i], index[j]) += factor[i] * factor[j] * product(column[i], column[j]);
     }
   }
   add_priors(model, rings, out);
@@ -195,7 +221,8 @@ void Fitter::add_priors(const SpectrumModel& model, bool rings, Equations& out) 
     }
   };
   for (int j = 0; j + 2 < ne; ++j)
-    pull({{nb + j, 1.0}, {nb + j + 1, -2.0}, {nb + j + 2, 1.0}}, model.envelope(j) - 2 * model.envelope(j + 1) + model.envelope(j + 2), smoothness);
+    pull({{nb + j, 1.0}, {nb + j + 1, -2.0}, {nb + j + 2, 1.0}},
+         model.envelope(j) - 2 * model.envelope(j + 1) + model.envelope(j + 2), smoothness);
   if (expected_ > 0) {
     const auto [c, s] = prior_vector(params_);
     pull({{at + 1, 1.0}}, model.shape.c - c, expected_);
@@ -256,41 +283,55 @@ Eigen::ArrayXXd Fitter::deviations(const SpectrumModel& model) const {
   for (Eigen::Index s = 0; s < table_.shells(); ++s) {
     const auto si = static_cast<std::size_t>(s);
     if (table_.used[si] == 0) continue;
-    const double k = table_.k[si], u = k * k, b = std::exp(value_at(bases_.background_at[si], model.background)), e = std::exp(value_at(bases_.envelope_at[si], model.envelope));
-    const double radial = damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u));
+    const double k = table_.k[si], u = k * k, b = std::exp(value_at(bases_.background_at[si], model.background)),
+                 e = std::exp(value_at(bases_.envelope_at[si], model.envelope));
+    const double radial =
+        damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u));
     for (int c = 0; c < table_.sectors; ++c) {
       if (table_.count(s, c) == 0) continue;
       const double cosine = cos_[static_cast<std::size_t>(c)], sine = sin_[static_cast<std::size_t>(c)];
-      const double d = radial * damping(waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi / table_.sectors);
-      const double p = b + 0.5 * e * (1 - d * std::cos(2 * waves_.chi(model.shape, table_.u(s, c), table_.c(s, c), table_.s(s, c))));
+      const double d = radial * damping(waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi /
+                                        table_.sectors);
+      const double p =
+          b + 0.5 * e * (1 - d * std::cos(2 * waves_.chi(model.shape, table_.u(s, c), table_.c(s, c), table_.s(s, c))));
       z(s, c) = (table_.mean(s, c) / p - 1) * std::sqrt(table_.count(s, c) * per_pixel_);
     }
   }
   return z;
 }
 
-/// Variance of z and the sum of its autocorrelation over neighbouring cells: how much less the cells know than they seem to.
+/// Variance of z and the sum of its autocorrelation over neighbouring cells: how much less the cells know than they
+/// seem to.
 double overstatement(const Eigen::ArrayXXd& z) {
   std::vector<double> magnitude;
   for (const double v : z.reshaped())
     if (v != 0) magnitude.push_back(std::abs(v));
   if (magnitude.empty()) return 1;
-  std::nth_element(magnitude.begin(), magnitude.begin() + static_cast<std::ptrdiff_t>(magnitude.size() / 2), magnitude.end());
+  std::nth_element(magnitude.begin(), magnitude.begin() + static_cast<std::ptrdiff_t>(magnitude.size() / 2),
+                   magnitude.end());
   const double sigma = 1.4826 * magnitude[magnitude.size() / 2];
   const Eigen::ArrayXXd r = (z / std::max(1e-9, sigma)).max(-4).min(4);
   const double power = r.square().sum();
   double correlation = 1;
   const auto rows = r.rows(), cols = r.cols();
-  for (Eigen::Index lag = 1; lag <= 2 && lag < rows; ++lag) correlation += 2 * (r.topRows(rows - lag) * r.bottomRows(rows - lag)).sum() / power;
+  for (Eigen::Index lag = 1; lag <= 2 && lag < rows; ++lag)
+    correlation += 2 * (r.topRows(rows - lag) * r.bottomRows(rows - lag)).sum() / power;
   correlation += 2 * (r.leftCols(cols - 1) * r.rightCols(cols - 1)).sum() / power;
-  for (const int side : {0, 1}) correlation += 2 * (r.block(0, side, rows - 1, cols - 1) * r.block(1, 1 - side, rows - 1, cols - 1)).sum() / power;
+  for (const int side : {0, 1})
+    correlation += 2 * (r.block(0, side, rows - 1, cols - 1) * r.block(1, 1 - side, rows - 1, cols - 1)).sum() / power;
   return sigma * sigma * std::clamp(correlation, 1.0, 6.0);
 }
 
-bool same(const Shape& a, const Shape& b) { return std::abs(a.defocus - b.defocus) < 30 && std::hypot(a.c - b.c, a.s - b.s) < 100 && std::abs(std::remainder(a.phase - b.phase, pi)) < 0.1; }
+bool same(const Shape& a, const Shape& b) {
+  return std::abs(a.defocus - b.defocus) < 30 && std::hypot(a.c - b.c, a.s - b.s) < 100 &&
+         std::abs(std::remainder(a.phase - b.phase, pi)) < 0.1;
+}
 
-std::vector<SpectrumModel> climb_all(Fitter& fitter, const SpectrumModel& flat, const std::vector<Shape>& starts, const FitParams& params) {
-  const auto likelier = [](const SpectrumModel& a, const SpectrumModel& b) { return a.log_likelihood > b.log_likelihood; };
+std::vector<SpectrumModel> climb_all(Fitter& fitter, const SpectrumModel& flat, const std::vector<Shape>& starts,
+                                     const FitParams& params) {
+  const auto likelier = [](const SpectrumModel& a, const SpectrumModel& b) {
+    return a.log_likelihood > b.log_likelihood;
+  };
   std::vector<SpectrumModel> first, all;
   for (const auto& start : starts) first.push_back(fitter.ringed(flat, start));
   std::stable_sort(first.begin(), first.end(), likelier);
@@ -298,22 +339,30 @@ std::vector<SpectrumModel> climb_all(Fitter& fitter, const SpectrumModel& flat, 
   for (const auto& started : first) {
     auto model = fitter.finished(started);
     model.log_likelihood -= flat.log_likelihood;
-    const bool inside = model.shape.defocus > 0.5 * params.min_defocus.value() && model.shape.defocus < 1.2 * params.max_defocus.value() &&
+    const bool inside = model.shape.defocus > 0.5 * params.min_defocus.value() &&
+                        model.shape.defocus < 1.2 * params.max_defocus.value() &&
                         std::hypot(model.shape.c, model.shape.s) < 1.5 * params.max_astigmatism.value() + 500;
-    const bool known = std::any_of(all.begin(), all.end(), [&](const SpectrumModel& other) { return same(other.shape, model.shape); });
+    const bool known =
+        std::any_of(all.begin(), all.end(), [&](const SpectrumModel& other) { return same(other.shape, model.shape); });
     if (inside && !known) all.push_back(std::move(model));
   }
   std::stable_sort(all.begin(), all.end(), likelier);
   return all;
 }
 
-/// Probabilities from likelihood × the share of the prior's volume that the errors leave open (Laplace); the rest to 1 is "no rings".
+/// Probabilities from likelihood × the share of the prior's volume that the errors leave open (Laplace); the rest to 1
+/// is "no rings".
 std::vector<double> probabilities(const std::vector<SpectrumModel>& all, const FitParams& params, double range) {
-  const double expected = std::max(1.0, params.expected_astigmatism > 0_A ? params.expected_astigmatism.value() : params.max_astigmatism.value());
+  const double expected = std::max(
+      1.0, params.expected_astigmatism > 0_A ? params.expected_astigmatism.value() : params.max_astigmatism.value());
   std::vector<double> logs{0.0};
   for (const auto& m : all) {
-    const auto share = [](double variance, double full) { return std::log(std::clamp(std::sqrt(2 * pi * std::max(0.0, variance)) / full, 1e-12, 1.0)); };
-    double log_volume = share(m.covariance(0, 0), range) + 0.5 * std::log(std::clamp(m.covariance(1, 1) * m.covariance(2, 2) / std::pow(expected, 4), 1e-24, 1.0));
+    const auto share = [](double variance, double full) {
+      return std::log(std::clamp(std::sqrt(2 * pi * std::max(0.0, variance)) / full, 1e-12, 1.0));
+    };
+    double log_volume =
+        share(m.covariance(0, 0), range) +
+        0.5 * std::log(std::clamp(m.covariance(1, 1) * m.covariance(2, 2) / std::pow(expected, 4), 1e-24, 1.0));
     if (params.fit_phase_shift) log_volume += share(m.covariance(3, 3), pi);
     logs.push_back(m.log_likelihood - envelope_cost + log_volume);
   }
@@ -327,7 +376,8 @@ std::vector<double> probabilities(const std::vector<SpectrumModel>& all, const F
 
 }  // namespace
 
-ModelResult fit_spectrum_model(const PowerSpectrum& power, const Waves& waves, const FitParams& params, const std::optional<Shape>& prior) {
+ModelResult fit_spectrum_model(const PowerSpectrum& power, const Waves& waves, const FitParams& params,
+                               const std::optional<Shape>& prior) {
   const auto table = make_sectors(power, params.min_resolution, params.max_resolution, sector_count);
   Fitter fitter(table, waves, params);
   fitter.set_independence(power.relative_variance > 0 ? 1 / power.relative_variance : 50);
@@ -335,8 +385,10 @@ ModelResult fit_spectrum_model(const PowerSpectrum& power, const Waves& waves, c
   fitter.set_independence(fitter.independence() / overstatement(fitter.deviations(flat)));
   flat = fitter.flat();
   std::vector<Shape> starts;
-  if (prior) starts = {*prior, {prior->defocus, 0, 0, prior->phase}};
-  else starts = sector_guesses(table, fitter.excess(flat), waves, params, guess_count);
+  if (prior)
+    starts = {*prior, {prior->defocus, 0, 0, prior->phase}};
+  else
+    starts = sector_guesses(table, fitter.excess(flat), waves, params, guess_count);
   ModelResult result;
   result.range = (prior ? 0.2 : 1) * (params.max_defocus - params.min_defocus).value();
   result.models = climb_all(fitter, flat, starts, params);

@@ -12,27 +12,30 @@ namespace {
 
 constexpr int smallest_side = 64;
 constexpr std::size_t regions_per_side = 4;
-constexpr int few_tiles = 7;           ///< along a side: with fewer, what the windows of the outer tiles lose is worth a transform of the whole image
-constexpr double taper_share = 0.05;   ///< of the image at each edge
+constexpr int few_tiles =
+    7;  ///< along a side: with fewer, what the windows of the outer tiles lose is worth a transform of the whole image
+constexpr double taper_share = 0.05;  ///< of the image at each edge
 
 struct Tiling {
-  int tile = 0;              ///< pixels of the image
-  int box = 0;               ///< pixels of the result, ≤ tile
-  std::vector<int> x, y;     ///< first column, first row
+  int tile = 0;           ///< pixels of the image
+  int box = 0;            ///< pixels of the result, ≤ tile
+  std::vector<int> x, y;  ///< first column, first row
 };
 
 std::vector<int> starts(int length, int tile) {
   const int count = length == tile ? 1 : 1 + (2 * (length - tile) + tile - 1) / tile;
   std::vector<int> list(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i)
-    list[static_cast<std::size_t>(i)] = count == 1 ? 0 : static_cast<int>(static_cast<long>(length - tile) * i / (count - 1));
+    list[static_cast<std::size_t>(i)] =
+        count == 1 ? 0 : static_cast<int>(static_cast<long>(length - tile) * i / (count - 1));
   return list;
 }
 
 Tiling make_tiling(int nx, int ny, Angstrom pixel_size, const TileParams& params) {
   const int side = std::min(nx, ny) / 2 * 2;
   if (side < smallest_side)
-    throw Error(ErrorCode::bad_input, "a power spectrum needs an image of at least {0} x {0} pixels, found {1} x {2}", smallest_side, nx, ny);
+    throw Error(ErrorCode::bad_input, "a power spectrum needs an image of at least {0} x {0} pixels, found {1} x {2}",
+                smallest_side, nx, ny);
   const double finer = std::max(1.0, params.pixel_size / pixel_size);
   Tiling tiling;
   tiling.tile = finer > 1 ? good_size(static_cast<int>(std::lround(params.box * finer))) : params.box;
@@ -49,7 +52,8 @@ Tiling make_tiling(int nx, int ny, Angstrom pixel_size, const TileParams& params
 std::vector<float> hann(int n) {
   std::vector<float> window(static_cast<std::size_t>(n));
   for (int i = 0; i < n; ++i)
-    window[static_cast<std::size_t>(i)] = static_cast<float>(0.5 - 0.5 * std::cos(2 * std::numbers::pi * (i + 0.5) / n));
+    window[static_cast<std::size_t>(i)] =
+        static_cast<float>(0.5 - 0.5 * std::cos(2 * std::numbers::pi * (i + 0.5) / n));
   return window;
 }
 
@@ -96,7 +100,8 @@ Image full_plane(const std::vector<double>& half, int box, Angstrom pixel_size) 
   for (int y = 0; y < box; ++y)
     for (int x = 0; x < box; ++x) {
       const int kx = x - h, row = kx >= 0 ? y : (y == 0 ? 0 : box - y), column = std::abs(kx);
-      power(x, y) = static_cast<float>(half[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column)]);
+      power(x, y) = static_cast<float>(
+          half[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column)]);
     }
   return power;
 }
@@ -109,7 +114,8 @@ double variance_of_mean(std::size_t used, const Tiling& tiling) {
 }
 
 /// Rows of tiles joined to regions, sums turned into means; parts without a tile are left out.
-std::vector<RegionSpectrum> joined_regions(const std::vector<std::vector<RegionSpectrum>>& sums, std::size_t rows, std::size_t columns, double area) {
+std::vector<RegionSpectrum> joined_regions(const std::vector<std::vector<RegionSpectrum>>& sums, std::size_t rows,
+                                           std::size_t columns, double area) {
   std::vector<RegionSpectrum> all(rows * columns);
   for (std::size_t row = 0; row < sums.size(); ++row)
     for (std::size_t c = 0; c < columns; ++c) {
@@ -143,7 +149,8 @@ std::vector<float> tukey(int n) {
   std::vector<float> window(static_cast<std::size_t>(n), 1.0F);
   const int edge = std::max(1, static_cast<int>(taper_share * n));
   for (int i = 0; i < edge; ++i)
-    window[static_cast<std::size_t>(i)] = window[static_cast<std::size_t>(n - 1 - i)] = static_cast<float>(0.5 - 0.5 * std::cos(std::numbers::pi * (i + 0.5) / edge));
+    window[static_cast<std::size_t>(i)] = window[static_cast<std::size_t>(n - 1 - i)] =
+        static_cast<float>(0.5 - 0.5 * std::cos(std::numbers::pi * (i + 0.5) / edge));
   return window;
 }
 
@@ -154,11 +161,12 @@ int fast_side(int n) {
   return n;
 }
 
-/// |F|² of the whole image, its frequencies shared among the four pixels of the box × box spectrum around each: every pixel of the image
-/// counts almost in full, where tiles weigh those near the edges down. Rows −box/2 … box/2 − 1, columns 0 … box/2, and the relative
-/// variance of one pixel.
+/// |F|² of the whole image, its frequencies shared among the four pixels of the box × box spectrum around each: every
+/// pixel of the image counts almost in full, where tiles weigh those near the edges down. Rows −box/2 … box/2 − 1,
+/// columns 0 … box/2, and the relative variance of one pixel.
 std::pair<std::vector<double>, double> whole_power(ImageView image, int box, double box_over_pixel, int threads) {
-  const int nx = fast_side(image.nx), ny = fast_side(image.ny), columns = box / 2 + 1, x0 = (image.nx - nx) / 2, y0 = (image.ny - ny) / 2;
+  const int nx = fast_side(image.nx), ny = fast_side(image.ny), columns = box / 2 + 1, x0 = (image.nx - nx) / 2,
+            y0 = (image.ny - ny) / 2;
   const auto wx = tukey(nx), wy = tukey(ny);
   double mean = 0;
   for (int y = 0; y < ny; ++y)
@@ -166,9 +174,12 @@ std::pair<std::vector<double>, double> whole_power(ImageView image, int box, dou
   mean /= double{1} * nx * ny;
   Image part(nx, ny);
   for (int y = 0; y < ny; ++y)
-    for (int x = 0; x < nx; ++x) part(x, y) = (image(x0 + x, y0 + y) - static_cast<float>(mean)) * wx[static_cast<std::size_t>(x)] * wy[static_cast<std::size_t>(y)];
+    for (int x = 0; x < nx; ++x)
+      part(x, y) = (image(x0 + x, y0 + y) - static_cast<float>(mean)) * wx[static_cast<std::size_t>(x)] *
+                   wy[static_cast<std::size_t>(y)];
   const auto spectrum = fft(part, threads);
-  const double scale_x = box_over_pixel / nx, scale_y = box_over_pixel / ny, area = window_power(wx) * window_power(wy) * nx * ny;
+  const double scale_x = box_over_pixel / nx, scale_y = box_over_pixel / ny,
+               area = window_power(wx) * window_power(wy) * nx * ny;
   std::vector<double> sum(static_cast<std::size_t>(box) * static_cast<std::size_t>(columns), 0.0), weight = sum;
   const auto add = [&](int column, int row, double w, double value) {
     if (column < 0 || column >= columns || row < 0 || row >= box) return;
@@ -199,11 +210,13 @@ std::pair<std::vector<double>, double> whole_power(ImageView image, int box, dou
 
 }  // namespace
 
-PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params, std::vector<RegionSpectrum>* regions) {
+PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TileParams& params,
+                             std::vector<RegionSpectrum>* regions) {
   expect(params.box >= 2 && params.box % 2 == 0, "the side of a spectrum is even");
   const auto tiling = make_tiling(image.nx, image.ny, pixel_size, params);
   const auto window = hann(tiling.tile);
-  const std::size_t columns = std::min<std::size_t>(regions_per_side, tiling.x.size()), rows = std::min<std::size_t>(regions_per_side, tiling.y.size());
+  const std::size_t columns = std::min<std::size_t>(regions_per_side, tiling.x.size()),
+                    rows = std::min<std::size_t>(regions_per_side, tiling.y.size());
   // One sum for each row of tiles and column of regions: added up in an order that threads cannot change.
   std::vector<std::vector<RegionSpectrum>> sums(tiling.y.size(), std::vector<RegionSpectrum>(columns));
   const auto half_size = static_cast<std::size_t>(tiling.box) * static_cast<std::size_t>(tiling.box / 2 + 1);
@@ -228,13 +241,17 @@ PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TilePar
       used += static_cast<std::size_t>(region.tiles);
       for (std::size_t i = 0; i < half_size; ++i) sum[i] += double{region.half[i]};
     }
-  if (used == 0) throw Error(ErrorCode::bad_input, "no part of the {} x {} image can be used: all tiles are constant or hold values that are not finite", image.nx, image.ny);
+  if (used == 0)
+    throw Error(ErrorCode::bad_input,
+                "no part of the {} x {} image can be used: all tiles are constant or hold values that are not finite",
+                image.nx, image.ny);
   const double area = std::pow(window_power(window) * tiling.tile, 2);
   for (double& value : sum) value /= static_cast<double>(used) * area;
   if (regions != nullptr) *regions = joined_regions(sums, rows, columns, area);
   const double box_over_pixel = tiling.tile;  // a frequency of the box lies `tile` pixels of the image apart
   const Angstrom sampling = pixel_size * (box_over_pixel / tiling.box);
-  const bool few = std::min(tiling.x.size(), tiling.y.size()) < few_tiles, intact = used == tiling.x.size() * tiling.y.size();
+  const bool few = std::min(tiling.x.size(), tiling.y.size()) < few_tiles,
+             intact = used == tiling.x.size() * tiling.y.size();
   if (few && intact && used > 1) {
     const auto [whole, variance] = whole_power(image, tiling.box, box_over_pixel, params.threads);
     return {full_plane(whole, tiling.box, sampling), sampling, variance};
@@ -245,12 +262,15 @@ PowerSpectrum power_spectrum(ImageView image, Angstrom pixel_size, const TilePar
 PowerSpectrum from_amplitude(ImageView amplitude, Angstrom pixel_size) {
   const int n = amplitude.nx;
   if (n != amplitude.ny || n % 2 != 0 || n < smallest_side)
-    throw Error(ErrorCode::bad_input, "an amplitude spectrum is square with an even side of at least {} pixels, found {} x {}", smallest_side, n, amplitude.ny);
+    throw Error(ErrorCode::bad_input,
+                "an amplitude spectrum is square with an even side of at least {} pixels, found {} x {}", smallest_side,
+                n, amplitude.ny);
   Image power(n, n, pixel_size);
   for (int y = 0; y < n; ++y)
     for (int x = 0; x < n; ++x) {
       const float value = amplitude(x, y);
-      if (!std::isfinite(value)) throw Error(ErrorCode::bad_input, "the amplitude spectrum holds a value that is not finite at ({}, {})", x, y);
+      if (!std::isfinite(value))
+        throw Error(ErrorCode::bad_input, "the amplitude spectrum holds a value that is not finite at ({}, {})", x, y);
       power(x, y) = value * value;
     }
   return {std::move(power), pixel_size, 0};

@@ -8,7 +8,8 @@
 namespace frazil::ctf {
 namespace {
 
-/// k² at which the mean defocus alone has the phase that this pixel has; the pixel's own k² past the turning point of χ.
+/// k² at which the mean defocus alone has the phase that this pixel has; the pixel's own k² past the turning point of
+/// χ.
 double equi_phase_u(const Shape& p, const Waves& waves, double u, double uc, double us) {
   if (p.c == 0 && p.s == 0) return u;
   const double linear = waves.pi_lambda * p.defocus, quadratic = waves.cs_term;
@@ -35,8 +36,10 @@ double pearson(const std::vector<double>& a, const std::vector<double>& b, std::
   return saa > 0 && sbb > 0 ? sab / std::sqrt(saa * sbb) : 0;
 }
 
-/// Correlation of `measured` and the bare rings in a window of the CTFFIND kind around every bin; `sign` is −1 beyond a node.
-std::vector<double> sliding_correlation(const std::vector<double>& k, const std::vector<double>& measured, const std::vector<double>& sign, const Shape& shape, const Waves& waves) {
+/// Correlation of `measured` and the bare rings in a window of the CTFFIND kind around every bin; `sign` is −1 beyond a
+/// node.
+std::vector<double> sliding_correlation(const std::vector<double>& k, const std::vector<double>& measured,
+                                        const std::vector<double>& sign, const Shape& shape, const Waves& waves) {
   std::vector<double> rings(k.size()), out(k.size());
   for (std::size_t i = 0; i < k.size(); ++i) rings[i] = -sign[i] * std::cos(2 * waves.chi(shape, k[i] * k[i], 0, 0));
   const double dk = k.size() > 1 ? k[1] - k[0] : 1;
@@ -44,12 +47,13 @@ std::vector<double> sliding_correlation(const std::vector<double>& k, const std:
   for (std::size_t i = 0; i < k.size(); ++i) {
     const double u = k[i] * k[i];
     const double slope = 2 * k[i] * std::abs(waves.pi_lambda * shape.defocus - 2 * waves.cs_term * u);  // dχ/dk
-    const double to_next = (std::numbers::pi / 2) / std::max(slope, 1e-9) / dk;                                // bins between extrema of cos 2χ
+    const double to_next = (std::numbers::pi / 2) / std::max(slope, 1e-9) / dk;  // bins between extrema of cos 2χ
     const double extrema = std::abs(waves.chi(shape, u, 0, 0) - chi_start) / (std::numbers::pi / 2);
     const double half = std::max(static_cast<double>(k.size()) / 40, (1 + 0.1 * extrema) * to_next);
     const auto reach = static_cast<std::ptrdiff_t>(std::min(half, static_cast<double>(k.size()) / 4));
     const auto at = static_cast<std::ptrdiff_t>(i), end = static_cast<std::ptrdiff_t>(k.size()) - 1;
-    out[i] = pearson(measured, rings, static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, at - reach)), static_cast<std::size_t>(std::min(end, at + reach)));
+    out[i] = pearson(measured, rings, static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, at - reach)),
+                     static_cast<std::size_t>(std::min(end, at + reach)));
   }
   return out;
 }
@@ -80,9 +84,16 @@ Profile equi_phase_profile(const Rings& rings, const Waves& waves, const Solutio
     const double u = equi_phase_u(solution.shape, waves, double{p.u}, double{p.c}, double{p.s});
     const double x = (std::sqrt(u) - first) / step - 0.5;
     const auto i = static_cast<std::ptrdiff_t>(std::floor(x));
-    const double f = x - static_cast<double>(i), value = double{p.y} - level[static_cast<std::size_t>(p.bin)].background;
-    if (i >= 0 && i < static_cast<std::ptrdiff_t>(bins)) { sum[static_cast<std::size_t>(i)] += (1 - f) * value; weight[static_cast<std::size_t>(i)] += 1 - f; }
-    if (i + 1 >= 0 && i + 1 < static_cast<std::ptrdiff_t>(bins)) { sum[static_cast<std::size_t>(i + 1)] += f * value; weight[static_cast<std::size_t>(i + 1)] += f; }
+    const double f = x - static_cast<double>(i),
+                 value = double{p.y} - level[static_cast<std::size_t>(p.bin)].background;
+    if (i >= 0 && i < static_cast<std::ptrdiff_t>(bins)) {
+      sum[static_cast<std::size_t>(i)] += (1 - f) * value;
+      weight[static_cast<std::size_t>(i)] += 1 - f;
+    }
+    if (i + 1 >= 0 && i + 1 < static_cast<std::ptrdiff_t>(bins)) {
+      sum[static_cast<std::size_t>(i + 1)] += f * value;
+      weight[static_cast<std::size_t>(i + 1)] += f;
+    }
   }
   std::vector<double> sign;
   for (std::size_t i = 0; i < bins; ++i) {
@@ -103,7 +114,8 @@ Angstrom fit_resolution(const Profile& profile, Angstrom min_resolution) {
   const std::size_t patience = std::max<std::size_t>(4, c.size() / 25);
   const auto stays_below = [&](std::size_t from, double level) {
     const std::size_t end = std::min(c.size(), from + patience);
-    return std::all_of(c.begin() + static_cast<std::ptrdiff_t>(from), c.begin() + static_cast<std::ptrdiff_t>(end), [level](double value) { return value < level; });
+    return std::all_of(c.begin() + static_cast<std::ptrdiff_t>(from), c.begin() + static_cast<std::ptrdiff_t>(end),
+                       [level](double value) { return value < level; });
   };
   int above_low = 0, above_high = 0;
   std::size_t last = c.size();
@@ -133,14 +145,17 @@ double score(double cost, double alone) { return alone > 0 ? std::sqrt(std::max(
 double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution) {
   const int n = rings.n, half = n / 2;
   std::vector<float> residual(static_cast<std::size_t>(half) * static_cast<std::size_t>(n), 0.0F);
-  const auto at = [&](int x, int y) -> float& { return residual[static_cast<std::size_t>(y) * static_cast<std::size_t>(half) + static_cast<std::size_t>(x)]; };
+  const auto at = [&](int x, int y) -> float& {
+    return residual[static_cast<std::size_t>(y) * static_cast<std::size_t>(half) + static_cast<std::size_t>(x)];
+  };
   std::vector<Level> level(rings.bins());
   for (std::size_t b = 0; b < rings.bins(); ++b) level[b] = level_at(rings, solution, b);
   double variance = 0;
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
-    const double r = std::sqrt(double{p.w}) * (double{p.y} - level[b].background + level[b].envelope * waves.cosine(solution.shape, p));
+    const double r = std::sqrt(double{p.w}) *
+                     (double{p.y} - level[b].background + level[b].envelope * waves.cosine(solution.shape, p));
     at(p.ix, p.iy) = static_cast<float>(r);
     variance += r * r;
   }
@@ -151,7 +166,8 @@ double noise_correlation(const Rings& rings, const Waves& waves, const Solution&
       if (dy == 0 && dx <= 0) continue;
       double product = 0;
       for (int y = 0; y + dy < n; ++y)
-        for (int x = std::max(0, -dx); x < std::min(half, half - dx); ++x) product += double{at(x, y)} * double{at(x + dx, y + dy)};
+        for (int x = std::max(0, -dx); x < std::min(half, half - dx); ++x)
+          product += double{at(x, y)} * double{at(x + dx, y + dy)};
       sum += 2 * product / variance;
     }
   return std::max(1.0, sum);
@@ -172,7 +188,8 @@ double iceness(const Rings& rings, const Waves& waves, const Solution& solution)
     sxy += k * residual[b];
   }
   const double spread = n * sxx - sx * sx;
-  const double slope = rings.k.back() > ice_high_k && spread > 0 ? (n * sxy - sx * sy) / spread : 0, start = n > 0 ? (sy - slope * sx) / n : 0;
+  const double slope = rings.k.back() > ice_high_k && spread > 0 ? (n * sxy - sx * sy) / spread : 0,
+               start = n > 0 ? (sy - slope * sx) / n : 0;
   double peak = 0;
   for (std::size_t b = 1; b + 1 < rings.bins(); ++b) {
     const double k = rings.k[b];

@@ -33,7 +33,13 @@ std::vector<Moments> moments_of(const Rings& rings, const Waves& waves, const Sh
     double sine = 0, cosine = 0;
     sine_cosine(two_chi, sine, cosine);
     const double strength = rings.fade[b] * rings.contrast[b], q = -strength * cosine, slope = 2 * strength * sine;
-    const std::array<double, columns> v{1, q, slope * waves.pi_lambda * u, 0.5 * slope * waves.pi_lambda * uc, 0.5 * slope * waves.pi_lambda * us, slope, -slope * waves.per_mm * u * u};
+    const std::array<double, columns> v{1,
+                                        q,
+                                        slope * waves.pi_lambda * u,
+                                        0.5 * slope * waves.pi_lambda * uc,
+                                        0.5 * slope * waves.pi_lambda * us,
+                                        slope,
+                                        -slope * waves.per_mm * u * u};
     Moments& m = all[b];
     for (int i = 0; i < used; ++i) {
       const double vi = w * v[static_cast<std::size_t>(i)];
@@ -49,10 +55,14 @@ std::vector<Moments> moments_of(const Rings& rings, const Waves& waves, const Sh
 
 std::vector<Moments> moments(const Rings& rings, const Waves& waves, const Shape& shape, int used_columns) {
   switch (used_columns) {  // known when compiled: the loops over columns unroll
-    case 2: return moments_of<2>(rings, waves, shape);
-    case 5: return moments_of<5>(rings, waves, shape);
-    case 6: return moments_of<6>(rings, waves, shape);
-    default: return moments_of<columns>(rings, waves, shape);
+    case 2:
+      return moments_of<2>(rings, waves, shape);
+    case 5:
+      return moments_of<5>(rings, waves, shape);
+    case 6:
+      return moments_of<6>(rings, waves, shape);
+    default:
+      return moments_of<columns>(rings, waves, shape);
   }
 }
 
@@ -91,7 +101,8 @@ Linear assemble_linear(const Rings& rings, const std::vector<Moments>& all) {
   return out;
 }
 
-/// Least squares with the first `free_envelope` envelope coefficients ≥ 0, the others 0: the most negative one is fixed at zero until none is left.
+/// Least squares with the first `free_envelope` envelope coefficients ≥ 0, the others 0: the most negative one is fixed
+/// at zero until none is left.
 void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution& solution, int free_envelope) {
   const auto linear = assemble_linear(rings, all);
   const int nb = rings.background.size(), ne = rings.envelope.size();
@@ -151,13 +162,27 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
     std::array<int, 13> index{}, column{};
     std::array<double, 13> factor{};
     std::size_t n = 0;
-    for (int i = 0; i < 4; ++i, ++n) { index[n] = back.first + i; column[n] = 0; factor[n] = back.weight[static_cast<std::size_t>(i)]; }
-    for (int i = 0; i < 4; ++i, ++n) { index[n] = nb + env.first + i; column[n] = 1; factor[n] = env.weight[static_cast<std::size_t>(i)]; }
-    for (int i = 0; i < shape_count; ++i, ++n) { index[n] = nb + ne + i; column[n] = 2 + i; factor[n] = level.envelope; }
+    for (int i = 0; i < 4; ++i, ++n) {
+      index[n] = back.first + i;
+      column[n] = 0;
+      factor[n] = back.weight[static_cast<std::size_t>(i)];
+    }
+    for (int i = 0; i < 4; ++i, ++n) {
+      index[n] = nb + env.first + i;
+      column[n] = 1;
+      factor[n] = env.weight[static_cast<std::size_t>(i)];
+    }
+    for (int i = 0; i < shape_count; ++i, ++n) {
+      index[n] = nb + ne + i;
+      column[n] = 2 + i;
+      factor[n] = level.envelope;
+    }
     for (std::size_t i = 0; i < n; ++i) {
-      const double residual = m.data[static_cast<std::size_t>(column[i])] - level.background * m.at(0, column[i]) - level.envelope * m.at(1, column[i]);
+      const double residual = m.data[static_cast<std::size_t>(column[i])] - level.background * m.at(0, column[i]) -
+                              level.envelope * m.at(1, column[i]);
       out.right(index[i]) += factor[i] * residual;
-      for (std::size_t j = 0; j < n; ++j) out.normal(index[i], index[j]) += factor[i] * factor[j] * m.at(column[i], column[j]);
+      for (std::size_t j = 0; j < n; ++j)
+        out.normal(index[i], index[j]) += factor[i] * factor[j] * m.at(column[i], column[j]);
     }
   }
   for (int i = 0; i < ne; ++i)
@@ -182,7 +207,8 @@ Reduced eliminate_linear(const Full& full) {
   linear.diagonal().array() += 1e-10 * linear.trace();
   const auto factor = linear.ldlt();
   const Eigen::MatrixXd cross = full.normal.topRightCorner(n, s);
-  return {full.normal.bottomRightCorner(s, s) - cross.transpose() * factor.solve(cross), full.right.tail(s) - cross.transpose() * factor.solve(full.right.head(n))};
+  return {full.normal.bottomRightCorner(s, s) - cross.transpose() * factor.solve(cross),
+          full.right.tail(s) - cross.transpose() * factor.solve(full.right.head(n))};
 }
 
 Shape moved(const Shape& p, const Eigen::VectorXd& step) {
@@ -220,27 +246,35 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
   constexpr double phase_rad = 0.1;  // what amplitude contrast may be off by
   constexpr int shapes = 5;          // defocus, C, S, phase, Cs
   if (!solution.has_rings) return {};
-  auto reduced = eliminate_linear(assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes));
-  const Eigen::Vector3d follow = -reduced.normal.topLeftCorner<3, 3>().ldlt().solve(reduced.normal.block<3, 1>(0, shapes - 1));
+  auto reduced =
+      eliminate_linear(assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes));
+  const Eigen::Vector3d follow =
+      -reduced.normal.topLeftCorner<3, 3>().ldlt().solve(reduced.normal.block<3, 1>(0, shapes - 1));
   reduced.normal(3, 3) += unit / (phase_rad * phase_rad);
   const auto factor = reduced.normal.ldlt();
   const Eigen::VectorXd step = factor.solve(reduced.right);
   const Eigen::MatrixXd inverse = factor.solve(Eigen::MatrixXd::Identity(shapes, shapes));
   const double variance = unit * inverse(shapes - 1, shapes - 1);
-  return step.allFinite() && follow.allFinite() && variance > 0 ? CsDeviation{step(shapes - 1), std::sqrt(variance), follow(0)} : CsDeviation{};
+  return step.allFinite() && follow.allFinite() && variance > 0
+             ? CsDeviation{step(shapes - 1), std::sqrt(variance), follow(0)}
+             : CsDeviation{};
 }
 
 Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution) {
   double cubes = 0, squares = 0, ones = 0;
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (rings.in_fit[b] == 0) continue;
-    const double u = rings.k[b] * rings.k[b], e = std::max(0.0, level_at(rings, solution, b).envelope), w = rings.count[b] * e * e;
+    const double u = rings.k[b] * rings.k[b], e = std::max(0.0, level_at(rings, solution, b).envelope),
+                 w = rings.count[b] * e * e;
     cubes += w * u * u * u;
     squares += w * u * u;
     ones += w * u;
   }
-  const double shift = squares > 0 ? 2 * (waves.cs_term * cubes - (waves.offset + solution.shape.phase) * ones) / (waves.pi_lambda * squares) : 0;
-  return refine(rings, waves, {shift - solution.shape.defocus, -solution.shape.c, -solution.shape.s, solution.shape.phase}, {});
+  const double shift = squares > 0 ? 2 * (waves.cs_term * cubes - (waves.offset + solution.shape.phase) * ones) /
+                                         (waves.pi_lambda * squares)
+                                   : 0;
+  return refine(rings, waves,
+                {shift - solution.shape.defocus, -solution.shape.c, -solution.shape.s, solution.shape.phase}, {});
 }
 
 void set_thickness(Rings& rings, const Waves& waves, double t_A) {
@@ -288,13 +322,16 @@ std::vector<RingSums> scaled(std::vector<RingSums> sums, const std::vector<doubl
   return sums;
 }
 
-/// Ways in which rings may fade: as the spline alone lets them, or as exp(−B k²/2) over the baseline, B in steps of `step_A2`.
+/// Ways in which rings may fade: as the spline alone lets them, or as exp(−B k²/2) over the baseline, B in steps of
+/// `step_A2`.
 std::vector<std::vector<double>> fades(const Rings& rings, double step_A2) {
   constexpr double largest_A2 = 1000;
   std::vector<std::vector<double>> all{std::vector<double>(rings.bins(), 1.0)};
   for (double b_A2 = 0; b_A2 <= largest_A2; b_A2 += step_A2) {
     std::vector<double> fade;
-    for (std::size_t b = 0; b < rings.bins(); ++b) fade.push_back(std::exp(-0.5 * b_A2 * (rings.k[b] * rings.k[b] - rings.k[0] * rings.k[0])) * rings.baseline[0] / rings.baseline[b]);
+    for (std::size_t b = 0; b < rings.bins(); ++b)
+      fade.push_back(std::exp(-0.5 * b_A2 * (rings.k[b] * rings.k[b] - rings.k[0] * rings.k[0])) * rings.baseline[0] /
+                     rings.baseline[b]);
     const double top = *std::max_element(fade.begin(), fade.end());
     for (double& f : fade) f /= top;
     all.push_back(std::move(fade));
@@ -306,7 +343,8 @@ std::vector<std::vector<double>> fades(const Rings& rings, double step_A2) {
 std::vector<double> contrast_of(const Rings& rings, const Waves& waves, double t_A, bool inverted) {
   const double lambda = waves.pi_lambda / std::numbers::pi;
   std::vector<double> all;
-  for (const double k : rings.k) all.push_back(!inverted && lambda * k * k * t_A > 1 ? 0 : node_contrast(lambda, k, t_A));
+  for (const double k : rings.k)
+    all.push_back(!inverted && lambda * k * k * t_A > 1 ? 0 : node_contrast(lambda, k, t_A));
   return all;
 }
 
@@ -327,11 +365,14 @@ void set_fade(Rings& rings, const Waves& waves, const Solution& solution) {
 Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
   constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25, coarse_A = 60, fine_A = 20;
   if (!solution.has_rings || !(unit > 0)) return {};
-  const double k_max = rings.k_max, low = std::max(thinnest_A, 1.1 * std::numbers::pi / (waves.pi_lambda * k_max * k_max));
+  const double k_max = rings.k_max,
+               low = std::max(thinnest_A, 1.1 * std::numbers::pi / (waves.pi_lambda * k_max * k_max));
   const auto sums = bare_sums(rings, waves, solution.shape);
   std::vector<std::vector<RingSums>> faded;
   for (const auto& fade : fades(rings, 200)) faded.push_back(scaled(sums, fade));
-  const auto solved = [&](std::size_t f, double t_A, bool inverted) { return solve_sums(rings, scaled(faded[f], contrast_of(rings, waves, t_A, inverted))); };
+  const auto solved = [&](std::size_t f, double t_A, bool inverted) {
+    return solve_sums(rings, scaled(faded[f], contrast_of(rings, waves, t_A, inverted)));
+  };
   const auto least_of_all = [&](double t_A, bool inverted) {
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t f = 0; f < faded.size(); ++f) least = std::min(least, solved(f, t_A, inverted).cost);
@@ -352,9 +393,12 @@ Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution&
   const double coarse = best;
   for (double t = coarse - coarse_A + fine_A; t < coarse + coarse_A; t += fine_A) look(best_fade, t);
   if (best <= low) return {};
-  const double misfit = radial_misfit(rings, scaled(faded[best_fade], contrast_of(rings, waves, best, true)), solved(best_fade, best, true), unit);
+  const double misfit = radial_misfit(rings, scaled(faded[best_fade], contrast_of(rings, waves, best, true)),
+                                      solved(best_fade, best, true), unit);
   if (least_of_all(best, false) < least + least_gain * unit * misfit) return {};
-  const double before = solved(best_fade, best - fine_A, true).cost, after = solved(best_fade, best + fine_A, true).cost, bend = (before - 2 * least + after) / (fine_A * fine_A);
+  const double before = solved(best_fade, best - fine_A, true).cost,
+               after = solved(best_fade, best + fine_A, true).cost,
+               bend = (before - 2 * least + after) / (fine_A * fine_A);
   if (!(bend > 0)) return {};
   return {best - 0.5 * (after - before) / (fine_A * bend), std::sqrt(2 * unit / bend)};
 }
@@ -400,7 +444,8 @@ Solution refine(const Rings& rings, const Waves& waves, const Shape& start, cons
     Solution solution;
     solution.shape = shape;
     solve_linear(rings, sums, solution, rings.envelope.size());
-    solution.cost += options.astigmatism_weight * (std::pow(shape.c - options.prior_c, 2) + std::pow(shape.s - options.prior_s, 2));
+    solution.cost +=
+        options.astigmatism_weight * (std::pow(shape.c - options.prior_c, 2) + std::pow(shape.s - options.prior_s, 2));
     return solution;
   };
   const auto normal_equations = [&](const Solution& solution, const std::vector<Moments>& sums) {
@@ -428,7 +473,8 @@ Solution refine(const Rings& rings, const Waves& waves, const Shape& start, cons
       damping *= 10;
       continue;
     }
-    const bool done = best.cost - next.cost < 1e-9 * best.cost || std::abs(move(0)) + std::abs(move(1)) + std::abs(move(2)) < 0.5;
+    const bool done =
+        best.cost - next.cost < 1e-9 * best.cost || std::abs(move(0)) + std::abs(move(1)) + std::abs(move(2)) < 0.5;
     best = std::move(next);
     sums = std::move(next_sums);
     damping = std::max(1e-6, damping / 10);

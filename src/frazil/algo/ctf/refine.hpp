@@ -13,8 +13,9 @@ struct Solution {
   Eigen::VectorXd background, envelope;  ///< spline coefficients
   double cost = 0;                       ///< Σ w (y − model)² over the fit band, plus the prior's share
   double pixels = 0;                     ///< terms of that sum
-  Eigen::Matrix4d covariance = Eigen::Matrix4d::Zero();  ///< of (defocus, C, S, phase) for noise of variance 1 per pixel; see fit.cpp
-  bool has_rings = false;                ///< some envelope coefficient is positive
+  Eigen::Matrix4d covariance =
+      Eigen::Matrix4d::Zero();  ///< of (defocus, C, S, phase) for noise of variance 1 per pixel; see fit.cpp
+  bool has_rings = false;       ///< some envelope coefficient is positive
 };
 
 /// Best background and envelope at a given shape, nothing moved.
@@ -33,32 +34,36 @@ struct RefineOptions {
 /// projection, Golub & Pereyra 1973, doi:10.1137/0710036). Fills `covariance`.
 [[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options);
 
-/// How much the spherical aberration that the rings show differs from the one given (mm): one Gauss–Newton step with Cs and a constant phase
-/// free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other powers of k than the defocus.
+/// How much the spherical aberration that the rings show differs from the one given (mm): one Gauss–Newton step with Cs
+/// and a constant phase free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other
+/// powers of k than the defocus.
 struct CsDeviation {
   double mm = 0, sigma_mm = 0;
   double defocus_A_per_mm = 0;  ///< what the mean defocus follows by when Cs alone is changed
 };
 [[nodiscard]] CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
 
-/// The best fit with a defocus of the other sign. χ of overfocus bends the other way: −πλ|Δf|u − ½πCsλ³u² has the rings of πλ|Δf|u + ½πCsλ³u², which
-/// starts at the defocus that hides the difference best.
+/// The best fit with a defocus of the other sign. χ of overfocus bends the other way: −πλ|Δf|u − ½πCsλ³u² has the rings
+/// of πλ|Δf|u + ½πCsλ³u², which starts at the defocus that hides the difference best.
 [[nodiscard]] Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Ice thickness t from nodes of the rings: scatterers at all heights of the ice give −e(k) sinc(λ k² t) cos 2χ, whose sign changes at k² = 1/(λ t)
-/// (McMullan et al. 2015, doi:10.1016/j.ultramic.2015.02.002; Elferich et al. 2024, doi:10.7554/eLife.97227).
+/// Ice thickness t from nodes of the rings: scatterers at all heights of the ice give −e(k) sinc(λ k² t) cos 2χ, whose
+/// sign changes at k² = 1/(λ t) (McMullan et al. 2015, doi:10.1016/j.ultramic.2015.02.002; Elferich et al. 2024,
+/// doi:10.7554/eLife.97227).
 struct Thickness {
   double t_A = 0, sigma_A = 0;  ///< 0: no node seen
 };
-/// Thickness is searched on a grid from 300 Å to 4000 Å whose nodes lie in the fit band, background, envelope and its decay (set_fade) solved along at the shape of the
-/// solution. A node counts when it explains the spectrum better than none by 25 squared standard deviations of the noise `unit`: less than one
-/// in a hundred thousand searches by chance. Rings that come back inverted must explain it so much better than rings that end at the node, too, what the
-/// shells miss of the model counted as noise: an envelope that falls faster than its spline can follow is no node.
+/// Thickness is searched on a grid from 300 Å to 4000 Å whose nodes lie in the fit band, background, envelope and its
+/// decay (set_fade) solved along at the shape of the solution. A node counts when it explains the spectrum better than
+/// none by 25 squared standard deviations of the noise `unit`: less than one in a hundred thousand searches by chance.
+/// Rings that come back inverted must explain it so much better than rings that end at the node, too, what the shells
+/// miss of the model counted as noise: an envelope that falls faster than its spline can follow is no node.
 [[nodiscard]] Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
 /// Lets the model's rings fade and come back as ice of thickness `t_A` makes them.
 void set_thickness(Rings& rings, const Waves& waves, double t_A);
 
-/// Weighted sums over the pixels of one bin: of 1, of the rings q = −c(k) cos 2χ (damped as one likes), of their products and of the data.
+/// Weighted sums over the pixels of one bin: of 1, of the rings q = −c(k) cos 2χ (damped as one likes), of their
+/// products and of the data.
 struct RingSums {
   double one = 0, q = 0, qq = 0, y = 0, qy = 0, yy = 0;
 
@@ -75,11 +80,13 @@ struct RingSums {
 /// The best background and envelope ≥ 0 for Σ w (y − b − e q)² over all bins. `shape` stays empty.
 [[nodiscard]] Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums);
 
-/// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its expectation.
+/// Gives every pixel the weight 1 / (b − e cos 2χ)²: the variance of a mean of periodograms goes with the square of its
+/// expectation.
 void weigh(Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Lets the rings fall as exp(−B k²/2), B from 0 to 1,000 Å² as it explains the spectrum best at the shape of the solution, or leaves them to the spline alone where that
-/// does. Rings that die within one interval of the spline would else be followed badly, and drag phases and nodes with them.
+/// Lets the rings fall as exp(−B k²/2), B from 0 to 1,000 Å² as it explains the spectrum best at the shape of the
+/// solution, or leaves them to the spline alone where that does. Rings that die within one interval of the spline would
+/// else be followed badly, and drag phases and nodes with them.
 void set_fade(Rings& rings, const Waves& waves, const Solution& solution);
 
 /// Value of b and of e, times fade and contrast, of a solution in one bin: beyond a node the latter is negative.

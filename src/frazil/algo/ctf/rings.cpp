@@ -10,15 +10,16 @@ namespace {
 
 using std::numbers::pi;
 
-// Knots of the background in √k (1/√Å), of the envelope in k (1/Å). Cubic splines with knots h apart follow waves longer
-// than about 2h: 0.066 in √k is 2h = 0.08 1/Å at k = 0.1 1/Å, twice the ring spacing there at 0.5 µm, 300 kV.
+// Knots of the background in √k (1/√Å), of the envelope in k (1/Å). Cubic splines with knots h apart follow waves
+// longer than about 2h: 0.066 in √k is 2h = 0.08 1/Å at k = 0.1 1/Å, twice the ring spacing there at 0.5 µm, 300 kV.
 constexpr double background_spacing = 0.066, envelope_spacing = 0.075;
 constexpr double outlier_sigmas = 6;
 constexpr std::size_t fewest_bins = 8;
 
 std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_min, double k_end, std::size_t& bins) {
   const int n = power.power.nx(), h = n / 2;
-  const int first = static_cast<int>(std::ceil(k_min / dk)), last = std::min(h - 1, static_cast<int>(std::floor(k_end / dk)));
+  const int first = static_cast<int>(std::ceil(k_min / dk)),
+            last = std::min(h - 1, static_cast<int>(std::floor(k_end / dk)));
   bins = last >= first ? static_cast<std::size_t>(last - first + 1) : 0;
   std::vector<RingPixel> pixels;
   pixels.reserve(static_cast<std::size_t>(n) * static_cast<std::size_t>(h));
@@ -31,7 +32,8 @@ std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_m
       const int bin = static_cast<int>(std::lround(r)) - first;
       if (bin < 0 || bin >= static_cast<int>(bins)) continue;
       const double scale = dk * dk;
-      pixels.push_back({power.power(kx + h, iy), static_cast<float>(r * r * scale), static_cast<float>((double{1} * kx * kx - double{1} * ky * ky) * scale),
+      pixels.push_back({power.power(kx + h, iy), static_cast<float>(r * r * scale),
+                        static_cast<float>((double{1} * kx * kx - double{1} * ky * ky) * scale),
                         static_cast<float>(2.0 * kx * ky * scale), 1, kx, iy, bin});
     }
   return pixels;
@@ -72,8 +74,8 @@ std::vector<double> radial_means(const Rings& rings) {
   return mean;
 }
 
-/// exp of a weighted least-squares cubic in √k through the logarithm of the radial mean: too stiff to follow rings, which it would imprint on the
-/// background and the envelope that are fitted over it.
+/// exp of a weighted least-squares cubic in √k through the logarithm of the radial mean: too stiff to follow rings,
+/// which it would imprint on the background and the envelope that are fitted over it.
 void divide_by_baseline(Rings& rings) {
   const auto mean = radial_means(rings);
   const double low = std::sqrt(rings.k.front()), width = std::sqrt(rings.k.back()) - low;
@@ -85,7 +87,9 @@ void divide_by_baseline(Rings& rings) {
   Eigen::Vector4d right = Eigen::Vector4d::Zero();
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (rings.count[b] == 0) continue;
-    if (!(mean[b] > 0)) throw Error(ErrorCode::bad_input, "the power spectrum is {} at {:.1f} A, expected a positive number", mean[b], 1 / rings.k[b]);
+    if (!(mean[b] > 0))
+      throw Error(ErrorCode::bad_input, "the power spectrum is {} at {:.1f} A, expected a positive number", mean[b],
+                  1 / rings.k[b]);
     const auto v = powers(b);
     normal += v * v.transpose();
     right += v * std::log(mean[b]);
@@ -105,7 +109,8 @@ SplineAt SplineBasis::at(double t) const {
   const double x = std::clamp((t - low_) / (high_ - low_), 0.0, 1.0) * intervals_;
   const int cell = std::min(intervals_ - 1, static_cast<int>(x));
   const double f = x - cell, g = 1 - f;
-  return {cell, {g * g * g / 6, (3 * f * f * f - 6 * f * f + 4) / 6, (3 * g * g * g - 6 * g * g + 4) / 6, f * f * f / 6}};
+  return {cell,
+          {g * g * g / 6, (3 * f * f * f - 6 * f * f + 4) / 6, (3 * g * g * g - 6 * g * g + 4) / 6, f * f * f / 6}};
 }
 
 Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom max_resolution) {
@@ -118,7 +123,8 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
   std::size_t bins = 0;
   rings.pixels = collect(power, rings.dk, rings.k_min, 0.97 * k_nyquist, bins);
   if (bins < fewest_bins || rings.k_max < rings.k_min + static_cast<double>(fewest_bins) * rings.dk)
-    throw Error(ErrorCode::bad_input, "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with Nyquist {:.2f} A",
+    throw Error(ErrorCode::bad_input,
+                "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with Nyquist {:.2f} A",
                 min_resolution.value(), max_resolution.value(), fewest_bins, rings.n, 1 / k_nyquist);
   const double first = std::ceil(rings.k_min / rings.dk);
   rings.count.assign(bins, 0.0);

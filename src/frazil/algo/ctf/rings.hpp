@@ -1,4 +1,5 @@
-// Thon rings ready to be fitted: the pixels of a power spectrum in the fit band over a smooth baseline, and their bases.
+// Thon rings ready to be fitted: the pixels of a power spectrum in the fit band over a smooth baseline, and their
+// bases.
 #pragma once
 
 #include <array>
@@ -35,27 +36,29 @@ class SplineBasis {
 /// One pixel of the half-plane, y = measured power over baseline.
 struct RingPixel {
   float y = 0;
-  float u = 0;       ///< k², 1/Å²
-  float c = 0, s = 0;///< k² cos 2α, k² sin 2α
-  float w = 1;       ///< weight in least squares: 1 over the squared expectation, once that is known
+  float u = 0;         ///< k², 1/Å²
+  float c = 0, s = 0;  ///< k² cos 2α, k² sin 2α
+  float w = 1;         ///< weight in least squares: 1 over the squared expectation, once that is known
   int ix = 0, iy = 0, bin = 0;
 };
 
 /// Everything the fit needs of one spectrum. Background and envelope are splines in √k and k with knots so wide
 /// (see rings.cpp) that no ring of a defocus above 0.2 µm can hide in the background.
 struct Rings {
-  int n = 0;                       ///< side of the spectrum
-  double dk = 0;                   ///< 1/Å from pixel to pixel and from bin to bin
-  double k_min = 0, k_max = 0;     ///< fit band
-  std::vector<RingPixel> pixels;   ///< band and, beyond it, up to Nyquist
-  std::vector<double> k;           ///< centre of each bin
-  std::vector<double> count;       ///< pixels in each bin
-  std::vector<char> in_fit;        ///< bin is in the band and not in the ice ring
-  std::vector<double> baseline;    ///< power that y = 1 means
-  std::vector<double> fade;        ///< how the rings' amplitude over the baseline falls, 1 or less: the envelope's spline is a factor on it
-  std::vector<double> contrast;    ///< what the ice's thickness leaves of the rings: 1, or sinc(λ k² t) where a node was seen
-  std::vector<double> highest;     ///< brightest pixel of each bin over its median, robust standard deviations
-  std::size_t limited = 0;         ///< pixels that were outliers
+  int n = 0;                      ///< side of the spectrum
+  double dk = 0;                  ///< 1/Å from pixel to pixel and from bin to bin
+  double k_min = 0, k_max = 0;    ///< fit band
+  std::vector<RingPixel> pixels;  ///< band and, beyond it, up to Nyquist
+  std::vector<double> k;          ///< centre of each bin
+  std::vector<double> count;      ///< pixels in each bin
+  std::vector<char> in_fit;       ///< bin is in the band and not in the ice ring
+  std::vector<double> baseline;   ///< power that y = 1 means
+  std::vector<double>
+      fade;  ///< how the rings' amplitude over the baseline falls, 1 or less: the envelope's spline is a factor on it
+  std::vector<double>
+      contrast;  ///< what the ice's thickness leaves of the rings: 1, or sinc(λ k² t) where a node was seen
+  std::vector<double> highest;  ///< brightest pixel of each bin over its median, robust standard deviations
+  std::size_t limited = 0;      ///< pixels that were outliers
   std::vector<SplineAt> background_at, envelope_at;
   SplineBasis background, envelope;
 

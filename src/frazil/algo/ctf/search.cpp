@@ -19,12 +19,14 @@ constexpr double least_share = 0.05;
 
 /// Background-free profile of each sector and the projector that made it.
 struct Profiles {
-  std::vector<std::size_t> bins;             ///< bins of the fit
-  Eigen::VectorXd weight;                    ///< pixels of one sector in each
-  Eigen::MatrixXd value;                     ///< bin × sector, background removed
-  Eigen::MatrixXd basis, inverse;            ///< background splines on the bins; (BᵀWB)⁻¹BᵀW
+  std::vector<std::size_t> bins;   ///< bins of the fit
+  Eigen::VectorXd weight;          ///< pixels of one sector in each
+  Eigen::MatrixXd value;           ///< bin × sector, background removed
+  Eigen::MatrixXd basis, inverse;  ///< background splines on the bins; (BᵀWB)⁻¹BᵀW
 
-  [[nodiscard]] Eigen::MatrixXd without_background(const Eigen::MatrixXd& columns) const { return columns - basis * (inverse * columns); }
+  [[nodiscard]] Eigen::MatrixXd without_background(const Eigen::MatrixXd& columns) const {
+    return columns - basis * (inverse * columns);
+  }
 };
 
 int sector_of(const RingPixel& p) {
@@ -77,13 +79,15 @@ struct Templates {
   Eigen::MatrixXd cosine, sine;
 };
 
-Templates make_templates(const Profiles& profiles, const Rings& rings, const Waves& waves, const std::vector<double>& grid) {
+Templates make_templates(const Profiles& profiles, const Rings& rings, const Waves& waves,
+                         const std::vector<double>& grid) {
   const auto rows = static_cast<Eigen::Index>(profiles.bins.size()), columns = static_cast<Eigen::Index>(grid.size());
   Templates out{Eigen::MatrixXd(rows, columns), Eigen::MatrixXd(rows, columns)};
   for (Eigen::Index r = 0; r < rows; ++r) {
     const double k = rings.k[profiles.bins[static_cast<std::size_t>(r)]], u = k * k;
     // The grid is even: each defocus turns the phase on by the same angle, so one product replaces a sine and a cosine.
-    const double step = grid.size() > 1 ? 2 * (waves.chi({grid[1], 0, 0, 0}, u, 0, 0) - waves.chi({grid[0], 0, 0, 0}, u, 0, 0)) : 0;
+    const double step =
+        grid.size() > 1 ? 2 * (waves.chi({grid[1], 0, 0, 0}, u, 0, 0) - waves.chi({grid[0], 0, 0, 0}, u, 0, 0)) : 0;
     const std::complex<double> turn(std::cos(step), std::sin(step));
     const double start = 2 * waves.chi({grid[0], 0, 0, 0}, u, 0, 0);
     std::complex<double> wave(std::cos(start), std::sin(start));
@@ -95,7 +99,8 @@ Templates make_templates(const Profiles& profiles, const Rings& rings, const Wav
   return out;
 }
 
-Responses respond(const Profiles& profiles, const Rings& rings, const Templates& templates, double b_factor_A2, bool free_phase) {
+Responses respond(const Profiles& profiles, const Rings& rings, const Templates& templates, double b_factor_A2,
+                  bool free_phase) {
   const auto rows = static_cast<Eigen::Index>(profiles.bins.size());
   Eigen::VectorXd fall(rows);
   for (Eigen::Index r = 0; r < rows; ++r) {
@@ -108,7 +113,8 @@ Responses respond(const Profiles& profiles, const Rings& rings, const Templates&
   };
   Responses out;
   out.norm.resize(templates.cosine.cols(), 3);
-  const Eigen::MatrixXd cosine = fall.asDiagonal() * templates.cosine, cosine_free = profiles.without_background(cosine);
+  const Eigen::MatrixXd cosine = fall.asDiagonal() * templates.cosine,
+                        cosine_free = profiles.without_background(cosine);
   out.cosine = (cosine_free.transpose() * weighted_value).array().cast<float>();
   const Eigen::ArrayXf floor = static_cast<float>(least_share) * weigh(cosine, cosine);
   out.norm.col(0) = weigh(cosine_free, cosine_free) + floor;
@@ -142,7 +148,8 @@ std::vector<Curve> make_curves(double max_astigmatism, double step) {
 }
 
 /// Sums over the sectors of one curve, for all mean defoci from row `first` on.
-Eigen::ArrayXf add_sectors(const Eigen::ArrayXXf& values, const Curve& curve, Eigen::Index first, Eigen::Index count, bool by_sector, Eigen::Index column = 0) {
+Eigen::ArrayXf add_sectors(const Eigen::ArrayXXf& values, const Curve& curve, Eigen::Index first, Eigen::Index count,
+                           bool by_sector, Eigen::Index column = 0) {
   Eigen::ArrayXf sum = Eigen::ArrayXf::Zero(count);
   for (int s = 0; s < sectors; ++s)
     sum += values.col(by_sector ? s : column).segment(first + curve.offset[static_cast<std::size_t>(s)], count);
@@ -156,18 +163,21 @@ struct Best {
   std::vector<float> phase;
 };
 
-Best best_at_each(const std::vector<Responses>& responses, Eigen::Index first, Eigen::Index count, const std::vector<Curve>& curves, bool free_phase) {
+Best best_at_each(const std::vector<Responses>& responses, Eigen::Index first, Eigen::Index count,
+                  const std::vector<Curve>& curves, bool free_phase) {
   const auto n = static_cast<std::size_t>(count);
   Best best{std::vector<float>(n, -1e30F), std::vector<std::size_t>(n, 0), std::vector<float>(n, 0)};
   for (const auto& r : responses)
     for (std::size_t c = 0; c < curves.size(); ++c) {
       const auto& curve = curves[c];
-      const Eigen::ArrayXf dot = add_sectors(r.cosine, curve, first, count, true), cc = add_sectors(r.norm, curve, first, count, false, 0);
+      const Eigen::ArrayXf dot = add_sectors(r.cosine, curve, first, count, true),
+                           cc = add_sectors(r.norm, curve, first, count, false, 0);
       Eigen::ArrayXf strength = dot * cc.max(1e-30F).rsqrt(), phase;
       if (free_phase) {
         // −cos(2χ₀ + 2φ) = cos 2φ (−cos 2χ₀) + sin 2φ sin 2χ₀: two templates, least squares of both.
         const Eigen::ArrayXf other = add_sectors(r.sine, curve, first, count, true);
-        const Eigen::ArrayXf cs = add_sectors(r.norm, curve, first, count, false, 1), ss = add_sectors(r.norm, curve, first, count, false, 2);
+        const Eigen::ArrayXf cs = add_sectors(r.norm, curve, first, count, false, 1),
+                             ss = add_sectors(r.norm, curve, first, count, false, 2);
         const Eigen::ArrayXf det = (cc * ss - cs * cs).max(1e-30F);
         const Eigen::ArrayXf a = (ss * dot - cs * other) / det, b = (cc * other - cs * dot) / det;
         strength = (a * dot + b * other).max(0.0F).sqrt();
@@ -211,7 +221,8 @@ std::vector<Candidate> search(const Rings& rings, const Waves& waves, const Sear
     const double phase = best.phase[i] < 0 ? double{best.phase[i]} + pi : double{best.phase[i]};
     peaks.push_back({{grid[i + static_cast<std::size_t>(margin)], curve.c, curve.s, phase}, double{best.strength[i]}});
   }
-  std::stable_sort(peaks.begin(), peaks.end(), [](const Candidate& a, const Candidate& b) { return a.strength > b.strength; });
+  std::stable_sort(peaks.begin(), peaks.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.strength > b.strength; });
   if (peaks.size() > static_cast<std::size_t>(count)) peaks.resize(static_cast<std::size_t>(count));
   return peaks;
 }

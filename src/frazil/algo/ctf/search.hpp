@@ -20,6 +20,7 @@ struct Candidate {
 /// With `phase_shift` a quadrature pair finds the phase of each in closed form.
 ///
 /// @return up to `count` local maxima at different defoci, strongest first; never empty
-[[nodiscard]] std::vector<Candidate> search(const Rings& rings, const Waves& waves, const SearchRange& range, int count);
+[[nodiscard]] std::vector<Candidate> search(const Rings& rings, const Waves& waves, const SearchRange& range,
+                                            int count);
 
 }  // namespace frazil::ctf

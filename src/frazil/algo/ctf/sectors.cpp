@@ -20,10 +20,12 @@ SectorTable make_sectors(const PowerSpectrum& power, Angstrom min_resolution, An
   const int n = power.power.nx(), h = n / 2;
   table.dk = 1 / (n * power.pixel_size.value());
   const int first = static_cast<int>(std::ceil(1 / min_resolution.value() / table.dk));
-  const int last = std::min(static_cast<int>(std::floor(1 / max_resolution.value() / table.dk)), static_cast<int>(0.97 * h));
+  const int last =
+      std::min(static_cast<int>(std::floor(1 / max_resolution.value() / table.dk)), static_cast<int>(0.97 * h));
   if (last - first + 1 < fewest_shells)
-    throw Error(ErrorCode::bad_input, "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with pixels of {:.2f} A", min_resolution.value(),
-                max_resolution.value(), fewest_shells, n, power.pixel_size.value());
+    throw Error(ErrorCode::bad_input,
+                "the band {:.1f} to {:.1f} A holds fewer than {} shells of a {} px spectrum with pixels of {:.2f} A",
+                min_resolution.value(), max_resolution.value(), fewest_shells, n, power.pixel_size.value());
   const Eigen::Index shells = last - first + 1;
   table.mean = Eigen::ArrayXXd::Zero(shells, sectors);
   table.count = table.u = table.c = table.s = table.mean;
@@ -33,7 +35,8 @@ SectorTable make_sectors(const PowerSpectrum& power, Angstrom min_resolution, An
       const auto shell = static_cast<Eigen::Index>(std::lround(std::hypot(kx, ky))) - first;
       if (ky == 0 || shell < 0 || shell >= shells) continue;  // the axes gather what edges and read-out leave
       const double turn = std::atan2(ky, kx) / std::numbers::pi;
-      const auto sector = std::min<Eigen::Index>(sectors - 1, static_cast<Eigen::Index>((turn < 0 ? turn + 1 : turn) * sectors));
+      const auto sector =
+          std::min<Eigen::Index>(sectors - 1, static_cast<Eigen::Index>((turn < 0 ? turn + 1 : turn) * sectors));
       table.mean(shell, sector) += double{power.power(kx + h, y)};
       table.count(shell, sector) += 1;
       table.u(shell, sector) += kx * kx + ky * ky;

@@ -18,16 +18,18 @@ constexpr int finer_rounds = 6;
 
 /// Everything about shells that is the same for all regions.
 struct Shells {
-  std::vector<int> bin;             ///< of each half-plane pixel at the radius where the mean defocus has its phase; −1: not used
-  Eigen::VectorXd weight;           ///< pixels of each shell over the square of the expected power
-  Eigen::MatrixXd basis, inverse;   ///< background splines; (BᵀWB)⁻¹BᵀW
-  Eigen::MatrixXd templates;        ///< shell × defocus step, background removed
-  Eigen::VectorXd norm;             ///< ‖template‖² with the weights
-  double first_A = 0;               ///< defocus offset of the first template
+  std::vector<int> bin;  ///< of each half-plane pixel at the radius where the mean defocus has its phase; −1: not used
+  Eigen::VectorXd weight;          ///< pixels of each shell over the square of the expected power
+  Eigen::MatrixXd basis, inverse;  ///< background splines; (BᵀWB)⁻¹BᵀW
+  Eigen::MatrixXd templates;       ///< shell × defocus step, background removed
+  Eigen::VectorXd norm;            ///< ‖template‖² with the weights
+  double first_A = 0;              ///< defocus offset of the first template
 };
 
 double radius_of_phase(const Shape& shape, const Waves& waves, const RingPixel& p) {
-  const double chi = waves.pi_lambda * (shape.defocus * double{p.u} + 0.5 * (shape.c * double{p.c} + shape.s * double{p.s})) - waves.cs_term * double{p.u} * double{p.u};
+  const double chi =
+      waves.pi_lambda * (shape.defocus * double{p.u} + 0.5 * (shape.c * double{p.c} + shape.s * double{p.s})) -
+      waves.cs_term * double{p.u} * double{p.u};
   const double linear = waves.pi_lambda * shape.defocus, root = linear * linear - 4 * waves.cs_term * chi;
   if (root < 0 || (waves.cs_term > 0 && double{p.u} > linear / (2 * waves.cs_term))) return std::sqrt(double{p.u});
   return std::sqrt(std::max(0.0, 2 * chi / (linear + std::sqrt(root))));
@@ -43,7 +45,8 @@ Shells make_shells(const Rings& rings, const Waves& waves, const Solution& solut
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<Eigen::Index>(std::lround(radius_of_phase(solution.shape, waves, p) / rings.dk - first));
     if (b < 0 || b >= bins || rings.in_fit[static_cast<std::size_t>(b)] == 0) continue;
-    out.bin[static_cast<std::size_t>(p.iy) * static_cast<std::size_t>(half + 1) + static_cast<std::size_t>(p.ix)] = static_cast<int>(b);
+    out.bin[static_cast<std::size_t>(p.iy) * static_cast<std::size_t>(half + 1) + static_cast<std::size_t>(p.ix)] =
+        static_cast<int>(b);
     count(b) += 1;
   }
   out.weight = Eigen::VectorXd::Zero(bins);
@@ -54,7 +57,9 @@ Shells make_shells(const Rings& rings, const Waves& waves, const Solution& solut
     const auto level = level_at(rings, solution, i);
     if (level.background > 0) out.weight(b) = count(b) / std::pow(level.background * rings.baseline[i], 2);
     envelope(b) = level.envelope * rings.baseline[i];
-    for (int j = 0; j < 4; ++j) out.basis(b, rings.background_at[i].first + j) = rings.baseline[i] * rings.background_at[i].weight[static_cast<std::size_t>(j)];
+    for (int j = 0; j < 4; ++j)
+      out.basis(b, rings.background_at[i].first + j) =
+          rings.baseline[i] * rings.background_at[i].weight[static_cast<std::size_t>(j)];
   }
   const Eigen::MatrixXd weighted = out.weight.asDiagonal() * out.basis;
   Eigen::MatrixXd normal = out.basis.transpose() * weighted;
@@ -66,7 +71,11 @@ Shells make_shells(const Rings& rings, const Waves& waves, const Solution& solut
   for (Eigen::Index d = 0; d < steps; ++d)
     for (Eigen::Index b = 0; b < bins; ++b) {
       const double k = rings.k[static_cast<std::size_t>(b)];
-      out.templates(b, d) = -envelope(b) * std::cos(2 * waves.chi({solution.shape.defocus + out.first_A + defocus_step_A * static_cast<double>(d), 0, 0, solution.shape.phase}, k * k, 0, 0));
+      out.templates(b, d) =
+          -envelope(b) *
+          std::cos(2 * waves.chi({solution.shape.defocus + out.first_A + defocus_step_A * static_cast<double>(d), 0, 0,
+                                  solution.shape.phase},
+                                 k * k, 0, 0));
     }
   out.templates -= out.basis * (out.inverse * out.templates);
   out.norm = (out.weight.transpose() * out.templates.cwiseAbs2()).transpose();
@@ -85,16 +94,21 @@ Eigen::VectorXd strengths(const Shells& shells, const RegionSpectrum& region) {
   const Eigen::VectorXd rest = mean - shells.basis * (shells.inverse * mean);
   const Eigen::VectorXd response = shells.templates.transpose() * (shells.weight.asDiagonal() * rest);
   const double unit = correlation_of_pixels / region.tiles;
-  return (response.array() > 0).select(response.array().square() / (shells.norm.array().max(1e-300) * unit), 0.0).matrix();
+  return (response.array() > 0)
+      .select(response.array().square() / (shells.norm.array().max(1e-300) * unit), 0.0)
+      .matrix();
 }
 
 struct Plane {
   double offset = 0, x = 0, y = 0;
   std::array<double, 3> bend{};
-  [[nodiscard]] double at(const RegionSpectrum& r) const { return offset + x * r.x_A + y * r.y_A + bend[0] * r.x_A * r.x_A + bend[1] * r.x_A * r.y_A + bend[2] * r.y_A * r.y_A; }
+  [[nodiscard]] double at(const RegionSpectrum& r) const {
+    return offset + x * r.x_A + y * r.y_A + bend[0] * r.x_A * r.x_A + bend[1] * r.x_A * r.y_A + bend[2] * r.y_A * r.y_A;
+  }
 };
 
-double value_at(const Shells& shells, const std::vector<RegionSpectrum>& regions, const Eigen::MatrixXd& strength, const Plane& plane) {
+double value_at(const Shells& shells, const std::vector<RegionSpectrum>& regions, const Eigen::MatrixXd& strength,
+                const Plane& plane) {
   double sum = 0;
   for (std::size_t g = 0; g < regions.size(); ++g) {
     const double at = (plane.at(regions[g]) - shells.first_A) / defocus_step_A;
@@ -106,8 +120,10 @@ double value_at(const Shells& shells, const std::vector<RegionSpectrum>& regions
   return sum;
 }
 
-/// Quadratic terms by Newton steps on the parts' strengths, each a parabola near the surface so far; nothing when they gain too little.
-std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSpectrum>& regions, const Eigen::MatrixXd& strength, const Plane& plane) {
+/// Quadratic terms by Newton steps on the parts' strengths, each a parabola near the surface so far; nothing when they
+/// gain too little.
+std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSpectrum>& regions,
+                                const Eigen::MatrixXd& strength, const Plane& plane) {
   constexpr double least_gain = 20;
   constexpr std::size_t fewest = 12;  // parts: six terms are to be known from them
   if (regions.size() < fewest) return {};
@@ -123,7 +139,8 @@ std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSp
       constexpr Eigen::Index reach = 2;
       if (i < reach || i + reach >= strength.rows()) continue;
       const auto column = static_cast<Eigen::Index>(g);
-      const double h = reach * defocus_step_A, low = strength(i - reach, column), mid = strength(i, column), high = strength(i + reach, column);
+      const double h = reach * defocus_step_A, low = strength(i - reach, column), mid = strength(i, column),
+                   high = strength(i + reach, column);
       const double curvature = (2 * mid - low - high) / (h * h);
       if (!(curvature > 0)) continue;
       Eigen::Matrix<double, 6, 1> row;
@@ -136,7 +153,10 @@ std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSp
     scaled.diagonal().array() += 1e-6;
     const Eigen::Matrix<double, 6, 1> move = scale.asDiagonal() * scaled.ldlt().solve(scale.asDiagonal() * right);
     if (!move.allFinite()) break;
-    const Plane next{best.offset + move(0), best.x + move(1), best.y + move(2), {best.bend[0] + move(3), best.bend[1] + move(4), best.bend[2] + move(5)}};
+    const Plane next{best.offset + move(0),
+                     best.x + move(1),
+                     best.y + move(2),
+                     {best.bend[0] + move(3), best.bend[1] + move(4), best.bend[2] + move(5)}};
     const double value = value_at(shells, regions, strength, next);
     if (value <= top) break;
     top = value;
@@ -147,7 +167,8 @@ std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSp
 
 }  // namespace
 
-std::optional<Tilt> find_tilt(const std::vector<RegionSpectrum>& regions, const PowerSpectrum& whole, const Optics& optics, const Fit& fit, const FitParams& params, Degrees steepest) {
+std::optional<Tilt> find_tilt(const std::vector<RegionSpectrum>& regions, const PowerSpectrum& whole,
+                              const Optics& optics, const Fit& fit, const FitParams& params, Degrees steepest) {
   double arm = 0, spread_x = 0, spread_y = 0;
   for (const auto& r : regions) {
     arm = std::max(arm, std::abs(r.x_A) + std::abs(r.y_A));
@@ -162,7 +183,8 @@ std::optional<Tilt> find_tilt(const std::vector<RegionSpectrum>& regions, const 
   const double limit = std::tan(to_rad(steepest)), slack_A = 600;
   const auto shells = make_shells(rings, waves, solution, limit * arm + slack_A);
   Eigen::MatrixXd strength(shells.templates.cols(), static_cast<Eigen::Index>(regions.size()));
-  for (std::size_t g = 0; g < regions.size(); ++g) strength.col(static_cast<Eigen::Index>(g)) = strengths(shells, regions[g]);
+  for (std::size_t g = 0; g < regions.size(); ++g)
+    strength.col(static_cast<Eigen::Index>(g)) = strengths(shells, regions[g]);
   const auto value = [&](const Plane& p) { return value_at(shells, regions, strength, p); };
 
   Plane best;
@@ -193,10 +215,13 @@ std::optional<Tilt> find_tilt(const std::vector<RegionSpectrum>& regions, const 
             best = p;
           }
         }
-  // Curvature over a distance at which interpolation is smooth: variance of the slope along the gradient and across it, the larger one.
+  // Curvature over a distance at which interpolation is smooth: variance of the slope along the gradient and across it,
+  // the larger one.
   const double h = 2 * step;
   const auto variance = [&](double dx, double dy) {
-    const double bend = (2 * top - value({best.offset, best.x + h * dx, best.y + h * dy}) - value({best.offset, best.x - h * dx, best.y - h * dy})) / (h * h);
+    const double bend = (2 * top - value({best.offset, best.x + h * dx, best.y + h * dy}) -
+                         value({best.offset, best.x - h * dx, best.y - h * dy})) /
+                        (h * h);
     return bend > 0 ? 2 / bend : limit * limit;
   };
   const double slope = std::hypot(best.x, best.y), worst = std::max(variance(1, 0), variance(0, 1));

@@ -13,7 +13,10 @@ namespace {
 
 constexpr std::size_t batch = 64;  // images held at a time
 
-struct Centre { std::size_t index; int x, y; };
+struct Centre {
+  std::size_t index;
+  int x, y;
+};
 
 std::vector<Centre> inside(std::span<const Position> positions, int box, int nx, int ny) {
   std::vector<Centre> centres;
@@ -44,7 +47,8 @@ double mean_around(const Image& image, int x, int y, const Sound& sound, double 
 }
 
 Image cut(const Image& source, const Centre& centre, const Geometry& geometry) {
-  Image box = crop(source, centre.x - geometry.box / 2, centre.y - geometry.box / 2, geometry.box, geometry.box, 0, source.pixel_size);
+  Image box = crop(source, centre.x - geometry.box / 2, centre.y - geometry.box / 2, geometry.box, geometry.box, 0,
+                   source.pixel_size);
   if (geometry.output_box != geometry.box) box = fourier_resize(box, geometry.output_box, geometry.output_box);
   box.pixel_size = geometry.pixel_size;
   return box;
@@ -55,7 +59,8 @@ Image cut(const Image& source, const Centre& centre, const Geometry& geometry) {
 std::vector<std::string> check(const ExtractParams& params) {
   std::vector<std::string> problems;
   if (params.box % 2 != 0) problems.push_back(fmt::format("box must be even, not {}", params.box));
-  if (params.downsampled_box % 2 != 0) problems.push_back(fmt::format("downsampled_box must be even, not {}", params.downsampled_box));
+  if (params.downsampled_box % 2 != 0)
+    problems.push_back(fmt::format("downsampled_box must be even, not {}", params.downsampled_box));
   if (params.box > 0 && params.downsampled_box > params.box)
     problems.push_back(fmt::format("downsampled_box {} is larger than box {}", params.downsampled_box, params.box));
   if (params.downsampled_box > 0 && params.downsampled_pixel_size.value() > 0)
@@ -67,28 +72,33 @@ Geometry geometry(const ExtractParams& params, Angstrom pixel_size, Angstrom pic
   const Angstrom diameter = params.diameter.value() > 0 ? params.diameter : picked_diameter;
   Geometry g;
   if (params.box == 0 && !(diameter.value() > 0))
-    throw Error(ErrorCode::bad_input, "extract needs a box or a diameter; neither is given, and the coordinates have no diameter");
+    throw Error(ErrorCode::bad_input,
+                "extract needs a box or a diameter; neither is given, and the coordinates have no diameter");
   g.box = params.box > 0 ? params.box : good_size(static_cast<int>(std::ceil(1.5 * to_px(diameter, pixel_size))));
   g.output_box = params.downsampled_box > 0 ? params.downsampled_box : g.box;
   if (params.downsampled_pixel_size.value() > 0) {
     if (params.downsampled_pixel_size < pixel_size)
-      throw Error(ErrorCode::bad_input, "downsampled_pixel_size {:.4g} A is finer than the micrograph's {:.4g} A", params.downsampled_pixel_size.value(), pixel_size.value());
+      throw Error(ErrorCode::bad_input, "downsampled_pixel_size {:.4g} A is finer than the micrograph's {:.4g} A",
+                  params.downsampled_pixel_size.value(), pixel_size.value());
     g.output_box = 2 * static_cast<int>(std::lround(g.box * (pixel_size / params.downsampled_pixel_size) / 2));
   }
   if (g.output_box > g.box || g.output_box < 8)
-    throw Error(ErrorCode::bad_input, "downsampled box of {} px does not fit a box of {} px (8 px to the box itself)", g.output_box, g.box);
+    throw Error(ErrorCode::bad_input, "downsampled box of {} px does not fit a box of {} px (8 px to the box itself)",
+                g.output_box, g.box);
   g.pixel_size = pixel_size * (static_cast<double>(g.box) / g.output_box);
   const Angstrom background = params.background_diameter.value() > 0 ? params.background_diameter : diameter;
   g.background_radius_px = background.value() > 0 ? to_px(background, g.pixel_size) / 2 : 0.375 * g.output_box;
   if (params.normalise && g.background_radius_px > 0.6 * g.output_box)  // the corners end at 0.707
-    throw Error(ErrorCode::bad_input, "box of {:.0f} A has no background outside a circle of {:.0f} A", (g.pixel_size * g.output_box).value(), background.value());
+    throw Error(ErrorCode::bad_input, "box of {:.0f} A has no background outside a circle of {:.0f} A",
+                (g.pixel_size * g.output_box).value(), background.value());
   return g;
 }
 
 int repair(Image& image, double sigmas, Rng& rng) {
   const auto s = statistics(image);
   if (s.not_finite * 2 > image.size())
-    throw Error(ErrorCode::bad_input, "micrograph has {} of {} pixels that are not finite; at least half must be", s.not_finite, image.size());
+    throw Error(ErrorCode::bad_input, "micrograph has {} of {} pixels that are not finite; at least half must be",
+                s.not_finite, image.size());
   const double median = quantile(image, 0.5), sigma = 0.5 * (quantile(image, 0.8413) - quantile(image, 0.1587));
   const bool clip = sigmas > 0 && sigma > 0;
   const auto sound = [&](float v) { return std::isfinite(v) && (!clip || std::abs(v - median) <= sigmas * sigma); };
@@ -96,7 +106,8 @@ int repair(Image& image, double sigmas, Rng& rng) {
   for (int y = 0; y < image.ny(); ++y)
     for (int x = 0; x < image.nx(); ++x)
       if (!sound(image(x, y))) {
-        const auto place = static_cast<std::size_t>(y) * static_cast<std::size_t>(image.nx()) + static_cast<std::size_t>(x);
+        const auto place =
+            static_cast<std::size_t>(y) * static_cast<std::size_t>(image.nx()) + static_cast<std::size_t>(x);
         repairs.emplace_back(place, static_cast<float>(mean_around(image, x, y, sound, median) + sigma * rng.normal()));
       }
   for (const auto& [place, value] : repairs) image.data()[place] = value;
@@ -143,11 +154,14 @@ bool normalise(Image& image, double radius_px) {
   return true;
 }
 
-Summary extract(const Image& micrograph, std::span<const Position> positions, const std::optional<Lens>& lens, const ExtractParams& params,
-                const Geometry& geometry, Rng& rng, int threads, const std::function<void(Particle&&)>& sink) {
+Summary extract(const Image& micrograph, std::span<const Position> positions, const std::optional<Lens>& lens,
+                const ExtractParams& params, const Geometry& geometry, Rng& rng, int threads,
+                const std::function<void(Particle&&)>& sink) {
   if (geometry.box > micrograph.nx() || geometry.box > micrograph.ny())
-    throw Error(ErrorCode::bad_input, "box of {} px is larger than the micrograph of {} x {} px", geometry.box, micrograph.nx(), micrograph.ny());
-  if (params.phase_flip && !lens) throw Error(ErrorCode::bad_input, "phases can only be flipped with a CTF, and there is none for this micrograph");
+    throw Error(ErrorCode::bad_input, "box of {} px is larger than the micrograph of {} x {} px", geometry.box,
+                micrograph.nx(), micrograph.ny());
+  if (params.phase_flip && !lens)
+    throw Error(ErrorCode::bad_input, "phases can only be flipped with a CTF, and there is none for this micrograph");
 
   Image source = micrograph.clone();
   Summary summary;

@@ -28,11 +28,13 @@ ExtractParams plain(int box) {
   return p;
 }
 
-std::vector<Particle> run(const Image& image, std::span<const Position> positions, const ExtractParams& params, Angstrom diameter = 20_A,
-                          std::optional<Lens> lens = {}, int threads = 1, Summary* summary = nullptr) {
+std::vector<Particle> run(const Image& image, std::span<const Position> positions, const ExtractParams& params,
+                          Angstrom diameter = 20_A, std::optional<Lens> lens = {}, int threads = 1,
+                          Summary* summary = nullptr) {
   std::vector<Particle> out;
   Rng rng(1);
-  const auto s = extract(image, positions, lens, params, geometry(params, image.pixel_size, diameter), rng, threads, [&](Particle&& p) { out.push_back(std::move(p)); });
+  const auto s = extract(image, positions, lens, params, geometry(params, image.pixel_size, diameter), rng, threads,
+                         [&](Particle&& p) { out.push_back(std::move(p)); });
   if (summary != nullptr) *summary = s;
   return out;
 }
@@ -51,7 +53,8 @@ TEST(Extract, PutsThePixelOfThePositionInTheCentreOfTheBox) {
 TEST(Extract, KeepsCentreAndScaleWhenDownsampling) {
   Image image(200, 200, 1.5_A);
   for (int y = 0; y < 200; ++y)
-    for (int x = 0; x < 200; ++x) image(x, y) = static_cast<float>(std::exp(-(std::pow(x - 100, 2) + std::pow(y - 90, 2)) / (2 * 36.0)));
+    for (int x = 0; x < 200; ++x)
+      image(x, y) = static_cast<float>(std::exp(-(std::pow(x - 100, 2) + std::pow(y - 90, 2)) / (2 * 36.0)));
   auto params = plain(96);
   params.downsampled_box = 40;
   const std::vector<Position> positions{{100, 90}};
@@ -100,7 +103,8 @@ Image defocused_disc(int n, double radius, const Lens& lens) {
   for (int iy = 0; iy < n; ++iy)
     for (int ix = 0; ix < spectrum.columns(); ++ix) {
       const double k2 = (std::pow(ix, 2) + std::pow(spectrum.ky(iy), 2)) / std::pow(n * 2.0, 2);
-      const double chi = std::numbers::pi * lambda * lens.ctf.defocus_u.value() * k2 - 0.5 * std::numbers::pi * cs * std::pow(lambda, 3) * k2 * k2 + std::asin(a);
+      const double chi = std::numbers::pi * lambda * lens.ctf.defocus_u.value() * k2 -
+                         0.5 * std::numbers::pi * cs * std::pow(lambda, 3) * k2 * k2 + std::asin(a);
       spectrum(ix, iy) *= static_cast<float>(-std::sin(chi));
     }
   return ifft(spectrum);

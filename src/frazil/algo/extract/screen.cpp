@@ -16,15 +16,15 @@ constexpr std::array orders{3, 5};  // odd, so that two-fold and four-fold parti
 /// What is kept of one image.
 struct Measures {
   bool finite = true;
-  double peak = 0;                   ///< largest pixel off zero, full resolution
-  double inside = 0, outside = 0;    ///< mean square within and outside the diameter, low resolution
-  std::vector<double> rings;         ///< sum over each ring
+  double peak = 0;                 ///< largest pixel off zero, full resolution
+  double inside = 0, outside = 0;  ///< mean square within and outside the diameter, low resolution
+  std::vector<double> rings;       ///< sum over each ring
   std::vector<std::array<double, 2 * orders.size()>> waves;  ///< sum over each ring times √2 cos, √2 sin of each order
 };
 
 struct Sizes {
-  int box = 0;             ///< low resolution
-  double radius_px = 0;    ///< of the particle
+  int box = 0;           ///< low resolution
+  double radius_px = 0;  ///< of the particle
   int ring_count = 0;
   double inside = 0, outside = 0;  ///< pixels
   std::vector<double> ring_pixels;
@@ -115,7 +115,9 @@ Filtered filter_by_average(const std::vector<Measures>& all, const Sizes& s) {
 }
 
 /// Median and robust spread of log values over the sound images.
-struct Usual { double median = 0, sigma = 0; };
+struct Usual {
+  double median = 0, sigma = 0;
+};
 
 template <class Value>
 Usual usual(const std::vector<Measures>& all, const Value& value) {
@@ -132,14 +134,16 @@ double excess(double value, const Usual& usual) {
   return usual.sigma > 0 ? (std::log(std::max(1e-12, value)) - usual.median) / usual.sigma : 0;
 }
 
-bool is_empty(const Measures& m, std::size_t index, const Filtered& filtered, const Sizes& s, double sigmas, Verdict& verdict) {
+bool is_empty(const Measures& m, std::size_t index, const Filtered& filtered, const Sizes& s, double sigmas,
+              Verdict& verdict) {
   if (filtered.noise > 0 && filtered.noise < 0.5) {
     const double limit = std::min(sigmas * filtered.noise, 0.4);
     if (filtered.amplitudes[index] >= limit) return false;
     verdict = {Reason::empty, filtered.amplitudes[index] / filtered.noise, limit / filtered.noise};
     return true;
   }
-  const double z = std::log(std::max(1e-12, m.inside) / std::max(1e-12, m.outside)) / std::sqrt(2 / s.inside + 2 / s.outside);
+  const double z =
+      std::log(std::max(1e-12, m.inside) / std::max(1e-12, m.outside)) / std::sqrt(2 / s.inside + 2 / s.outside);
   if (z >= sigmas) return false;
   verdict = {Reason::empty, z, sigmas};
   return true;
@@ -147,14 +151,16 @@ bool is_empty(const Measures& m, std::size_t index, const Filtered& filtered, co
 
 }  // namespace
 
-std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::size_t)>& read, Angstrom diameter, const ScreenParams& params, int threads) {
+std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::size_t)>& read, Angstrom diameter,
+                            const ScreenParams& params, int threads) {
   std::vector<Verdict> verdicts(count);
   if (count == 0) return verdicts;
   const Image first = read(0);
   const double diameter_px = to_px(diameter, first.pixel_size);
   if (!(diameter_px > 0)) throw Error(ErrorCode::bad_input, "the particle diameter is not known; give --diameter in Å");
   if (first.nx() != first.ny() || diameter_px > 0.95 * first.nx())
-    throw Error(ErrorCode::bad_input, "a particle of {:.0f} px fills its image of {} x {} px: no background is left", diameter_px, first.nx(), first.ny());
+    throw Error(ErrorCode::bad_input, "a particle of {:.0f} px fills its image of {} x {} px: no background is left",
+                diameter_px, first.nx(), first.ny());
   const auto sizes = sizes_for(first.nx(), diameter_px);
   std::vector<Measures> all(count);
   parallel_for(threads, count, [&](std::size_t i) { all[i] = measure(read(i), sizes); });
@@ -165,11 +171,15 @@ std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::si
   for (std::size_t i = 0; i < count; ++i) {
     const auto& m = all[i];
     auto& verdict = verdicts[i];
-    if (!m.finite) verdict = {Reason::not_finite, 0, 0};
-    else if (params.dust_sigmas > 0 && m.peak > params.dust_sigmas) verdict = {Reason::dust, m.peak, params.dust_sigmas};
-    else if (const double in = excess(m.inside, inside), out = excess(m.outside, outside); params.outlier_sigmas > 0 && std::max(in, out) > params.outlier_sigmas)
+    if (!m.finite)
+      verdict = {Reason::not_finite, 0, 0};
+    else if (params.dust_sigmas > 0 && m.peak > params.dust_sigmas)
+      verdict = {Reason::dust, m.peak, params.dust_sigmas};
+    else if (const double in = excess(m.inside, inside), out = excess(m.outside, outside);
+             params.outlier_sigmas > 0 && std::max(in, out) > params.outlier_sigmas)
       verdict = {in > out ? Reason::too_strong : Reason::uneven_background, std::max(in, out), params.outlier_sigmas};
-    else if (params.empty) (void)is_empty(m, i, filtered, sizes, params.empty_sigmas, verdict);
+    else if (params.empty)
+      (void)is_empty(m, i, filtered, sizes, params.empty_sigmas, verdict);
   }
   return verdicts;
 }

@@ -23,14 +23,23 @@ struct ScreenParams {
     return std::tuple(
         field(&P::diameter, "diameter", "Particle diameter; 0: the one extracted with").range(0_A, 5000_A),
         field(&P::empty, "empty", "Set aside images without a particle"),
-        field(&P::empty_sigmas, "empty_sigmas", "Empty: matched-filter signal below so many standard deviations of the noise").range(0, 100),
-        field(&P::outlier_sigmas, "outlier_sigmas", "Outlier: background or particle stronger than the others' by so many robust standard deviations; 0: keep").range(0, 1000),
-        field(&P::dust_sigmas, "dust_sigmas", "Dust: a pixel so many standard deviations of the background off; 0: keep").range(0, 1000).advanced());
+        field(&P::empty_sigmas, "empty_sigmas",
+              "Empty: matched-filter signal below so many standard deviations of the noise")
+            .range(0, 100),
+        field(
+            &P::outlier_sigmas, "outlier_sigmas",
+            "Outlier: background or particle stronger than the others' by so many robust standard deviations; 0: keep")
+            .range(0, 1000),
+        field(&P::dust_sigmas, "dust_sigmas",
+              "Dust: a pixel so many standard deviations of the background off; 0: keep")
+            .range(0, 1000)
+            .advanced());
   }
 };
 
 enum class Reason { none, not_finite, dust, uneven_background, too_strong, empty };
-inline constexpr std::array<std::string_view, 6> reason_names{"", "not finite", "dust", "uneven background", "too strong", "empty"};
+inline constexpr std::array<std::string_view, 6> reason_names{"",           "not finite", "dust", "uneven background",
+                                                              "too strong", "empty"};
 
 /// Why one particle is set aside: what was measured and the limit it broke.
 struct Verdict {
@@ -54,7 +63,7 @@ struct Verdict {
 /// within the diameter does not exceed that outside by `empty_sigmas` standard errors of their log ratio (of white
 /// noise: sqrt(2/n_in + 2/n_out)). *Outliers*: logarithm of the power inside and outside against median and spread of
 /// all particles of the micrograph, one-sided; needs 10 particles.
-[[nodiscard]] std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::size_t)>& read, Angstrom diameter, const ScreenParams& params,
-                                          int threads);
+[[nodiscard]] std::vector<Verdict> screen(std::size_t count, const std::function<Image(std::size_t)>& read,
+                                          Angstrom diameter, const ScreenParams& params, int threads);
 
 }  // namespace frazil::extract

@@ -26,7 +26,8 @@ Image view(Rng& rng, double strength) {
 }
 
 std::vector<Verdict> judge(const std::vector<Image>& images, int threads = 1, const ScreenParams& params = {}) {
-  return screen(images.size(), [&](std::size_t i) { return images[i].clone(); }, 160_A, params, threads);
+  return screen(
+      images.size(), [&](std::size_t i) { return images[i].clone(); }, 160_A, params, threads);
 }
 
 TEST(Screen, FindsEmptyImagesAmongParticles) {
@@ -90,7 +91,9 @@ TEST(Screen, RefusesADiameterThatFillsTheImageAndTakesNoParticles) {
   std::vector<Image> images;
   EXPECT_TRUE(judge(images).empty());
   images.push_back(view(rng, 1));
-  EXPECT_THROW((void)screen(1, [&](std::size_t) { return images[0].clone(); }, 300_A, {}, 1), Error);
+  EXPECT_THROW((void)screen(
+                   1, [&](std::size_t) { return images[0].clone(); }, 300_A, {}, 1),
+               Error);
 }
 
 }  // namespace

@@ -12,12 +12,12 @@
 namespace frazil::gain {
 namespace {
 
-constexpr int reach = 2;              // half width of the local mean
+constexpr int reach = 2;  // half width of the local mean
 constexpr int tile_px = 256;
-constexpr int displacements = 24;     // of the null distribution
-constexpr int least_displacement = 5; // beyond the local mean
+constexpr int displacements = 24;      // of the null distribution
+constexpr int least_displacement = 5;  // beyond the local mean
 constexpr double clip_sigmas = 4;
-constexpr double clear_sigmas = 6;    // chance gives less in 16 states; the standard deviation itself is known to 15 %
+constexpr double clear_sigmas = 6;  // chance gives less in 16 states; the standard deviation itself is known to 15 %
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
@@ -27,7 +27,8 @@ struct Tile {
   std::vector<float> values;
 };
 
-/// value(x, y) / mean of its 5 × 5 neighbourhood − 1; 0 where the value or all neighbours are absent (≤ 0 if `zero_is_absent`).
+/// value(x, y) / mean of its 5 × 5 neighbourhood − 1; 0 where the value or all neighbours are absent (≤ 0 if
+/// `zero_is_absent`).
 template <class Value>
 Tile fine_pattern(int nx, int ny, int limit_x, int limit_y, int x0, int y0, bool zero_is_absent, const Value& value) {
   const int wide = nx + 2 * reach;
@@ -49,7 +50,8 @@ Tile fine_pattern(int nx, int ny, int limit_x, int limit_y, int x0, int y0, bool
       }
       rows_sum[z(j) * z(nx) + z(i)] = sum;
       rows_count[z(j) * z(nx) + z(i)] = count;
-      if (j >= reach && j < ny + reach) centre[z(j - reach) * z(nx) + z(i)] = valid[z(i + reach)] > 0 ? line[z(i + reach)] : -1;
+      if (j >= reach && j < ny + reach)
+        centre[z(j - reach) * z(nx) + z(i)] = valid[z(i + reach)] > 0 ? line[z(i + reach)] : -1;
     }
   }
   Tile tile{nx, ny, std::vector<float>(centre.size())};
@@ -87,7 +89,8 @@ Moments moments(const std::vector<Tile>& tiles) {
 Moments tame(std::vector<Tile>& tiles) {
   for (int pass = 0; pass < 3; ++pass) {
     const auto m = moments(tiles);
-    const auto low = static_cast<float>(m.mean - clip_sigmas * std::sqrt(m.variance)), high = static_cast<float>(m.mean + clip_sigmas * std::sqrt(m.variance));
+    const auto low = static_cast<float>(m.mean - clip_sigmas * std::sqrt(m.variance)),
+               high = static_cast<float>(m.mean + clip_sigmas * std::sqrt(m.variance));
     for (auto& tile : tiles)
       for (float& v : tile.values) v = std::clamp(v, low, high);
   }
@@ -125,19 +128,25 @@ std::vector<Corner> tile_corners(int nx, int ny, int most) {
   if (most > 0)
     while (across * down > most) --(across * side_x >= down * side_y ? across : down);
   std::vector<Corner> corners;
-  const auto place = [](int i, int count, int room) { return count == 1 ? room / 2 : static_cast<int>(static_cast<long>(i) * room / (count - 1)); };
+  const auto place = [](int i, int count, int room) {
+    return count == 1 ? room / 2 : static_cast<int>(static_cast<long>(i) * room / (count - 1));
+  };
   for (int j = 0; j < down; ++j)
-    for (int i = 0; i < across; ++i) corners.push_back({place(i, across, nx - side_x), place(j, down, ny - side_y), side_x, side_y});
+    for (int i = 0; i < across; ++i)
+      corners.push_back({place(i, across, nx - side_x), place(j, down, ny - side_y), side_x, side_y});
   return corners;
 }
 
-/// Standard deviation of the correlation of two patterns that have nothing to do with each other but keep their spectra.
+/// Standard deviation of the correlation of two patterns that have nothing to do with each other but keep their
+/// spectra.
 double chance(const std::vector<Tile>& data, const std::vector<Tile>& reference, double scale, double pixels) {
   Rng rng(0x6761696eU);
   double squares = 0;
-  const auto side_x = static_cast<std::uint64_t>(std::max(1, data.front().nx - 2 * least_displacement)), side_y = static_cast<std::uint64_t>(std::max(1, data.front().ny - 2 * least_displacement));
+  const auto side_x = static_cast<std::uint64_t>(std::max(1, data.front().nx - 2 * least_displacement)),
+             side_y = static_cast<std::uint64_t>(std::max(1, data.front().ny - 2 * least_displacement));
   for (int i = 0; i < displacements; ++i) {
-    const int dx = least_displacement + static_cast<int>(rng.below(side_x)), dy = least_displacement + static_cast<int>(rng.below(side_y));
+    const int dx = least_displacement + static_cast<int>(rng.below(side_x)),
+              dy = least_displacement + static_cast<int>(rng.below(side_y));
     squares += std::pow(product(data, reference, dx, dy) / scale, 2);
   }
   return std::max(std::sqrt(squares / displacements), 1 / std::sqrt(pixels));
@@ -148,8 +157,12 @@ template <class Body>
 void for_differences(const Image& a, const Image& b, const Body& body) {
   for (int y = 0; y + 1 < a.ny(); y += 2)
     for (int x = 0; x + 1 < a.nx(); x += 2) {
-      const auto difference = [x, y](const Image& i) -> double { return i(x, y) - i(x + 1, y) - i(x, y + 1) + i(x + 1, y + 1); };
-      const auto whole = [x, y](const Image& i) { return i(x, y) > 0 && i(x + 1, y) > 0 && i(x, y + 1) > 0 && i(x + 1, y + 1) > 0; };
+      const auto difference = [x, y](const Image& i) -> double {
+        return i(x, y) - i(x + 1, y) - i(x, y + 1) + i(x + 1, y + 1);
+      };
+      const auto whole = [x, y](const Image& i) {
+        return i(x, y) > 0 && i(x + 1, y) > 0 && i(x, y + 1) > 0 && i(x + 1, y + 1) > 0;
+      };
       if (whole(a) && whole(b)) body(difference(a), difference(b));
     }
 }
@@ -170,7 +183,9 @@ Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles) {
   expect(raw_sum.nx >= 16 && raw_sum.ny >= 16, "a sensor of 16 × 16 pixels or more");
   const auto corners = tile_corners(raw_sum.nx, raw_sum.ny, most_tiles);
   std::vector<Tile> data;
-  for (const auto& c : corners) data.push_back(fine_pattern(c.nx, c.ny, raw_sum.nx, raw_sum.ny, c.x, c.y, false, [&](int x, int y) { return raw_sum(x, y); }));
+  for (const auto& c : corners)
+    data.push_back(
+        fine_pattern(c.nx, c.ny, raw_sum.nx, raw_sum.ny, c.x, c.y, false, [&](int x, int y) { return raw_sum(x, y); }));
   const auto of_data = tame(data);
 
   Check best;
@@ -178,7 +193,9 @@ Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles) {
   Moments of_best;
   for (int o = 0; o < gain_orientation_count; ++o) {
     const auto map = orientation_map(static_cast<GainOrientation>(o), gain.nx(), gain.ny());
-    if ((map.swaps_sides() ? gain.ny() : gain.nx()) != raw_sum.nx || (map.swaps_sides() ? gain.nx() : gain.ny()) != raw_sum.ny) continue;
+    if ((map.swaps_sides() ? gain.ny() : gain.nx()) != raw_sum.nx ||
+        (map.swaps_sides() ? gain.nx() : gain.ny()) != raw_sum.ny)
+      continue;
     best.states += 2;
     std::vector<Tile> tiles;
     for (const auto& c : corners)
@@ -203,7 +220,8 @@ Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles) {
   if (best_tiles.empty() || !(of_best.variance > 0) || !(of_data.variance > 0)) return best;
   const double scale = std::sqrt(of_data.variance * of_best.variance) * of_data.count;
   const double sigma = chance(data, best_tiles, scale, of_data.count);
-  const double slope = std::sqrt(of_data.variance / of_best.variance);  // of a regression of the data on the reference, per correlation
+  const double slope =
+      std::sqrt(of_data.variance / of_best.variance);  // of a regression of the data on the reference, per correlation
   best.significance = best.correlation / sigma;
   best.agreement = best.correlation * slope;
   best.agreement_sigma = sigma * slope;
@@ -240,7 +258,8 @@ Residual common_pattern(const Image& half_a, const Image& half_b) {
   expect(half_a.nx() == half_b.nx() && half_a.ny() == half_b.ny(), "halves of one sensor");
   const double mean_a = mean_of(half_a), mean_b = mean_of(half_b);
   if (!(mean_a > 0) || !(mean_b > 0)) return {};
-  const double limit_a = 64 * 4 * pattern_variance(half_a) * mean_a * mean_a, limit_b = 64 * 4 * pattern_variance(half_b) * mean_b * mean_b;
+  const double limit_a = 64 * 4 * pattern_variance(half_a) * mean_a * mean_a,
+               limit_b = 64 * 4 * pattern_variance(half_b) * mean_b * mean_b;
   double sum = 0, squares = 0, count = 0;
   for_differences(half_a, half_b, [&](double a, double b) {
     if (a * a > limit_a || b * b > limit_b) return;

@@ -10,9 +10,9 @@
 namespace frazil::gain {
 namespace {
 
-constexpr int local_px = 63;          // side of the local mean
-constexpr double slow_px = 128;       // longest wave kept when halves are other movies
-constexpr double fine_px = 5;         // longest wave kept when the specimen is in both halves
+constexpr int local_px = 63;                           // side of the local mean
+constexpr double slow_px = 128;                        // longest wave kept when halves are other movies
+constexpr double fine_px = 5;                          // longest wave kept when the specimen is in both halves
 constexpr double low_factor = 0.5, high_factor = 1.5;  // beyond: a defect, not a gain
 constexpr double clear_sigmas = 6;
 
@@ -37,8 +37,11 @@ Image local_mean(const Image& image, const std::vector<char>& flagged, int half)
   Image out(nx, ny, image.pixel_size);
   for (int y = 0; y < ny; ++y)
     for (int x = 0; x < nx; ++x) {
-      const auto x0 = z(std::max(0, x - half)), x1 = z(std::min(nx, x + half + 1)), y0 = z(std::max(0, y - half)), y1 = z(std::min(ny, y + half + 1));
-      const auto box = [&](const std::vector<double>& t) { return t[y1 * z(nx + 1) + x1] - t[y0 * z(nx + 1) + x1] - t[y1 * z(nx + 1) + x0] + t[y0 * z(nx + 1) + x0]; };
+      const auto x0 = z(std::max(0, x - half)), x1 = z(std::min(nx, x + half + 1)), y0 = z(std::max(0, y - half)),
+                 y1 = z(std::min(ny, y + half + 1));
+      const auto box = [&](const std::vector<double>& t) {
+        return t[y1 * z(nx + 1) + x1] - t[y0 * z(nx + 1) + x1] - t[y1 * z(nx + 1) + x0] + t[y0 * z(nx + 1) + x0];
+      };
       out(x, y) = static_cast<float>(box(sums) / std::max(1.0, box(counts)));
     }
   return out;
@@ -51,7 +54,10 @@ std::vector<char> find_defects(const Image& sum) {
     const auto mean = local_mean(sum, flagged, 3);
     for (std::size_t i = 0; i < sum.size(); ++i) {
       const double m = mean.pixels()[i], v = sum.pixels()[i];
-      flagged[i] = (v < low_factor * m || v > high_factor * m) && std::abs(std::sqrt(v + 0.375) - std::sqrt(m + 0.375)) > clear_sigmas / 2 ? 1 : 0;
+      flagged[i] = (v < low_factor * m || v > high_factor * m) &&
+                           std::abs(std::sqrt(v + 0.375) - std::sqrt(m + 0.375)) > clear_sigmas / 2
+                       ? 1
+                       : 0;
     }
   }
   return flagged;
@@ -61,7 +67,8 @@ std::vector<char> find_defects(const Image& sum) {
 Image relative(const Image& sum, const std::vector<char>& flagged) {
   const auto mean = local_mean(sum, flagged, local_px / 2);
   Image out(sum.nx(), sum.ny(), sum.pixel_size);
-  for (std::size_t i = 0; i < out.size(); ++i) out.pixels()[i] = flagged[i] != 0 || mean.pixels()[i] <= 0 ? 0 : sum.pixels()[i] / mean.pixels()[i] - 1;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out.pixels()[i] = flagged[i] != 0 || mean.pixels()[i] <= 0 ? 0 : sum.pixels()[i] / mean.pixels()[i] - 1;
   return out;
 }
 
@@ -89,7 +96,9 @@ double common_share(const Profile& p) {
 void take_lines(Image& a, Image& b, bool columns, Image& kept) {
   const int lines = columns ? a.nx() : a.ny(), length = columns ? a.ny() : a.nx();
   Profile p{std::vector<double>(z(lines)), std::vector<double>(z(lines))};
-  const auto at = [columns](Image& image, int line, int i) -> float& { return columns ? image(line, i) : image(i, line); };
+  const auto at = [columns](Image& image, int line, int i) -> float& {
+    return columns ? image(line, i) : image(i, line);
+  };
   for (int l = 0; l < lines; ++l) {
     for (int i = 0; i < length; ++i) {
       p.a[z(l)] += at(a, l, i);
@@ -107,11 +116,14 @@ void take_lines(Image& a, Image& b, bool columns, Image& kept) {
     }
 }
 
-/// The part of the mean of two images that agrees between them, ring by ring of the Fourier plane. @return with the error's variance
+/// The part of the mean of two images that agrees between them, ring by ring of the Fourier plane. @return with the
+/// error's variance
 std::pair<Image, double> common_part(const Image& a, const Image& b, double longest_px) {
   auto fa = fft(a), fb = fft(b);
   const int rings = 64;
-  const auto frequency = [&](int ix, int iy) { return std::hypot(static_cast<double>(ix) / fa.nx(), static_cast<double>(fa.ky(iy)) / fa.ny()); };
+  const auto frequency = [&](int ix, int iy) {
+    return std::hypot(static_cast<double>(ix) / fa.nx(), static_cast<double>(fa.ky(iy)) / fa.ny());
+  };
   const auto ring_of = [&](double k) { return z(std::min(rings - 1, static_cast<int>(k / 0.7072 * rings))); };
   std::vector<double> ab(z(rings)), aa(z(rings)), bb(z(rings));
   for (int iy = 0; iy < fa.ny(); ++iy)
@@ -141,9 +153,12 @@ std::pair<Image, double> common_part(const Image& a, const Image& b, double long
 
 Estimate estimate_gain(const Image& half_a, const Image& half_b, Halves halves) {
   expect(half_a.nx() == half_b.nx() && half_a.ny() == half_b.ny(), "halves of one sensor");
-  if (half_a.nx() < 32 || half_a.ny() < 32) throw Error(ErrorCode::bad_input, "a gain needs a sensor of 32 × 32 pixels or more, found {} × {}", half_a.nx(), half_a.ny());
+  if (half_a.nx() < 32 || half_a.ny() < 32)
+    throw Error(ErrorCode::bad_input, "a gain needs a sensor of 32 × 32 pixels or more, found {} × {}", half_a.nx(),
+                half_a.ny());
   for (const auto* half : {&half_a, &half_b})
-    if (!(statistics(*half).mean > 0)) throw Error(ErrorCode::bad_input, "a half of the frames holds no counts: a gain cannot be estimated");
+    if (!(statistics(*half).mean > 0))
+      throw Error(ErrorCode::bad_input, "a half of the frames holds no counts: a gain cannot be estimated");
   auto sum = half_a.clone();
   for (std::size_t i = 0; i < sum.size(); ++i) sum.pixels()[i] += half_b.pixels()[i];
   const auto flagged = find_defects(sum);

@@ -22,7 +22,8 @@ struct RawSums {
   Image odd, even, all;
 };
 
-RawSums raw_sums(const sim::Scene& scene, const sim::Camera& camera, const std::vector<sim::Specimen>& specimens, int index) {
+RawSums raw_sums(const sim::Scene& scene, const sim::Camera& camera, const std::vector<sim::Specimen>& specimens,
+                 int index) {
   const sim::SimulatedMovie movie(scene, specimens, camera, index);
   RawSums sums{Image(scene.nx, scene.ny), Image(scene.nx, scene.ny), Image(scene.nx, scene.ny)};
   Image frame;
@@ -78,7 +79,9 @@ int right_answers(int seed, int nx, int ny, int first, int states) {
     const auto check = check_gain(sums.all, as_filed(camera.gain, orientation, inverted));
     const bool is_right = check.found() && check.orientation == orientation && check.inverted == inverted;
     right += is_right ? 1 : 0;
-    if (!is_right) std::printf("  camera %d, state %d: %.1f sigma (%.1f expected), second %.3f of %.3f\n", seed, i % 16, check.significance, check.expected, check.second, check.correlation);
+    if (!is_right)
+      std::printf("  camera %d, state %d: %.1f sigma (%.1f expected), second %.3f of %.3f\n", seed, i % 16,
+                  check.significance, check.expected, check.second, check.correlation);
   }
   return right;
 }
@@ -135,7 +138,8 @@ TEST(GainCheck, SeesHowMuchOfAStaleReferenceStillHolds) {
   const auto check = check_gain(sums.all, stale);
   EXPECT_TRUE(check.found());
   EXPECT_EQ(check.orientation, GainOrientation::identity);
-  EXPECT_NEAR(check.agreement, 0.5, 4 * check.agreement_sigma);  // half of the reference's variance is no longer the camera's
+  EXPECT_NEAR(check.agreement, 0.5,
+              4 * check.agreement_sigma);  // half of the reference's variance is no longer the camera's
 }
 
 TEST(GainCheck, MeasuresThePatternThatIsLeftWithoutAModelOfTheNoise) {
@@ -152,7 +156,8 @@ TEST(GainCheck, MeasuresThePatternThatIsLeftWithoutAModelOfTheNoise) {
   const auto left = common_pattern(a, b);
   EXPECT_NEAR(left.variance, 0, 4 * left.sigma);
   EXPECT_LT(left.sigma, 0.0005);
-  std::printf("pattern 3 %%: found %.2f %%; with the gain %.1e +- %.0e of variance\n", 100 * std::sqrt(raw.variance), left.variance, left.sigma);
+  std::printf("pattern 3 %%: found %.2f %%; with the gain %.1e +- %.0e of variance\n", 100 * std::sqrt(raw.variance),
+              left.variance, left.sigma);
 }
 
 TEST(Defects, AreFoundOnCarbonAndNothingElseIs) {
@@ -164,7 +169,8 @@ TEST(Defects, AreFoundOnCarbonAndNothingElseIs) {
     const auto camera = sim::camera(scene);
     std::set<std::uint64_t> truth;
     for (const auto* list : {&camera.hot, &camera.dead})
-      for (const auto& [x, y] : *list) truth.insert(static_cast<std::uint64_t>(y) * 512 + static_cast<std::uint64_t>(x));
+      for (const auto& [x, y] : *list)
+        truth.insert(static_cast<std::uint64_t>(y) * 512 + static_cast<std::uint64_t>(x));
     TrendState state;
     const auto specimens = sim::load_specimens(scene);
     for (int m = 0; m < 4; ++m) {
@@ -175,11 +181,15 @@ TEST(Defects, AreFoundOnCarbonAndNothingElseIs) {
       for (const auto pixel : found) false_alarms += truth.contains(pixel) ? 0 : 1;
       for (const auto pixel : truth) missed += std::binary_search(found.begin(), found.end(), pixel) ? 0 : 1;
       hot_and_dead += static_cast<int>(truth.size());
-      (void)follow(state, {{.counts = 3.5, .residual = {}, .defects = found, .verdict = "good", .alarm = {}, .orientation = {}}});
+      (void)follow(
+          state,
+          {{.counts = 3.5, .residual = {}, .defects = found, .verdict = "good", .alarm = {}, .orientation = {}}});
     }
     for (const auto pixel : state.defects) kept_false_alarms += truth.contains(pixel) ? 0 : 1;
   }
-  std::printf("hot and dead pixels on carbon: %d of %d missed, %d false alarms in 4 movies of 512 x 512, %d that last\n", missed, hot_and_dead, false_alarms, kept_false_alarms);
+  std::printf(
+      "hot and dead pixels on carbon: %d of %d missed, %d false alarms in 4 movies of 512 x 512, %d that last\n",
+      missed, hot_and_dead, false_alarms, kept_false_alarms);
   EXPECT_LE(missed, hot_and_dead / 50);
   EXPECT_LE(false_alarms, 1);
   EXPECT_EQ(kept_false_alarms, 0);
@@ -205,7 +215,8 @@ TEST(Trend, FollowsResidualDoseAndDefectsAndRaisesItsAlarms) {
   EXPECT_EQ(turned.alarm, "turn it");
   const auto grown = follow(state, {movie(3, 1e-4, {7}), movie(3, 1e-4, {7})});
   EXPECT_NE(grown.alarm.find("has grown"), std::string::npos);
-  const auto dose = follow(state, {movie(3, 0, {7}), movie(2.5, 0, {7}), movie(3, 0, {7}), movie(3.6, 0, {7}), movie(3, 0, {7})});
+  const auto dose =
+      follow(state, {movie(3, 0, {7}), movie(2.5, 0, {7}), movie(3, 0, {7}), movie(3.6, 0, {7}), movie(3, 0, {7})});
   EXPECT_EQ(dose.dose_outliers, 2);
   EXPECT_NE(dose.alarm.find("dose more than 5 %"), std::string::npos);
   std::vector<std::uint64_t> many(25);
@@ -218,7 +229,8 @@ TEST(Trend, FollowsResidualDoseAndDefectsAndRaisesItsAlarms) {
 /// RMS of found/true − 1 on scales below 16 pixels, where neither beam nor specimen says anything.
 double fine_error(const Image& found, const Image& truth) {
   Image ratio(truth.nx(), truth.ny());
-  for (std::size_t i = 0; i < ratio.size(); ++i) ratio.pixels()[i] = truth.pixels()[i] > 0 && found.pixels()[i] > 0 ? found.pixels()[i] / truth.pixels()[i] : 1;
+  for (std::size_t i = 0; i < ratio.size(); ++i)
+    ratio.pixels()[i] = truth.pixels()[i] > 0 && found.pixels()[i] > 0 ? found.pixels()[i] / truth.pixels()[i] : 1;
   const auto slow = band_pass(ratio, 16_A, 0_A);
   return statistics(slow).stddev;
 }
@@ -239,8 +251,9 @@ TEST(GainEstimate, ComesNearerToTheCameraTheMoreMoviesItHas) {
     if (m != 1 && m != 7) continue;
     const auto found = estimate_gain(halves[0], halves[1], Halves::movies);
     const double error = fine_error(found.gain, camera.gain), plain = 1 / std::sqrt(28.0 * (m + 1));
-    std::printf("%2d movies: error %.2f %% (without gain %.2f %%, counting noise %.2f %%), expected %.2f %%, %zu defects\n", m + 1, 100 * error, 100 * none, 100 * plain, 100 * found.error_std,
-                found.defects.size());
+    std::printf(
+        "%2d movies: error %.2f %% (without gain %.2f %%, counting noise %.2f %%), expected %.2f %%, %zu defects\n",
+        m + 1, 100 * error, 100 * none, 100 * plain, 100 * found.error_std, found.defects.size());
     EXPECT_LT(error, 1.02 * last);
     EXPECT_LT(error, 1.1 * plain);
     EXPECT_NEAR(found.error_std / error, 1, 0.35);

@@ -53,7 +53,9 @@ const MovieSigns* common_alarm(const std::vector<MovieSigns>& batch) {
   for (const auto& movie : batch)
     if (!movie.alarm.empty()) ++count[movie.verdict + movie.orientation + (movie.inverted ? "/" : "*")];
   for (const auto& movie : batch)
-    if (const auto found = count.find(movie.verdict + movie.orientation + (movie.inverted ? "/" : "*")); !movie.alarm.empty() && found->second * 2 > static_cast<int>(batch.size())) return &movie;
+    if (const auto found = count.find(movie.verdict + movie.orientation + (movie.inverted ? "/" : "*"));
+        !movie.alarm.empty() && found->second * 2 > static_cast<int>(batch.size()))
+      return &movie;
   return nullptr;
 }
 
@@ -62,24 +64,37 @@ void add(std::string& alarm, const std::string& sentence) { alarm += (alarm.empt
 }  // namespace
 
 Verdict judge(const Check& check, GainOrientation used, bool divided, const Residual& residual, double reference) {
-  if (check.states == 0) return {"wrong-size", "the gain reference has another size than the movies in every orientation: give the reference of this camera and mode"};
+  if (check.states == 0)
+    return {"wrong-size",
+            "the gain reference has another size than the movies in every orientation: give the reference of this "
+            "camera and mode"};
   if (check.unrelated())
-    return {"unrelated", fmt::format("the gain reference has nothing in common with the pattern of the movies (r = {:.4f}, {:.1f} standard deviations, {:.0f} expected of the right one): it belongs to another "
-                                     "camera or mode, or the movies are corrected already",
-                                     check.correlation, check.significance, check.expected)};
+    return {"unrelated",
+            fmt::format("the gain reference has nothing in common with the pattern of the movies (r = {:.4f}, {:.1f} "
+                        "standard deviations, {:.0f} expected of the right one): it belongs to another "
+                        "camera or mode, or the movies are corrected already",
+                        check.correlation, check.significance, check.expected)};
   if (!check.found()) return {"unclear", ""};
   if (check.orientation != used || check.inverted != divided)
-    return {"turned", fmt::format("the gain reference fits the movies only in orientation {}, {} (r = {:.3f}, {:.0f} standard deviations), but was used in orientation {}, {}: confirm with gain_correction=apply, or "
-                                  "give a corrected reference",
-                                  to_string(check.orientation), check.inverted ? "divided by" : "multiplied with", check.correlation, check.significance, to_string(used), divided ? "divided by" : "multiplied with")};
+    return {
+        "turned",
+        fmt::format("the gain reference fits the movies only in orientation {}, {} (r = {:.3f}, {:.0f} standard "
+                    "deviations), but was used in orientation {}, {}: confirm with gain_correction=apply, or "
+                    "give a corrected reference",
+                    to_string(check.orientation), check.inverted ? "divided by" : "multiplied with", check.correlation,
+                    check.significance, to_string(used), divided ? "divided by" : "multiplied with")};
   if (residual.variance - clear_sigmas * residual.sigma > left_share * reference && residual.sigma > 0)
-    return {"stale", fmt::format("the gain reference leaves a pattern of {:.2f} % where it takes {:.2f} % away: it is out of date, record a new one", percent(residual.variance), percent(reference))};
+    return {"stale", fmt::format("the gain reference leaves a pattern of {:.2f} % where it takes {:.2f} % away: it is "
+                                 "out of date, record a new one",
+                                 percent(residual.variance), percent(reference))};
   return {"good", ""};
 }
 
 Verdict judge_without_gain(const Residual& raw) {
   if (raw.sigma > 0 && raw.variance - clear_sigmas * raw.sigma > noticed_pattern_std * noticed_pattern_std)
-    return {"none", fmt::format("the movies carry a fixed pattern of {:.2f} % and no gain reference was given: give one, or make one with estimate-gain", percent(raw.variance))};
+    return {"none", fmt::format("the movies carry a fixed pattern of {:.2f} % and no gain reference was given: give "
+                                "one, or make one with estimate-gain",
+                                percent(raw.variance))};
   return {"none", ""};
 }
 
@@ -96,7 +111,8 @@ Trend follow(TrendState& state, const std::vector<MovieSigns>& batch) {
   }
   trend.correlation = correlation / static_cast<double>(batch.size());
   trend.counts = median({state.counts.begin(), state.counts.end()});
-  for (const auto& movie : batch) trend.dose_outliers += trend.counts > 0 && std::abs(movie.counts / trend.counts - 1) > dose_tolerance ? 1 : 0;
+  for (const auto& movie : batch)
+    trend.dose_outliers += trend.counts > 0 && std::abs(movie.counts / trend.counts - 1) > dose_tolerance ? 1 : 0;
   trend.residual = mean_residual(batch);
   const bool is_first = state.movies == 0;
   if (is_first) state.first = trend.residual;
@@ -109,13 +125,20 @@ Trend follow(TrendState& state, const std::vector<MovieSigns>& batch) {
   trend.inverted = spokesman.inverted;
   trend.verdict = spokesman.verdict;
   if (raised != nullptr) add(trend.alarm, raised->alarm);
-  const double growth = trend.residual.variance - state.first.variance, error = std::hypot(trend.residual.sigma, state.first.sigma);
+  const double growth = trend.residual.variance - state.first.variance,
+               error = std::hypot(trend.residual.sigma, state.first.sigma);
   if (!is_first && growth > clear_sigmas * error && growth > least_growth_std * least_growth_std)
-    add(trend.alarm, fmt::format("the pattern that the gain reference leaves has grown from {:.2f} % to {:.2f} %: record a new reference", percent(state.first.variance), percent(trend.residual.variance)));
+    add(trend.alarm,
+        fmt::format(
+            "the pattern that the gain reference leaves has grown from {:.2f} % to {:.2f} %: record a new reference",
+            percent(state.first.variance), percent(trend.residual.variance)));
   if (batch.size() >= 5 && trend.dose_outliers > dose_alarm_share * static_cast<double>(batch.size()))
-    add(trend.alarm, fmt::format("{} of the last {} movies have a dose more than 5 % off the running median: the beam or the shutter is unstable", trend.dose_outliers, batch.size()));
+    add(trend.alarm, fmt::format("{} of the last {} movies have a dose more than 5 % off the running median: the beam "
+                                 "or the shutter is unstable",
+                                 trend.dose_outliers, batch.size()));
   if (!is_first && known > 0 && trend.new_defects >= 20 && static_cast<std::size_t>(trend.new_defects) > known)
-    add(trend.alarm, fmt::format("{} pixels have become hot or dead, {} were so before: the camera may need annealing", trend.new_defects, known));
+    add(trend.alarm, fmt::format("{} pixels have become hot or dead, {} were so before: the camera may need annealing",
+                                 trend.new_defects, known));
   return trend;
 }
 

@@ -12,7 +12,8 @@ namespace {
 using recon::BackProjector;
 using recon::Projector;
 
-constexpr double prior_strength = 100;  // τ² is this many times the power of the present map: only what is almost nothing is held back
+constexpr double prior_strength =
+    100;  // τ² is this many times the power of the present map: only what is almost nothing is held back
 
 /// Walks through a shuffled list again and again.
 class Deck {
@@ -42,9 +43,11 @@ void apply_mask(Volume& volume, const Volume& mask) {
 }
 
 /// Back-projection of particles at random poses: a blob of the right size and power, without any structure to trust.
-Volume random_start(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members, std::span<const double> noise, Rng& rng) {
+Volume random_start(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members,
+                    std::span<const double> noise, Rng& rng) {
   const auto& plane = particles.plane();
-  const auto count = static_cast<std::size_t>(plane.prefix[static_cast<std::size_t>(problem.ring_of(problem.params.start_resolution, plane))]);
+  const auto count = static_cast<std::size_t>(
+      plane.prefix[static_cast<std::size_t>(problem.ring_of(problem.params.start_resolution, plane))]);
   BackProjector back(problem.work_box, plane.max_k, problem.work_pixel);
   std::vector<float> re(count), im(count), weight(count);
   std::vector<std::complex<float>> value(count);
@@ -76,8 +79,10 @@ struct Schedule {
     const double rise = std::clamp((t - 0.3) / 0.5, 0.0, 1.0);
     const int first = problem.ring_of(p.start_resolution, plane), last = problem.ring_of(p.resolution, plane);
     ring = static_cast<int>(std::lround(first + rise * (last - first)));
-    batch = static_cast<std::size_t>(std::lround(p.first_batch * std::pow(static_cast<double>(p.last_batch) / p.first_batch, rise)));
-    const auto settle = static_cast<float>(std::clamp((t - 0.6) / 0.4, 0.0, 1.0));  // large noisy steps find the basin, small ones its floor
+    batch = static_cast<std::size_t>(
+        std::lround(p.first_batch * std::pow(static_cast<double>(p.last_batch) / p.first_batch, rise)));
+    const auto settle = static_cast<float>(
+        std::clamp((t - 0.6) / 0.4, 0.0, 1.0));  // large noisy steps find the basin, small ones its floor
     step_length = 1 - 0.7F * settle;
     inertia = 0.9F - 0.2F * settle;
     memory = 0.2F + 0.6F * settle;
@@ -93,7 +98,8 @@ std::vector<double> inverse_prior(const Volume& volume, int max_k) {
   return power;
 }
 
-void update_offsets(ParticleSet& particles, std::span<const std::size_t> members, const Expectation& found, double limit_px) {
+void update_offsets(ParticleSet& particles, std::span<const std::size_t> members, const Expectation& found,
+                    double limit_px) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     auto& offset = particles.offsets[members[i]];
     offset += found.mean_shift_px[i];
@@ -109,7 +115,8 @@ int Problem::ring_of(Angstrom resolution, const recon::Plane& plane) const {
 }
 
 Volume Problem::mask() const {
-  return recon::ball_mask(work_box, work_pixel, params.diameter, std::min(3 * work_pixel, work_box * work_pixel / 2 - params.diameter / 2));
+  return recon::ball_mask(work_box, work_pixel, params.diameter,
+                          std::min(3 * work_pixel, work_box * work_pixel / 2 - params.diameter / 2));
 }
 
 std::vector<double> shell_power(const Volume& volume, int max_k) {
@@ -128,13 +135,17 @@ std::vector<double> shell_power(const Volume& volume, int max_k) {
   return sum;
 }
 
-Descent descend(const Problem& problem, ParticleSet particles, std::span<const std::size_t> members, Rng rng, const Volume* start) {
+Descent descend(const Problem& problem, ParticleSet particles, std::span<const std::size_t> members, Rng rng,
+                const Volume* start) {
   const auto& plane = particles.plane();
   const auto mask = problem.mask();
   auto noise = particles.mean_power(members);
   Deck deck(members, rng.stream("batches"));
   Rng start_rng = rng.stream("start"), grid_rng = rng.stream("grid");
-  auto volume = start != nullptr ? start->clone() : random_start(problem, particles, deck.draw(static_cast<std::size_t>(problem.params.first_batch)), noise, start_rng);
+  auto volume = start != nullptr
+                    ? start->clone()
+                    : random_start(problem, particles, deck.draw(static_cast<std::size_t>(problem.params.first_batch)),
+                                   noise, start_rng);
   Volume velocity(problem.work_box, problem.work_box, problem.work_box, problem.work_pixel);
   BackProjector gathered(problem.work_box, plane.max_k, problem.work_pixel);
   const double limit_px = to_px(problem.params.max_shift, particles.pixel_size());
@@ -147,7 +158,8 @@ Descent descend(const Problem& problem, ParticleSet particles, std::span<const s
     const double shift_step = 0.25 * particles.box() / now.ring;
     set_shifts(grid, std::min(2 * shift_step, limit_px), shift_step, std::max(shift_step, 1.0));
     const Projector reference(volume, plane.max_k);
-    const auto found = expect_poses(particles, batch, reference, grid, noise, {.count = count, .threads = problem.threads});
+    const auto found =
+        expect_poses(particles, batch, reference, grid, noise, {.count = count, .threads = problem.threads});
     // Σ CTF·X/σ² and the preconditioner Σ CTF²/σ² of this batch and, fading, of the last ones.
     gathered.scale(now.memory);
     insert_slices(gathered, particles, grid, found, noise, count, problem.symmetry, problem.threads);
@@ -158,15 +170,16 @@ Descent descend(const Problem& problem, ParticleSet particles, std::span<const s
       velocity.data()[v] = now.inertia * velocity.data()[v] + now.step_length * (target.data()[v] - volume.data()[v]);
       volume.data()[v] += velocity.data()[v];
     }
-    for (std::size_t r = 0; r < noise.size() && r <= static_cast<std::size_t>(now.ring); ++r) noise[r] += 0.2 * (found.residual[r] - noise[r]);
+    for (std::size_t r = 0; r < noise.size() && r <= static_cast<std::size_t>(now.ring); ++r)
+      noise[r] += 0.2 * (found.residual[r] - noise[r]);
     update_offsets(particles, batch, found, limit_px);
     if (problem.progress) problem.progress(static_cast<double>(i + 1) / problem.params.iterations, "descent");
   }
   return {std::move(volume), std::move(noise), std::move(particles.offsets)};
 }
 
-double held_out_score(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members, const Volume& volume,
-                      std::span<const double> noise) {
+double held_out_score(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members,
+                      const Volume& volume, std::span<const double> noise) {
   const auto& plane = particles.plane();
   const int ring = problem.ring_of(problem.params.resolution, plane);
   Rng rng(7);
@@ -176,8 +189,10 @@ double held_out_score(const Problem& problem, const ParticleSet& particles, std:
   set_shifts(grid, std::min(limit_px, 3 * step), step, std::max(limit_px / 2, 1.0));
   const Projector reference(volume, plane.max_k);
   const auto count = static_cast<std::size_t>(plane.prefix[static_cast<std::size_t>(ring)]);
-  const auto found = expect_poses(particles, members, reference, grid, noise, {.count = count, .accumulate = false, .threads = problem.threads});
-  return std::accumulate(found.log_likelihood.begin(), found.log_likelihood.end(), 0.0) / static_cast<double>(members.size());
+  const auto found = expect_poses(particles, members, reference, grid, noise,
+                                  {.count = count, .accumulate = false, .threads = problem.threads});
+  return std::accumulate(found.log_likelihood.begin(), found.log_likelihood.end(), 0.0) /
+         static_cast<double>(members.size());
 }
 
 }  // namespace frazil::initvol

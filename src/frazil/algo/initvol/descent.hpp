@@ -10,7 +10,7 @@ namespace frazil::initvol {
 struct Problem {
   InitialVolumeParams params;
   std::vector<recon::Matrix3> symmetry;
-  int work_box = 0;            ///< side of the volumes worked on; same field of view as the images
+  int work_box = 0;  ///< side of the volumes worked on; same field of view as the images
   Angstrom work_pixel = 1_A;
   int threads = 1;
   std::function<void(double, std::string_view)> progress;
@@ -21,8 +21,8 @@ struct Problem {
 };
 
 struct Descent {
-  Volume volume;               ///< work_box³
-  std::vector<double> noise;   ///< σ² of each ring
+  Volume volume;              ///< work_box³
+  std::vector<double> noise;  ///< σ² of each ring
   std::vector<Eigen::Vector2d> offsets;
 };
 
@@ -30,10 +30,12 @@ struct Descent {
 [[nodiscard]] std::vector<double> shell_power(const Volume& volume, int max_k);
 
 /// @param start null: particles back-projected at random orientations
-[[nodiscard]] Descent descend(const Problem& problem, ParticleSet particles, std::span<const std::size_t> members, Rng rng, const Volume* start = nullptr);
+[[nodiscard]] Descent descend(const Problem& problem, ParticleSet particles, std::span<const std::size_t> members,
+                              Rng rng, const Volume* start = nullptr);
 
 /// Mean ln likelihood ratio of the members, poses and shifts marginalised over a fixed grid.
-[[nodiscard]] double held_out_score(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members, const Volume& volume,
+[[nodiscard]] double held_out_score(const Problem& problem, const ParticleSet& particles,
+                                    std::span<const std::size_t> members, const Volume& volume,
                                     std::span<const double> noise);
 
 }  // namespace frazil::initvol

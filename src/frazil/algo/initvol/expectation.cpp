@@ -12,23 +12,25 @@ namespace {
 
 using Columns = Eigen::MatrixXf;
 using Rows = Expectation::Rows;
-constexpr std::size_t block_size = 8;      // particles whose shifted copies are multiplied at once
-constexpr std::size_t most_chunks = 8;     // parts with accumulators of their own; a constant, so that sums keep their order
-constexpr float negligible = 1e-4F;        // posterior weight, relative to the best, that is dropped
+constexpr std::size_t block_size = 8;  // particles whose shifted copies are multiplied at once
+constexpr std::size_t most_chunks =
+    8;                               // parts with accumulators of their own; a constant, so that sums keep their order
+constexpr float negligible = 1e-4F;  // posterior weight, relative to the best, that is dropped
 
 Eigen::Index ix(std::size_t i) { return static_cast<Eigen::Index>(i); }
 
 /// Slices of the reference for all poses, as the products need them.
 struct References {
-  Rows scaled;   ///< poses × 2·count, P/σ²
-  Rows power;    ///< poses × count, ½|P|²/σ²
+  Rows scaled;  ///< poses × 2·count, P/σ²
+  Rows power;   ///< poses × count, ½|P|²/σ²
 };
 
-References take_slices(const recon::Projector& reference, const recon::Plane& plane, const PoseGrid& grid, std::span<const double> noise,
-                       std::size_t count, int threads) {
+References take_slices(const recon::Projector& reference, const recon::Plane& plane, const PoseGrid& grid,
+                       std::span<const double> noise, std::size_t count, int threads) {
   References r{Rows(ix(grid.poses.size()), ix(2 * count)), Rows(ix(grid.poses.size()), ix(count))};
   std::vector<float> gain(count);
-  for (std::size_t j = 1; j < count; ++j) gain[j] = static_cast<float>(1 / noise[static_cast<std::size_t>(plane.ring[j])]);
+  for (std::size_t j = 1; j < count; ++j)
+    gain[j] = static_cast<float>(1 / noise[static_cast<std::size_t>(plane.ring[j])]);
   constexpr std::size_t batch = 64;
   parallel_for(threads, (grid.poses.size() + batch - 1) / batch, [&](std::size_t b) {
     for (std::size_t p = b * batch; p < std::min(grid.poses.size(), (b + 1) * batch); ++p) {
@@ -60,7 +62,8 @@ ShiftPhases shift_phases(const recon::Plane& plane, const PoseGrid& grid, std::s
   return p;
 }
 
-Block load_block(const ParticleSet& particles, std::span<const std::size_t> members, const ShiftPhases& phases, std::size_t count) {
+Block load_block(const ParticleSet& particles, std::span<const std::size_t> members, const ShiftPhases& phases,
+                 std::size_t count) {
   const auto shifts = phases.real.cols(), rows = ix(count);
   Block b{Columns(2 * rows, ix(members.size()) * shifts), Columns(rows, ix(members.size()))};
   Eigen::ArrayXf re(rows), im(rows);
@@ -77,7 +80,8 @@ Block load_block(const ParticleSet& particles, std::span<const std::size_t> memb
   return b;
 }
 
-std::vector<Candidate> best_poses(const Columns& scores, const PoseGrid& grid, const Eigen::Vector2d& offset, Eigen::Index first, int wanted) {
+std::vector<Candidate> best_poses(const Columns& scores, const PoseGrid& grid, const Eigen::Vector2d& offset,
+                                  Eigen::Index first, int wanted) {
   std::vector<Candidate> all(grid.poses.size());
   for (std::size_t p = 0; p < all.size(); ++p) {
     Eigen::Index t = 0;
@@ -86,8 +90,9 @@ std::vector<Candidate> best_poses(const Columns& scores, const PoseGrid& grid, c
     all[p].displacement_px = offset + grid.shifts_px[static_cast<std::size_t>(t)];
   }
   const auto keep = std::min(all.size(), static_cast<std::size_t>(wanted));
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(),
-                    [](const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : a.pose < b.pose; });
+  std::partial_sort(
+      all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(),
+      [](const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : a.pose < b.pose; });
   all.resize(keep);
   return all;
 }
@@ -105,7 +110,8 @@ double normalise(Eigen::Ref<Columns> w) {
 
 class Chunk {
  public:
-  Chunk(const ParticleSet& particles, const References& references, const PoseGrid& grid, const ShiftPhases& phases, const ExpectationTask& task)
+  Chunk(const ParticleSet& particles, const References& references, const PoseGrid& grid, const ShiftPhases& phases,
+        const ExpectationTask& task)
       : particles_(particles), references_(references), grid_(grid), phases_(phases), task_(task) {
     if (!task.accumulate) return;
     value.setZero(references.scaled.rows(), references.scaled.cols());
@@ -122,11 +128,14 @@ class Chunk {
       auto w = scores.middleCols(ix(i) * shifts, shifts);
       for (Eigen::Index t = 0; t < shifts; ++t)
         w.col(t).array() += static_cast<float>(grid_.log_prior[static_cast<std::size_t>(t)]) - norms.col(ix(i)).array();
-      if (task_.candidates > 0) out.candidates[first + i] = best_poses(scores, grid_, particles_.offsets[members[i]], ix(i) * shifts, task_.candidates);
+      if (task_.candidates > 0)
+        out.candidates[first + i] =
+            best_poses(scores, grid_, particles_.offsets[members[i]], ix(i) * shifts, task_.candidates);
       out.log_likelihood[first + i] = normalise(w);
       pose_weight.col(ix(i)) = w.rowwise().sum();
       Eigen::Vector2d mean = Eigen::Vector2d::Zero();
-      for (Eigen::Index t = 0; t < shifts; ++t) mean += static_cast<double>(w.col(t).sum()) * grid_.shifts_px[static_cast<std::size_t>(t)];
+      for (Eigen::Index t = 0; t < shifts; ++t)
+        mean += static_cast<double>(w.col(t).sum()) * grid_.shifts_px[static_cast<std::size_t>(t)];
       out.mean_shift_px[first + i] = mean;
     }
     if (task_.accumulate) gather(scores, pose_weight, block);
@@ -157,14 +166,17 @@ class Chunk {
 };
 
 /// Mean over particles and components of E|X − CTF P|² = |X|² − 2 Re (Σw CTF X)* P + (Σw CTF²) |P|².
-std::vector<double> residuals(const ParticleSet& particles, std::span<const std::size_t> members, const References& references, const Expectation& e,
-                              std::span<const double> noise, std::size_t count) {
+std::vector<double> residuals(const ParticleSet& particles, std::span<const std::size_t> members,
+                              const References& references, const Expectation& e, std::span<const double> noise,
+                              std::size_t count) {
   const auto& plane = particles.plane();
   auto power = particles.mean_power(members);
   std::vector<double> change(count), rings(power.size()), entries(power.size());
   for (Eigen::Index p = 0; p < e.value.rows(); ++p) {
-    const float *v = e.value.row(p).data(), *w = e.weight.row(p).data(), *s = references.scaled.row(p).data(), *half = references.power.row(p).data();
-    for (std::size_t j = 1; j < count; ++j) change[j] += 2.0F * (half[j] * w[j] - s[j] * v[j] - s[count + j] * v[count + j]);
+    const float *v = e.value.row(p).data(), *w = e.weight.row(p).data(), *s = references.scaled.row(p).data(),
+                *half = references.power.row(p).data();
+    for (std::size_t j = 1; j < count; ++j)
+      change[j] += 2.0F * (half[j] * w[j] - s[j] * v[j] - s[count + j] * v[count + j]);
   }
   for (std::size_t j = 1; j < count; ++j) {
     const auto ring = static_cast<std::size_t>(plane.ring[j]);
@@ -208,8 +220,9 @@ void set_shifts(PoseGrid& grid, double radius_px, double step_px, double sigma_p
   for (double& p : grid.log_prior) p -= std::log(total);
 }
 
-Expectation expect_poses(const ParticleSet& particles, std::span<const std::size_t> members, const recon::Projector& reference, const PoseGrid& grid,
-                         std::span<const double> noise, const ExpectationTask& task) {
+Expectation expect_poses(const ParticleSet& particles, std::span<const std::size_t> members,
+                         const recon::Projector& reference, const PoseGrid& grid, std::span<const double> noise,
+                         const ExpectationTask& task) {
   const auto& plane = particles.plane();
   const auto references = take_slices(reference, plane, grid, noise, task.count, task.threads);
   const auto phases = shift_phases(plane, grid, task.count);
@@ -237,8 +250,9 @@ Expectation expect_poses(const ParticleSet& particles, std::span<const std::size
   return out;
 }
 
-void insert_slices(recon::BackProjector& out, const ParticleSet& particles, const PoseGrid& grid, const Expectation& found, std::span<const double> noise,
-                   std::size_t count, const std::vector<recon::Matrix3>& symmetry, int threads) {
+void insert_slices(recon::BackProjector& out, const ParticleSet& particles, const PoseGrid& grid,
+                   const Expectation& found, std::span<const double> noise, std::size_t count,
+                   const std::vector<recon::Matrix3>& symmetry, int threads) {
   constexpr std::size_t parts = 4;
   const auto& plane = particles.plane();
   std::vector<recon::BackProjector> sums(parts, recon::BackProjector(out.shape().box, out.shape().max_k, 1_A));

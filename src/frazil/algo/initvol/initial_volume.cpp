@@ -35,7 +35,9 @@ Problem make_problem(const InitialVolumeParams& params, int box, Angstrom pixel,
   const Angstrom field = box * pixel;
   if (params.diameter <= 0_A) problem.params.diameter = 0.85 * field;
   if (problem.params.diameter > field)
-    throw Error(ErrorCode::bad_input, "initial volume: the diameter of {:.0f} Å exceeds the images, which are {:.0f} Å wide", params.diameter.value(), field.value());
+    throw Error(ErrorCode::bad_input,
+                "initial volume: the diameter of {:.0f} Å exceeds the images, which are {:.0f} Å wide",
+                params.diameter.value(), field.value());
   problem.params.resolution = std::max(params.resolution, params.final_resolution);
   problem.params.start_resolution = std::max(params.start_resolution, problem.params.resolution);
   return problem;
@@ -43,7 +45,8 @@ Problem make_problem(const InitialVolumeParams& params, int box, Angstrom pixel,
 
 /// Finest ring needed, and a box just large enough for it: all work is done on so few voxels.
 int set_work_box(Problem& problem, int box, Angstrom pixel) {
-  const int max_k = std::clamp(static_cast<int>(std::ceil(box * (pixel / problem.params.final_resolution))), 3, box / 2 - 1);
+  const int max_k =
+      std::clamp(static_cast<int>(std::ceil(box * (pixel / problem.params.final_resolution))), 3, box / 2 - 1);
   problem.work_box = std::min(box, good_size(2 * max_k + 4));
   problem.work_pixel = pixel * (static_cast<double>(box) / problem.work_box);
   return max_k;
@@ -73,7 +76,9 @@ Starts run_starts(Problem problem, const ParticleSet& particles, const Rng& rng)
   const auto outer = problem.progress;
   const int count = problem.params.starts;
   for (int i = 0; i < count; ++i) {
-    problem.progress = [&](double f, std::string_view what) { if (outer) outer(0.7 * (i + f) / count, what); };
+    problem.progress = [&](double f, std::string_view what) {
+      if (outer) outer(0.7 * (i + f) / count, what);
+    };
     s.runs.push_back(descend(problem, particles, train, rng.stream("start").stream(static_cast<std::uint64_t>(i))));
   }
   std::vector<double> noise(s.runs.front().noise.size());
@@ -84,7 +89,8 @@ Starts run_starts(Problem problem, const ParticleSet& particles, const Rng& rng)
   return s;
 }
 
-InitialVolume collect(const Problem& problem, const ParticleSet& particles, const std::vector<std::size_t>& chosen, Refined refined) {
+InitialVolume collect(const Problem& problem, const ParticleSet& particles, const std::vector<std::size_t>& chosen,
+                      Refined refined) {
   InitialVolume out;
   const int box = particles.box();
   out.volume = to_box(refined.volume, box);
@@ -95,16 +101,20 @@ InitialVolume collect(const Problem& problem, const ParticleSet& particles, cons
   const Angstrom pixel = particles.pixel_size();
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const auto& m = refined.matches[i];
-    out.poses.push_back({chosen[i], m.rotation, -m.displacement_px.x() * pixel, -m.displacement_px.y() * pixel, m.score, refined.half[i]});
+    out.poses.push_back({chosen[i], m.rotation, -m.displacement_px.x() * pixel, -m.displacement_px.y() * pixel, m.score,
+                         refined.half[i]});
   }
   return out;
 }
 
 }  // namespace
 
-InitialVolume initial_volume(std::span<const ParticleImage> particles, const InitialVolumeParams& params, const Rng& rng, int threads,
+InitialVolume initial_volume(std::span<const ParticleImage> particles, const InitialVolumeParams& params,
+                             const Rng& rng, int threads,
                              const std::function<void(double, std::string_view)>& progress) {
-  if (particles.size() < fewest_particles) throw Error(ErrorCode::bad_input, "initial volume: at least {} particles are needed, found {}", fewest_particles, particles.size());
+  if (particles.size() < fewest_particles)
+    throw Error(ErrorCode::bad_input, "initial volume: at least {} particles are needed, found {}", fewest_particles,
+                particles.size());
   const auto& first = particles.front().image;
   auto problem = make_problem(params, first.nx(), first.pixel_size, threads);
   problem.progress = progress;
@@ -113,12 +123,15 @@ InitialVolume initial_volume(std::span<const ParticleImage> particles, const Ini
   std::vector<ParticleImage> subset;
   if (chosen.size() < particles.size())
     for (const auto i : chosen) subset.push_back(copy(particles[i]));
-  ParticleSet set(subset.empty() ? particles : std::span<const ParticleImage>(subset), max_k, problem.params.diameter, params.max_shift, threads);
+  ParticleSet set(subset.empty() ? particles : std::span<const ParticleImage>(subset), max_k, problem.params.diameter,
+                  params.max_shift, threads);
   subset.clear();
   auto starts = run_starts(problem, set, rng);
   auto& best = starts.runs[starts.best];
   set.offsets = best.offsets;
-  problem.progress = [&](double f, std::string_view what) { if (progress) progress(0.7 + 0.3 * f, what); };
+  problem.progress = [&](double f, std::string_view what) {
+    if (progress) progress(0.7 + 0.3 * f, what);
+  };
   auto out = collect(problem, set, chosen, refine(problem, set, best.volume, best.noise, rng.stream("halves")));
   out.start_scores = starts.scores;
   out.score = starts.scores[starts.best];

@@ -22,7 +22,8 @@ struct Simulated {
 };
 
 /// Images of a phantom with CTF, random shifts and white noise; snr is the ratio of variances over the whole image.
-Simulated simulate(const std::vector<testing::Ball>& balls, int count, int box, double pixel_A, double snr, double shift_A, Rng& rng) {
+Simulated simulate(const std::vector<testing::Ball>& balls, int count, int box, double pixel_A, double snr,
+                   double shift_A, Rng& rng) {
   Simulated s;
   s.truth = testing::phantom_volume(balls, box, pixel_A);
   const Optics optics;
@@ -30,12 +31,14 @@ Simulated simulate(const std::vector<testing::Ball>& balls, int count, int box, 
   for (int i = 0; i < count; ++i) {
     s.poses.push_back(recon::random_rotation(rng));
     s.displacement_A.emplace_back(shift_A * rng.normal(), shift_A * rng.normal());
-    auto spectrum = fft(testing::phantom_projection(balls, s.poses.back(), box, pixel_A, s.displacement_A.back().x(), s.displacement_A.back().y()));
+    auto spectrum = fft(testing::phantom_projection(balls, s.poses.back(), box, pixel_A, s.displacement_A.back().x(),
+                                                    s.displacement_A.back().y()));
     const double defocus_A = rng.uniform(9000, 22000);
     const Ctf ctf{Angstrom(defocus_A), Angstrom(defocus_A - 300), Degrees(rng.uniform(0, 180)), {}, {}};
     const CtfFunction gain(ctf, optics);
     for (int y = 0; y < box; ++y)
-      for (int x = 0; x <= box / 2; ++x) spectrum(x, y) *= static_cast<float>(gain(x / (box * pixel_A), spectrum.ky(y) / (box * pixel_A)));
+      for (int x = 0; x <= box / 2; ++x)
+        spectrum(x, y) *= static_cast<float>(gain(x / (box * pixel_A), spectrum.ky(y) / (box * pixel_A)));
     auto image = ifft(spectrum);
     if (i == 0) sigma = statistics(image).stddev / std::sqrt(snr);
     for (auto& v : image.pixels()) v = static_cast<float>((v + sigma * rng.normal()) / sigma);
@@ -72,7 +75,8 @@ TEST(ExpectPoses, FindsTheTruePoseAmongManyAndItsShift) {
   for (const auto& p : s.poses) grid.poses.push_back(p);
   set_shifts(grid, 3, 1.5, 3);
   const std::vector<double> noise(13, 32.0 * 32.0);
-  const auto found = expect_poses(set, members, reference, grid, noise, {.count = set.plane().size(), .candidates = 1, .threads = 1});
+  const auto found =
+      expect_poses(set, members, reference, grid, noise, {.count = set.plane().size(), .candidates = 1, .threads = 1});
   int right = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
     right += recon::angle_between(grid.poses[found.candidates[i][0].pose], s.poses[i]) < 15_deg ? 1 : 0;
@@ -89,7 +93,8 @@ TEST(ExpectPoses, FindsTheTruePoseAmongManyAndItsShift) {
 
 TEST(ExpectPoses, AsymmetricUnitHoldsOneInFourPosesOfD2) {
   Rng a(1), b(1);
-  const auto all = random_pose_grid(12_deg, recon::symmetry_operators("c1"), a), some = random_pose_grid(12_deg, recon::symmetry_operators("d2"), b);
+  const auto all = random_pose_grid(12_deg, recon::symmetry_operators("c1"), a),
+             some = random_pose_grid(12_deg, recon::symmetry_operators("d2"), b);
   EXPECT_NEAR(static_cast<double>(all.size()) / static_cast<double>(some.size()), 4, 0.4);
 }
 
@@ -113,7 +118,8 @@ TEST(InitialVolume, IsTheSameForAnyNumberOfThreads) {
   Rng rng(12);
   const auto balls = testing::symmetrised(testing::random_phantom(rng, 150, 12, 10), recon::symmetry_operators("d2"));
   const auto s = simulate(balls, 80, 32, 7, 0.3, 3, rng);
-  const auto one = initial_volume(s.particles, quick(), Rng(3), 1), four = initial_volume(s.particles, quick(), Rng(3), 4);
+  const auto one = initial_volume(s.particles, quick(), Rng(3), 1),
+             four = initial_volume(s.particles, quick(), Rng(3), 4);
   ASSERT_EQ(one.volume.size(), four.volume.size());
   EXPECT_TRUE(std::equal(one.volume.data(), one.volume.data() + one.volume.size(), four.volume.data()));
   EXPECT_EQ(one.start_scores, four.start_scores);

@@ -23,8 +23,9 @@ void check_sizes(std::span<const ParticleImage> particles) {
   const auto& first = particles.front().image;
   for (const auto& p : particles) {
     if (p.image.nx() != first.nx() || p.image.ny() != first.nx() || first.nx() % 2 != 0)
-      throw Error(ErrorCode::bad_input, "initial volume: particle images must be square with one even side, found {} x {} beside {} x {}", p.image.nx(),
-                  p.image.ny(), first.nx(), first.ny());
+      throw Error(ErrorCode::bad_input,
+                  "initial volume: particle images must be square with one even side, found {} x {} beside {} x {}",
+                  p.image.nx(), p.image.ny(), first.nx(), first.ny());
   }
 }
 
@@ -46,7 +47,8 @@ void phase_ramp(const recon::Plane& plane, const Eigen::Vector2d& d, std::size_t
   }
 }
 
-ParticleSet::ParticleSet(std::span<const ParticleImage> particles, int max_k, Angstrom mask_diameter, Angstrom max_shift, int threads) {
+ParticleSet::ParticleSet(std::span<const ParticleImage> particles, int max_k, Angstrom mask_diameter,
+                         Angstrom max_shift, int threads) {
   check_sizes(particles);
   const int box = particles.front().image.nx();
   pixel_size_ = particles.front().image.pixel_size;
@@ -83,7 +85,8 @@ std::vector<double> ParticleSet::mean_power(std::span<const std::size_t> members
   return sum;
 }
 
-void ParticleSet::centred(std::size_t i, const Eigen::Vector2d& displacement_px, std::size_t count, bool with_ctf, float* out_real, float* out_imag) const {
+void ParticleSet::centred(std::size_t i, const Eigen::Vector2d& displacement_px, std::size_t count, bool with_ctf,
+                          float* out_real, float* out_imag) const {
   phase_ramp(plane_, displacement_px, count, out_real, out_imag);
   const float *re = real(i), *im = imag(i), *c = ctf(i);
   for (std::size_t j = 0; j < count; ++j) {

@@ -23,7 +23,8 @@ struct ParticleImage {
 class ParticleSet {
  public:
   /// @param mask_diameter pixels beyond it (plus the edge and the largest shift) fade to zero
-  ParticleSet(std::span<const ParticleImage> particles, int max_k, Angstrom mask_diameter, Angstrom max_shift, int threads);
+  ParticleSet(std::span<const ParticleImage> particles, int max_k, Angstrom mask_diameter, Angstrom max_shift,
+              int threads);
 
   [[nodiscard]] std::size_t size() const { return offsets.size(); }
   [[nodiscard]] const recon::Plane& plane() const { return plane_; }
@@ -35,7 +36,8 @@ class ParticleSet {
   /// Mean |X|² of each ring over the listed particles.
   [[nodiscard]] std::vector<double> mean_power(std::span<const std::size_t> members) const;
   /// Components of particle i, times its CTF if `with_ctf`, after the particle has been moved by −displacement_px.
-  void centred(std::size_t i, const Eigen::Vector2d& displacement_px, std::size_t count, bool with_ctf, float* real, float* imag) const;
+  void centred(std::size_t i, const Eigen::Vector2d& displacement_px, std::size_t count, bool with_ctf, float* real,
+               float* imag) const;
 
   /// Displacement of each particle from its image centre, pixels: −origin.
   std::vector<Eigen::Vector2d> offsets;
@@ -47,6 +49,7 @@ class ParticleSet {
 };
 
 /// exp(+2πi k·d/box) for the first `count` components: moves content by −d pixels.
-void phase_ramp(const recon::Plane& plane, const Eigen::Vector2d& displacement_px, std::size_t count, float* real, float* imag);
+void phase_ramp(const recon::Plane& plane, const Eigen::Vector2d& displacement_px, std::size_t count, float* real,
+                float* imag);
 
 }  // namespace frazil::initvol

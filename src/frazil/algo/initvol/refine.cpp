@@ -13,7 +13,7 @@ namespace {
 using recon::BackProjector;
 using recon::Projector;
 
-constexpr int candidates = 8;       // of the exhaustive search that are refined a little
+constexpr int candidates = 8;         // of the exhaustive search that are refined a little
 constexpr std::size_t finalists = 2;  // of those that are refined to the end
 
 std::vector<std::size_t> members_of(const std::vector<int>& half, int wanted) {
@@ -27,8 +27,15 @@ std::vector<std::size_t> members_of(const std::vector<int>& half, int wanted) {
 class Matcher {
  public:
   Matcher(const ParticleSet& particles, const Projector& reference, std::span<const double> noise, std::size_t count)
-      : particles_(particles), reference_(reference), count_(count), slice_(count), re_(count), im_(count), gain_(count) {
-    for (std::size_t j = 1; j < count; ++j) gain_[j] = static_cast<float>(1 / noise[static_cast<std::size_t>(particles.plane().ring[j])]);
+      : particles_(particles),
+        reference_(reference),
+        count_(count),
+        slice_(count),
+        re_(count),
+        im_(count),
+        gain_(count) {
+    for (std::size_t j = 1; j < count; ++j)
+      gain_[j] = static_cast<float>(1 / noise[static_cast<std::size_t>(particles.plane().ring[j])]);
   }
 
   double score(std::size_t i, const Match& m) {
@@ -53,8 +60,10 @@ class Matcher {
         for (int axis = 0; axis < 5; ++axis)
           for (const int sign : {1, -1}) {
             Match trial = m;
-            if (axis < 3) trial.rotation = recon::about_axis(recon::Vector3::Unit(axis), sign * step) * m.rotation;
-            else trial.displacement_px(axis - 3) += sign * shift_step;
+            if (axis < 3)
+              trial.rotation = recon::about_axis(recon::Vector3::Unit(axis), sign * step) * m.rotation;
+            else
+              trial.displacement_px(axis - 3) += sign * shift_step;
             if (trial.displacement_px.norm() > limit_px) continue;
             trial.score = score(i, trial);
             if (trial.score <= m.score) continue;
@@ -75,16 +84,20 @@ class Matcher {
 };
 
 /// Exhaustive search at the resolution of the descent, around each particle's present position.
-std::vector<std::vector<Match>> search(const Problem& problem, ParticleSet& particles, std::span<const std::size_t> members, const Projector& reference,
-                                       std::span<const double> noise, int ring, const std::vector<Match>& last, Rng& rng) {
-  const double limit_px = to_px(problem.params.max_shift, particles.pixel_size()), step_px = 0.25 * particles.box() / ring;
+std::vector<std::vector<Match>> search(const Problem& problem, ParticleSet& particles,
+                                       std::span<const std::size_t> members, const Projector& reference,
+                                       std::span<const double> noise, int ring, const std::vector<Match>& last,
+                                       Rng& rng) {
+  const double limit_px = to_px(problem.params.max_shift, particles.pixel_size()),
+               step_px = 0.25 * particles.box() / ring;
   for (const auto i : members) particles.offsets[i] = last[i].displacement_px;
   PoseGrid grid;
   grid.poses = random_pose_grid(problem.params.angular_step * 0.75, problem.symmetry, rng);
   set_shifts(grid, std::min(2 * step_px, limit_px), step_px, std::max(2 * step_px, 1.0));
   const auto count = static_cast<std::size_t>(particles.plane().prefix[static_cast<std::size_t>(ring)]);
-  const auto found = expect_poses(particles, members, reference, grid, noise,
-                                  {.count = count, .accumulate = false, .candidates = candidates, .threads = problem.threads});
+  const auto found =
+      expect_poses(particles, members, reference, grid, noise,
+                   {.count = count, .accumulate = false, .candidates = candidates, .threads = problem.threads});
   std::vector<std::vector<Match>> matches(members.size());
   for (std::size_t i = 0; i < members.size(); ++i)
     for (const auto& c : found.candidates[i]) matches[i].push_back({grid.poses[c.pose], c.displacement_px, c.score});
@@ -95,8 +108,8 @@ void sort_by_score(std::vector<Match>& list) {
   std::stable_sort(list.begin(), list.end(), [](const Match& a, const Match& b) { return a.score > b.score; });
 }
 
-void match(const Problem& problem, ParticleSet& particles, std::span<const std::size_t> members, const Volume& map, std::span<const double> noise, int ring,
-           bool have_last, std::vector<Match>& matches, Rng& rng) {
+void match(const Problem& problem, ParticleSet& particles, std::span<const std::size_t> members, const Volume& map,
+           std::span<const double> noise, int ring, bool have_last, std::vector<Match>& matches, Rng& rng) {
   const auto& plane = particles.plane();
   const Projector reference(map, plane.max_k);
   const int coarse = std::min(ring, problem.ring_of(problem.params.resolution, plane));
@@ -121,8 +134,8 @@ void match(const Problem& problem, ParticleSet& particles, std::span<const std::
 }
 
 /// Noise power from what the matched slices leave over.
-void update_noise(const ParticleSet& particles, std::span<const std::size_t> members, const Volume& map, const std::vector<Match>& matches, int ring,
-                  std::vector<double>& noise) {
+void update_noise(const ParticleSet& particles, std::span<const std::size_t> members, const Volume& map,
+                  const std::vector<Match>& matches, int ring, std::vector<double>& noise) {
   const auto& plane = particles.plane();
   const Projector reference(map, plane.max_k);
   const auto count = static_cast<std::size_t>(plane.prefix[static_cast<std::size_t>(ring)]);
@@ -142,8 +155,8 @@ void update_noise(const ParticleSet& particles, std::span<const std::size_t> mem
     if (sum[r] > 0) noise[r] = sum[r] / entries[r];
 }
 
-BackProjector back_project(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members, const std::vector<Match>& matches,
-                           std::span<const double> noise) {
+BackProjector back_project(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members,
+                           const std::vector<Match>& matches, std::span<const double> noise) {
   constexpr std::size_t parts = 4;
   const auto& plane = particles.plane();
   std::vector<BackProjector> sums(parts, BackProjector(problem.work_box, plane.max_k, problem.work_pixel));
@@ -158,7 +171,8 @@ BackProjector back_project(const Problem& problem, const ParticleSet& particles,
         value[j] = std::complex<float>(re[j], im[j]) * gain;
         weight[j] = particles.ctf(i)[j] * particles.ctf(i)[j] * gain;
       }
-      for (const auto& g : problem.symmetry) sums[part].insert(plane, plane.size(), matches[i].rotation * g, value.data(), weight.data());
+      for (const auto& g : problem.symmetry)
+        sums[part].insert(plane, plane.size(), matches[i].rotation * g, value.data(), weight.data());
     }
   });
   for (std::size_t part = 1; part < parts; ++part) sums[0].add(sums[part]);
@@ -196,7 +210,8 @@ int supported_ring(const recon::Fsc& fsc, int lowest, int highest) {
 
 }  // namespace
 
-Refined refine(const Problem& problem, const ParticleSet& input, const Volume& start, std::vector<double> noise, Rng rng) {
+Refined refine(const Problem& problem, const ParticleSet& input, const Volume& start, std::vector<double> noise,
+               Rng rng) {
   ParticleSet particles = input;
   const auto& plane = particles.plane();
   const auto mask = problem.mask();
@@ -206,7 +221,8 @@ Refined refine(const Problem& problem, const ParticleSet& input, const Volume& s
   out.matches.resize(particles.size());
   for (std::size_t i = 0; i < particles.size(); ++i) out.matches[i].displacement_px = particles.offsets[i];
   const std::array<std::vector<std::size_t>, 2> members{members_of(out.half, 0), members_of(out.half, 1)};
-  const int first = problem.ring_of(problem.params.start_resolution, plane), last = problem.ring_of(problem.params.final_resolution, plane);
+  const int first = problem.ring_of(problem.params.start_resolution, plane),
+            last = problem.ring_of(problem.params.final_resolution, plane);
   int ring = first;
   const auto blurred = recon::low_pass(start, problem.params.start_resolution);
   std::array<Volume, 2> reference{blurred.clone(), blurred.clone()}, raw;
@@ -217,7 +233,8 @@ Refined refine(const Problem& problem, const ParticleSet& input, const Volume& s
       match(problem, particles, members[h], reference[h], noise, ring, pass > 0, out.matches, rng);
       auto half_noise = noise;
       update_noise(particles, members[h], reference[h], out.matches, ring, half_noise);
-      for (std::size_t r = 0; r < noise.size(); ++r) next_noise[r] = h == 0 ? half_noise[r] : 0.5 * (next_noise[r] + half_noise[r]);
+      for (std::size_t r = 0; r < noise.size(); ++r)
+        next_noise[r] = h == 0 ? half_noise[r] : 0.5 * (next_noise[r] + half_noise[r]);
       raw[h] = back_project(problem, particles, members[h], out.matches, noise).reconstruct();
     }
     noise = next_noise;

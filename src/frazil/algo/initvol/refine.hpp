@@ -13,14 +13,15 @@ struct Match {
 };
 
 struct Refined {
-  Volume volume, half1, half2;   ///< work_box³; volume is the mean of the halves, weighted by their FSC
-  recon::Fsc fsc;                ///< of the halves, both masked by the sphere
-  std::vector<Match> matches;    ///< one for each particle
-  std::vector<int> half;         ///< 0 or 1 for each particle
+  Volume volume, half1, half2;  ///< work_box³; volume is the mean of the halves, weighted by their FSC
+  recon::Fsc fsc;               ///< of the halves, both masked by the sphere
+  std::vector<Match> matches;   ///< one for each particle
+  std::vector<int> half;        ///< 0 or 1 for each particle
 };
 
 /// Starts both halves from `start` low-passed to `start_resolution` of the descent and, pass by pass, uses what the
 /// FSC of the halves supports, at most `final_resolution`.
-[[nodiscard]] Refined refine(const Problem& problem, const ParticleSet& particles, const Volume& start, std::vector<double> noise, Rng rng);
+[[nodiscard]] Refined refine(const Problem& problem, const ParticleSet& particles, const Volume& start,
+                             std::vector<double> noise, Rng rng);
 
 }  // namespace frazil::initvol

@@ -18,7 +18,8 @@ Image blur_axis(const Image& in, const std::vector<float>& weights, bool along_x
     for (int x = 0; x < in.nx(); ++x) {
       const int at = along_x ? x : y;
       float sum = 0;
-      for (int k = std::max(-half, -at); k <= std::min(half, n - 1 - at); ++k) sum += weights[z(std::abs(k))] * (along_x ? in(x + k, y) : in(x, y + k));
+      for (int k = std::max(-half, -at); k <= std::min(half, n - 1 - at); ++k)
+        sum += weights[z(std::abs(k))] * (along_x ? in(x + k, y) : in(x, y + k));
       out(x, y) = sum;
     }
   return out;
@@ -26,7 +27,8 @@ Image blur_axis(const Image& in, const std::vector<float>& weights, bool along_x
 
 Image blur(const Image& image, double sigma) {
   std::vector<float> weights;
-  for (int k = 0; k <= static_cast<int>(std::ceil(3 * sigma)); ++k) weights.push_back(static_cast<float>(std::exp(-k * k / (2 * sigma * sigma))));
+  for (int k = 0; k <= static_cast<int>(std::ceil(3 * sigma)); ++k)
+    weights.push_back(static_cast<float>(std::exp(-k * k / (2 * sigma * sigma))));
   return blur_axis(blur_axis(image, weights, true), weights, false);
 }
 
@@ -44,7 +46,8 @@ Spread spread_of(std::vector<float> values) {
 }
 
 Image cells_of(const Image& image, double block) {
-  const int nx = std::max(1, static_cast<int>(image.nx() / block)), ny = std::max(1, static_cast<int>(image.ny() / block));
+  const int nx = std::max(1, static_cast<int>(image.nx() / block)),
+            ny = std::max(1, static_cast<int>(image.ny() / block));
   Image cells(nx, ny, image.pixel_size * block);
   std::vector<float> finite;
   for (int y = 0; y < ny; ++y)
@@ -60,10 +63,13 @@ Image cells_of(const Image& image, double block) {
       cells(x, y) = count > 0 ? static_cast<float>(sum / count) : std::nanf("");
       if (count > 0) finite.push_back(cells(x, y));
     }
-  if (finite.size() * 2 < cells.size()) throw Error(ErrorCode::bad_input, "more than half of the micrograph is not finite");
+  if (finite.size() * 2 < cells.size())
+    throw Error(ErrorCode::bad_input, "more than half of the micrograph is not finite");
   const auto spread = spread_of(std::move(finite));
-  const auto low = static_cast<float>(spread.median - clip_sigmas * spread.sigma), high = static_cast<float>(spread.median + clip_sigmas * spread.sigma);
-  for (float& v : cells.pixels()) v = std::isfinite(v) ? (spread.sigma > 0 ? std::clamp(v, low, high) : v) : static_cast<float>(spread.median);
+  const auto low = static_cast<float>(spread.median - clip_sigmas * spread.sigma),
+             high = static_cast<float>(spread.median + clip_sigmas * spread.sigma);
+  for (float& v : cells.pixels())
+    v = std::isfinite(v) ? (spread.sigma > 0 ? std::clamp(v, low, high) : v) : static_cast<float>(spread.median);
   return cells;
 }
 
@@ -75,7 +81,8 @@ Image local_mean(const Image& image, const std::vector<char>& open, double sigma
   }
   auto sum = blur(values, sigma);
   const auto weight = blur(weights, sigma);
-  for (std::size_t i = 0; i < sum.size(); ++i) sum.pixels()[i] = weight.pixels()[i] > 1e-6F ? sum.pixels()[i] / weight.pixels()[i] : 0;
+  for (std::size_t i = 0; i < sum.size(); ++i)
+    sum.pixels()[i] = weight.pixels()[i] > 1e-6F ? sum.pixels()[i] / weight.pixels()[i] : 0;
   return sum;
 }
 

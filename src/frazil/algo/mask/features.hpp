@@ -1,4 +1,5 @@
-// What a mask is made from: the micrograph on a coarse grid, local means, energies and robust scores; internal to the folder.
+// What a mask is made from: the micrograph on a coarse grid, local means, energies and robust scores; internal to the
+// folder.
 #pragma once
 
 #include <vector>
@@ -24,7 +25,8 @@ struct Spread {
 /// Distance of each open cell from their median, in robust standard deviations; 0 where not open.
 [[nodiscard]] std::vector<float> robust_scores(const Image& image, const std::vector<char>& open);
 
-/// How much an aggregate would stand out: more contrast on the scale of particles than particles have, and darker than the surroundings.
+/// How much an aggregate would stand out: more contrast on the scale of particles than particles have, and darker than
+/// the surroundings.
 struct AggregateSigns {
   std::vector<float> energy, darkness;
 };

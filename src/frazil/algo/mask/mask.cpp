@@ -12,9 +12,10 @@ namespace frazil::mask {
 namespace {
 
 constexpr double cells_a_diameter = 12;
-constexpr double sharp_steps = 5, sharp_share = 0.6;  // a gradient of ice has a third of its change within a diameter of any line
-constexpr double rough_texture = 0.2;                  // log of energy
-constexpr double aggregate_strength = 0.9;             // clean areas of seeds 301 to 408 reach 5.3
+constexpr double sharp_steps = 5,
+                 sharp_share = 0.6;         // a gradient of ice has a third of its change within a diameter of any line
+constexpr double rough_texture = 0.2;       // log of energy
+constexpr double aggregate_strength = 0.9;  // clean areas of seeds 301 to 408 reach 5.3
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
@@ -57,7 +58,8 @@ std::vector<float> border_distance(const std::vector<char>& inside, int nx, int 
   return d;
 }
 
-/// Two regions of constant level with a short border, of the open cells: threshold dynamics for the Chan–Vese energy. @return the darker one
+/// Two regions of constant level with a short border, of the open cells: threshold dynamics for the Chan–Vese energy.
+/// @return the darker one
 std::vector<char> two_regions(const Image& level, const std::vector<char>& open, double border_cells) {
   std::vector<float> values;
   for (std::size_t i = 0; i < level.size(); ++i)
@@ -97,17 +99,22 @@ struct Border {
   [[nodiscard]] bool is_sharp() const { return step > sharp_steps * spread && step > sharp_share * whole; }
 };
 
-Border border_of(const Image& level, const Image& texture, const std::vector<char>& inside, const std::vector<char>& open, double diameter) {
+Border border_of(const Image& level, const Image& texture, const std::vector<char>& inside,
+                 const std::vector<char>& open, double diameter) {
   const auto distance = border_distance(inside, level.nx(), level.ny());
   const auto band = [&](bool within, double from, double to) {
-    return [&, within, from, to](std::size_t i) { return open[i] != 0 && (inside[i] != 0) == within && distance[i] >= from * diameter && distance[i] < to * diameter; };
+    return [&, within, from, to](std::size_t i) {
+      return open[i] != 0 && (inside[i] != 0) == within && distance[i] >= from * diameter &&
+             distance[i] < to * diameter;
+    };
   };
   const auto or_else = [](double value, double other) { return std::isnan(value) ? other : value; };
   const double near_in = mean_where(level, band(true, 0.25, 1)), near_out = mean_where(level, band(false, 0.25, 1));
   if (std::isnan(near_in) || std::isnan(near_out)) return {};
   Border border;
   border.step = near_out - near_in;
-  border.whole = or_else(mean_where(level, band(false, 1.5, 3)), near_out) - or_else(mean_where(level, band(true, 1.5, 3)), near_in);
+  border.whole = or_else(mean_where(level, band(false, 1.5, 3)), near_out) -
+                 or_else(mean_where(level, band(true, 1.5, 3)), near_in);
   double squares = 0, count = 0;
   for (const bool within : {true, false}) {
     const auto chosen = band(within, 0.25, 1);
@@ -143,16 +150,19 @@ std::vector<char> large_parts(std::vector<char> region, int nx, int ny, double d
 }
 
 /// Regions whose level steps at a sharp border: carbon, large crystals, holes in the ice; one after the other.
-void mask_sharp_regions(const Image& cells, const Image& texture, double diameter, Mask& mask, std::vector<char>& open) {
+void mask_sharp_regions(const Image& cells, const Image& texture, double diameter, Mask& mask,
+                        std::vector<char>& open) {
   for (int round = 0; round < 4; ++round) {
     const auto level = local_mean(cells, open, diameter / 3);
     auto inside = large_parts(two_regions(level, open, diameter / 2), mask.nx, mask.ny, diameter);
-    const auto count = static_cast<double>(std::count(inside.begin(), inside.end(), 1)), all = static_cast<double>(std::count(open.begin(), open.end(), 1));
+    const auto count = static_cast<double>(std::count(inside.begin(), inside.end(), 1)),
+               all = static_cast<double>(std::count(open.begin(), open.end(), 1));
     if (count == 0 || all - count < 4 * diameter * diameter) return;
     const auto border = border_of(level, texture, inside, open, diameter);
     if (!border.is_sharp()) return;
     const bool carbon = border.rougher > rough_texture && rim_share(inside, mask.nx, mask.ny) > 0.05;
-    const bool invert = !carbon && border.rougher > -1 && count > all / 2;  // a bright hole in what is usable; a smooth dark half is a grid bar
+    const bool invert = !carbon && border.rougher > -1 &&
+                        count > all / 2;  // a bright hole in what is usable; a smooth dark half is a grid bar
     for (std::size_t i = 0; i < inside.size(); ++i) {
       if (open[i] == 0 || (inside[i] != 0) == invert) continue;
       mask.cover[i] = static_cast<std::uint8_t>(carbon ? Cover::carbon : Cover::crystal);
@@ -189,7 +199,9 @@ Image texture_of(const Image& fine, const Image& cells, double diameter) {
   const auto rough = log_energy(minus(fine, local_mean(fine, all, 1)), all, diameter);
   Image texture(cells.nx(), cells.ny(), cells.pixel_size);
   for (int y = 0; y < cells.ny(); ++y)
-    for (int x = 0; x < cells.nx(); ++x) texture(x, y) = rough(std::min(fine.nx() - 1, x * fine.nx() / cells.nx()), std::min(fine.ny() - 1, y * fine.ny() / cells.ny()));
+    for (int x = 0; x < cells.nx(); ++x)
+      texture(x, y) = rough(std::min(fine.nx() - 1, x * fine.nx() / cells.nx()),
+                            std::min(fine.ny() - 1, y * fine.ny() / cells.ny()));
   return texture;
 }
 
@@ -209,19 +221,24 @@ void grow(double radius, Mask& mask) {
 
 double Mask::fraction(Cover what) const {
   if (cover.empty()) return 0;
-  const auto count = std::count_if(cover.begin(), cover.end(), [&](std::uint8_t c) { return what == Cover::none ? c != 0 : c == static_cast<std::uint8_t>(what); });
+  const auto count = std::count_if(cover.begin(), cover.end(), [&](std::uint8_t c) {
+    return what == Cover::none ? c != 0 : c == static_cast<std::uint8_t>(what);
+  });
   return static_cast<double>(count) / static_cast<double>(cover.size());
 }
 
 Mask find_mask(const Image& micrograph, const MaskParams& params) {
   const double diameter_px = to_px(params.feature_size, micrograph.pixel_size);
   if (std::min(micrograph.nx(), micrograph.ny()) < 2 * diameter_px)
-    throw Error(ErrorCode::bad_input, "micrograph of {} x {} px is smaller than two diameters ({:.0f} px each)", micrograph.nx(), micrograph.ny(), diameter_px);
+    throw Error(ErrorCode::bad_input, "micrograph of {} x {} px is smaller than two diameters ({:.0f} px each)",
+                micrograph.nx(), micrograph.ny(), diameter_px);
   const double block = std::max(1.0, diameter_px / cells_a_diameter);
   const auto fine = cells_of(micrograph, std::max(1.0, block / 2)), cells = cells_of(micrograph, block);
   const double diameter = diameter_px / block;
-  if (!(spread_of({cells.pixels().begin(), cells.pixels().end()}).sigma > 0)) throw Error(ErrorCode::bad_input, "micrograph is constant: there is nothing to mask");
-  Mask mask{cells.nx(), cells.ny(), std::vector<std::uint8_t>(cells.size(), 0), micrograph.nx() / static_cast<double>(cells.nx()), micrograph.ny() / static_cast<double>(cells.ny())};
+  if (!(spread_of({cells.pixels().begin(), cells.pixels().end()}).sigma > 0))
+    throw Error(ErrorCode::bad_input, "micrograph is constant: there is nothing to mask");
+  Mask mask{cells.nx(), cells.ny(), std::vector<std::uint8_t>(cells.size(), 0),
+            micrograph.nx() / static_cast<double>(cells.nx()), micrograph.ny() / static_cast<double>(cells.ny())};
   std::vector<char> open(cells.size(), 1);
   const auto close = [&](const std::vector<char>& flagged, Cover what) {
     for (std::size_t i = 0; i < flagged.size(); ++i)
@@ -248,7 +265,8 @@ Mask find_mask(const Image& micrograph, const MaskParams& params) {
   for (std::size_t i = 0; i < open.size(); ++i) clear[i] = fringes[i] == 0 ? 1 : 0;
   const auto signs = aggregate_signs(cells, clear, diameter);
   std::vector<float> scores(cells.size());
-  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = (signs.energy[i] + signs.darkness[i]) / std::numbers::sqrt2_v<float>;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    scores[i] = (signs.energy[i] + signs.darkness[i]) / std::numbers::sqrt2_v<float>;
   close(strong_regions(scores, aggregate_strength * params.strength, diameter, mask.nx, mask.ny), Cover::aggregate);
   if (params.grow > 0) grow(params.grow * diameter, mask);
   return mask;

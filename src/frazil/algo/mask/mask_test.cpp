@@ -22,7 +22,8 @@ struct Tally {
 void add(const Mask& mask, const sim::JunkMap& truth, Tally& tally) {
   for (int y = 0; y < truth.ny; ++y)
     for (int x = 0; x < truth.nx; ++x) {
-      const int cx = std::min(mask.nx - 1, static_cast<int>((x + 0.5) * sim::JunkMap::bin / mask.scale_x)), cy = std::min(mask.ny - 1, static_cast<int>((y + 0.5) * sim::JunkMap::bin / mask.scale_y));
+      const int cx = std::min(mask.nx - 1, static_cast<int>((x + 0.5) * sim::JunkMap::bin / mask.scale_x)),
+                cy = std::min(mask.ny - 1, static_cast<int>((y + 0.5) * sim::JunkMap::bin / mask.scale_y));
       const bool found = mask.at(cx, cy) != Cover::none, is = truth.at(x, y);
       tally.both += found && is;
       tally.either += found || is;
@@ -57,10 +58,12 @@ Tally measure(const sim::Scene& scene, int count, const char* what) {
     add(mask, made.truth.junk_map, one);
     add(mask, made.truth.junk_map, all);
     if (long_tests())
-      std::printf("  %s %d: IoU %.2f, truth %.2f, masked %.2f (carbon %.2f, crystal %.2f, aggregate %.2f)\n", what, i, one.iou(), one.truth / one.cells, one.masked / one.cells, mask.fraction(Cover::carbon),
+      std::printf("  %s %d: IoU %.2f, truth %.2f, masked %.2f (carbon %.2f, crystal %.2f, aggregate %.2f)\n", what, i,
+                  one.iou(), one.truth / one.cells, one.masked / one.cells, mask.fraction(Cover::carbon),
                   mask.fraction(Cover::crystal), mask.fraction(Cover::aggregate));
   }
-  std::printf("%s: IoU %.3f, false positives %.4f of the clean area, %.2f of junk found, %d areas\n", what, all.iou(), all.false_positives(), all.truth > 0 ? all.both / all.truth : 1.0, count);
+  std::printf("%s: IoU %.3f, false positives %.4f of the clean area, %.2f of junk found, %d areas\n", what, all.iou(),
+              all.false_positives(), all.truth > 0 ? all.both / all.truth : 1.0, count);
   return all;
 }
 
@@ -87,7 +90,8 @@ TEST(Mask, DoesNotTakeADriftOfTheIceForCarbon) {
     for (int x = 0; x < 600; ++x) image(x, y) = static_cast<float>(100 * (1 + 0.3 * x / 600.0) + rng.normal(0, 10));
   EXPECT_EQ(find_mask(image).fraction(), 0);
   for (int y = 0; y < 600; ++y)
-    for (int x = 0; x < 250; ++x) image(x, y) = static_cast<float>(80 + rng.normal(0, 18));  // an edge, darker and rougher beyond
+    for (int x = 0; x < 250; ++x)
+      image(x, y) = static_cast<float>(80 + rng.normal(0, 18));  // an edge, darker and rougher beyond
   EXPECT_NEAR(find_mask(image).fraction(Cover::carbon), 250.0 / 600, 0.04);
 }
 

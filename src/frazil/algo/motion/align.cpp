@@ -17,14 +17,17 @@ constexpr std::uint64_t repair_seed = 0x6d6f74696f6eULL;
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Variance of the difference of two entries under a covariance.
-double variance_between(const Eigen::MatrixXd& c, Eigen::Index i, Eigen::Index j) { return c(i, i) + c(j, j) - 2 * c(i, j); }
+double variance_between(const Eigen::MatrixXd& c, Eigen::Index i, Eigen::Index j) {
+  return c(i, i) + c(j, j) - 2 * c(i, j);
+}
 
 /// @param noise_x, noise_y  part of the track's variance that comes from noise
 PathStatistics path_statistics(const TrackA& track, const Eigen::MatrixXd& noise_x, const Eigen::MatrixXd& noise_y) {
   const auto step = [&](std::size_t i, std::size_t j) {
     const auto a = static_cast<Eigen::Index>(i), b = static_cast<Eigen::Index>(j);
     const double squared = std::pow(track.x[j] - track.x[i], 2) + std::pow(track.y[j] - track.y[i], 2);
-    return Angstrom(std::sqrt(std::max(0.0, squared - variance_between(noise_x, a, b) - variance_between(noise_y, a, b))));
+    return Angstrom(
+        std::sqrt(std::max(0.0, squared - variance_between(noise_x, a, b) - variance_between(noise_y, a, b))));
   };
   PathStatistics path;
   const std::size_t n = track.x.size();
@@ -37,13 +40,19 @@ PathStatistics path_statistics(const TrackA& track, const Eigen::MatrixXd& noise
 }
 
 /// Variance of each frame after the mean over frames is taken out.
-Eigen::VectorXd centred_variance(const Eigen::MatrixXd& c) { return (c.diagonal() - 2 * c.rowwise().mean()).array() + c.mean(); }
+Eigen::VectorXd centred_variance(const Eigen::MatrixXd& c) {
+  return (c.diagonal() - 2 * c.rowwise().mean()).array() + c.mean();
+}
 
 /// Mean of both components.
-Eigen::VectorXd mean_variance(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y) { return 0.5 * (centred_variance(x) + centred_variance(y)); }
+Eigen::VectorXd mean_variance(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y) {
+  return 0.5 * (centred_variance(x) + centred_variance(y));
+}
 
 /// RMS standard error of a component after the mean over frames is taken out.
-double centred_sigma(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y) { return std::sqrt(std::max(0.0, mean_variance(x, y).mean())); }
+double centred_sigma(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y) {
+  return std::sqrt(std::max(0.0, mean_variance(x, y).mean()));
+}
 
 /// Values of groups of `group` frames, at their centres, brought to single frames; linear, also beyond the ends.
 std::vector<double> to_frames(const std::vector<double>& values, int frames, int group) {
@@ -62,7 +71,8 @@ std::vector<double> to_frames(const std::vector<double>& values, int frames, int
 /// Pixels, first frame at zero.
 std::vector<Shift> to_shifts(const std::vector<double>& x_A, const std::vector<double>& y_A, double pixel_A) {
   std::vector<Shift> result;
-  for (std::size_t t = 0; t < x_A.size(); ++t) result.push_back({(x_A[t] - x_A[0]) / pixel_A, (y_A[t] - y_A[0]) / pixel_A});
+  for (std::size_t t = 0; t < x_A.size(); ++t)
+    result.push_back({(x_A[t] - x_A[0]) / pixel_A, (y_A[t] - y_A[0]) / pixel_A});
   return result;
 }
 
@@ -80,7 +90,8 @@ std::vector<double> node_weights(std::size_t count) {
 }
 
 /// Puts the fitted field in the place of the track.
-void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& frames, int bin, int group, Alignment& result) {
+void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& frames, int bin, int group,
+               Alignment& result) {
   const int per_group = group * fit.groups.size;
   const double pixel_A = frames.pixel_size.value();
   const auto &nx = fit.field.x, &ny = fit.field.y;
@@ -88,10 +99,14 @@ void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& f
   std::vector<Shift> shifts(count * nodes);
   result.local.sigma_px.resize(count * nodes);
   const bool retrack = fit.track_helps && per_group == 1;
-  const auto track = !retrack ? result.track : to_shifts(to_frames(fit.track.x, frames.count, per_group), to_frames(fit.track.y, frames.count, per_group), pixel_A);
-  const Eigen::VectorXd own = retrack ? mean_variance(fit.covariance_x, fit.covariance_y) : mean_variance(global.covariance_x, global.covariance_y);
+  const auto track = !retrack ? result.track
+                              : to_shifts(to_frames(fit.track.x, frames.count, per_group),
+                                          to_frames(fit.track.y, frames.count, per_group), pixel_A);
+  const Eigen::VectorXd own = retrack ? mean_variance(fit.covariance_x, fit.covariance_y)
+                                      : mean_variance(global.covariance_x, global.covariance_y);
   for (std::size_t i = 0; i < nodes; ++i) {
-    const auto local = to_shifts(to_frames(row_of(fit.field.shift_A[0], i), frames.count, per_group), to_frames(row_of(fit.field.shift_A[1], i), frames.count, per_group), pixel_A);
+    const auto local = to_shifts(to_frames(row_of(fit.field.shift_A[0], i), frames.count, per_group),
+                                 to_frames(row_of(fit.field.shift_A[1], i), frames.count, per_group), pixel_A);
     const auto variance = row_of(fit.field.variance_A2, i);
     for (std::size_t t = 0; t < count; ++t) {
       shifts[t * nodes + i] = {track[t].x + local[t].x, track[t].y + local[t].y};
@@ -128,12 +143,14 @@ void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& f
 Angstrom informative_resolution(const TrackFit& fit, Angstrom finest) {
   std::vector<double> sum;  // information of a shell goes as k³ P²/(1 + P T)
   for (std::size_t s = 0; s < fit.signal_power.size(); ++s) {
-    const double p = fit.signal_power[s], information = std::pow(fit.signal_per_A[s], 3) * p * p / (1 + p * static_cast<double>(fit.track.x.size()));
+    const double p = fit.signal_power[s], information = std::pow(fit.signal_per_A[s], 3) * p * p /
+                                                        (1 + p * static_cast<double>(fit.track.x.size()));
     sum.push_back((sum.empty() ? 0 : sum.back()) + information);
   }
   const auto reached = std::find_if(sum.begin(), sum.end(), [&](double v) { return v >= 0.99 * sum.back(); });
   constexpr auto coarsest = 15_A;  // blur by local motion may hide the rest
-  return std::clamp(Angstrom(1 / fit.signal_per_A[z(static_cast<int>(reached - sum.begin()))]), finest, std::max(finest, coarsest));
+  return std::clamp(Angstrom(1 / fit.signal_per_A[z(static_cast<int>(reached - sum.begin()))]), finest,
+                    std::max(finest, coarsest));
 }
 
 /// Finer tiles and a field that may break.
@@ -147,7 +164,8 @@ LocalSettings flow_settings() {
 
 }  // namespace
 
-Alignment align_frames(const FrameSource& frames, Detector& detector, const Exposure& exposure, const AlignParams& params) {
+Alignment align_frames(const FrameSource& frames, Detector& detector, const Exposure& exposure,
+                       const AlignParams& params) {
   const int bin = std::max(1, static_cast<int>(0.45 * params.max_resolution / frames.pixel_size));
   const int group = (frames.count + most_groups - 1) / most_groups;
   Survey first = survey(frames, detector, bin, group, params.threads);
@@ -176,7 +194,8 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
     return fit_track(band, pattern, decay_frames, coarse_track(band, pattern, params.threads), params.threads);
   }();
   const double pixel_A = frames.pixel_size.value();
-  result.track = to_shifts(to_frames(fit.track.x, frames.count, group), to_frames(fit.track.y, frames.count, group), pixel_A);
+  result.track =
+      to_shifts(to_frames(fit.track.x, frames.count, group), to_frames(fit.track.y, frames.count, group), pixel_A);
   result.field = MotionField(result.track);
   for (int t = 0; t < frames.count; ++t) result.amplitude.push_back(fit.amplitude[z(t / group)]);
   result.sigma_px = centred_sigma(fit.covariance_x, fit.covariance_y) / pixel_A;
@@ -194,7 +213,8 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   result.local.held_out_gain = local.held_out_gain;
   result.local.tiles_x = local.tiles_x;
   result.local.tiles_y = local.tiles_y;
-  result.local.outlying_tiles = static_cast<int>(std::count_if(local.tile_weight.begin(), local.tile_weight.end(), [](double w) { return w < 0.5; }));
+  result.local.outlying_tiles = static_cast<int>(
+      std::count_if(local.tile_weight.begin(), local.tile_weight.end(), [](double w) { return w < 0.5; }));
   if (!local.helps) return result;
   result.local.used = params.model;
   use_field(local, fit, frames, bin, group, result);

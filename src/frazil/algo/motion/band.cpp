@@ -33,12 +33,15 @@ void lay_out(Band& band, int nx, int ny, Angstrom pixel_size, const BandLimits& 
   band.step_x_per_A = 1 / (nx * pixel_size.value());
   band.step_y_per_A = 1 / (ny * pixel_size.value());
   const double low = 1 / limits.min_resolution.value();
-  const double high = std::min(1 / limits.max_resolution.value(), 0.5 / pixel_size.value() - 2 * std::max(band.step_x_per_A, band.step_y_per_A));
+  const double high = std::min(1 / limits.max_resolution.value(),
+                               0.5 / pixel_size.value() - 2 * std::max(band.step_x_per_A, band.step_y_per_A));
   const double width = 6 * std::max(band.step_x_per_A, band.step_y_per_A);
   band.shells = static_cast<int>((high - low) / width);
   if (band.shells < 3)
-    throw Error(ErrorCode::bad_input, "alignment finds no usable resolutions between {:g} and {:g} A in binned frames of {} x {} pixels of {:.3g} A",
-                limits.min_resolution.value(), limits.max_resolution.value(), nx, ny, pixel_size.value());
+    throw Error(
+        ErrorCode::bad_input,
+        "alignment finds no usable resolutions between {:g} and {:g} A in binned frames of {} x {} pixels of {:.3g} A",
+        limits.min_resolution.value(), limits.max_resolution.value(), nx, ny, pixel_size.value());
   band.first_shell_per_A = low;
   band.shell_width_per_A = (high - low) / band.shells;
   band.shell_count.assign(z(band.shells), 0.0);
@@ -94,7 +97,8 @@ void soften(Image& part, const Window& window) {
 }
 
 /// Components of one block; padding is zero.
-void copy_block(const Band& band, const Band::Row& row, int b, const std::complex<float>* source, float* __restrict to, std::vector<double>& power) {
+void copy_block(const Band& band, const Band::Row& row, int b, const std::complex<float>* source, float* __restrict to,
+                std::vector<double>& power) {
   float norms[Band::lanes];
   const auto* __restrict from = reinterpret_cast<const float*>(source + b);
   for (int i = 0; i < Band::lanes; ++i) {
@@ -127,7 +131,8 @@ void fill(Band& band, int first, int last, const Window& window, Scratch& scratc
   for (const auto& row : band.rows)
     for (int b = 0; b < row.count; b += Band::lanes)
       for (int t = first; t < last; ++t)
-        copy_block(band, row, b, scratch.spectra[z(t - first)].row(row.ky >= 0 ? row.ky : row.ky + ny) + row.first_kx, band.data.data() + band.at(row, t, b), band.power[z(t)]);
+        copy_block(band, row, b, scratch.spectra[z(t - first)].row(row.ky >= 0 ? row.ky : row.ky + ny) + row.first_kx,
+                   band.data.data() + band.at(row, t, b), band.power[z(t)]);
   for (int t = first; t < last; ++t)
     for (int s = 0; s < band.shells; ++s) band.power[z(t)][z(s)] /= std::max(1.0, band.shell_count[z(s)]);
 }
@@ -146,7 +151,8 @@ std::vector<std::vector<float>> whitening(Band& band, const Exposure& exposure) 
     if (sum > 0)
       for (int s = 0; s < band.shells; ++s) shell_mean[z(s)] += band.power[z(t)][z(s)] / frame_power[z(t)];
   }
-  const auto lit = static_cast<double>(std::count_if(frame_power.begin(), frame_power.end(), [](double p) { return p > 0; }));
+  const auto lit =
+      static_cast<double>(std::count_if(frame_power.begin(), frame_power.end(), [](double p) { return p > 0; }));
   double mean_scale = 0;
   for (const double p : frame_power) mean_scale += std::sqrt(p) / std::max(1.0, lit);
   std::vector<std::vector<float>> factor(z(band.frames), std::vector<float>(z(band.shells) + 1, 0.0F));
@@ -192,13 +198,15 @@ Band make_band(std::span<const Image> frames, const BandLimits& limits, const Ex
   return make_band(static_cast<int>(frames.size()), window, frames[0].pixel_size, limits, exposure, threads);
 }
 
-Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits, const Exposure& exposure, int threads) {
+Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits,
+               const Exposure& exposure, int threads) {
   Band band;
   band.frames = frames;
   lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
   band.power.resize(z(frames));
   std::vector<Scratch> scratch(z(std::max(1, threads)));
-  const int turn = std::clamp((frames + threads - 1) / std::max(1, threads), 1, frames_a_turn), turns = (frames + turn - 1) / turn;
+  const int turn = std::clamp((frames + threads - 1) / std::max(1, threads), 1, frames_a_turn),
+            turns = (frames + turn - 1) / turn;
   parallel_for_slots(threads, z(turns), [&](std::size_t i, int slot) {
     const int first = static_cast<int>(i) * turn;
     fill(band, first, std::min(frames, first + turn), window, scratch[z(slot)]);

@@ -25,7 +25,8 @@ struct Point {
 /// The coarse part of the band as a list.
 class Coarse {
  public:
-  Coarse(const Band& band, double fixed_pattern, int threads) : band_(band), fixed_pattern_(fixed_pattern), threads_(threads) {
+  Coarse(const Band& band, double fixed_pattern, int threads)
+      : band_(band), fixed_pattern_(fixed_pattern), threads_(threads) {
     for (const auto& row : band.rows)
       for (int i = 0; i < row.count; ++i) {
         const int s = band.shell[row.component + z(i)];
@@ -37,7 +38,8 @@ class Coarse {
         reach_x_ = std::max(reach_x_, kx);
         reach_y_ = std::max(reach_y_, std::abs(row.ky));
       }
-    if (parts_.empty()) throw Error(ErrorCode::bad_input, "alignment finds no components coarser than {:g} A", finest_A);
+    if (parts_.empty())
+      throw Error(ErrorCode::bad_input, "alignment finds no components coarser than {:g} A", finest_A);
     nx_ = good_size(4 * reach_x_);
     ny_ = good_size(4 * reach_y_);
     frames_.resize(parts_.size() * z(band.frames));
@@ -61,27 +63,35 @@ class Coarse {
     });
   }
 
-  /// Where frame t correlates with the sum, given where it is expected. Of the inverse transform only the lags around that are made.
+  /// Where frame t correlates with the sum, given where it is expected. Of the inverse transform only the lags around
+  /// that are made.
   Point find(int t, const Point& expected) {
     columns_.assign(z(reach_x_ + 1) * z(ny_), 0);
     std::vector<double> variances(pieces);
     for_parts([&](std::size_t i) {
       const auto& p = parts_[i];
       const auto frame = component(i, t);
-      columns_[z(p.kx) * z(ny_) + z(wrapped(p.ky, ny_))] = p.weight * (product(sum_[i], std::conj(frame)) - static_cast<float>(fixed_pattern_) * pattern_[i]);
-      variances[i * pieces / parts_.size()] += static_cast<double>(std::norm(p.weight * sum_[i]) * std::norm(frame)) / 2;
+      columns_[z(p.kx) * z(ny_) + z(wrapped(p.ky, ny_))] =
+          p.weight * (product(sum_[i], std::conj(frame)) - static_cast<float>(fixed_pattern_) * pattern_[i]);
+      variances[i * pieces / parts_.size()] +=
+          static_cast<double>(std::norm(p.weight * sum_[i]) * std::norm(frame)) / 2;
     });
     const double variance = std::accumulate(variances.begin(), variances.end(), 0.0);
     ifft_rows_in_pieces(columns_, ny_);
     const double step_x = 1 / (nx_ * band_.step_x_per_A), step_y = 1 / (ny_ * band_.step_y_per_A);
-    const Lags along_x(nx_, expected.x / step_x, search_A / step_x), along_y(ny_, expected.y / step_y, search_A / step_y);
-    const int first_row = along_y.first - 1, rows = along_y.last - along_y.first + 3;  // one more on either side, for the parabola
+    const Lags along_x(nx_, expected.x / step_x, search_A / step_x),
+        along_y(ny_, expected.y / step_y, search_A / step_y);
+    const int first_row = along_y.first - 1,
+              rows = along_y.last - along_y.first + 3;  // one more on either side, for the parabola
     rows_.assign(z(rows) * z(nx_), 0);
     for (int kx = 0; kx <= reach_x_; ++kx)
-      for (int row = 0; row < rows; ++row) rows_[z(row) * z(nx_) + z(kx)] = columns_[z(kx) * z(ny_) + z(wrapped(first_row + row, ny_))];
+      for (int row = 0; row < rows; ++row)
+        rows_[z(row) * z(nx_) + z(kx)] = columns_[z(kx) * z(ny_) + z(wrapped(first_row + row, ny_))];
     ifft_rows_in_pieces(rows_, nx_);
     // The half plane counts for the whole.
-    const auto at = [&](int x, int y) { return 2 * static_cast<double>(rows_[z(y - first_row) * z(nx_) + z(wrapped(x, nx_))].real()); };
+    const auto at = [&](int x, int y) {
+      return 2 * static_cast<double>(rows_[z(y - first_row) * z(nx_) + z(wrapped(x, nx_))].real());
+    };
     const double to_sd = variance > 0 ? static_cast<double>(nx_) * ny_ / 2 / std::sqrt(variance) : 0;
     double best = -1e300;
     int best_x = 0, best_y = 0;
@@ -89,7 +99,11 @@ class Coarse {
       for (int x = along_x.first; x <= along_x.last; ++x) {
         const double dx = x * step_x - expected.x, dy = y * step_y - expected.y;
         const double score = at(x, y) * to_sd - 0.5 * (dx * dx + dy * dy) / (reach_A * reach_A);
-        if (score > best) { best = score; best_x = x; best_y = y; }
+        if (score > best) {
+          best = score;
+          best_x = x;
+          best_y = y;
+        }
       }
     return {(best_x + top(at(best_x - 1, best_y), at(best_x, best_y), at(best_x + 1, best_y))) * step_x,
             (best_y + top(at(best_x, best_y - 1), at(best_x, best_y), at(best_x, best_y + 1))) * step_y};
@@ -138,7 +152,8 @@ class Coarse {
   /// scale · exp(−2πi k step) for k from −reach to reach.
   static std::vector<std::complex<float>> phases(int reach, double step, float scale) {
     std::vector<std::complex<float>> list;
-    for (int k = -reach; k <= reach; ++k) list.push_back(std::complex<float>(std::polar(1.0, -two_pi * k * step)) * scale);
+    for (int k = -reach; k <= reach; ++k)
+      list.push_back(std::complex<float>(std::polar(1.0, -two_pi * k * step)) * scale);
     return list;
   }
   /// Top of the parabola through three points, from the middle one.
@@ -146,9 +161,7 @@ class Coarse {
     const double curvature = left - 2 * middle + right;
     return curvature < 0 ? std::clamp(0.5 * (left - right) / curvature, -0.5, 0.5) : 0;
   }
-  [[nodiscard]] std::complex<float> component(std::size_t i, int t) const {
-    return frames_[z(t) * parts_.size() + i];
-  }
+  [[nodiscard]] std::complex<float> component(std::size_t i, int t) const { return frames_[z(t) * parts_.size() + i]; }
   const Band& band_;
   double fixed_pattern_;
   int threads_;
@@ -171,7 +184,7 @@ TrackA coarse_track(const Band& band, double fixed_pattern, int threads) {
     for (const int t : {middle + distance, middle - distance}) {
       if (t < 0 || t >= frames) continue;
       const int toward = t > middle ? -1 : 1;
-      const Point &last = track[z(t + toward)];
+      const Point& last = track[z(t + toward)];
       Point expected = last;
       if (distance > 2) {
         const Point& before = track[z(t + 3 * toward)];

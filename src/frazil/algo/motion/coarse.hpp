@@ -5,10 +5,10 @@
 
 namespace frazil::motion {
 
-/// Correlates each frame with the sum of the others, at resolutions coarser than 16 Å: first outwards from the middle frame with
-/// a growing reference, then twice against all other frames. The peak is chosen by height in standard deviations less half the
-/// square of its distance from where the neighbours let expect it, in units of 15 Å, so that weak peaks must lie
-/// near and lattices cannot draw a frame to a neighbouring period.
+/// Correlates each frame with the sum of the others, at resolutions coarser than 16 Å: first outwards from the middle
+/// frame with a growing reference, then twice against all other frames. The peak is chosen by height in standard
+/// deviations less half the square of its distance from where the neighbours let expect it, in units of 15 Å, so that
+/// weak peaks must lie near and lattices cannot draw a frame to a neighbouring period.
 ///
 /// @param fixed_pattern  power of what does not move over that of the noise in one frame; the peak it is expected
 ///        to give is subtracted

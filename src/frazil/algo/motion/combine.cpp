@@ -11,17 +11,21 @@ namespace {
 
 constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
-int cropped(int n, double binning) { return binning <= 1 ? n : std::max(2, 2 * static_cast<int>(std::lround(n / binning / 2))); }
+int cropped(int n, double binning) {
+  return binning <= 1 ? n : std::max(2, 2 * static_cast<int>(std::lround(n / binning / 2)));
+}
 
 /// Interpolates weights given at multiples of a step along |k|.
 class Curve {
  public:
-  Curve(const std::vector<double>& values, double step_per_A, const Spectrum& shape) : table_(values.begin(), values.end()) {
+  Curve(const std::vector<double>& values, double step_per_A, const Spectrum& shape)
+      : table_(values.begin(), values.end()) {
     table_.push_back(table_.back());
     kx2_ = static_cast<float>(std::pow(1 / (shape.nx() * shape.pixel_size.value() * step_per_A), 2));
     ky2_ = std::pow(1 / (shape.ny() * shape.pixel_size.value() * step_per_A), 2);
   }
-  void add_row(const std::complex<float>* __restrict source, std::complex<float>* __restrict target, int columns, int ky) const {
+  void add_row(const std::complex<float>* __restrict source, std::complex<float>* __restrict target, int columns,
+               int ky) const {
     const auto row = static_cast<float>(ky2_ * ky * ky);
     const auto last = static_cast<float>(table_.size() - 2);
     for (int ix = 0; ix < columns; ++ix) {
@@ -54,7 +58,8 @@ std::complex<float> product(std::complex<float> a, std::complex<float> b) {
 
 /// Divides the spline out and transforms back; pixel values keep the scale of the uncropped sum of nx × ny pixels.
 Image finish(Spectrum&& spectrum, const Response& response, int nx, int ny, int threads) {
-  const auto scale = static_cast<float>(static_cast<double>(spectrum.nx()) * spectrum.ny() / (static_cast<double>(nx) * ny));
+  const auto scale =
+      static_cast<float>(static_cast<double>(spectrum.nx()) * spectrum.ny() / (static_cast<double>(nx) * ny));
   parallel_for(threads, z(spectrum.ny()), [&](std::size_t row) {
     const int ky = spectrum.ky(static_cast<int>(row));
     const auto y = response.y[z(ky >= 0 ? ky : ky + ny)] * scale;
@@ -71,13 +76,16 @@ struct Accumulated {
 
 void add_to(Spectrum& target, const Spectrum& source, const DoseBasis& basis, int r, int threads) {
   if (target.size() == 0) target = Spectrum(source.nx(), source.ny(), source.pixel_size);
-  add(target, source, basis.weighted() ? basis.a[z(r)] : std::vector<double>{1, 1}, basis.weighted() ? basis.step_per_A : 1, threads);
+  add(target, source, basis.weighted() ? basis.a[z(r)] : std::vector<double>{1, 1},
+      basis.weighted() ? basis.step_per_A : 1, threads);
 }
 
 }  // namespace
 
-Sums combine(std::vector<Image>&& sums, const DoseBasis& basis, const Response& response, double binning, bool halves, int threads) {
-  expect(!sums.empty() && sums.size() == z(basis.rank()) * (halves ? 2 : 1), "one sum for each row of the basis, two with halves");
+Sums combine(std::vector<Image>&& sums, const DoseBasis& basis, const Response& response, double binning, bool halves,
+             int threads) {
+  expect(!sums.empty() && sums.size() == z(basis.rank()) * (halves ? 2 : 1),
+         "one sum for each row of the basis, two with halves");
   const int nx = sums[0].nx(), ny = sums[0].ny(), small_x = cropped(nx, binning), small_y = cropped(ny, binning);
   const Angstrom pixel_size = sums[0].pixel_size * (static_cast<double>(nx) / small_x);
   Accumulated found;
@@ -86,7 +94,8 @@ Sums combine(std::vector<Image>&& sums, const DoseBasis& basis, const Response& 
     if (basis.weighted()) add_to(found.weighted, spectrum, basis, r, threads);
     if (halves) add_to(row % 2 == 0 ? found.odd : found.even, spectrum, basis, r, threads);
     if (r > 0) return;
-    if (found.plain.size() == 0) found.plain = std::move(spectrum);
+    if (found.plain.size() == 0)
+      found.plain = std::move(spectrum);
     else
       for (std::size_t i = 0; i < spectrum.size(); ++i) found.plain.data()[i] += spectrum.data()[i];
   };

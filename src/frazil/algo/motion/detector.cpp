@@ -24,14 +24,18 @@ float median_of_nine(std::array<float, 9> v) {
 
 }  // namespace
 
-Detector::Detector(int nx, int ny, Image gain, std::uint64_t seed) : nx_(nx), ny_(ny), gain_(std::move(gain)), seed_(seed) {
+Detector::Detector(int nx, int ny, Image gain, std::uint64_t seed)
+    : nx_(nx), ny_(ny), gain_(std::move(gain)), seed_(seed) {
   if (gain_.size() == 0) return;
   if (gain_.nx() != nx || gain_.ny() != ny)
-    throw Error(ErrorCode::bad_input, "the gain reference measures {} × {} pixels, the movie {} × {}", gain_.nx(), gain_.ny(), nx, ny);
+    throw Error(ErrorCode::bad_input, "the gain reference measures {} × {} pixels, the movie {} × {}", gain_.nx(),
+                gain_.ny(), nx, ny);
   std::vector<std::uint64_t> zeros;
   for (std::size_t i = 0; i < gain_.size(); ++i) {
     const float g = gain_.pixels()[i];
-    if (!std::isfinite(g) || g < 0) throw Error(ErrorCode::bad_input, "the gain reference holds {} at pixel ({}, {}), expected a factor of 0 or more", g, i % static_cast<std::size_t>(nx), i / static_cast<std::size_t>(nx));
+    if (!std::isfinite(g) || g < 0)
+      throw Error(ErrorCode::bad_input, "the gain reference holds {} at pixel ({}, {}), expected a factor of 0 or more",
+                  g, i % static_cast<std::size_t>(nx), i / static_cast<std::size_t>(nx));
     if (g == 0) zeros.push_back(i);
   }
   add_defects(zeros);
@@ -44,7 +48,9 @@ void Detector::add_defects(const std::vector<std::uint64_t>& pixels) {
 }
 
 bool Detector::is_defect(int x, int y) const {
-  return std::binary_search(defects_.begin(), defects_.end(), static_cast<std::uint64_t>(y) * static_cast<std::uint64_t>(nx_) + static_cast<std::uint64_t>(x));
+  return std::binary_search(
+      defects_.begin(), defects_.end(),
+      static_cast<std::uint64_t>(y) * static_cast<std::uint64_t>(nx_) + static_cast<std::uint64_t>(x));
 }
 
 std::vector<std::uint64_t> Detector::substitutes(std::uint64_t pixel) const {
@@ -67,7 +73,10 @@ void Detector::correct(Image& frame, int index) const {
   }
   for (const auto pixel : defects_) {
     const auto good = substitutes(pixel);
-    frame.pixels()[pixel] = good.empty() ? 0.0F : frame.pixels()[good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % good.size()]];
+    frame.pixels()[pixel] =
+        good.empty()
+            ? 0.0F
+            : frame.pixels()[good[mix(seed_ ^ mix(pixel ^ mix(static_cast<std::uint64_t>(index)))) % good.size()]];
   }
 }
 
@@ -94,10 +103,13 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
   const auto rows = static_cast<std::size_t>(sum.ny), width = static_cast<std::size_t>(sum.nx);
   std::vector<std::vector<std::uint64_t>> found(rows);
   const double scale = 1 / std::max(variance_per_count, 1e-30);
-  const auto z = [&](double value, double median) { return 2 * (std::sqrt(std::max(0.0, value * scale) + 0.375) - std::sqrt(std::max(0.0, median * scale) + 0.375)); };
+  const auto z = [&](double value, double median) {
+    return 2 * (std::sqrt(std::max(0.0, value * scale) + 0.375) - std::sqrt(std::max(0.0, median * scale) + 0.375));
+  };
   constexpr std::size_t band = 32;
   parallel_for(threads, (rows + band - 1) / band, [&](std::size_t b) {
-    // The neighbours' range bounds their median, and far from the limit for nearly all pixels: roots of three rows, range by column.
+    // The neighbours' range bounds their median, and far from the limit for nearly all pixels: roots of three rows,
+    // range by column.
     std::array<std::vector<float>, 3> roots;
     for (auto& list : roots) list.resize(width);
     std::vector<float> low(width), high(width);
@@ -114,20 +126,25 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
     for (std::size_t y = from; y < to; ++y) {
       const std::size_t above = y > 0 ? y - 1 : y, below = y + 1 < rows ? y + 1 : y;
       if (below > y) take_roots(below);
-      const float *__restrict p = roots[above % 3].data(), *__restrict q = roots[y % 3].data(), *__restrict r = roots[below % 3].data();
+      const float* __restrict p = roots[above % 3].data();
+      const float* __restrict q = roots[y % 3].data();
+      const float* __restrict r = roots[below % 3].data();
       for (std::size_t x = 0; x < width; ++x) {
         low[x] = std::min(std::min(p[x], q[x]), r[x]);
         high[x] = std::max(std::max(p[x], q[x]), r[x]);
       }
       for (std::size_t x = 0; x < width; ++x) {
         const std::size_t left = x > 0 ? x - 1 : 0, right = std::min(x + 1, width - 1);
-        const float least = std::min(std::min(low[left], low[x]), low[right]), most = std::max(std::max(high[left], high[x]), high[right]);
+        const float least = std::min(std::min(low[left], low[x]), low[right]),
+                    most = std::max(std::max(high[left], high[x]), high[right]);
         if (q[x] - least <= near_limit && most - q[x] <= near_limit) continue;
         std::array<float, 9> around{};
         std::size_t n = 0;
         for (const std::size_t j : {above, y, below})
           for (const std::size_t i : {left, x, right}) around[n++] = sum(static_cast<int>(i), static_cast<int>(j));
-        if (std::abs(z(static_cast<double>(sum(static_cast<int>(x), static_cast<int>(y))), static_cast<double>(median_of_nine(around)))) > limit) found[y].push_back(y * width + x);
+        if (std::abs(z(static_cast<double>(sum(static_cast<int>(x), static_cast<int>(y))),
+                       static_cast<double>(median_of_nine(around)))) > limit)
+          found[y].push_back(y * width + x);
       }
     }
   });
@@ -162,7 +179,8 @@ class RowNoise {
           counts[i] += inside ? 1.0F : 0.0F;
         }
       sum = kept = 0;
-      for (std::size_t i = 0; i < lanes; ++i) sum += static_cast<double>(sums[i]), kept += static_cast<double>(counts[i]);
+      for (std::size_t i = 0; i < lanes; ++i)
+        sum += static_cast<double>(sums[i]), kept += static_cast<double>(counts[i]);
       limit = kept > 0 ? static_cast<float>(64 * sum / kept) : 0;
     }
     total_ += sum;

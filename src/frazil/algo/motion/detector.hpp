@@ -26,7 +26,8 @@ class Detector {
   /// Good pixels (y · nx + x) that may stand in for a defective one, in the order of rows; empty where none is near.
   [[nodiscard]] std::vector<std::uint64_t> substitutes(std::uint64_t pixel) const;
   /// Gain and replacement, in place. A defective pixel takes the value of a good one of the same frame, at most two
-  /// (where none is left, up to eight) pixels away, picked by a hash of seed, frame and pixel: this keeps the counting statistics.
+  /// (where none is left, up to eight) pixels away, picked by a hash of seed, frame and pixel: this keeps the counting
+  /// statistics.
   void correct(Image& frame, int index) const;
   /// What `correct` would put into the defective pixels, in the order of defects().
   [[nodiscard]] std::vector<float> replacements(const Counts& frame, int index) const;
@@ -40,14 +41,16 @@ class Detector {
   std::vector<std::uint64_t> defects_;  ///< ascending
 };
 
-/// Pixels of the unaligned sum that differ from the median of their 3 × 3 neighbourhood by more than `limit` standard errors of
-/// counting, both signs, on the square-root scale, where counts have a nearly constant variance. Thick carbon hides
-/// nothing and raises no alarm: the comparison is local.
+/// Pixels of the unaligned sum that differ from the median of their 3 × 3 neighbourhood by more than `limit` standard
+/// errors of counting, both signs, on the square-root scale, where counts have a nearly constant variance. Thick carbon
+/// hides nothing and raises no alarm: the comparison is local.
 /// @param variance_per_count  variance of a pixel over its mean: 1 for counted electrons
-[[nodiscard]] std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count, double limit = 6, int threads = 1);
+[[nodiscard]] std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count, double limit = 6,
+                                                      int threads = 1);
 
-/// Variance of the pixel noise, from second differences along both axes (power only near the corner of the Fourier plane,
-/// where the specimen has none); outliers beyond 8 standard deviations of their row are left out. Every fourth row.
+/// Variance of the pixel noise, from second differences along both axes (power only near the corner of the Fourier
+/// plane, where the specimen has none); outliers beyond 8 standard deviations of their row are left out. Every fourth
+/// row.
 [[nodiscard]] double noise_variance(ImageView image);
 /// The same from rows first_row, first_row + step, …, each with the one after it, of a frame multiplied by its gain.
 [[nodiscard]] double noise_variance(const Counts& frame, const Detector& detector, int first_row, int step);

@@ -8,16 +8,16 @@
 
 namespace frazil::motion {
 
-/// Critical exposure Ne of the amplitude filter exp(−D / (2 Ne)): Ne(k) = 0.24499 k^−1.6649 + 2.8141 e⁻/Å² at 300 kV (Grant &
-/// Grigorieff 2015, doi:10.7554/eLife.06980, eq. 3). At other voltages in proportion to β² of the electrons, because the
-/// energy deposited by each goes as 1/β² (0.80 at 200 kV, 0.50 at 100 kV).
+/// Critical exposure Ne of the amplitude filter exp(−D / (2 Ne)): Ne(k) = 0.24499 k^−1.6649 + 2.8141 e⁻/Å² at 300 kV
+/// (Grant & Grigorieff 2015, doi:10.7554/eLife.06980, eq. 3). At other voltages in proportion to β² of the electrons,
+/// because the energy deposited by each goes as 1/β² (0.80 at 200 kV, 0.50 at 100 kV).
 /// @param k_per_A above 0
 [[nodiscard]] Dose critical_exposure(double k_per_A, Kilovolt voltage);
 
 /// Exposure history of the frames that are summed.
 struct Exposure {
-  Dose per_frame{};     ///< 0: unknown, all frames weigh the same
-  Dose before{};        ///< received before the first frame of the sum
+  Dose per_frame{};  ///< 0: unknown, all frames weigh the same
+  Dose before{};     ///< received before the first frame of the sum
   Kilovolt voltage = 300_kV;
 };
 
@@ -31,7 +31,7 @@ struct DoseBasis {
   std::vector<std::vector<double>> b;  ///< [r][frame]
   std::vector<std::vector<double>> a;  ///< [r][bin], bin i at frequency i · step_per_A
   double step_per_A = 0;
-  double max_error = 0;                ///< largest relative L2 error of the weights over all bins
+  double max_error = 0;  ///< largest relative L2 error of the weights over all bins
 
   [[nodiscard]] int rank() const { return static_cast<int>(b.size()); }
   [[nodiscard]] bool weighted() const { return !a.empty(); }

@@ -13,12 +13,12 @@
 namespace frazil::motion {
 namespace {
 
-constexpr int band_rows = 16;            ///< rows of the fine grid that a band fills
-constexpr int slabs_at_once = 16;        ///< counters of so many slabs are held, then added to the images in one pass
-constexpr int block_shift = 8;           ///< the shift is constant over 32 sensor columns (256 eighths)
-constexpr int one_electron = 256;        ///< counters hold electrons in units of 1/256, 16 bits wide
+constexpr int band_rows = 16;      ///< rows of the fine grid that a band fills
+constexpr int slabs_at_once = 16;  ///< counters of so many slabs are held, then added to the images in one pass
+constexpr int block_shift = 8;     ///< the shift is constant over 32 sensor columns (256 eighths)
+constexpr int one_electron = 256;  ///< counters hold electrons in units of 1/256, 16 bits wide
 constexpr float most_gain = 16;
-constexpr int far_away = 8;              ///< pixels of the frames' grid: farthest substitute of a defect
+constexpr int far_away = 8;  ///< pixels of the frames' grid: farthest substitute of a defect
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
@@ -31,7 +31,8 @@ struct Slab {
 std::vector<Slab> slabs_of(const std::vector<int>& begin, int most) {
   std::vector<Slab> slabs;
   for (int f = 0; f + 1 < static_cast<int>(begin.size()); ++f)
-    for (int raw = begin[z(f)]; raw < begin[z(f + 1)]; raw += most) slabs.push_back({raw, std::min(raw + most, begin[z(f + 1)]), f});
+    for (int raw = begin[z(f)]; raw < begin[z(f + 1)]; raw += most)
+      slabs.push_back({raw, std::min(raw + most, begin[z(f + 1)]), f});
   return slabs;
 }
 
@@ -43,10 +44,12 @@ struct Sensitivity {
   };
   std::vector<std::int16_t> gain;
   std::vector<Substitution> substitutions;  ///< by good pixel
-  std::vector<std::pair<int, int>> reach;   ///< [row of the frames' grid]: rows of the substitutes of the defects in it; empty when first > second
+  std::vector<std::pair<int, int>>
+      reach;  ///< [row of the frames' grid]: rows of the substitutes of the defects in it; empty when first > second
   float most = 1;
 
-  explicit Sensitivity(const Detector& detector) : gain(z(detector.nx()) * z(detector.ny()), one_electron), reach(z(detector.ny()), {1, 0}) {
+  explicit Sensitivity(const Detector& detector)
+      : gain(z(detector.nx()) * z(detector.ny()), one_electron), reach(z(detector.ny()), {1, 0}) {
     if (detector.gain().size() != 0)
       for (std::size_t i = 0; i < gain.size(); ++i) {
         const float g = std::min(detector.gain().pixels()[i], most_gain);
@@ -57,13 +60,17 @@ struct Sensitivity {
     for (const auto bad : detector.defects()) {
       const auto good = detector.substitutes(bad);
       auto& rows = reach[static_cast<std::size_t>(bad / columns)];
-      if (!good.empty() && rows.first > rows.second) rows = {static_cast<int>(bad / columns), static_cast<int>(bad / columns)};
+      if (!good.empty() && rows.first > rows.second)
+        rows = {static_cast<int>(bad / columns), static_cast<int>(bad / columns)};
       for (std::size_t i = 0; i < good.size(); ++i) {
         substitutions.push_back({good[i], bad, static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(good.size())});
-        rows.first = std::min(rows.first, static_cast<int>(good[i] / columns)), rows.second = std::max(rows.second, static_cast<int>(good[i] / columns));
+        rows.first = std::min(rows.first, static_cast<int>(good[i] / columns)),
+        rows.second = std::max(rows.second, static_cast<int>(good[i] / columns));
       }
     }
-    std::sort(substitutions.begin(), substitutions.end(), [](const Substitution& a, const Substitution& b) { return std::pair(a.good, a.bad) < std::pair(b.good, b.bad); });
+    std::sort(substitutions.begin(), substitutions.end(), [](const Substitution& a, const Substitution& b) {
+      return std::pair(a.good, a.bad) < std::pair(b.good, b.bad);
+    });
     for (const auto& s : substitutions) gain[s.good] = static_cast<std::int16_t>(-std::abs(gain[s.good]));
     for (const auto bad : detector.defects()) gain[bad] = 0;
   }
@@ -76,7 +83,8 @@ const std::array<std::array<std::int16_t, 4>, 256>& shares() {
     for (int fy = 0; fy < 16; ++fy)
       for (int fx = 0; fx < 16; ++fx) {
         const auto share = [](int w) { return static_cast<std::int16_t>(std::min(32767, w * 128)); };
-        t[z(fy * 16 + fx)] = {share((16 - fx) * (16 - fy)), share(fx * (16 - fy)), share((16 - fx) * fy), share(fx * fy)};
+        t[z(fy * 16 + fx)] = {share((16 - fx) * (16 - fy)), share(fx * (16 - fy)), share((16 - fx) * fy),
+                              share(fx * fy)};
       }
     return t;
   }();
@@ -94,9 +102,11 @@ struct Counters {
     std::uint64_t parts;
   };
 
-  /// Of an electron at (x, y), sixteenths of a cell from the corner of the spare row and column; asks for the counters' memory.
+  /// Of an electron at (x, y), sixteenths of a cell from the corner of the spare row and column; asks for the counters'
+  /// memory.
   [[nodiscard]] Deposit deposit(int x, int y, int gain) const {
-    const __m128i share = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(shares()[z((y & 15) << 4 | (x & 15))].data()));
+    const __m128i share =
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(shares()[z((y & 15) << 4 | (x & 15))].data()));
     const __m128i parts = _mm_mulhrs_epi16(share, _mm_set1_epi16(static_cast<short>(gain)));
     std::uint16_t* at = data + static_cast<std::ptrdiff_t>(y >> 4) * stride + (x >> 4);
     __builtin_prefetch(at, 1);
@@ -158,12 +168,17 @@ struct Work {
 /// One band on one thread.
 class Band {
  public:
-  Band(const Work& work, int first_row) : w_(work), first_row_(first_row), rows_(std::min(band_rows, work.grid.ny() - first_row)), blocks_((8 * work.source.nx >> block_shift) + 1) {
+  Band(const Work& work, int first_row)
+      : w_(work),
+        first_row_(first_row),
+        rows_(std::min(band_rows, work.grid.ny() - first_row)),
+        blocks_((8 * work.source.nx >> block_shift) + 1) {
     const auto& field = *w_.plan.field;
     const int places = field.is_global() ? 1 : blocks_;
     const double y_px = (first_row_ + 0.5 * rows_) / w_.grid.cells_per_pixel;
     for (int f = 0; f < field.frames(); ++f)
-      for (int b = 0; b < places; ++b) shifts_.push_back(field.at(f, ((b + 0.5) * (1 << block_shift)) / w_.grid.eighths - 0.5, y_px));
+      for (int b = 0; b < places; ++b)
+        shifts_.push_back(field.at(f, ((b + 0.5) * (1 << block_shift)) / w_.grid.eighths - 0.5, y_px));
     places_ = places;
     offsets_.resize(z(blocks_));
   }
@@ -174,15 +189,17 @@ class Band {
     const int k = w_.grid.per_eighth, most = 8 * w_.source.ny;
     // Rows of the sensor, in eighths, from which electrons reach the band.
     const int from8 = floor_div(-most_y_, k) - 1, to8 = floor_div(16 * (rows_ + 1) - least_y_, k) + 1;
-    const int near = (std::max(std::abs(least_x_), std::abs(most_x_)) + 16) / k + 8;  // columns that may be mirrored into the image
+    const int near =
+        (std::max(std::abs(least_x_), std::abs(most_x_)) + 16) / k + 8;  // columns that may be mirrored into the image
     const auto part = [&](int a8, int b8, int scale, int extra) {
       if (a8 >= b8) return;
       int first = std::clamp(a8 / 8, 0, w_.source.ny), last = std::clamp((b8 + 7) / 8, 0, w_.source.ny);
       if (scale > 0) widen_for_defects(first, last);
-      if (first < last) scatter(w_.source.read(w_.source.first + raw, first, last, scratch_), raw, counters, scale, extra, near);
+      if (first < last)
+        scatter(w_.source.read(w_.source.first + raw, first, last, scratch_), raw, counters, scale, extra, near);
     };
     part(std::max(from8, 0), std::min(to8, most), k, 0);
-    part(0, std::min(-from8, most), -k, 0);                                                // mirrored at the first row
+    part(0, std::min(-from8, most), -k, 0);                                                 // mirrored at the first row
     part(std::max(2 * most - to8, 0), std::min(most, 2 * most - from8), -k, 2 * k * most);  // and at the last
   }
 
@@ -210,7 +227,8 @@ class Band {
 
   /// Defects in the rows may have their substitutes outside of them.
   void widen_for_defects(int& first, int& last) const {
-    const int view0 = 8 * first / w_.grid.eighths, view1 = std::min(w_.detector.ny(), (8 * last + w_.grid.eighths - 1) / w_.grid.eighths);
+    const int view0 = 8 * first / w_.grid.eighths,
+              view1 = std::min(w_.detector.ny(), (8 * last + w_.grid.eighths - 1) / w_.grid.eighths);
     for (int y = view0; y < view1; ++y) {
       const auto& reach = w_.sensitivity.reach[z(y)];
       if (reach.first > reach.second) continue;
@@ -219,10 +237,13 @@ class Band {
     }
   }
 
-  void scatter(std::span<const Electron> electrons, int raw, const Counters& counters, int scale_y, int extra_y, int near) const {
+  void scatter(std::span<const Electron> electrons, int raw, const Counters& counters, int scale_y, int extra_y,
+               int near) const {
     const int k = w_.grid.per_eighth, columns = w_.detector.nx(), inner = 8 * w_.source.nx - 2 * near;
     const auto last_row = static_cast<unsigned>(rows_), last_column = static_cast<unsigned>(w_.grid.nx());
-    const auto inside = [&](int x, int y) { return static_cast<unsigned>(y >> 4) <= last_row && static_cast<unsigned>(x >> 4) <= last_column; };
+    const auto inside = [&](int x, int y) {
+      return static_cast<unsigned>(y >> 4) <= last_row && static_cast<unsigned>(x >> 4) <= last_column;
+    };
     const std::int16_t* gains = w_.sensitivity.gain.data();
     const unsigned shift = w_.view_shift;
     Deposits deposits(counters);
@@ -248,14 +269,18 @@ class Band {
   void stand_in(const Electron& e, std::uint64_t pixel, int raw, Deposits& deposits) const {
     const auto& list = w_.sensitivity.substitutions;
     const int columns = w_.detector.nx();
-    for (auto s = std::lower_bound(list.begin(), list.end(), pixel, [](const auto& entry, std::uint64_t p) { return entry.good < p; }); s != list.end() && s->good == pixel; ++s) {
+    for (auto s = std::lower_bound(list.begin(), list.end(), pixel,
+                                   [](const auto&entry, std::uint64_t p) { return entry.good < p; });
+         s != list.end() && s->good == pixel; ++s) {
       Rng choice = Rng(w_.seed).stream(s->bad).stream(static_cast<std::uint64_t>(w_.source.first + raw));
       if (choice.below(s->choices) != s->choice) continue;
       const auto good = static_cast<int>(s->good), bad = static_cast<int>(s->bad);
-      const int x8 = e.x8 + (bad % columns - good % columns) * w_.grid.eighths, y8 = e.y8 + (bad / columns - good / columns) * w_.grid.eighths;
+      const int x8 = e.x8 + (bad % columns - good % columns) * w_.grid.eighths,
+                y8 = e.y8 + (bad / columns - good / columns) * w_.grid.eighths;
       const Offset o = offsets_[z(x8 >> block_shift)];
       const int x = w_.grid.per_eighth * x8 + o.x, y = w_.grid.per_eighth * y8 + o.y;
-      if (static_cast<unsigned>(y >> 4) <= static_cast<unsigned>(rows_) && static_cast<unsigned>(x >> 4) <= static_cast<unsigned>(w_.grid.nx()))
+      if (static_cast<unsigned>(y >> 4) <= static_cast<unsigned>(rows_) &&
+          static_cast<unsigned>(x >> 4) <= static_cast<unsigned>(w_.grid.nx()))
         deposits.add(x, y, std::abs(w_.sensitivity.gain[s->good]));
     }
   }
@@ -270,7 +295,8 @@ class Band {
 
 /// images[r] += Σ_slab b[slab][r] · counters[slab] over one band; the counters are left at zero.
 /// @param counters  [slab][band_rows + 2][stride]
-void fold(AlignedVector<std::uint16_t>& counters, int stride, int first_row, int rows, const std::vector<float>& b, std::size_t slabs, std::vector<Image>& images) {
+void fold(AlignedVector<std::uint16_t>& counters, int stride, int first_row, int rows, const std::vector<float>& b,
+          std::size_t slabs, std::vector<Image>& images) {
   const auto nx = z(images[0].nx());
   const std::size_t rank = images.size(), slab = z(band_rows + 2) * z(stride);
   for (int y = 0; y < rows; ++y)
@@ -278,7 +304,8 @@ void fold(AlignedVector<std::uint16_t>& counters, int stride, int first_row, int
       const std::size_t n = std::min<std::size_t>(most_fold_rows, rank - r);
       std::array<float*, most_fold_rows> to{};
       for (std::size_t i = 0; i < n; ++i) to[i] = images[r + i].row(first_row + y);
-      fold_row({counters.data() + z(y + 1) * z(stride) + 1, slab, slabs, b.data() + r, rank, static_cast<int>(n), to.data(), nx, r + n == rank});
+      fold_row({counters.data() + z(y + 1) * z(stride) + 1, slab, slabs, b.data() + r, rank, static_cast<int>(n),
+                to.data(), nx, r + n == rank});
     }
   for (std::size_t s = 0; s < slabs; ++s) {  // what is to spare
     std::uint16_t* from = counters.data() + s * slab;
@@ -302,7 +329,9 @@ EventGrid::EventGrid(int sensor_nx, int sensor_ny, int view_nx_, int view_ny_) :
   per_eighth = 16 * cells_per_pixel / eighths;
 }
 
-int EventGrid::offset(double shift_px) const { return static_cast<int>(std::lround(16 * cells_per_pixel * shift_px)) - 8 * cells_per_pixel; }
+int EventGrid::offset(double shift_px) const {
+  return static_cast<int>(std::lround(16 * cells_per_pixel * shift_px)) - 8 * cells_per_pixel;
+}
 
 std::array<std::pair<int, double>, 4> cubic_in_time(double time, int frames) {
   std::array<std::pair<int, double>, 4> weights{};
@@ -317,7 +346,8 @@ std::array<std::pair<int, double>, 4> cubic_in_time(double time, int frames) {
     weights[1].second = 1 - u, weights[2].second = u;
     return weights;
   }
-  const double c[4] = {u * (-0.5 + u * (1 - 0.5 * u)), 1 + u * u * (-2.5 + 1.5 * u), u * (0.5 + u * (2 - 1.5 * u)), u * u * (-0.5 + 0.5 * u)};
+  const double c[4] = {u * (-0.5 + u * (1 - 0.5 * u)), 1 + u * u * (-2.5 + 1.5 * u), u * (0.5 + u * (2 - 1.5 * u)),
+                       u * u * (-0.5 + 0.5 * u)};
   for (int i = 0; i < 4; ++i) weights[z(i)].second += c[i];
   // Beyond the ends a frame lies as far on as the last step went.
   if (f == 0) weights[0].second = 0, weights[1].second += 2 * c[0], weights[2].second -= c[0];
@@ -336,7 +366,8 @@ double ShiftPlan::time_of(int raw) const {
   return static_cast<double>(f) + (t - middle(f)) / (middle(f + 1) - middle(f));
 }
 
-std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid, const ShiftPlan& plan, const std::vector<std::vector<double>>& weights,
+std::vector<Image> deposit_all(const ElectronSource& source, const Detector& detector, const EventGrid& grid,
+                               const ShiftPlan& plan, const std::vector<std::vector<double>>& weights,
                                const std::vector<double>& scales, std::uint64_t seed, int threads) {
   const Sensitivity sensitivity(detector);
   unsigned view_shift = 0;
@@ -361,7 +392,8 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
         const Slab& slab = slabs[from + s];
         const Counters target{stride, held.data() + s * z(band_rows + 2) * z(stride)};
         for (int raw = slab.first; raw < slab.last; ++raw) band.count(raw, target);
-        for (const auto& row : weights) b.push_back(static_cast<float>(row[z(slab.frame)] * scales[z(slab.frame)] / one_electron));
+        for (const auto& row : weights)
+          b.push_back(static_cast<float>(row[z(slab.frame)] * scales[z(slab.frame)] / one_electron));
       }
       fold(held, stride, first_row, band.rows(), b, n, images);
     }

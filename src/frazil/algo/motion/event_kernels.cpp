@@ -30,7 +30,8 @@ void fold(const FoldRow& f) {
     }
     for (std::size_t s = 0; s < f.slabs; ++s) {
       std::uint16_t* from = f.counts + s * f.stride + i;
-      const auto x = hn::ConvertTo(d, hn::PromoteTo(words, hn::LoadU(halves, from))), y = hn::ConvertTo(d, hn::PromoteTo(words, hn::LoadU(halves, from + lanes)));
+      const auto x = hn::ConvertTo(d, hn::PromoteTo(words, hn::LoadU(halves, from))),
+                 y = hn::ConvertTo(d, hn::PromoteTo(words, hn::LoadU(halves, from + lanes)));
       if (f.clear) {
         hn::StoreU(hn::Zero(halves), halves, from);
         hn::StoreU(hn::Zero(halves), halves, from + lanes);
@@ -50,21 +51,31 @@ void fold(const FoldRow& f) {
   for (; i < f.n; ++i)
     for (std::size_t s = 0; s < f.slabs; ++s) {
       std::uint16_t& count = f.counts[s * f.stride + i];
-      for (int r = 0; r < rows; ++r) f.to[r][i] = __builtin_fmaf(f.weights[s * f.stride_w + static_cast<std::size_t>(r)], static_cast<float>(count), f.to[r][i]);
+      for (int r = 0; r < rows; ++r)
+        f.to[r][i] = __builtin_fmaf(f.weights[s * f.stride_w + static_cast<std::size_t>(r)], static_cast<float>(count),
+                                    f.to[r][i]);
       if (f.clear) count = 0;
     }
 }
 
 void fold_row(const FoldRow& f) {
   switch (f.rows) {
-    case 1: return fold<1>(f);
-    case 2: return fold<2>(f);
-    case 3: return fold<3>(f);
-    case 4: return fold<4>(f);
-    case 5: return fold<5>(f);
-    case 6: return fold<6>(f);
-    case 7: return fold<7>(f);
-    default: return fold<8>(f);
+    case 1:
+      return fold<1>(f);
+    case 2:
+      return fold<2>(f);
+    case 3:
+      return fold<3>(f);
+    case 4:
+      return fold<4>(f);
+    case 5:
+      return fold<5>(f);
+    case 6:
+      return fold<6>(f);
+    case 7:
+      return fold<7>(f);
+    default:
+      return fold<8>(f);
   }
 }
 
@@ -83,7 +94,8 @@ void fold_row_reference(const FoldRow& row) {
   for (std::size_t i = 0; i < row.n; ++i)
     for (std::size_t s = 0; s < row.slabs; ++s) {
       auto& count = row.counts[s * row.stride + i];
-      for (int r = 0; r < row.rows; ++r) row.to[r][i] += row.weights[s * row.stride_w + static_cast<std::size_t>(r)] * static_cast<float>(count);
+      for (int r = 0; r < row.rows; ++r)
+        row.to[r][i] += row.weights[s * row.stride_w + static_cast<std::size_t>(r)] * static_cast<float>(count);
       if (row.clear) count = 0;
     }
 }

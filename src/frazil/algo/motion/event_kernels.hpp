@@ -1,4 +1,5 @@
-// The innermost loop of the sum of electrons, in as many instruction sets as the machine may have; internal to event_band.cpp.
+// The innermost loop of the sum of electrons, in as many instruction sets as the machine may have; internal to
+// event_band.cpp.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,8 @@ namespace frazil::motion {
 
 constexpr int most_fold_rows = 8;
 
-/// One row of counters of several slabs: to[r][i] += Σ_slab weights[slab · stride_w + r] · counts[slab · stride + i] for i < n, r < rows ≤ most_fold_rows.
+/// One row of counters of several slabs: to[r][i] += Σ_slab weights[slab · stride_w + r] · counts[slab · stride + i]
+/// for i < n, r < rows ≤ most_fold_rows.
 /// @param clear  leave zeros in the counters
 struct FoldRow {
   std::uint16_t* counts;

@@ -1,5 +1,5 @@
-#include "frazil/algo/motion/event_kernels.hpp"
 #include "frazil/algo/motion/event_sum.hpp"
+#include "frazil/algo/motion/event_kernels.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,10 +19,11 @@ constexpr double pi = std::numbers::pi;
 /// A grating of one frequency that moves, counted electron by electron.
 struct Grating {
   int n = 128, frames = 8, raw_per_frame = 20;
-  int kx = 0, ky = 0;             ///< cycles over the sensor
+  int kx = 0, ky = 0;  ///< cycles over the sensor
   double contrast = 0;
   double electrons_per_pixel = 0.05;  ///< and raw frame
-  std::function<Shift(double time, double x, double y)> shift;  ///< onto the reference; time in frames, 0 at the middle of the first
+  std::function<Shift(double time, double x, double y)>
+      shift;  ///< onto the reference; time in frames, 0 at the middle of the first
 };
 
 double time_of(const Grating& g, int raw) { return (raw + 0.5) / g.raw_per_frame - 0.5; }
@@ -39,7 +40,8 @@ std::vector<std::vector<Electron>> count(const Grating& g, std::uint64_t seed) {
       const Shift s = g.shift(time_of(g, raw), x, y);
       const double phase = 2 * pi * (g.kx * (x + s.x) + g.ky * (y + s.y)) / g.n;
       if (rng.uniform() * (1 + g.contrast) > 1 + g.contrast * std::cos(phase)) continue;
-      list.push_back({static_cast<std::uint16_t>(2 * static_cast<int>(4 * u) + 1), static_cast<std::uint16_t>(2 * static_cast<int>(4 * v) + 1)});
+      list.push_back({static_cast<std::uint16_t>(2 * static_cast<int>(4 * u) + 1),
+                      static_cast<std::uint16_t>(2 * static_cast<int>(4 * v) + 1)});
     }
     raw_frames.push_back(std::move(list));
   }
@@ -68,7 +70,8 @@ MotionField field_of(const Grating& g) {
 
 DoseBasis plain_basis(int frames) { return {{std::vector<double>(static_cast<std::size_t>(frames), 1.0)}, {}, 0, 0}; }
 
-/// Σ of exp(−2πi k·(r + s)) over the electrons that the shift leaves in the image: what a perfect sum holds at the grating's frequency.
+/// Σ of exp(−2πi k·(r + s)) over the electrons that the shift leaves in the image: what a perfect sum holds at the
+/// grating's frequency.
 std::complex<double> ideal(const Grating& g, const std::vector<std::vector<Electron>>& raw_frames) {
   std::complex<double> sum = 0;
   const auto inside = [&](double v) { return v > -0.5 && v < g.n - 0.5; };
@@ -76,7 +79,8 @@ std::complex<double> ideal(const Grating& g, const std::vector<std::vector<Elect
     for (const auto& e : raw_frames[raw]) {
       const double x = e.x8 / 8.0 - 0.5, y = e.y8 / 8.0 - 0.5;
       const Shift s = g.shift(time_of(g, static_cast<int>(raw)), x, y);
-      if (inside(x + s.x) && inside(y + s.y)) sum += std::polar(1.0, -2 * pi * (g.kx * (x + s.x) + g.ky * (y + s.y)) / g.n);
+      if (inside(x + s.x) && inside(y + s.y))
+        sum += std::polar(1.0, -2 * pi * (g.kx * (x + s.x) + g.ky * (y + s.y)) / g.n);
     }
   return sum;
 }
@@ -87,7 +91,8 @@ double ring_power(const Image& image, double k) {
   double sum = 0, count = 0;
   for (int iy = 0; iy < spectrum.ny(); ++iy)
     for (int ix = 1; ix < spectrum.columns() - 1; ++ix)
-      if (std::abs(std::hypot(ix, spectrum.ky(iy)) - k) < 3) sum += static_cast<double>(std::norm(spectrum(ix, iy))), count += 1;
+      if (std::abs(std::hypot(ix, spectrum.ky(iy)) - k) < 3)
+        sum += static_cast<double>(std::norm(spectrum(ix, iy))), count += 1;
   return sum / count;
 }
 
@@ -97,14 +102,17 @@ double total(const std::vector<std::vector<Electron>>& raw_frames) {
   return sum;
 }
 
-std::complex<double> component(const Image& image, const Grating& g) { return std::complex<double>(fft(image)(g.kx, g.ky)); }
+std::complex<double> component(const Image& image, const Grating& g) {
+  return std::complex<double>(fft(image)(g.kx, g.ky));
+}
 
 /// The same movie rendered frame by frame on the sensor's grid, then moved and summed.
 Image rendered_sum(const Grating& g, const std::vector<std::vector<Electron>>& raw_frames) {
   const FrameSource frames{g.n, g.n, g.frames, 1_A, [&](int f, Image& out) {
                              out = Image(g.n, g.n);
                              for (int raw = f * g.raw_per_frame; raw < (f + 1) * g.raw_per_frame; ++raw)
-                               for (const auto& e : raw_frames[static_cast<std::size_t>(raw)]) out(e.x8 >> 3, e.y8 >> 3) += 1;
+                               for (const auto& e : raw_frames[static_cast<std::size_t>(raw)])
+                                 out(e.x8 >> 3, e.y8 >> 3) += 1;
                            }};
   return sum_frames(frames, Detector(g.n, g.n, Image(), 1), field_of(g), plain_basis(g.frames)).plain;
 }
@@ -119,7 +127,8 @@ TEST(EventSum, KeepsSignalAndNoiseAtHighFrequencyUnderFastDrift) {
   const auto sum = sum_electrons(source_of(g, electrons), detector, field_of(g), plain_basis(g.frames), 1);
   const auto truth = ideal(g, electrons);
   const auto kept = component(sum.plain, g) / truth;
-  EXPECT_NEAR(kept.real(), 1, 0.02);  // amplitude and phase: sign of the shift, centre of the grid, response divided out
+  EXPECT_NEAR(kept.real(), 1,
+              0.02);  // amplitude and phase: sign of the shift, centre of the grid, response divided out
   EXPECT_NEAR(kept.imag(), 0, 0.02);
   auto flat = g;
   flat.contrast = 0;
@@ -128,14 +137,20 @@ TEST(EventSum, KeepsSignalAndNoiseAtHighFrequencyUnderFastDrift) {
   const auto noise_sum = sum_electrons(source_of(flat, noise), detector, field_of(flat), plain_basis(g.frames), 1);
   const double snr = std::norm(kept) / (ring_power(noise_sum.plain, std::hypot(g.kx, g.ky)) / total(noise));
   const auto rendered = component(rendered_sum(g, electrons), g) / truth;
-  const double rendered_snr = std::norm(rendered) / (ring_power(rendered_sum(flat, noise), std::hypot(g.kx, g.ky)) / total(noise));
-  std::printf("at 0.8 Nyquist, drift of 1 px a frame: signal-to-noise %.3f of the ideal from electrons, %.3f when frames are rendered first\n", snr, rendered_snr);
-  EXPECT_GT(snr, 0.95);           // theory: 0.995; the ring's noise power is known to 2 %
-  EXPECT_LT(rendered_snr, 0.5);   // sinc² of the pixel, blur of the drift, aliases
+  const double rendered_snr =
+      std::norm(rendered) / (ring_power(rendered_sum(flat, noise), std::hypot(g.kx, g.ky)) / total(noise));
+  std::printf(
+      "at 0.8 Nyquist, drift of 1 px a frame: signal-to-noise %.3f of the ideal from electrons, %.3f when frames are "
+      "rendered first\n",
+      snr, rendered_snr);
+  EXPECT_GT(snr, 0.95);          // theory: 0.995; the ring's noise power is known to 2 %
+  EXPECT_LT(rendered_snr, 0.5);  // sinc² of the pixel, blur of the drift, aliases
 }
 
 TEST(EventSum, FollowsAFieldThatDiffersOverTheSensor) {
-  const auto local = [](double t, double x, double y) { return Shift{0.3 * t + 0.004 * t * x, -0.2 * t + 0.003 * t * (x - y)}; };
+  const auto local = [](double t, double x, double y) {
+    return Shift{0.3 * t + 0.004 * t * x, -0.2 * t + 0.003 * t * (x - y)};
+  };
   Grating g{.kx = 20, .ky = 12, .contrast = 0.5, .shift = local};
   const auto electrons = count(g, 3);
   const std::vector<double> nodes{0, 127};
@@ -143,7 +158,8 @@ TEST(EventSum, FollowsAFieldThatDiffersOverTheSensor) {
   for (int f = 0; f < g.frames; ++f)
     for (const double y : nodes)
       for (const double x : nodes) shifts.push_back(local(f, x, y));
-  const auto sum = sum_electrons(source_of(g, electrons), Detector(g.n, g.n, Image(), 1), MotionField(nodes, nodes, shifts), plain_basis(g.frames), 1);
+  const auto sum = sum_electrons(source_of(g, electrons), Detector(g.n, g.n, Image(), 1),
+                                 MotionField(nodes, nodes, shifts), plain_basis(g.frames), 1);
   const auto kept = component(sum.plain, g) / ideal(g, electrons);
   EXPECT_NEAR(kept.real(), 1, 0.03);
   EXPECT_NEAR(kept.imag(), 0, 0.03);
@@ -166,10 +182,12 @@ TEST(EventSum, IsTheSameForAnyNumberOfThreadsAndOnEveryGrid) {
                three = sum_electrons(source, detector, MotionField(track), basis, 1, {.halves = true, .threads = 3});
     ASSERT_EQ(one.plain.nx(), view);
     EXPECT_TRUE(std::equal(one.plain.pixels().begin(), one.plain.pixels().end(), three.plain.pixels().begin()));
-    EXPECT_TRUE(std::equal(one.weighted->pixels().begin(), one.weighted->pixels().end(), three.weighted->pixels().begin()));
+    EXPECT_TRUE(
+        std::equal(one.weighted->pixels().begin(), one.weighted->pixels().end(), three.weighted->pixels().begin()));
     double most = 0;  // the halves are parts of the weighted sum
     for (std::size_t i = 0; i < one.weighted->size(); ++i)
-      most = std::max(most, std::abs(static_cast<double>(one.odd->pixels()[i] + one.even->pixels()[i] - one.weighted->pixels()[i])));
+      most = std::max(most, std::abs(static_cast<double>(one.odd->pixels()[i] + one.even->pixels()[i] -
+                                                         one.weighted->pixels()[i])));
     EXPECT_LT(most, 1e-3 * statistics(one.weighted->view()).stddev);
     auto on_view = component(one.plain, g);
     // Pixel 0 is centred elsewhere on other grids.
@@ -208,7 +226,9 @@ TEST(EventSum, FoldsCountersAsThePlainLoopDoes) {
 }
 
 TEST(EventSum, GainAndDefectsAreMadeUpForAndEdgesAreFilled) {
-  Grating g{.n = 64, .frames = 4, .electrons_per_pixel = 0.3, .shift = [](double t, double, double) { return Shift{2.5 * t, -2 * t}; }};
+  Grating g{.n = 64, .frames = 4, .electrons_per_pixel = 0.3, .shift = [](double t, double, double) {
+              return Shift{2.5 * t, -2 * t};
+            }};
   auto electrons = count(g, 5);
   Image gain(g.n, g.n);
   std::fill(gain.pixels().begin(), gain.pixels().end(), 1.0F);
@@ -221,7 +241,8 @@ TEST(EventSum, GainAndDefectsAreMadeUpForAndEdgesAreFilled) {
     });
   for (int y = 0; y < g.n; ++y)
     for (int x = 0; x < g.n; ++x) gain(x, y) = is_dead(x, y) ? 0 : x < 16 ? 2.0F : 1.0F;
-  const auto sum = sum_electrons(source_of(g, electrons), Detector(g.n, g.n, std::move(gain), 1), field_of(g), plain_basis(g.frames), 1);
+  const auto sum = sum_electrons(source_of(g, electrons), Detector(g.n, g.n, std::move(gain), 1), field_of(g),
+                                 plain_basis(g.frames), 1);
   const auto mean_of = [&](int x0, int y0, int x1, int y1) {
     double total_of = 0;
     for (int y = y0; y < y1; ++y)

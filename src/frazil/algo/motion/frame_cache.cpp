@@ -66,13 +66,15 @@ struct FrameCache::State : std::enable_shared_from_this<State> {
   }
 };
 
-FrameCache::FrameCache(int nx, int ny, int count, CountType type, Angstrom pixel_size, Read read, std::size_t budget) : state_(std::make_shared<State>()) {
+FrameCache::FrameCache(int nx, int ny, int count, CountType type, Angstrom pixel_size, Read read, std::size_t budget)
+    : state_(std::make_shared<State>()) {
   auto& s = *state_;
   s.nx = nx, s.ny = ny, s.count = count, s.type = type, s.pixel_size = pixel_size, s.read = std::move(read);
   const std::size_t frame = static_cast<std::size_t>(nx) * static_cast<std::size_t>(ny) * bytes_of(type);
-  const auto fit = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(count), budget / std::max<std::size_t>(1, frame)));
-  // Where not all fit, a few at a time come and go: enough that the sums are not fetched from memory for every frame. Where none is to be
-  // kept, one a thread.
+  const auto fit = static_cast<int>(
+      std::min<std::size_t>(static_cast<std::size_t>(count), budget / std::max<std::size_t>(1, frame)));
+  // Where not all fit, a few at a time come and go: enough that the sums are not fetched from memory for every frame.
+  // Where none is to be kept, one a thread.
   s.batch = fit == count ? count : budget == 0 ? 0 : std::clamp(fit, 1, 8);
   s.limit = fit == count ? count : std::max(0, fit - s.batch);
   s.kept.resize(static_cast<std::size_t>(count));

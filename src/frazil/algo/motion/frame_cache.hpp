@@ -7,8 +7,9 @@
 
 namespace frazil::motion {
 
-/// Decoding is the dearest pass over a movie, and a movie of bytes takes a quarter of its floats: the frames that fit are decoded once.
-/// Memory of frames that do not stay is used again. Thread-safe; outlives neither `read` nor what that refers to.
+/// Decoding is the dearest pass over a movie, and a movie of bytes takes a quarter of its floats: the frames that fit
+/// are decoded once. Memory of frames that do not stay is used again. Thread-safe; outlives neither `read` nor what
+/// that refers to.
 class FrameCache {
  public:
   using Read = std::function<void(int index, Counts& out)>;

@@ -31,7 +31,9 @@ std::shared_ptr<const Counts> counts_of(const FrameSource& frames, int index) {
   return counts;
 }
 
-int batch_of(const FrameSource& frames, int threads) { return std::min(frames.count, frames.batch > 0 ? frames.batch : std::max(1, threads)); }
+int batch_of(const FrameSource& frames, int threads) {
+  return std::min(frames.count, frames.batch > 0 ? frames.batch : std::max(1, threads));
+}
 
 MotionField::MotionField(const std::vector<Shift>& track)
     : x_px_{0.0}, y_px_{0.0}, shifts_(track), frames_(static_cast<int>(track.size())) {}
@@ -40,7 +42,8 @@ MotionField::MotionField(std::vector<double> x_px, std::vector<double> y_px, std
     : x_px_(std::move(x_px)), y_px_(std::move(y_px)), shifts_(std::move(shifts)) {
   const auto nodes = x_px_.size() * y_px_.size();
   expect(nodes > 0 && shifts_.size() % nodes == 0, "a motion field has one displacement for each node and frame");
-  expect(std::is_sorted(x_px_.begin(), x_px_.end()) && std::is_sorted(y_px_.begin(), y_px_.end()), "nodes of a motion field ascend");
+  expect(std::is_sorted(x_px_.begin(), x_px_.end()) && std::is_sorted(y_px_.begin(), y_px_.end()),
+         "nodes of a motion field ascend");
   frames_ = static_cast<int>(shifts_.size() / nodes);
 }
 
@@ -59,7 +62,9 @@ Shift MotionField::at(int frame, double x_px, double y_px) const {
 
 Shift MotionField::at(int frame, const Place& x, const Place& y) const {
   const int next_x = x.fraction > 0 ? x.index + 1 : x.index, next_y = y.fraction > 0 ? y.index + 1 : y.index;
-  const auto mix = [](const Shift& a, const Shift& b, double f) { return Shift{a.x + f * (b.x - a.x), a.y + f * (b.y - a.y)}; };
+  const auto mix = [](const Shift& a, const Shift& b, double f) {
+    return Shift{a.x + f * (b.x - a.x), a.y + f * (b.y - a.y)};
+  };
   const Shift low = mix(node(frame, x.index, y.index), node(frame, next_x, y.index), x.fraction);
   const Shift high = mix(node(frame, x.index, next_y), node(frame, next_x, next_y), x.fraction);
   return mix(low, high, y.fraction);

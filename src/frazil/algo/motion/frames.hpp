@@ -33,8 +33,8 @@ struct Shift {
   double x = 0, y = 0;
 };
 
-/// Displacement of every frame at every place: a value on a grid of nodes, linear between them, constant beyond. A field
-/// that is constant in x and y has one node.
+/// Displacement of every frame at every place: a value on a grid of nodes, linear between them, constant beyond. A
+/// field that is constant in x and y has one node.
 class MotionField {
  public:
   MotionField() = default;

@@ -16,7 +16,8 @@ void pin_isa(std::string_view name) {
   if (name == "best") return;
   if (name == "avx2") return hwy::DisableTargets(wide);
   if (name != "avx512") throw Error(ErrorCode::bad_input, "--isa {}: expected avx2, avx512 or best", name);
-  if ((hwy::SupportedTargets() & wide) == 0) throw Error(ErrorCode::unsupported, "--isa avx512: this CPU has no AVX-512; avx2 gives the same results");
+  if ((hwy::SupportedTargets() & wide) == 0)
+    throw Error(ErrorCode::unsupported, "--isa avx512: this CPU has no AVX-512; avx2 gives the same results");
 }
 
 std::string isa() { return (hwy::SupportedTargets() & wide) != 0 ? "avx512" : "avx2"; }

@@ -6,7 +6,8 @@
 
 namespace frazil::motion {
 
-/// "avx2", "avx512" or "best" (the default). Kernels give the same bits with each: this is for measuring and for checking that.
+/// "avx2", "avx512" or "best" (the default). Kernels give the same bits with each: this is for measuring and for
+/// checking that.
 /// @throws Error(unsupported) when the CPU has not got it or the name is none of these
 void pin_isa(std::string_view name);
 /// What is in use: "avx2" or "avx512".

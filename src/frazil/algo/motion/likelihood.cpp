@@ -40,10 +40,13 @@ class Pull {
  public:
   Pull(const Band& band, const std::vector<double>& weight, const TrackA& track) {
     double reach = 0;
-    for (std::size_t t = 0; t < track.x.size(); ++t) reach = std::max(reach, std::hypot(track.x[t] - track.x[0], track.y[t] - track.y[0]));
+    for (std::size_t t = 0; t < track.x.size(); ++t)
+      reach = std::max(reach, std::hypot(track.x[t] - track.x[0], track.y[t] - track.y[0]));
     values_.resize(static_cast<std::size_t>(2 * reach / step) + 4);
     for (int s = 0; s < band.shells; ++s)
-      for (std::size_t i = 0; i < values_.size(); ++i) values_[i] += weight[z(s)] * band.shell_count[z(s)] * bessel().at(two_pi * band.shell_per_A(s) * static_cast<double>(i) * step);
+      for (std::size_t i = 0; i < values_.size(); ++i)
+        values_[i] += weight[z(s)] * band.shell_count[z(s)] *
+                      bessel().at(two_pi * band.shell_per_A(s) * static_cast<double>(i) * step);
   }
   [[nodiscard]] double at(double distance) const {
     const auto [i, f] = place(distance);
@@ -64,14 +67,20 @@ class Pull {
     const auto i = static_cast<std::size_t>(distance / step);
     return {i, distance / step - static_cast<double>(i)};
   }
-  [[nodiscard]] double difference(std::size_t i) const { return i == 0 ? 0 : (values_[i + 1] - values_[i - 1]) / (2 * step); }
+  [[nodiscard]] double difference(std::size_t i) const {
+    return i == 0 ? 0 : (values_[i + 1] - values_[i - 1]) / (2 * step);
+  }
   std::vector<double> values_;
 };
 
 }  // namespace
 
 Likelihood::Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved)
-    : amplitude(z(band.frames), 1.0), band_(band), fixed_pattern_(fixed_pattern), threads_(threads), moved_(std::move(moved)) {
+    : amplitude(z(band.frames), 1.0),
+      band_(band),
+      fixed_pattern_(fixed_pattern),
+      threads_(threads),
+      moved_(std::move(moved)) {
   kx2_.assign(z(band.shells), 0.0);
   ky2_.assign(z(band.shells), 0.0);
   for (const auto& row : band.rows)
@@ -107,7 +116,9 @@ std::vector<double> Likelihood::sum_power(const TrackA& track) const {
   return std::move(power_here);
 }
 
-void Likelihood::learn(const TrackA& track) { use_power(measure_power(sum_power(track), pattern_overlap(track)).power); }
+void Likelihood::learn(const TrackA& track) {
+  use_power(measure_power(sum_power(track), pattern_overlap(track)).power);
+}
 
 void Likelihood::learn(const TrackA& track, const Objective& found) {
   const auto pattern = pattern_overlap(track);
@@ -129,13 +140,15 @@ void Likelihood::learn_like(const TrackA& track, const std::vector<double>& usua
   const double scale = square > 0 ? std::max(0.0, product / square) : 0;
   std::vector<double> raw(z(band_.shells));
   for (int s = 0; s < band_.shells; ++s) {
-    const double expected = scale * usual[z(s)], prior = std::pow(spread * expected, 2), total = prior + measured.variance[z(s)];
+    const double expected = scale * usual[z(s)], prior = std::pow(spread * expected, 2),
+                 total = prior + measured.variance[z(s)];
     raw[z(s)] = total > 0 ? (measured.power[z(s)] * prior + expected * measured.variance[z(s)]) / total : 0;
   }
   use_power(raw);
 }
 
-/// [frame][shell] Σ_u≠t ρ a_u q_u q_t J₀(2πk |s_t − s_u|): what a fixed pattern adds to the overlap of frame t with the others.
+/// [frame][shell] Σ_u≠t ρ a_u q_u q_t J₀(2πk |s_t − s_u|): what a fixed pattern adds to the overlap of frame t with the
+/// others.
 std::vector<std::vector<double>> Likelihood::pattern_overlap(const TrackA& track) const {
   std::vector<std::vector<double>> overlap(z(band_.frames), std::vector<double>(z(band_.shells), 0.0));
   if (fixed_pattern_ <= 0) return overlap;
@@ -144,13 +157,16 @@ std::vector<std::vector<double>> Likelihood::pattern_overlap(const TrackA& track
       if (u == t) continue;
       const double distance = std::hypot(track.x[z(t)] - track.x[z(u)], track.y[z(t)] - track.y[z(u)]);
       for (int s = 0; s < band_.shells; ++s)
-        overlap[z(t)][z(s)] += fixed_pattern_ * amplitude[z(u)] * band_.q[z(u)][z(s)] * band_.q[z(t)][z(s)] * bessel().at(two_pi * band_.shell_per_A(s) * distance);
+        overlap[z(t)][z(s)] += fixed_pattern_ * amplitude[z(u)] * band_.q[z(u)][z(s)] * band_.q[z(t)][z(s)] *
+                               bessel().at(two_pi * band_.shell_per_A(s) * distance);
     }
   return overlap;
 }
 
-/// Mean power of each shell from pairs of different frames, and the variance of that when the shells' speckle is Gaussian.
-Likelihood::Measured Likelihood::measure_power(const std::vector<double>& sum_power, const std::vector<std::vector<double>>& pattern) const {
+/// Mean power of each shell from pairs of different frames, and the variance of that when the shells' speckle is
+/// Gaussian.
+Likelihood::Measured Likelihood::measure_power(const std::vector<double>& sum_power,
+                                               const std::vector<std::vector<double>>& pattern) const {
   Measured result{std::vector<double>(z(band_.shells)), std::vector<double>(z(band_.shells))};
   for (int s = 0; s < band_.shells; ++s) {
     const double total = total_aq2(s);
@@ -186,7 +202,8 @@ void Likelihood::use_power(const std::vector<double>& raw) {
 
 /// Amplitude of every frame from its overlap with the others, drawn towards 1 as far as it is uncertain.
 /// @param used  weights that the overlap was summed with
-void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const std::vector<double>& used, const std::vector<std::vector<double>>& pattern) {
+void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const std::vector<double>& used,
+                                    const std::vector<std::vector<double>>& pattern) {
   constexpr double spread = 0.3;
   std::vector<double> total(z(band_.shells));
   for (int s = 0; s < band_.shells; ++s) total[z(s)] = total_aq2(s);
@@ -195,7 +212,8 @@ void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const s
     double overlap = overlaps[z(t)], expected = 0, variance = 0;
     for (int s = 0; s < band_.shells; ++s) {
       const auto i = z(s);
-      const double n = band_.shell_count[i] * used[i], q2 = band_.q[z(t)][i] * band_.q[z(t)][i], others = total[i] - aq2(t, s);
+      const double n = band_.shell_count[i] * used[i], q2 = band_.q[z(t)][i] * band_.q[z(t)][i],
+                   others = total[i] - aq2(t, s);
       overlap -= n * (amplitude[z(t)] * band_.power[z(t)][i] + pattern[z(t)][i]);
       expected += n * power[i] * q2 * others;
       variance += n * used[i] * q2 * others * (1 + power[i] * others) / 2;
@@ -257,7 +275,9 @@ void Likelihood::for_pairs(const TrackA& track, const Body& body) const {
   for (int t = 0; t < band_.frames; ++t)
     for (int s = 0; s < band_.shells; ++s) mean_q[z(t)] += band_.q[z(t)][z(s)] / band_.shells;
   for (std::size_t t = 0; t < mean_q.size(); ++t)
-    for (std::size_t u = 0; u < t; ++u) body(Pair{t, u, track.x[t] - track.x[u], track.y[t] - track.y[u], 2 * fixed_pattern_ * amplitude[t] * amplitude[u] * mean_q[t] * mean_q[u]});
+    for (std::size_t u = 0; u < t; ++u)
+      body(Pair{t, u, track.x[t] - track.x[u], track.y[t] - track.y[u],
+                2 * fixed_pattern_ * amplitude[t] * amplitude[u] * mean_q[t] * mean_q[u]});
 }
 
 void Likelihood::subtract_pattern(const TrackA& track, double share, Objective& j) const {

@@ -1,4 +1,5 @@
-// What the frames of a band say of their track: the specimen's spectrum learned from their agreement, and the likelihood under it.
+// What the frames of a band say of their track: the specimen's spectrum learned from their agreement, and the
+// likelihood under it.
 #pragma once
 
 #include <Eigen/Dense>
@@ -12,14 +13,17 @@ class Likelihood {
  public:
   /// @param fixed_pattern  power of what does not move over noise power in one frame; its expected pull to zero shift
   ///                       is taken out of the likelihood
-  /// @param moved          by what frames were moved before they came into the band, Å; empty: not at all. Tracks include it.
+  /// @param moved          by what frames were moved before they came into the band, Å; empty: not at all. Tracks
+  /// include it.
   Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved = {});
 
   /// Learns the specimen's power from the frames' agreement along a track.
   void learn(const TrackA& track);
-  /// Learns power and each frame's amplitude from the objective as it was found along a track with the present weights and amplitudes.
+  /// Learns power and each frame's amplitude from the objective as it was found along a track with the present weights
+  /// and amplitudes.
   void learn(const TrackA& track, const Objective& found);
-  /// Learns the power of a band too small to tell alone: it is drawn towards a multiple of `usual`, as far as it is uncertain.
+  /// Learns the power of a band too small to tell alone: it is drawn towards a multiple of `usual`, as far as it is
+  /// uncertain.
   void learn_like(const TrackA& track, const std::vector<double>& usual);
 
   [[nodiscard]] Objective objective(const TrackA& track) const;
@@ -44,9 +48,11 @@ class Likelihood {
     std::vector<double> power, variance;
   };
   [[nodiscard]] std::vector<double> sum_power(const TrackA& track) const;
-  [[nodiscard]] Measured measure_power(const std::vector<double>& sum_power, const std::vector<std::vector<double>>& pattern) const;
+  [[nodiscard]] Measured measure_power(const std::vector<double>& sum_power,
+                                       const std::vector<std::vector<double>>& pattern) const;
   void use_power(const std::vector<double>& raw);
-  void estimate_amplitude(const std::vector<double>& overlap, const std::vector<double>& used, const std::vector<std::vector<double>>& pattern);
+  void estimate_amplitude(const std::vector<double>& overlap, const std::vector<double>& used,
+                          const std::vector<std::vector<double>>& pattern);
   [[nodiscard]] Eigen::MatrixXd information(const std::vector<double>& k2) const;
   /// Distance of two frames as the pattern lies in them.
   struct Pair {

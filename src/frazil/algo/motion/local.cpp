@@ -16,7 +16,9 @@ constexpr int most_rounds = 5, most_groups = 48;
 constexpr double clearer = 1.6;  ///< ratio of variances
 constexpr double converged_A = 0.03, largest_step_A = 4, node_error_A = 0.02;
 
-VectorXd as_eigen(const std::vector<double>& v) { return Eigen::Map<const VectorXd>(v.data(), static_cast<Eigen::Index>(v.size())); }
+VectorXd as_eigen(const std::vector<double>& v) {
+  return Eigen::Map<const VectorXd>(v.data(), static_cast<Eigen::Index>(v.size()));
+}
 
 /// A curve given at ascending places, linear between them, constant beyond.
 std::vector<double> resampled(const std::vector<double>& places, const std::vector<double>& values, const Band& at) {
@@ -24,8 +26,10 @@ std::vector<double> resampled(const std::vector<double>& places, const std::vect
   for (int s = 0; s < at.shells; ++s) {
     const double k = at.shell_per_A(s);
     const auto above = static_cast<std::size_t>(std::upper_bound(places.begin(), places.end(), k) - places.begin());
-    if (above == 0) result.push_back(values.front());
-    else if (above == places.size()) result.push_back(values.back());
+    if (above == 0)
+      result.push_back(values.front());
+    else if (above == places.size())
+      result.push_back(values.back());
     else {
       const double f = (k - places[above - 1]) / (places[above] - places[above - 1]);
       result.push_back(values[above - 1] * (1 - f) + values[above] * f);
@@ -37,7 +41,9 @@ std::vector<double> resampled(const std::vector<double>& places, const std::vect
 /// All tiles at one point of the fit.
 class TileFit {
  public:
-  TileFit(const Tiles& tiles, double fixed_pattern, const std::vector<double>& amplitude, const TrackFit& global, int threads) : tiles_(tiles), threads_(threads) {
+  TileFit(const Tiles& tiles, double fixed_pattern, const std::vector<double>& amplitude, const TrackFit& global,
+          int threads)
+      : tiles_(tiles), threads_(threads) {
     for (const auto& tile : tiles.tiles) {
       likelihoods_.emplace_back(tile.band, fixed_pattern, 1, tiles.moved);
       likelihoods_.back().amplitude = amplitude;
@@ -58,18 +64,23 @@ class TileFit {
   }
 
   void learn(const TrackA& global, const std::array<MatrixXd, 2>& local) {
-    parallel_for(threads_, likelihoods_.size(), [&](std::size_t i) { likelihoods_[i].learn_like(track_of(i, global, local), usual_[i]); });
+    parallel_for(threads_, likelihoods_.size(),
+                 [&](std::size_t i) { likelihoods_[i].learn_like(track_of(i, global, local), usual_[i]); });
   }
 
-  [[nodiscard]] std::vector<std::array<Objective, 2>> halves(const TrackA& global, const std::array<MatrixXd, 2>& local) const {
+  [[nodiscard]] std::vector<std::array<Objective, 2>> halves(const TrackA& global,
+                                                             const std::array<MatrixXd, 2>& local) const {
     std::vector<std::array<Objective, 2>> result(likelihoods_.size());
-    parallel_for(threads_, result.size(), [&](std::size_t i) { result[i] = likelihoods_[i].halves(track_of(i, global, local)); });
+    parallel_for(threads_, result.size(),
+                 [&](std::size_t i) { result[i] = likelihoods_[i].halves(track_of(i, global, local)); });
     return result;
   }
 
-  [[nodiscard]] std::vector<std::array<double, 2>> half_values(const TrackA& global, const std::array<MatrixXd, 2>& local) const {
+  [[nodiscard]] std::vector<std::array<double, 2>> half_values(const TrackA& global,
+                                                               const std::array<MatrixXd, 2>& local) const {
     std::vector<std::array<double, 2>> result(likelihoods_.size());
-    parallel_for(threads_, result.size(), [&](std::size_t i) { result[i] = likelihoods_[i].half_values(track_of(i, global, local)); });
+    parallel_for(threads_, result.size(),
+                 [&](std::size_t i) { result[i] = likelihoods_[i].half_values(track_of(i, global, local)); });
     return result;
   }
 
@@ -89,15 +100,17 @@ class TileFit {
   std::vector<std::vector<double>> usual_;
 };
 
-/// Gradients (tiles × groups, weights in them) of the chosen halves, and the information, as a Gaussian likelihood around the present field.
+/// Gradients (tiles × groups, weights in them) of the chosen halves, and the information, as a Gaussian likelihood
+/// around the present field.
 struct Linear {
   std::array<MatrixXd, 2> gradient;
   MatrixXd total;  ///< information of all tiles
   LocalInformation local;
 };
 
-Linear linearise(const TileFit& fit, const std::vector<std::array<Objective, 2>>& halves, const std::vector<MatrixXd>& information, const Places& places,
-                 const std::array<MatrixXd, 2>& local, bool use_first, bool use_second) {
+Linear linearise(const TileFit& fit, const std::vector<std::array<Objective, 2>>& halves,
+                 const std::vector<MatrixXd>& information, const Places& places, const std::array<MatrixXd, 2>& local,
+                 bool use_first, bool use_second) {
   const auto tiles = fit.count(), groups = local[0].cols();
   const double part = use_first && use_second ? 1 : 0.5;
   Linear result;
@@ -118,7 +131,8 @@ Linear linearise(const TileFit& fit, const std::vector<std::array<Objective, 2>>
     for (Eigen::Index i = 0; i < tiles; ++i) {
       const auto n = static_cast<std::size_t>(i);
       for (std::size_t half = use_first ? 0 : 1; half < (use_second ? 2U : 1U); ++half)
-        result.gradient[c].row(i) += fit.weight[n] * as_eigen(c == 0 ? halves[n][half].gradient_x : halves[n][half].gradient_y).transpose();
+        result.gradient[c].row(i) +=
+            fit.weight[n] * as_eigen(c == 0 ? halves[n][half].gradient_x : halves[n][half].gradient_y).transpose();
     }
     MatrixXd& b = c == 0 ? result.local.b_x : result.local.b_y;
     b = result.gradient[c] + result.local.share.asDiagonal() * local[c] * result.local.h;
@@ -136,7 +150,9 @@ void reweigh(TileFit& fit, const Linear& linear) {
   const VectorXd inverse = (d.array() > least).select(d.cwiseInverse(), 0);
   for (Eigen::Index i = 0; i < fit.count(); ++i) {
     double chi2 = 0;
-    for (const auto& gradient : linear.gradient) chi2 += (solver.eigenvectors().transpose() * gradient.row(i).transpose()).cwiseAbs2().dot(inverse) / linear.local.share[i];
+    for (const auto& gradient : linear.gradient)
+      chi2 += (solver.eigenvectors().transpose() * gradient.row(i).transpose()).cwiseAbs2().dot(inverse) /
+              linear.local.share[i];
     fit.weight[static_cast<std::size_t>(i)] = chi2 > 0 ? std::min(1.0, tolerated * freedom / chi2) : 1;
   }
 }
@@ -145,17 +161,20 @@ struct Gain {
   double total = 0, error = 0;
 };
 
-/// Log-likelihood of one half of the components along the field that the other half predicts, over that of the track alone, both ways;
-/// its error from the spread over tiles.
-Gain held_out_gain(const TileFit& fit, const std::vector<std::array<Objective, 2>>& here, const std::vector<MatrixXd>& information, const Places& places,
-                   const TrackA& track, const std::array<MatrixXd, 2>& local, SpaceKernel kernel, const LocalSmoothness& smoothness) {
-  const std::array<MatrixXd, 2> none{MatrixXd::Zero(local[0].rows(), local[0].cols()), MatrixXd::Zero(local[0].rows(), local[0].cols())};
+/// Log-likelihood of one half of the components along the field that the other half predicts, over that of the track
+/// alone, both ways; its error from the spread over tiles.
+Gain held_out_gain(const TileFit& fit, const std::vector<std::array<Objective, 2>>& here,
+                   const std::vector<MatrixXd>& information, const Places& places, const TrackA& track,
+                   const std::array<MatrixXd, 2>& local, SpaceKernel kernel, const LocalSmoothness& smoothness) {
+  const std::array<MatrixXd, 2> none{MatrixXd::Zero(local[0].rows(), local[0].cols()),
+                                     MatrixXd::Zero(local[0].rows(), local[0].cols())};
   const auto without = fit.half_values(track, none);
   VectorXd gains = VectorXd::Zero(fit.count());
   for (std::size_t half = 0; half < 2; ++half) {
     const Linear linear = linearise(fit, here, information, places, local, half == 0, half == 1);
     const auto with = fit.half_values(track, LocalPosterior(linear.local, kernel, smoothness).mean_at(places));
-    for (std::size_t i = 0; i < with.size(); ++i) gains[static_cast<Eigen::Index>(i)] += fit.weight[i] * (with[i][1 - half] - without[i][1 - half]);
+    for (std::size_t i = 0; i < with.size(); ++i)
+      gains[static_cast<Eigen::Index>(i)] += fit.weight[i] * (with[i][1 - half] - without[i][1 - half]);
   }
   return {gains.sum(), std::sqrt((gains.array() - gains.mean()).square().sum())};
 }
@@ -184,7 +203,8 @@ double interpolation_error(const std::array<MatrixXd, 2>& coarse, const std::arr
     for (int j = 0; j < m; ++j)
       for (int i = 0; i < m; ++i) {
         const int i0 = i / 2, i1 = (i + 1) / 2, j0 = j / 2, j1 = (j + 1) / 2;
-        const auto mean = 0.25 * (coarse[c].row(j0 * n + i0) + coarse[c].row(j0 * n + i1) + coarse[c].row(j1 * n + i0) + coarse[c].row(j1 * n + i1));
+        const auto mean = 0.25 * (coarse[c].row(j0 * n + i0) + coarse[c].row(j0 * n + i1) + coarse[c].row(j1 * n + i0) +
+                                  coarse[c].row(j1 * n + i1));
         error = std::max(error, (mean - fine[c].row(j * m + i)).cwiseAbs().maxCoeff());
       }
   return error;
@@ -222,16 +242,19 @@ void copy_to(std::vector<double>& target, const VectorXd& source) { target.assig
 
 }  // namespace
 
-LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, double fixed_pattern, const TrackFit& global, const LocalSettings& settings) {
+LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, double fixed_pattern,
+                   const TrackFit& global, const LocalSettings& settings) {
   const auto frames = static_cast<int>(binned.size());
   const double dose = exposure.per_frame > 0_e_per_A2 ? exposure.per_frame.value() : 1;
   LocalFit result;
-  result.groups = {frames, std::max({1, static_cast<int>(settings.dose_per_group.value() / dose + 1e-6), (frames + most_groups - 1) / most_groups})};
+  result.groups = {frames, std::max({1, static_cast<int>(settings.dose_per_group.value() / dose + 1e-6),
+                                     (frames + most_groups - 1) / most_groups})};
   const TrackA start{result.groups.mean(global.track.x), result.groups.mean(global.track.y)};
   result.track = start;
   const int size = result.groups.size, nx = binned[0].nx(), ny = binned[0].ny();
-  const Tiles tiles = cut_tiles(binned, result.groups, result.track, settings.pitch_A, settings.most_tiles, settings.limits,
-                                {exposure.per_frame * size, exposure.before, exposure.voltage}, settings.threads);
+  const Tiles tiles =
+      cut_tiles(binned, result.groups, result.track, settings.pitch_A, settings.most_tiles, settings.limits,
+                {exposure.per_frame * size, exposure.before, exposure.voltage}, settings.threads);
   result.tiles_x = tiles.x.count();
   result.tiles_y = tiles.y.count();
   if (tiles.tiles.size() < 4) return result;  // nothing to tell places apart by
@@ -242,8 +265,10 @@ LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, doub
     places.x.push_back(tile.x_px / side);
     places.y.push_back(tile.y_px / side);
   }
-  const MatrixXd track_prior = grouped(result.groups, prior_covariance(frames, global.smoothness, settings.decay_frames));
-  std::array<MatrixXd, 2> local{MatrixXd::Zero(fit.count(), result.groups.count()), MatrixXd::Zero(fit.count(), result.groups.count())};
+  const MatrixXd track_prior =
+      grouped(result.groups, prior_covariance(frames, global.smoothness, settings.decay_frames));
+  std::array<MatrixXd, 2> local{MatrixXd::Zero(fit.count(), result.groups.count()),
+                                MatrixXd::Zero(fit.count(), result.groups.count())};
   std::vector<std::array<Objective, 2>> here;
   std::vector<MatrixXd> information;
   Linear linear;
@@ -260,11 +285,13 @@ LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, doub
     }
     if (linear.total.trace() <= 0) return result;
     if (round < 3)
-      result.smoothness = learn_local_smoothness(linear.local, settings.kernel, 1 / (dose * size), round > 0 ? std::optional(result.smoothness) : std::nullopt);
+      result.smoothness = learn_local_smoothness(linear.local, settings.kernel, 1 / (dose * size),
+                                                 round > 0 ? std::optional(result.smoothness) : std::nullopt);
     const LocalPosterior posterior(linear.local, settings.kernel, result.smoothness);
     const auto goal = posterior.mean_at(places);
     result.log_evidence = posterior.log_evidence();
-    const double change = std::max((goal[0] - local[0]).cwiseAbs().maxCoeff(), (goal[1] - local[1]).cwiseAbs().maxCoeff());
+    const double change =
+        std::max((goal[0] - local[0]).cwiseAbs().maxCoeff(), (goal[1] - local[1]).cwiseAbs().maxCoeff());
     const double fraction = std::min(1.0, largest_step_A / std::max(change, 1e-9));
     for (std::size_t c = 0; c < 2; ++c) local[c] += fraction * (goal[c] - local[c]);
     for (auto* axis : {&result.track.x, &result.track.y}) {
@@ -279,10 +306,12 @@ LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, doub
     if (round > 2 && change < converged_A) break;
   }
   result.track_helps = clearer * (centred_trace(result.covariance_x) + centred_trace(result.covariance_y)) <
-                       centred_trace(grouped(result.groups, global.covariance_x)) + centred_trace(grouped(result.groups, global.covariance_y));
+                       centred_trace(grouped(result.groups, global.covariance_x)) +
+                           centred_trace(grouped(result.groups, global.covariance_y));
   if (!result.track_helps) result.track = start;
   here = fit.halves(result.track, local);
-  const Gain gain = held_out_gain(fit, here, information, places, result.track, local, settings.kernel, result.smoothness);
+  const Gain gain =
+      held_out_gain(fit, here, information, places, result.track, local, settings.kernel, result.smoothness);
   result.held_out_gain = gain.total;
   result.held_out_error = gain.error;
   result.helps = gain.total > 2 * gain.error;

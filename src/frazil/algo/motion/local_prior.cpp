@@ -28,7 +28,8 @@ MatrixXd without_mean(const MatrixXd& k, const VectorXd& share) {
 }
 
 MatrixXd tile_covariance(const LocalInformation& information, SpaceKernel kernel, double length) {
-  const MatrixXd half = without_mean(correlations(kernel, information.tiles, information.tiles, length), information.share);
+  const MatrixXd half =
+      without_mean(correlations(kernel, information.tiles, information.tiles, length), information.share);
   return without_mean(half.transpose(), information.share);
 }
 
@@ -89,9 +90,11 @@ double evidence(const Basis& space, const Basis& time, const MatrixXd& squares, 
 MatrixXd sum_of_squares(const std::array<MatrixXd, 2>& parts) { return parts[0].cwiseAbs2() + parts[1].cwiseAbs2(); }
 
 double log_usual(const LocalSmoothness& s, double frames_per_dose) {
-  const auto energy = [](double value, double usual, double spread) { return -0.5 * std::pow(std::log(value / usual) / spread, 2); };
-  return energy(s.amplitude_A, 1, 1.5) + energy(s.length, 0.4, 0.5) + energy(s.memory, 8 * frames_per_dose, 1) + energy(s.floor, 0.15, 0.8) +
-         energy(s.decay, 4 * frames_per_dose, 0.6);
+  const auto energy = [](double value, double usual, double spread) {
+    return -0.5 * std::pow(std::log(value / usual) / spread, 2);
+  };
+  return energy(s.amplitude_A, 1, 1.5) + energy(s.length, 0.4, 0.5) + energy(s.memory, 8 * frames_per_dose, 1) +
+         energy(s.floor, 0.15, 0.8) + energy(s.decay, 4 * frames_per_dose, 0.6);
 }
 
 }  // namespace
@@ -102,7 +105,8 @@ MatrixXd time_covariance(int frames, const LocalSmoothness& s) {
   // Displacements of frames t, u are sums of the velocities m ≤ t, n ≤ u.
   for (int t = 1; t < frames; ++t)
     for (int u = 1; u < frames; ++u)
-      covariance(t, u) = covariance(t - 1, u) + covariance(t, u - 1) - covariance(t - 1, u - 1) + speed(t) * speed(u) * std::exp(-std::abs(t - u) / s.memory);
+      covariance(t, u) = covariance(t - 1, u) + covariance(t, u - 1) - covariance(t - 1, u - 1) +
+                         speed(t) * speed(u) * std::exp(-std::abs(t - u) / s.memory);
   if (frames > 1) covariance /= covariance(frames - 1, frames - 1);
   return covariance;
 }
@@ -113,11 +117,14 @@ double space_correlation(SpaceKernel kernel, double distance, double length) {
   return (1 + u + u * u / 3) * std::exp(-u);
 }
 
-LocalPosterior::LocalPosterior(const LocalInformation& information, SpaceKernel kernel, const LocalSmoothness& smoothness)
+LocalPosterior::LocalPosterior(const LocalInformation& information, SpaceKernel kernel,
+                               const LocalSmoothness& smoothness)
     : information_(information), kernel_(kernel), smoothness_(smoothness) {
   const Whitened whitened = whiten(information);
-  time_ = smoothness.amplitude_A * smoothness.amplitude_A * time_covariance(static_cast<int>(information.h.rows()), smoothness);
-  const Basis space = space_basis(information, kernel, smoothness.length), time = diagonalise(whitened.factor.transpose() * time_ * whitened.factor);
+  time_ = smoothness.amplitude_A * smoothness.amplitude_A *
+          time_covariance(static_cast<int>(information.h.rows()), smoothness);
+  const Basis space = space_basis(information, kernel, smoothness.length),
+              time = diagonalise(whitened.factor.transpose() * time_ * whitened.factor);
   space_vectors_ = space.vectors;
   space_values_ = space.values;
   time_vectors_ = whitened.factor * time.vectors;
@@ -144,19 +151,23 @@ std::array<MatrixXd, 2> LocalPosterior::mean_at(const Places& places) const {
 
 MatrixXd LocalPosterior::variance_at(const Places& places) const {
   const auto frames = time_.rows();
-  const MatrixXd centre = MatrixXd::Identity(frames, frames) - MatrixXd::Constant(frames, frames, 1.0 / static_cast<double>(frames));
-  const MatrixXd left = (covariance_to_tiles(places) * information_.share.cwiseSqrt().asDiagonal() * space_vectors_).cwiseAbs2();
+  const MatrixXd centre =
+      MatrixXd::Identity(frames, frames) - MatrixXd::Constant(frames, frames, 1.0 / static_cast<double>(frames));
+  const MatrixXd left =
+      (covariance_to_tiles(places) * information_.share.cwiseSqrt().asDiagonal() * space_vectors_).cwiseAbs2();
   const MatrixXd right = (time_vectors_.transpose() * time_ * centre).cwiseAbs2();
   // Prior variance of a place after the mean over tiles is taken out.
   const VectorXd share = information_.share / information_.share.sum();
   const MatrixXd tiles = correlations(kernel_, information_.tiles, information_.tiles, smoothness_.length);
-  const VectorXd own = VectorXd::Ones(places.count()) - 2 * correlations(kernel_, places, information_.tiles, smoothness_.length) * share +
+  const VectorXd own = VectorXd::Ones(places.count()) -
+                       2 * correlations(kernel_, places, information_.tiles, smoothness_.length) * share +
                        VectorXd::Constant(places.count(), share.dot(tiles * share));
   const MatrixXd kept = (1 + (space_values_ * time_values_.transpose()).array()).inverse();
   return (own * (centre * time_ * centre).diagonal().transpose() - left * kept * right).cwiseMax(0.0);
 }
 
-LocalSmoothness learn_local_smoothness(const LocalInformation& information, SpaceKernel kernel, double frames_per_dose, const std::optional<LocalSmoothness>& start) {
+LocalSmoothness learn_local_smoothness(const LocalInformation& information, SpaceKernel kernel, double frames_per_dose,
+                                       const std::optional<LocalSmoothness>& start) {
   const Whitened whitened = whiten(information);
   const auto frames = static_cast<int>(information.h.rows());
   LocalSmoothness best = start.value_or(LocalSmoothness{1, 0.4, 8 * frames_per_dose, 0.15, 4 * frames_per_dose});

@@ -1,5 +1,5 @@
-// What local motion looks like before a movie is seen, and what it is after: a Gaussian process over place and time, separable, so
-// that evidence and posterior cost two small eigenvalue problems.
+// What local motion looks like before a movie is seen, and what it is after: a Gaussian process over place and time,
+// separable, so that evidence and posterior cost two small eigenvalue problems.
 #pragma once
 
 #include <Eigen/Dense>
@@ -9,18 +9,18 @@
 
 namespace frazil::motion {
 
-/// How correlation falls with distance: `smooth` twice differentiable (Matérn 5/2), `rough` continuous only (exponential), for fields
-/// that break.
+/// How correlation falls with distance: `smooth` twice differentiable (Matérn 5/2), `rough` continuous only
+/// (exponential), for fields that break.
 enum class SpaceKernel { smooth, rough };
 
-/// Strength of the prior. Displacement relative to the first frame is the sum of velocities that are correlated over `memory` frames and
-/// fall off as floor + exp(−t / decay).
+/// Strength of the prior. Displacement relative to the first frame is the sum of velocities that are correlated over
+/// `memory` frames and fall off as floor + exp(−t / decay).
 struct LocalSmoothness {
   double amplitude_A = 1;  ///< standard deviation of the displacement of the last frame
   double length = 0.5;     ///< correlation length over the side of the frame (geometric mean)
   double memory = 8;       ///< frames
   double floor = 0.15;
-  double decay = 4;        ///< frames
+  double decay = 4;  ///< frames
 };
 
 /// Covariance (frames × frames) in time for amplitude 1: zero for the first frame.
@@ -34,7 +34,8 @@ struct Places {
   [[nodiscard]] int count() const { return static_cast<int>(x.size()); }
 };
 
-/// What tiles say of their displacements: information of tile i is share[i] · h, of its two components b_x, b_y (tiles × frames, 1/Å).
+/// What tiles say of their displacements: information of tile i is share[i] · h, of its two components b_x, b_y (tiles
+/// × frames, 1/Å).
 struct LocalInformation {
   Places tiles;
   Eigen::VectorXd share;  ///< > 0
@@ -42,7 +43,8 @@ struct LocalInformation {
   Eigen::MatrixXd b_x, b_y;
 };
 
-/// Posterior of the deviations from the mean over tiles, weighted by their shares: the mean belongs to the global track.
+/// Posterior of the deviations from the mean over tiles, weighted by their shares: the mean belongs to the global
+/// track.
 class LocalPosterior {
  public:
   LocalPosterior(const LocalInformation& information, SpaceKernel kernel, const LocalSmoothness& smoothness);
@@ -60,10 +62,10 @@ class LocalPosterior {
   const LocalInformation& information_;
   SpaceKernel kernel_;
   LocalSmoothness smoothness_;
-  Eigen::MatrixXd time_;              ///< covariance in time, amplitude in it
-  Eigen::MatrixXd space_vectors_;     ///< eigenvectors of √share K √share
+  Eigen::MatrixXd time_;           ///< covariance in time, amplitude in it
+  Eigen::MatrixXd space_vectors_;  ///< eigenvectors of √share K √share
   Eigen::VectorXd space_values_;
-  Eigen::MatrixXd time_vectors_;      ///< columns: F V, where h = F Fᵀ and V diagonalises Fᵀ C F
+  Eigen::MatrixXd time_vectors_;  ///< columns: F V, where h = F Fᵀ and V diagonalises Fᵀ C F
   Eigen::VectorXd time_values_;
   std::array<Eigen::MatrixXd, 2> scaled_;  ///< data in both eigenbases over 1 + λμ
   double log_evidence_ = 0;
@@ -72,7 +74,8 @@ class LocalPosterior {
 /// The smoothness with the largest evidence under wide log-normal priors of what specimens usually do.
 /// @param frames_per_dose  frames in 1 e⁻/Å², which the usual times are given in
 /// @param start  where the search begins when something is known already
-[[nodiscard]] LocalSmoothness learn_local_smoothness(const LocalInformation& information, SpaceKernel kernel, double frames_per_dose,
+[[nodiscard]] LocalSmoothness learn_local_smoothness(const LocalInformation& information, SpaceKernel kernel,
+                                                     double frames_per_dose,
                                                      const std::optional<LocalSmoothness>& start = {});
 
 }  // namespace frazil::motion

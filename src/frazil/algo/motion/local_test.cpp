@@ -24,7 +24,8 @@ struct Scene {
 
 /// Cubic convolution (Keys 1981) between four values.
 double cubic(const double p[4], double f) {
-  return p[1] + 0.5 * f * (p[2] - p[0] + f * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + f * (3 * (p[1] - p[2]) + p[3] - p[0])));
+  return p[1] +
+         0.5 * f * (p[2] - p[0] + f * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + f * (3 * (p[1] - p[2]) + p[3] - p[0])));
 }
 
 /// Texture of 12 to 80 Å moved by any displacement, counted.
@@ -49,7 +50,8 @@ std::vector<Image> movie(const Scene& scene, std::uint64_t seed) {
           const double four[4] = {row[0], row[1], row[2], row[3]};
           rows[j] = cubic(four, px - ix);
         }
-        frame(x, y) = static_cast<float>(rng.poisson(scene.electrons_per_pixel * std::max(0.0, 1 + scale * cubic(rows, py - iy))));
+        frame(x, y) = static_cast<float>(
+            rng.poisson(scene.electrons_per_pixel * std::max(0.0, 1 + scale * cubic(rows, py - iy))));
       }
     frames.push_back(std::move(frame));
   }
@@ -165,10 +167,13 @@ TEST(Tiles, CountEveryPixelOnce) {
     std::vector<double> squares(static_cast<std::size_t>(length));
     for (int i = 0; i < axis.count(); ++i) {
       const auto taper = axis.taper(i);
-      for (int j = 0; j < axis.side; ++j) squares.at(static_cast<std::size_t>(axis.start[static_cast<std::size_t>(i)] + j)) += std::pow(taper[static_cast<std::size_t>(j)], 2);
+      for (int j = 0; j < axis.side; ++j)
+        squares.at(static_cast<std::size_t>(axis.start[static_cast<std::size_t>(i)] + j)) +=
+            std::pow(taper[static_cast<std::size_t>(j)], 2);
     }
     const int edge = std::max(2, axis.side / 25);
-    for (int p = edge; p < length - edge; ++p) ASSERT_NEAR(squares[static_cast<std::size_t>(p)], 1, 1e-5) << length << " " << p;
+    for (int p = edge; p < length - edge; ++p)
+      ASSERT_NEAR(squares[static_cast<std::size_t>(p)], 1, 1e-5) << length << " " << p;
   }
 }
 
@@ -204,9 +209,13 @@ TEST(LocalPosterior, EqualsTheDenseGaussianProcess) {
   MatrixXd k(tiles, tiles);
   for (std::size_t i = 0; i < tiles; ++i)
     for (std::size_t j = 0; j < tiles; ++j)
-      k(static_cast<int>(i), static_cast<int>(j)) = space_correlation(SpaceKernel::smooth, std::hypot(information.tiles.x[i] - information.tiles.x[j], information.tiles.y[i] - information.tiles.y[j]), smoothness.length);
+      k(static_cast<int>(i), static_cast<int>(j)) = space_correlation(
+          SpaceKernel::smooth,
+          std::hypot(information.tiles.x[i] - information.tiles.x[j], information.tiles.y[i] - information.tiles.y[j]),
+          smoothness.length);
   const MatrixXd p = MatrixXd::Identity(tiles, tiles) - VectorXd::Ones(tiles) * share.transpose();
-  const MatrixXd space = p * k * p.transpose(), time = smoothness.amplitude_A * smoothness.amplitude_A * time_covariance(frames, smoothness);
+  const MatrixXd space = p * k * p.transpose(),
+                 time = smoothness.amplitude_A * smoothness.amplitude_A * time_covariance(frames, smoothness);
   MatrixXd prior(tiles * frames, tiles * frames), h = MatrixXd::Zero(tiles * frames, tiles * frames);
   VectorXd b(tiles * frames), b_y(tiles * frames);
   for (int i = 0; i < tiles; ++i) {

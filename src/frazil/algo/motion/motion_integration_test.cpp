@@ -1,4 +1,5 @@
-// Hard movies from the simulator: whatever happens to a movie, its field is no worse than its track, and the track follows the specimen.
+// Hard movies from the simulator: whatever happens to a movie, its field is no worse than its track, and the track
+// follows the specimen.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -63,12 +64,14 @@ Outcome align(const sim::Scene& scene, const Change& change = {}, int left_out =
     movie.frame(static_cast<int>(t), frames[t]);
     if (change) change(static_cast<int>(t), frames[t]);
   });
-  const motion::FrameSource source{scene.nx, scene.ny, scene.frames, scene.pixel_size, [&](int t, Image& out) { out = frames[static_cast<std::size_t>(t)].clone(); }};
+  const motion::FrameSource source{scene.nx, scene.ny, scene.frames, scene.pixel_size,
+                                   [&](int t, Image& out) { out = frames[static_cast<std::size_t>(t)].clone(); }};
   motion::Detector detector(scene.nx, scene.ny, camera.gain.clone(), 1);
   const motion::Exposure exposure{scene.dose_per_frame, scene.pre_exposure, scene.voltage};
   Outcome outcome{motion::align_frames(source, detector, exposure, {.threads = 2})};
   detector = motion::Detector(scene.nx, scene.ny, camera.gain.clone(), 1);
-  const auto global = motion::align_frames(source, detector, exposure, {.model = motion::MotionModel::global, .threads = 2});
+  const auto global =
+      motion::align_frames(source, detector, exposure, {.model = motion::MotionModel::global, .threads = 2});
   const auto& truth = movie.truth().motion;
   outcome.field_px = error_of(outcome.found.field, scene, truth, left_out);
   outcome.alone_px = error_of(motion::MotionField(global.track), scene, truth, left_out);
@@ -105,7 +108,12 @@ TEST(HardMovies, FewElectronsAFrame) {
 }
 
 TEST(HardMovies, ABlankFrameInTheMiddle) {
-  const auto outcome = align(usual_scene(44), [](int t, Image& counts) { if (t == 7) std::fill(counts.data(), counts.data() + counts.size(), 0.0F); }, 7);
+  const auto outcome = align(
+      usual_scene(44),
+      [](int t, Image& counts) {
+        if (t == 7) std::fill(counts.data(), counts.data() + counts.size(), 0.0F);
+      },
+      7);
   EXPECT_LT(outcome.field_px, outcome.alone_px + slack_px);
   EXPECT_LT(outcome.field_px, 0.5);
 }

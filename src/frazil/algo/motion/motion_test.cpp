@@ -40,7 +40,9 @@ std::vector<Image> movie(const Scene& scene, std::uint64_t seed) {
     const Image moved = crop(ifft(spectrum), 64, 64, scene.n, scene.n, 0, 1_A);
     Image frame(scene.n, scene.n);
     for (std::size_t i = 0; i < frame.size(); ++i) {
-      const double mean = scene.electrons_per_pixel * std::max(0.0, 1 + scale * static_cast<double>(moved.pixels()[i])) * static_cast<double>(pattern.pixels()[i]);
+      const double mean = scene.electrons_per_pixel *
+                          std::max(0.0, 1 + scale * static_cast<double>(moved.pixels()[i])) *
+                          static_cast<double>(pattern.pixels()[i]);
       frame.pixels()[i] = static_cast<float>(rng.poisson(mean));
     }
     frames.push_back(std::move(frame));
@@ -74,13 +76,15 @@ double error_of(const std::vector<Shift>& found, const std::vector<Shift>& motio
     mx += (found[t].x + motion[t].x) / n;
     my += (found[t].y + motion[t].y) / n;
   }
-  for (std::size_t t = 0; t < found.size(); ++t) sum += std::pow(found[t].x + motion[t].x - mx, 2) + std::pow(found[t].y + motion[t].y - my, 2);
+  for (std::size_t t = 0; t < found.size(); ++t)
+    sum += std::pow(found[t].x + motion[t].x - mx, 2) + std::pow(found[t].y + motion[t].y - my, 2);
   return std::sqrt(sum / 2 / n);
 }
 
 Detector perfect(const FrameSource& frames) { return {frames.nx, frames.ny, {}, 1}; }
 
-Sums sum(const std::vector<Image>& frames, const MotionField& field, const DoseBasis& basis, const SumParams& params = {}) {
+Sums sum(const std::vector<Image>& frames, const MotionField& field, const DoseBasis& basis,
+         const SumParams& params = {}) {
   const auto input = source(frames);
   return sum_frames(input, perfect(input), field, basis, params);
 }
@@ -189,7 +193,8 @@ TEST(Objective, EqualsItsReferenceAndItsGradientIsItsSlope) {
   const Band band = make_band(frames, {}, {1_e_per_A2, 0_e_per_A2, 300_kV}, 1);
   std::vector<double> weight, amplitude(5, 0.9);
   for (int s = 0; s < band.shells; ++s) weight.push_back(rng.uniform());
-  const auto fast = evaluate(band, weight, amplitude, track, 2), plain = evaluate_reference(band, weight, amplitude, track);
+  const auto fast = evaluate(band, weight, amplitude, track, 2),
+             plain = evaluate_reference(band, weight, amplitude, track);
   EXPECT_NEAR(fast.value / plain.value, 1, 1e-5);
   for (std::size_t t = 0; t < 5; ++t) {
     EXPECT_NEAR(fast.gradient_x[t], plain.gradient_x[t], 1e-4 * plain.value);
@@ -198,7 +203,9 @@ TEST(Objective, EqualsItsReferenceAndItsGradientIsItsSlope) {
     auto ahead = track, behind = track;
     ahead.x[t] += 1e-3;
     behind.x[t] -= 1e-3;
-    const double slope = (evaluate_reference(band, weight, amplitude, ahead).value - evaluate_reference(band, weight, amplitude, behind).value) / 2e-3;
+    const double slope = (evaluate_reference(band, weight, amplitude, ahead).value -
+                          evaluate_reference(band, weight, amplitude, behind).value) /
+                         2e-3;
     EXPECT_NEAR(plain.gradient_x[t], slope, 1e-4 * plain.value);
   }
   const auto halves = evaluate_halves(band, weight, amplitude, track, 1);
@@ -217,7 +224,8 @@ TEST(ObjectiveKernels, EqualThePlainOnesToTheBitOnEveryInstructionSetOfThisCpu) 
     return values;
   };
   constexpr std::size_t frames = 7;
-  const auto components = noise(32 * frames), along_x = noise(32 * frames), along_y = noise(2 * frames), before = noise(48 * frames);
+  const auto components = noise(32 * frames), along_x = noise(32 * frames), along_y = noise(2 * frames),
+             before = noise(48 * frames);
   const ObjectiveBlock block{components.data(), along_x.data(), along_y.data(), frames};
   const auto run = [&](const ObjectiveKernels& kernels) {
     AlignedVector<float> alone(32), sum(32), turned(32 * frames), totals = before;
@@ -290,7 +298,8 @@ TEST(Sum, OfAStillMovieIsThePlainSum) {
   const auto still = sum(frames, MotionField(std::vector<Shift>(4)), dose_basis({}, 4, 0.71));
   for (int y = 8; y < 56; ++y)
     for (int x = 8; x < 56; ++x)
-      EXPECT_NEAR(still.plain(x, y), frames[0](x, y) + frames[1](x, y) + frames[2](x, y) + frames[3](x, y), 0.3) << x << " " << y;
+      EXPECT_NEAR(still.plain(x, y), frames[0](x, y) + frames[1](x, y) + frames[2](x, y) + frames[3](x, y), 0.3)
+          << x << " " << y;
   EXPECT_FALSE(still.weighted);
 }
 
@@ -301,8 +310,10 @@ TEST(Sum, OfALocalFieldThatIsConstantIsThatOfTheGlobalOne) {
   std::vector<Shift> nodes;
   for (const auto& s : track) nodes.insert(nodes.end(), 4, s);
   const auto basis = dose_basis({}, 3, 0.71);
-  const auto global = sum(frames, MotionField(track), basis), local = sum(frames, MotionField({0, 127}, {0, 127}, nodes), basis, {.threads = 2});
-  for (std::size_t i = 0; i < global.plain.size(); ++i) ASSERT_NEAR(global.plain.pixels()[i], local.plain.pixels()[i], 1e-3);
+  const auto global = sum(frames, MotionField(track), basis),
+             local = sum(frames, MotionField({0, 127}, {0, 127}, nodes), basis, {.threads = 2});
+  for (std::size_t i = 0; i < global.plain.size(); ++i)
+    ASSERT_NEAR(global.plain.pixels()[i], local.plain.pixels()[i], 1e-3);
 }
 
 TEST(Detector, FindsHotAndDeadPixelsAndNothingElse) {

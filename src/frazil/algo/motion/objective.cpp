@@ -27,7 +27,8 @@ class Phases {
  public:
   Phases(const Band& band, const std::vector<double>& amplitude, const TrackA& track) : frames_(track.x.size()) {
     int columns = 0;
-    for (const auto& row : band.rows) columns = std::max(columns, row.first_kx + row.count), reach_ = std::max(reach_, std::abs(row.ky));
+    for (const auto& row : band.rows)
+      columns = std::max(columns, row.first_kx + row.count), reach_ = std::max(reach_, std::abs(row.ky));
     x_.resize(z(columns) * 2 * frames_);
     y_.resize(z(2 * reach_ + 1) * 2 * frames_);
     for (std::size_t t = 0; t < frames_; ++t) {
@@ -65,14 +66,17 @@ void for_blocks(const Band& band, const Phases& phases, std::size_t chunk, const
   for (std::size_t r = chunk * rows_per_chunk; r < std::min(band.rows.size(), (chunk + 1) * rows_per_chunk); ++r) {
     const auto& row = band.rows[r];
     for (int i = 0; i < row.count; i += Band::lanes)
-      body(row, i, ObjectiveBlock{band.data.data() + band.at(row, 0, i), phases.along_x(row.first_kx + i), phases.along_y(row.ky), band.frames});
+      body(row, i,
+           ObjectiveBlock{band.data.data() + band.at(row, 0, i), phases.along_x(row.first_kx + i),
+                          phases.along_y(row.ky), band.frames});
   }
 }
 
 std::size_t chunk_count(const Band& band) { return (band.rows.size() + rows_per_chunk - 1) / rows_per_chunk; }
 
 void add_power(const float* sum, const std::uint16_t* shell, std::vector<double>& power) {
-  for (std::size_t i = 0; i < lanes; ++i) power[shell[i]] += static_cast<double>(sum[i] * sum[i] + sum[i + lanes] * sum[i + lanes]);
+  for (std::size_t i = 0; i < lanes; ++i)
+    power[shell[i]] += static_cast<double>(sum[i] * sum[i] + sum[i + lanes] * sum[i + lanes]);
 }
 
 void add_to(std::vector<double>& total, const std::vector<double>& part) {
@@ -85,7 +89,8 @@ Objective evaluate_chunk(const Band& band, const Phases& phases, const std::vect
   const auto& kernels = objective_kernels();
   const auto frames = z(band.frames);
   AlignedVector<float> turned(2 * lanes * frames), totals(3 * lanes * frames), sum(2 * lanes);
-  Objective part{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(z(band.shells) + 1)};
+  Objective part{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames),
+                 std::vector<double>(z(band.shells) + 1)};
   for_blocks(band, phases, chunk, [&](const Band::Row& row, int i, const ObjectiveBlock& block) {
     kernels.turn(block, turned.data(), sum.data());
     const std::uint16_t* shell = band.shell.data() + row.component + z(i);
@@ -94,7 +99,8 @@ Objective evaluate_chunk(const Band& band, const Phases& phases, const std::vect
       sum[j] *= weight[shell[j]];
       sum[j + lanes] *= weight[shell[j]];
     }
-    kernels.slope(turned.data(), sum.data(), static_cast<float>(row.first_kx + i), static_cast<float>(row.ky), band.frames, totals.data());
+    kernels.slope(turned.data(), sum.data(), static_cast<float>(row.first_kx + i), static_cast<float>(row.ky),
+                  band.frames, totals.data());
   });
   for (std::size_t t = 0; t < frames; ++t) {
     const float* at = totals.data() + t * 3 * lanes;
@@ -108,15 +114,18 @@ Objective evaluate_chunk(const Band& band, const Phases& phases, const std::vect
 
 }  // namespace
 
-std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight,
+                                         const std::vector<double>& amplitude, const TrackA& track, int threads) {
   std::vector<float> w(weight.begin(), weight.end());
   w.push_back(0.0F);
   const Phases phases(band, amplitude, track);
   const auto frames = z(band.frames);
   std::vector<Objective> parts(chunk_count(band));
-  parallel_for(threads, parts.size(), [&](std::size_t chunk) { parts[chunk] = evaluate_chunk(band, phases, w, chunk); });
+  parallel_for(threads, parts.size(),
+               [&](std::size_t chunk) { parts[chunk] = evaluate_chunk(band, phases, w, chunk); });
   std::array<Objective, 2> totals;
-  totals.fill({0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(z(band.shells))});
+  totals.fill({0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames),
+               std::vector<double>(z(band.shells))});
   for (std::size_t chunk = 0; chunk < parts.size(); ++chunk) {
     auto& total = totals[chunk % 2];
     add_to(total.gradient_x, parts[chunk].gradient_x);
@@ -132,7 +141,8 @@ std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<dou
   return totals;
 }
 
-Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
+                   const TrackA& track, int threads) {
   auto [total, other] = evaluate_halves(band, weight, amplitude, track, threads);
   total.value += other.value;
   add_to(total.gradient_x, other.gradient_x);
@@ -142,7 +152,8 @@ Objective evaluate(const Band& band, const std::vector<double>& weight, const st
   return std::move(total);
 }
 
-std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads) {
+std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude,
+                                                const TrackA& track, int threads) {
   const Phases phases(band, amplitude, track);
   std::vector<std::vector<double>> parts(chunk_count(band), std::vector<double>(z(band.shells) + 1));
   parallel_for(threads, parts.size(), [&](std::size_t chunk) {

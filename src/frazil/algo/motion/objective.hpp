@@ -16,8 +16,8 @@ struct TrackA {
 struct Objective {
   double value = 0;
   std::vector<double> gradient_x, gradient_y;  ///< per frame, 1/Å
-  std::vector<double> overlap;                 ///< per frame Σ_k w Re(S* F_t exp(−2πi k·s_t)): half the slope of J along a_t
-  std::vector<double> sum_power;               ///< per shell Σ_k |S|²
+  std::vector<double> overlap;    ///< per frame Σ_k w Re(S* F_t exp(−2πi k·s_t)): half the slope of J along a_t
+  std::vector<double> sum_power;  ///< per shell Σ_k |S|²
 };
 
 /// J = Σ_k w(k) |S(k)|², S = Σ_t a_t F_t(k) exp(−2πi k·s_t), and its gradient: the log-likelihood of the track, up to a
@@ -26,15 +26,17 @@ struct Objective {
 /// @param weight     one a shell
 /// @param amplitude  a_t of each frame
 /// Cost: one pass over the band, about 30 flops a component and frame. The same result for any number of threads.
-[[nodiscard]] Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
-                                 const TrackA& track, int threads);
+[[nodiscard]] Objective evaluate(const Band& band, const std::vector<double>& weight,
+                                 const std::vector<double>& amplitude, const TrackA& track, int threads);
 /// The same in two halves that share no component: alternate blocks of 8 rows.
-[[nodiscard]] std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
-                                                       const TrackA& track, int threads);
+[[nodiscard]] std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<double>& weight,
+                                                       const std::vector<double>& amplitude, const TrackA& track,
+                                                       int threads);
 /// `sum_power` of those two halves alone, at half the cost.
-[[nodiscard]] std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude, const TrackA& track, int threads);
+[[nodiscard]] std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude,
+                                                              const TrackA& track, int threads);
 /// The objective written component by component in double precision.
-[[nodiscard]] Objective evaluate_reference(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
-                                           const TrackA& track);
+[[nodiscard]] Objective evaluate_reference(const Band& band, const std::vector<double>& weight,
+                                           const std::vector<double>& amplitude, const TrackA& track);
 
 }  // namespace frazil::motion

@@ -26,8 +26,10 @@ void turn_block(const ObjectiveBlock& block, float* HWY_RESTRICT turned, float* 
     const float* HWY_RESTRICT x = block.along_x + j;
     const float* HWY_RESTRICT y = block.along_y;
     for (int t = 0; t < block.frames; ++t, f += 2 * lanes, x += 2 * lanes, y += 2) {
-      const auto x_re = hn::LoadU(d, x), x_im = hn::LoadU(d, x + lanes), y_re = hn::Set(d, y[0]), y_im = hn::Set(d, y[1]);
-      const auto e_re = hn::NegMulAdd(x_im, y_im, hn::Mul(x_re, y_re)), e_im = hn::MulAdd(x_re, y_im, hn::Mul(x_im, y_re));
+      const auto x_re = hn::LoadU(d, x), x_im = hn::LoadU(d, x + lanes), y_re = hn::Set(d, y[0]),
+                 y_im = hn::Set(d, y[1]);
+      const auto e_re = hn::NegMulAdd(x_im, y_im, hn::Mul(x_re, y_re)),
+                 e_im = hn::MulAdd(x_re, y_im, hn::Mul(x_im, y_re));
       const auto f_re = hn::LoadU(d, f), f_im = hn::LoadU(d, f + lanes);
       const auto re = hn::NegMulAdd(f_im, e_im, hn::Mul(f_re, e_re)), im = hn::MulAdd(f_re, e_im, hn::Mul(f_im, e_re));
       sum_re = hn::Add(sum_re, re);
@@ -49,7 +51,8 @@ void slope(const float* turned, const float* sum, float first_kx, float ky, int 
   const Floats d;
   const auto along_y = hn::Set(d, ky);
   for (std::size_t j = 0; j < lanes; j += hn::Lanes(d)) {
-    const auto s_re = hn::LoadU(d, sum + j), s_im = hn::LoadU(d, sum + j + lanes), along_x = hn::Iota(d, first_kx + static_cast<float>(j));
+    const auto s_re = hn::LoadU(d, sum + j), s_im = hn::LoadU(d, sum + j + lanes),
+               along_x = hn::Iota(d, first_kx + static_cast<float>(j));
     const float* HWY_RESTRICT f = turned + j;
     float* HWY_RESTRICT to = totals + j;
     for (int t = 0; t < frames; ++t, f += 2 * lanes, to += 3 * lanes) {

@@ -12,7 +12,8 @@ constexpr std::size_t lanes = 16;
 /// One lane of one frame, turned.
 struct Turned {
   Turned(const ObjectiveBlock& block, std::size_t t, std::size_t i) {
-    const float *f = block.components + t * 2 * lanes + i, *x = block.along_x + t * 2 * lanes + i, *y = block.along_y + 2 * t;
+    const float *f = block.components + t * 2 * lanes + i, *x = block.along_x + t * 2 * lanes + i,
+                *y = block.along_y + 2 * t;
     const float e_re = std::fma(-x[lanes], y[1], x[0] * y[0]), e_im = std::fma(x[0], y[1], x[lanes] * y[0]);
     re = std::fma(-f[lanes], e_im, f[0] * e_re);
     im = std::fma(f[0], e_im, f[lanes] * e_re);

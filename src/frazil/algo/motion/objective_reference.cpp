@@ -6,9 +6,11 @@
 
 namespace frazil::motion {
 
-Objective evaluate_reference(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude, const TrackA& track) {
+Objective evaluate_reference(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
+                             const TrackA& track) {
   const auto frames = static_cast<std::size_t>(band.frames);
-  Objective total{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(static_cast<std::size_t>(band.shells))};
+  Objective total{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames),
+                  std::vector<double>(static_cast<std::size_t>(band.shells))};
   std::vector<std::complex<double>> turned(frames);
   for (const auto& row : band.rows)
     for (int i = 0; i < row.count; ++i) {
@@ -18,7 +20,8 @@ Objective evaluate_reference(const Band& band, const std::vector<double>& weight
       std::complex<double> sum = 0;
       for (std::size_t t = 0; t < frames; ++t) {
         const auto at = band.at(row, static_cast<int>(t), i);
-        const std::complex<double> value(static_cast<double>(band.data[at]), static_cast<double>(band.data[at + Band::lanes]));
+        const std::complex<double> value(static_cast<double>(band.data[at]),
+                                         static_cast<double>(band.data[at + Band::lanes]));
         turned[t] = value * std::polar(1.0, -2 * std::numbers::pi * (kx * track.x[t] + ky * track.y[t]));
         sum += amplitude[t] * turned[t];
       }

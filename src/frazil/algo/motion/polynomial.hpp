@@ -1,4 +1,5 @@
-// RELION's model of local motion, a third-order polynomial, fitted to a field so that its polishing can read what was found.
+// RELION's model of local motion, a third-order polynomial, fitted to a field so that its polishing can read what was
+// found.
 #pragma once
 
 #include <array>
@@ -7,9 +8,9 @@
 
 namespace frazil::motion {
 
-/// Shift beyond the global one at frame z (0 for the first frame of the sum) and place u = x/nx − ½, v = y/ny − ½, in unbinned pixels, with
-/// the global shift's sign: Σ c · {1, u, u², v, v², uv} · {z, z², z³}, power of z fastest, as in motion-model version 1 of RELION's
-/// per-movie STAR files.
+/// Shift beyond the global one at frame z (0 for the first frame of the sum) and place u = x/nx − ½, v = y/ny − ½, in
+/// unbinned pixels, with the global shift's sign: Σ c · {1, u, u², v, v², uv} · {z, z², z³}, power of z fastest, as in
+/// motion-model version 1 of RELION's per-movie STAR files.
 struct ThirdOrder {
   static constexpr std::size_t terms = 18;
   std::array<double, terms> x{}, y{};

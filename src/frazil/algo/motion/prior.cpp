@@ -20,7 +20,9 @@ double log_evidence(const Information& information, const Eigen::MatrixXd& covar
 
 /// What specimens usually do, as wide log-normal priors: few particles tell little of a movie's smoothness.
 double log_usual(const Smoothness& s) {
-  const auto energy = [](double value, double usual, double spread) { return -0.5 * std::pow(std::log(value / usual) / spread, 2); };
+  const auto energy = [](double value, double usual, double spread) {
+    return -0.5 * std::pow(std::log(value / usual) / spread, 2);
+  };
   return energy(s.acceleration_A, 0.05, 1.5) + energy(s.step_A, 0.1, 1) + energy(s.burst + 1, 4, 1);
 }
 
@@ -29,7 +31,8 @@ template <class Score>
 std::pair<Smoothness, double> climb(Smoothness best, const std::vector<double>& factors, const Score& score) {
   double best_score = score(best);
   const auto try_one = [&](double acceleration, double step, double burst) {
-    const Smoothness candidate{std::clamp(best.acceleration_A * acceleration, 1e-4, 10.0), std::clamp(best.step_A * step, 1e-4, 10.0),
+    const Smoothness candidate{std::clamp(best.acceleration_A * acceleration, 1e-4, 10.0),
+                               std::clamp(best.step_A * step, 1e-4, 10.0),
                                std::clamp((best.burst + 1) * burst - 1, 0.0, 100.0)};
     const double s = score(candidate);
     if (s <= best_score) return false;
@@ -61,10 +64,12 @@ Eigen::MatrixXd prior_covariance(int frames, const Smoothness& smoothness, doubl
       const double u = i - 0.5 * (frames - 1), v = j - 0.5 * (frames - 1);
       covariance(i, j) = origin_sd_A * origin_sd_A + velocity_sd_A * velocity_sd_A * u * v;
     }
-  // An event between frames m − 1 and m: a step moves all frames from m on, a change of velocity moves frame t by t − m + 1.
+  // An event between frames m − 1 and m: a step moves all frames from m on, a change of velocity moves frame t by t − m
+  // + 1.
   for (int m = 1; m < frames; ++m) {
     const double boost = 1 + smoothness.burst * std::exp(-(m - 1) / decay_frames);
-    const double step = std::pow(smoothness.step_A * boost, 2), acceleration = std::pow(smoothness.acceleration_A * boost, 2);
+    const double step = std::pow(smoothness.step_A * boost, 2),
+                 acceleration = std::pow(smoothness.acceleration_A * boost, 2);
     for (int i = m; i < frames; ++i)
       for (int j = m; j <= i; ++j) covariance(i, j) += step + acceleration * (i - m + 1) * (j - m + 1);
   }
@@ -83,7 +88,8 @@ Posterior posterior(const Information& information, const Eigen::MatrixXd& covar
   return result;
 }
 
-Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames, const std::optional<Smoothness>& known) {
+Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames,
+                            const std::optional<Smoothness>& known) {
   const auto frames = static_cast<int>(x.b.size());
   const auto score = [&](const Smoothness& s) {
     const auto covariance = prior_covariance(frames, s, decay_frames);

@@ -33,8 +33,9 @@ struct Posterior {
 };
 [[nodiscard]] Posterior posterior(const Information& information, const Eigen::MatrixXd& covariance);
 
-/// The smoothness with the largest evidence for both components together (MacKay 1992, doi:10.1162/neco.1992.4.3.415), by
-/// coordinate search on a logarithmic grid from several starts, or from one where something is known already.
-[[nodiscard]] Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames, const std::optional<Smoothness>& start = {});
+/// The smoothness with the largest evidence for both components together (MacKay 1992, doi:10.1162/neco.1992.4.3.415),
+/// by coordinate search on a logarithmic grid from several starts, or from one where something is known already.
+[[nodiscard]] Smoothness learn_smoothness(const Information& x, const Information& y, double decay_frames,
+                                          const std::optional<Smoothness>& start = {});
 
 }  // namespace frazil::motion

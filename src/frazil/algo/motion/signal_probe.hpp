@@ -1,4 +1,5 @@
-// Measures how much of the spectral signal-to-noise ratio a way of summing moved frames keeps; for tests and benchmarks.
+// Measures how much of the spectral signal-to-noise ratio a way of summing moved frames keeps; for tests and
+// benchmarks.
 #pragma once
 
 #include <algorithm>
@@ -13,15 +14,17 @@
 
 namespace frazil::motion {
 
-/// A specimen of plane waves with |k| on one ring, moved by a local, sub-pixel field and evaluated at its exact places, and white
-/// noise. Both go through the summation apart: what is left of the waves' amplitude, squared, over what is left of the
-/// noise's power, is the ratio to an ideal sum, which shifts exactly. The noise of the ideal sum is that of the same frames after exact shifts by
-/// their mean displacement, so that chance in it, some percent of a ring, cancels.
+/// A specimen of plane waves with |k| on one ring, moved by a local, sub-pixel field and evaluated at its exact places,
+/// and white noise. Both go through the summation apart: what is left of the waves' amplitude, squared, over what is
+/// left of the noise's power, is the ratio to an ideal sum, which shifts exactly. The noise of the ideal sum is that of
+/// the same frames after exact shifts by their mean displacement, so that chance in it, some percent of a ring,
+/// cancels.
 class SignalProbe {
  public:
   using Sum = std::function<Image(const FrameSource& frames, const MotionField& field)>;
 
-  SignalProbe(int n, int frames, double ring_cycles_per_px, std::uint64_t seed) : n_(n), ring_(ring_cycles_per_px), seed_(seed) {
+  SignalProbe(int n, int frames, double ring_cycles_per_px, std::uint64_t seed)
+      : n_(n), ring_(ring_cycles_per_px), seed_(seed) {
     Rng rng(seed);
     constexpr int waves = 16, nodes = 4;
     for (int i = 0; i < waves; ++i) {
@@ -33,7 +36,8 @@ class SignalProbe {
     std::vector<Shift> shifts;
     for (int t = 0; t < frames; ++t) {
       // Sub-pixel positions evenly spread along both axes, in unlike order.
-      const Shift whole{std::floor(rng.normal(0, 4)) + (t + 0.5) / frames, std::floor(rng.normal(0, 4)) + ((7 * t) % frames + 0.5) / frames};
+      const Shift whole{std::floor(rng.normal(0, 4)) + (t + 0.5) / frames,
+                        std::floor(rng.normal(0, 4)) + ((7 * t) % frames + 0.5) / frames};
       Shift mean;
       for (int i = 0; i < nodes * nodes; ++i) {
         shifts.push_back({whole.x + rng.normal(0, local_px), whole.y + rng.normal(0, local_px)});
@@ -47,7 +51,10 @@ class SignalProbe {
       white_.push_back(white(t));
     }
     const int margin = n / 10;  // towards the edges, where frames have moved out of the field
-    for (int i = 0; i < n; ++i) window_.push_back(i < margin || i >= n - margin ? 0 : std::pow(std::sin(std::numbers::pi * (i - margin + 0.5) / (n - 2 * margin)), 2));
+    for (int i = 0; i < n; ++i)
+      window_.push_back(i < margin || i >= n - margin
+                            ? 0
+                            : std::pow(std::sin(std::numbers::pi * (i - margin + 0.5) / (n - 2 * margin)), 2));
     const auto noise = source(white_);
     ideal_noise_ = noise_power(sum_frames_reference(noise, Detector(n, n, {}, 1), MotionField(track_), {}).plain);
   }
@@ -63,7 +70,10 @@ class SignalProbe {
   /// cos 2πu to 1e-11, without a call, so that rows of it are vectorised: the series of the half angle's cosine.
   static double cosine_of_turns(double u) {
     const double x = std::numbers::pi * (u - std::nearbyint(u)), z = x * x;  // half the angle, within a quarter turn
-    const double half = 1 + z * (-1.0 / 2 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600 - z / 87178291200.0))))));
+    const double half =
+        1 + z * (-1.0 / 2 + z * (1.0 / 24 + z * (-1.0 / 720 +
+                                                 z * (1.0 / 40320 + z * (-1.0 / 3628800 +
+                                                                         z * (1.0 / 479001600 - z / 87178291200.0))))));
     return 2 * half * half - 1;
   }
 
@@ -73,7 +83,8 @@ class SignalProbe {
   };
 
   [[nodiscard]] FrameSource source(const std::vector<Image>& images) const {
-    return {n_, n_, field_.frames(), 1_A, [&images](int t, Image& out) { out = images[static_cast<std::size_t>(t)].clone(); }};
+    return {n_, n_, field_.frames(), 1_A,
+            [&images](int t, Image& out) { out = images[static_cast<std::size_t>(t)].clone(); }};
   }
 
   /// The waves of a frame: each pixel shows the place p whose p − s(p) it is.
@@ -161,7 +172,8 @@ inline Image bilinear_sum(const FrameSource& frames, const MotionField& field) {
         const double px = std::clamp(x - s.x, 0.0, frames.nx - 1.001), py = std::clamp(y - s.y, 0.0, frames.ny - 1.001);
         const int ix = static_cast<int>(px), iy = static_cast<int>(py);
         const auto u = static_cast<float>(px - ix), v = static_cast<float>(py - iy);
-        sum(x, y) += (1 - v) * ((1 - u) * frame(ix, iy) + u * frame(ix + 1, iy)) + v * ((1 - u) * frame(ix, iy + 1) + u * frame(ix + 1, iy + 1));
+        sum(x, y) += (1 - v) * ((1 - u) * frame(ix, iy) + u * frame(ix + 1, iy)) +
+                     v * ((1 - u) * frame(ix, iy + 1) + u * frame(ix + 1, iy + 1));
       }
   }
   return sum;

@@ -11,7 +11,8 @@ constexpr double pi = std::numbers::pi;
 
 constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
-/// Mean over displacements of the gather's response relative to an exact shift, inverted, along one axis of n pixels at indices 0 … n − 1.
+/// Mean over displacements of the gather's response relative to an exact shift, inverted, along one axis of n pixels at
+/// indices 0 … n − 1.
 std::vector<std::complex<float>> inverse_along(int n, const std::vector<double>& shifts, int taps) {
   // Aliased copies m: Σ_m sinc^taps(k + m) exp(−2πi m s); only s modulo 1 matters.
   std::array<std::complex<double>, 5> copies{};
@@ -58,12 +59,15 @@ Response inverse_response(int nx, int ny, const MotionField& field, Spline splin
   return {inverse_along(nx, x, static_cast<int>(spline)), inverse_along(ny, y, static_cast<int>(spline))};
 }
 
-Sums sum_frames(const FrameSource& frames, const Detector& detector, const MotionField& field, const DoseBasis& basis, const SumParams& params) {
-  expect(field.frames() == frames.count && basis.b.at(0).size() == z(frames.count), "field, basis and movie hold equally many frames");
+Sums sum_frames(const FrameSource& frames, const Detector& detector, const MotionField& field, const DoseBasis& basis,
+                const SumParams& params) {
+  expect(field.frames() == frames.count && basis.b.at(0).size() == z(frames.count),
+         "field, basis and movie hold equally many frames");
   const Spline spline = params.binning >= 2 ? Spline::cubic : Spline::quintic;
   auto sums = warp_frames(frames, detector, field, rows_of(basis, params.halves), {spline, params.threads});
   if (frames.done) frames.done();
-  return combine(std::move(sums), basis, inverse_response(frames.nx, frames.ny, field, spline), params.binning, params.halves, params.threads);
+  return combine(std::move(sums), basis, inverse_response(frames.nx, frames.ny, field, spline), params.binning,
+                 params.halves, params.threads);
 }
 
 }  // namespace frazil::motion

@@ -4,7 +4,8 @@
 
 namespace frazil::motion {
 
-Sums sum_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field, const Exposure& exposure) {
+Sums sum_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field,
+                          const Exposure& exposure) {
   expect(field.is_global() && field.frames() == frames.count, "the reference sums whole frames");
   Spectrum plain(frames.nx, frames.ny, frames.pixel_size), weighted(frames.nx, frames.ny, frames.pixel_size);
   for (int t = 0; t < frames.count; ++t) {

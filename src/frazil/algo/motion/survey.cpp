@@ -15,7 +15,8 @@ constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Unaligned sum without gain: whole numbers stay exact.
 template <class T>
-using Total = std::conditional_t<std::is_floating_point_v<T>, float, std::conditional_t<std::is_signed_v<T>, std::int32_t, std::uint32_t>>;
+using Total = std::conditional_t<std::is_floating_point_v<T>, float,
+                                 std::conditional_t<std::is_signed_v<T>, std::int32_t, std::uint32_t>>;
 
 template <class T>
 void add_row(const T* __restrict in, Total<T>* __restrict total, std::size_t n) {
@@ -23,7 +24,8 @@ void add_row(const T* __restrict in, Total<T>* __restrict total, std::size_t n) 
 }
 
 template <class T>
-void correct_row(const T* __restrict in, const float* __restrict gain, float* __restrict out, std::size_t n, bool first) {
+void correct_row(const T* __restrict in, const float* __restrict gain, float* __restrict out, std::size_t n,
+                 bool first) {
   if (gain == nullptr) {
     if (first)
       for (std::size_t x = 0; x < n; ++x) out[x] = static_cast<float>(in[x]);
@@ -47,11 +49,16 @@ void add_columns(const float* __restrict in, float* __restrict out, std::size_t 
 
 void add_columns(const float* in, float* out, std::size_t n, int factor, float scale) {
   switch (factor) {
-    case 1: return add_columns<1>(in, out, n, scale);
-    case 2: return add_columns<2>(in, out, n, scale);
-    case 3: return add_columns<3>(in, out, n, scale);
-    case 4: return add_columns<4>(in, out, n, scale);
-    default: break;
+    case 1:
+      return add_columns<1>(in, out, n, scale);
+    case 2:
+      return add_columns<2>(in, out, n, scale);
+    case 3:
+      return add_columns<3>(in, out, n, scale);
+    case 4:
+      return add_columns<4>(in, out, n, scale);
+    default:
+      break;
   }
   for (std::size_t x = 0; x < n; ++x) {
     float sum = 0;
@@ -62,7 +69,8 @@ void add_columns(const float* in, float* out, std::size_t n, int factor, float s
 
 /// What one band of rows, as high as a binned pixel, adds to its binned row and to the sum.
 template <class T>
-void take_band(const View2<const T>& raw, const Detector& detector, int band, int factor, float* binned, Total<T>* total, std::vector<float>& scratch) {
+void take_band(const View2<const T>& raw, const Detector& detector, int band, int factor, float* binned,
+               Total<T>* total, std::vector<float>& scratch) {
   const auto nx = z(raw.nx);
   scratch.resize(nx);
   const int from = band * factor, to = std::min(raw.ny, from + factor);
@@ -96,7 +104,8 @@ class Surveyor {
     survey_.bin = factor_;
     survey_.group = group_;
     survey_.binned.resize(z((frames_.count + group_ - 1) / group_));
-    parallel_for(threads_, survey_.binned.size(), [&](std::size_t g) { survey_.binned[g] = Image(width, height, frames_.pixel_size * factor_); });
+    parallel_for(threads_, survey_.binned.size(),
+                 [&](std::size_t g) { survey_.binned[g] = Image(width, height, frames_.pixel_size * factor_); });
     variance_.assign(z(frames_.count), 0.0);
     const int batch = batch_of(frames_, threads_);
     std::vector<std::shared_ptr<const Counts>> held(z(batch));
@@ -116,8 +125,10 @@ class Surveyor {
     // The rows differ from frame to frame: all are seen in sixteen frames.
     constexpr int step = 16;
     auto counts = counts_of(frames_, t);
-    if (!counts->visit([](const auto& raw) { return all_finite(raw); })) throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite", t + 1);
-    variance_[z(t)] = noise_variance(*counts, detector_, frames_.ny > 2 * step ? t % step : 0, frames_.ny > 2 * step ? step : 2);
+    if (!counts->visit([](const auto& raw) { return all_finite(raw); }))
+      throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite", t + 1);
+    variance_[z(t)] =
+        noise_variance(*counts, detector_, frames_.ny > 2 * step ? t % step : 0, frames_.ny > 2 * step ? step : 2);
     return counts;
   }
 
@@ -134,8 +145,10 @@ class Surveyor {
         Image& binned = survey_.binned[z(t / group_)];
         held[i]->visit([&]<class U>(const View2<U>& raw) {
           if constexpr (std::is_same_v<std::remove_const_t<U>, T>)
-            for (int band = static_cast<int>(turn) * bands_a_turn; band < std::min(bands, static_cast<int>(turn + 1) * bands_a_turn); ++band)
-              take_band<T>(raw, detector_, band, factor_, band < binned.ny() ? binned.row(band) : nullptr, total.data(), scratch[z(slot)]);
+            for (int band = static_cast<int>(turn) * bands_a_turn;
+                 band < std::min(bands, static_cast<int>(turn + 1) * bands_a_turn); ++band)
+              take_band<T>(raw, detector_, band, factor_, band < binned.ny() ? binned.row(band) : nullptr, total.data(),
+                           scratch[z(slot)]);
         });
       }
     });
@@ -146,16 +159,20 @@ class Surveyor {
   void finish_sum(AlignedVector<Value>& total) {
     survey_.sum = Image(frames_.nx, frames_.ny, frames_.pixel_size);
     parallel_for(threads_, z(frames_.ny), [&](std::size_t y) {
-      correct_row(total.data() + y * z(frames_.nx), detector_.gain_row(static_cast<int>(y)), survey_.sum.row(static_cast<int>(y)), z(frames_.nx), true);
+      correct_row(total.data() + y * z(frames_.nx), detector_.gain_row(static_cast<int>(y)),
+                  survey_.sum.row(static_cast<int>(y)), z(frames_.nx), true);
     });
     total = {};
   }
 
   template <class T>
   auto& totals() {
-    if constexpr (std::is_floating_point_v<T>) return float_total_;
-    else if constexpr (std::is_signed_v<T>) return signed_total_;
-    else return unsigned_total_;
+    if constexpr (std::is_floating_point_v<T>)
+      return float_total_;
+    else if constexpr (std::is_signed_v<T>)
+      return signed_total_;
+    else
+      return unsigned_total_;
   }
 
   const FrameSource& frames_;
@@ -180,7 +197,8 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
   const int width = survey.binned[0].nx(), height = survey.binned[0].ny();
   std::vector<std::size_t> bad;
   for (const auto pixel : defects) {
-    const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(nx)) / survey.bin, y = static_cast<int>(pixel / static_cast<std::uint64_t>(nx)) / survey.bin;
+    const int x = static_cast<int>(pixel % static_cast<std::uint64_t>(nx)) / survey.bin,
+              y = static_cast<int>(pixel / static_cast<std::uint64_t>(nx)) / survey.bin;
     if (x < width && y < height) bad.push_back(z(y) * z(width) + z(x));
   }
   std::sort(bad.begin(), bad.end());
@@ -193,7 +211,8 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
       const int x = static_cast<int>(pixel % z(width)), y = static_cast<int>(pixel / z(width));
       for (int attempt = 0; attempt < 64; ++attempt) {
         const int reach = 1 + attempt / 8, side = 2 * reach + 1;
-        const int i = x - reach + static_cast<int>(rng.below(z(side))), j = y - reach + static_cast<int>(rng.below(z(side)));
+        const int i = x - reach + static_cast<int>(rng.below(z(side))),
+                  j = y - reach + static_cast<int>(rng.below(z(side)));
         if (i < 0 || j < 0 || i >= width || j >= height) continue;
         if (std::binary_search(bad.begin(), bad.end(), z(j) * z(width) + z(i))) continue;
         image(x, y) = image(i, j);

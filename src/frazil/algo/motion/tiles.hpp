@@ -8,11 +8,11 @@
 
 namespace frazil::motion {
 
-/// Where tiles lie along one axis. Neighbours overlap by a quarter of their side; there the squares of their windows add up to one, so
-/// that every pixel's evidence counts once.
+/// Where tiles lie along one axis. Neighbours overlap by a quarter of their side; there the squares of their windows
+/// add up to one, so that every pixel's evidence counts once.
 struct TileAxis {
-  int side = 0;                ///< binned pixels
-  std::vector<int> start;      ///< first pixel of each tile
+  int side = 0;            ///< binned pixels
+  std::vector<int> start;  ///< first pixel of each tile
   [[nodiscard]] int count() const { return static_cast<int>(start.size()); }
   [[nodiscard]] double centre(int i) const { return start[static_cast<std::size_t>(i)] + 0.5 * side; }
   [[nodiscard]] std::vector<float> taper(int i) const;
@@ -38,13 +38,14 @@ struct TimeGroups {
 
 struct Tiles {
   TileAxis x, y;
-  std::vector<Tile> tiles;    ///< row by row
-  TrackA moved;               ///< [group] by what the frames were moved before they were cut, whole binned pixels, Å
+  std::vector<Tile> tiles;  ///< row by row
+  TrackA moved;             ///< [group] by what the frames were moved before they were cut, whole binned pixels, Å
 };
 
-/// Cuts all tiles, following `track` (Å, one entry a group) in whole binned pixels, so that a tile holds the same specimen throughout.
-/// Components that stand out of their shell like the spots of a crystal are left out.
-[[nodiscard]] Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const TrackA& track, double pitch_A, int most,
-                              const BandLimits& limits, const Exposure& exposure, int threads);
+/// Cuts all tiles, following `track` (Å, one entry a group) in whole binned pixels, so that a tile holds the same
+/// specimen throughout. Components that stand out of their shell like the spots of a crystal are left out.
+[[nodiscard]] Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const TrackA& track,
+                              double pitch_A, int most, const BandLimits& limits, const Exposure& exposure,
+                              int threads);
 
 }  // namespace frazil::motion

@@ -12,7 +12,9 @@ constexpr int max_rounds = 12, steps_a_round = 3;
 constexpr int searched_rounds = 3;  ///< later ones start from the smoothness that the last one found
 constexpr double converged_A = 0.01;
 
-Eigen::VectorXd as_eigen(const std::vector<double>& v) { return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<Eigen::Index>(v.size())); }
+Eigen::VectorXd as_eigen(const std::vector<double>& v) {
+  return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<Eigen::Index>(v.size()));
+}
 std::vector<double> as_vector(const Eigen::VectorXd& v) { return {v.begin(), v.end()}; }
 
 /// Energy of the prior; a pixel's thousandth on the diagonal makes every track possible.
@@ -51,19 +53,24 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
   Objective here;
   for (int round = 0; round < max_rounds; ++round) {
     const TrackA before = track;
-    if (round == 0) fit.learn(track);
-    else fit.learn(track, here);
+    if (round == 0)
+      fit.learn(track);
+    else
+      fit.learn(track, here);
     const Eigen::MatrixXd hx = fit.information_x(), hy = fit.information_y();
     here = fit.objective(track);
-    const auto inform = [](const Eigen::MatrixXd& h, const std::vector<double>& s, const std::vector<double>& gradient) {
+    const auto inform = [](const Eigen::MatrixXd& h, const std::vector<double>& s,
+                           const std::vector<double>& gradient) {
       return Information{h, h * as_eigen(s) + as_eigen(gradient)};
     };
-    result.smoothness = learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), decay_frames,
-                                         round < searched_rounds ? std::nullopt : std::optional(result.smoothness));
+    result.smoothness =
+        learn_smoothness(inform(hx, track.x, here.gradient_x), inform(hy, track.y, here.gradient_y), decay_frames,
+                         round < searched_rounds ? std::nullopt : std::optional(result.smoothness));
     const Eigen::MatrixXd prior = prior_covariance(band.frames, result.smoothness, decay_frames);
     const PriorEnergy energy(prior);
     for (int step = 0; step < steps_a_round; ++step) {
-      const Posterior px = posterior(inform(hx, track.x, here.gradient_x), prior), py = posterior(inform(hy, track.y, here.gradient_y), prior);
+      const Posterior px = posterior(inform(hx, track.x, here.gradient_x), prior),
+                      py = posterior(inform(hy, track.y, here.gradient_y), prior);
       const TrackA goal{as_vector(px.mean), as_vector(py.mean)};
       const double score = here.value - energy.of(track);
       double fraction = 1;

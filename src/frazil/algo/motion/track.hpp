@@ -7,22 +7,24 @@
 namespace frazil::motion {
 
 struct TrackFit {
-  TrackA track;                       ///< Å, any origin
-  std::vector<double> amplitude;      ///< of the specimen's signal in each frame, 1 for a normal one, near 0 for a bad one
-  Eigen::MatrixXd covariance_x, covariance_y;        ///< posterior, Å²
-  Eigen::MatrixXd noise_x, noise_y;   ///< part of the estimate's variance that comes from the noise in the frames, Å²
+  TrackA track;                   ///< Å, any origin
+  std::vector<double> amplitude;  ///< of the specimen's signal in each frame, 1 for a normal one, near 0 for a bad one
+  Eigen::MatrixXd covariance_x, covariance_y;  ///< posterior, Å²
+  Eigen::MatrixXd noise_x, noise_y;  ///< part of the estimate's variance that comes from the noise in the frames, Å²
   Smoothness smoothness;
-  std::vector<double> signal_power;   ///< [shell] specimen power over noise power in one undamaged frame
-  std::vector<double> signal_per_A;   ///< [shell] frequency
+  std::vector<double> signal_power;  ///< [shell] specimen power over noise power in one undamaged frame
+  std::vector<double> signal_per_A;  ///< [shell] frequency
   int iterations = 0;
 };
 
-/// Maximises log-likelihood plus log-prior by Fisher scoring with line search. Between steps the specimen's power spectrum (hence the
-/// weights, which so follow CTF, damage and blur), the amplitude of every frame and the smoothness are learned anew.
+/// Maximises log-likelihood plus log-prior by Fisher scoring with line search. Between steps the specimen's power
+/// spectrum (hence the weights, which so follow CTF, damage and blur), the amplitude of every frame and the smoothness
+/// are learned anew.
 ///
 /// @param fixed_pattern  power of what does not move over noise power in one frame; its expected pull to zero shift
 ///                       is taken out of the likelihood
 /// @param decay_frames   time constant of the fast start
-[[nodiscard]] TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, const TrackA& start, int threads);
+[[nodiscard]] TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, const TrackA& start,
+                                 int threads);
 
 }  // namespace frazil::motion

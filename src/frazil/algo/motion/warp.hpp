@@ -1,4 +1,5 @@
-// Moves the frames of a movie by their displacement field and adds them up, each with a few weights, straight from counts.
+// Moves the frames of a movie by their displacement field and adds them up, each with a few weights, straight from
+// counts.
 #pragma once
 
 #include <vector>
@@ -22,11 +23,14 @@ struct WarpParams {
 ///
 /// Work goes by tiles that stay in the second-level cache while all frames of a batch pass through them.
 /// @return one image for each row of weights. The same bits for any number of threads, batches and instruction sets.
-[[nodiscard]] std::vector<Image> warp_frames(const FrameSource& frames, const Detector& detector, const MotionField& field,
-                                             const std::vector<std::vector<double>>& weights, const WarpParams& params = {});
+[[nodiscard]] std::vector<Image> warp_frames(const FrameSource& frames, const Detector& detector,
+                                             const MotionField& field, const std::vector<std::vector<double>>& weights,
+                                             const WarpParams& params = {});
 /// The same one pixel after the other, with the displacement of each.
-[[nodiscard]] std::vector<Image> warp_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field,
-                                                       const std::vector<std::vector<double>>& weights, Spline spline = Spline::quintic);
+[[nodiscard]] std::vector<Image> warp_frames_reference(const FrameSource& frames, const Detector& detector,
+                                                       const MotionField& field,
+                                                       const std::vector<std::vector<double>>& weights,
+                                                       Spline spline = Spline::quintic);
 
 /// Side of the blocks over which warp_frames takes the field as constant: 16, 32 or 64 pixels.
 [[nodiscard]] int block_side(const MotionField& field);

@@ -39,7 +39,8 @@ void correct(const T* HWY_RESTRICT in, const float* HWY_RESTRICT gain, float* HW
   const Floats d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   if (n < lanes) {
-    for (int x = 0; x < n; ++x) out[x] = gain == nullptr ? static_cast<float>(in[x]) : static_cast<float>(in[x]) * gain[x];
+    for (int x = 0; x < n; ++x)
+      out[x] = gain == nullptr ? static_cast<float>(in[x]) : static_cast<float>(in[x]) * gain[x];
     return;
   }
   const auto at = [&](int x) {
@@ -53,7 +54,8 @@ void correct(const T* HWY_RESTRICT in, const float* HWY_RESTRICT gain, float* HW
 
 /// Along x into `rows` (columns rounded up), then along y with a sliding window of rows in registers.
 template <int taps>
-void gather(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float* rows, float* out, std::ptrdiff_t out_stride) {
+void gather(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float* rows,
+            float* out, std::ptrdiff_t out_stride) {
   const Floats d;
   const int lanes = static_cast<int>(hn::Lanes(d)), height = ny + taps - 1;
   const std::ptrdiff_t width = (nx + warp_slack - 1) / warp_slack * warp_slack;
@@ -111,15 +113,23 @@ void add_frames(const float* const* values, const float* weight, int rank, float
 
 void add(const float* const* values, int frames, const float* weight, int rank, float* const* sums, std::size_t n) {
   switch (frames) {
-    case 1: return add_frames<1>(values, weight, rank, sums, n);
-    case 2: return add_frames<2>(values, weight, rank, sums, n);
-    case 3: return add_frames<3>(values, weight, rank, sums, n);
-    default: return add_frames<4>(values, weight, rank, sums, n);
+    case 1:
+      return add_frames<1>(values, weight, rank, sums, n);
+    case 2:
+      return add_frames<2>(values, weight, rank, sums, n);
+    case 3:
+      return add_frames<3>(values, weight, rank, sums, n);
+    default:
+      return add_frames<4>(values, weight, rank, sums, n);
   }
 }
 
 const WarpKernels* kernels() {
-  static const WarpKernels all{{correct<std::uint8_t>, correct<std::uint16_t>, correct<std::int16_t>, correct<float>}, gather<6>, gather<4>, add, hwy::TargetName(HWY_TARGET)};
+  static const WarpKernels all{{correct<std::uint8_t>, correct<std::uint16_t>, correct<std::int16_t>, correct<float>},
+                               gather<6>,
+                               gather<4>,
+                               add,
+                               hwy::TargetName(HWY_TARGET)};
   return &all;
 }
 

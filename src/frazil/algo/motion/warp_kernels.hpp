@@ -1,5 +1,5 @@
-// The inner loops of the warp, chosen for the CPU at run time, and their plain versions. All give the same bits: every pixel is made
-// by the same fused multiply-adds in the same order, however many a vector holds.
+// The inner loops of the warp, chosen for the CPU at run time, and their plain versions. All give the same bits: every
+// pixel is made by the same fused multiply-adds in the same order, however many a vector holds.
 #pragma once
 
 #include <cstddef>
@@ -22,11 +22,15 @@ struct CorrectKernels {
 
 struct WarpKernels {
   CorrectKernels correct;
-  /// out(x, y) = Σ_j wy[j] Σ_i wx[i] source(x + i, y + j) for nx × ny pixels; source rows `stride` apart, out rows `out_stride`.
+  /// out(x, y) = Σ_j wy[j] Σ_i wx[i] source(x + i, y + j) for nx × ny pixels; source rows `stride` apart, out rows
+  /// `out_stride`.
   /// @param rows  scratch of (ny + taps − 1) · (nx rounded up to 16) floats
-  void (*gather6)(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float* rows, float* out, std::ptrdiff_t out_stride);
-  void (*gather4)(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float* rows, float* out, std::ptrdiff_t out_stride);
-  /// sums[r][i] += Σ_f weight[f · rank + r] · values[f][i] for i < n, `frames` ≤ warp_group of them; n a multiple of 16.
+  void (*gather6)(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy,
+                  float* rows, float* out, std::ptrdiff_t out_stride);
+  void (*gather4)(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy,
+                  float* rows, float* out, std::ptrdiff_t out_stride);
+  /// sums[r][i] += Σ_f weight[f · rank + r] · values[f][i] for i < n, `frames` ≤ warp_group of them; n a multiple
+  /// of 16.
   void (*add)(const float* const* values, int frames, const float* weight, int rank, float* const* sums, std::size_t n);
   const char* target;  ///< name of the instruction set
 };

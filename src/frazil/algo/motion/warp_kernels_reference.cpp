@@ -8,11 +8,13 @@ namespace {
 
 template <class T>
 void correct(const T* in, const float* gain, float* out, int n) {
-  for (int x = 0; x < n; ++x) out[x] = gain == nullptr ? static_cast<float>(in[x]) : static_cast<float>(in[x]) * gain[x];
+  for (int x = 0; x < n; ++x)
+    out[x] = gain == nullptr ? static_cast<float>(in[x]) : static_cast<float>(in[x]) * gain[x];
 }
 
 template <int taps>
-void gather(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float*, float* out, std::ptrdiff_t out_stride) {
+void gather(const float* source, std::ptrdiff_t stride, int nx, int ny, const float* wx, const float* wy, float*,
+            float* out, std::ptrdiff_t out_stride) {
   for (int y = 0; y < ny; ++y)
     for (int x = 0; x < nx; ++x) {
       float rows[taps];
@@ -36,7 +38,11 @@ void add(const float* const* values, int frames, const float* weight, int rank, 
 }  // namespace
 
 const WarpKernels& warp_kernels_reference() {
-  static const WarpKernels plain{{correct<std::uint8_t>, correct<std::uint16_t>, correct<std::int16_t>, correct<float>}, gather<6>, gather<4>, add, "plain"};
+  static const WarpKernels plain{{correct<std::uint8_t>, correct<std::uint16_t>, correct<std::int16_t>, correct<float>},
+                                 gather<6>,
+                                 gather<4>,
+                                 add,
+                                 "plain"};
   return plain;
 }
 

@@ -27,7 +27,9 @@ struct Movie {
     for (int t = 0; t < count; ++t) {
       auto frame = std::make_shared<Counts>(nx, ny, type);
       frame->visit([&]<class T>(const View2<const T>& view) {
-        for (std::size_t i = 0; i < z(nx) * z(ny); ++i) const_cast<T*>(view.data)[i] = static_cast<T>(static_cast<int>(rng.poisson(2)) - (std::is_signed_v<T> ? 1 : 0));  // NOLINT: being made
+        for (std::size_t i = 0; i < z(nx) * z(ny); ++i)
+          const_cast<T*>(view.data)[i] =
+              static_cast<T>(static_cast<int>(rng.poisson(2)) - (std::is_signed_v<T> ? 1 : 0));  // NOLINT: being made
       });
       frames.push_back(std::move(frame));
     }
@@ -68,7 +70,8 @@ std::vector<std::vector<double>> some_weights(int rank, int frames) {
 void expect_same_bits(const std::vector<Image>& a, const std::vector<Image>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t r = 0; r < a.size(); ++r)
-    for (std::size_t i = 0; i < a[r].size(); ++i) ASSERT_EQ(a[r].pixels()[i], b[r].pixels()[i]) << "image " << r << " pixel " << i;
+    for (std::size_t i = 0; i < a[r].size(); ++i)
+      ASSERT_EQ(a[r].pixels()[i], b[r].pixels()[i]) << "image " << r << " pixel " << i;
 }
 
 AlignedVector<float> noise(std::size_t n, std::uint64_t seed) {
@@ -134,7 +137,8 @@ TEST(Warp, EqualsItsReferenceForEveryTypeOfCount) {
       const auto fast = warp_frames(movie.source(), detector, field, some_weights(3, 3), {spline, 2});
       const auto plain = warp_frames_reference(movie.source(), detector, field, some_weights(3, 3), spline);
       for (std::size_t r = 0; r < 3; ++r)
-        for (std::size_t i = 0; i < fast[r].size(); ++i) ASSERT_NEAR(fast[r].pixels()[i], plain[r].pixels()[i], 2e-5) << r << " " << i;
+        for (std::size_t i = 0; i < fast[r].size(); ++i)
+          ASSERT_NEAR(fast[r].pixels()[i], plain[r].pixels()[i], 2e-5) << r << " " << i;
     }
   }
 }
@@ -146,7 +150,8 @@ TEST(Warp, GivesTheSameBitsForAnyThreadsAndBatches) {
   const auto weights = some_weights(5, 9);
   const auto one = warp_frames(movie.source(), detector, field, weights, {Spline::quintic, 1});
   for (const int threads : {2, 5})
-    for (const int batch : {0, 4, 9}) expect_same_bits(one, warp_frames(movie.source(batch), detector, field, weights, {Spline::quintic, threads}));
+    for (const int batch : {0, 4, 9})
+      expect_same_bits(one, warp_frames(movie.source(batch), detector, field, weights, {Spline::quintic, threads}));
 }
 
 TEST(Warp, FollowsALocalFieldToAFiftiethOfAPixel) {
@@ -155,7 +160,8 @@ TEST(Warp, FollowsALocalFieldToAFiftiethOfAPixel) {
   const Detector detector(400, 400, {}, 1);
   const MotionField field({0, 399}, {0, 399}, {{0, 0}, {1, -0.3}, {-0.3, 0.7}, {0.7, 1}});
   EXPECT_EQ(block_side(field), 16);
-  const auto fast = warp_frames(movie.source(), detector, field, {{1}}), plain = warp_frames_reference(movie.source(), detector, field, {{1}});
+  const auto fast = warp_frames(movie.source(), detector, field, {{1}}),
+             plain = warp_frames_reference(movie.source(), detector, field, {{1}});
   EXPECT_GT(correlation(fast[0].pixels(), plain[0].pixels()), 0.9995);
   EXPECT_EQ(block_side(MotionField(wander(3, 1))), 64);
 }
@@ -210,10 +216,12 @@ TEST(Sum, HalvesAddUpToTheWhole) {
   const auto detector = detector_with_defects(96, 80, 12);
   const Exposure exposure{2_e_per_A2, 0_e_per_A2, 300_kV};
   for (const double binning : {1.0, 2.0}) {
-    const auto sums = sum_frames(movie.source(), detector, MotionField(wander(7, 13)), dose_basis(exposure, 7, 0.71), {.binning = binning, .halves = true, .threads = 2});
+    const auto sums = sum_frames(movie.source(), detector, MotionField(wander(7, 13)), dose_basis(exposure, 7, 0.71),
+                                 {.binning = binning, .halves = true, .threads = 2});
     ASSERT_TRUE(sums.weighted && sums.odd && sums.even);
     EXPECT_EQ(sums.plain.nx(), binning == 1 ? 96 : 48);
-    for (std::size_t i = 0; i < sums.plain.size(); ++i) ASSERT_NEAR(sums.odd->pixels()[i] + sums.even->pixels()[i], sums.weighted->pixels()[i], 1e-3);
+    for (std::size_t i = 0; i < sums.plain.size(); ++i)
+      ASSERT_NEAR(sums.odd->pixels()[i] + sums.even->pixels()[i], sums.weighted->pixels()[i], 1e-3);
     EXPECT_NEAR(statistics(sums.plain).mean, 14, 0.5);
   }
 }
@@ -222,7 +230,8 @@ TEST(Sum, CropsInFourierSpaceAsAResizeDoes) {
   const Movie movie(120, 96, 2, CountType::u8, 14);
   const Detector detector(120, 96, {}, 1);
   const MotionField still(std::vector<Shift>(2));
-  const auto whole = sum_frames(movie.source(), detector, still, dose_basis({}, 2, 0.71)), half = sum_frames(movie.source(), detector, still, dose_basis({}, 2, 0.71), {.binning = 1.5});
+  const auto whole = sum_frames(movie.source(), detector, still, dose_basis({}, 2, 0.71)),
+             half = sum_frames(movie.source(), detector, still, dose_basis({}, 2, 0.71), {.binning = 1.5});
   const Image expected = fourier_resize(whole.plain, 80, 64);
   ASSERT_EQ(half.plain.nx(), 80);
   for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(half.plain.pixels()[i], expected.pixels()[i], 2e-3);

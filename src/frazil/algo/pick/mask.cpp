@@ -11,7 +11,7 @@
 namespace frazil::pick {
 namespace {
 
-constexpr double strength = 6;      // robust standard deviations
+constexpr double strength = 6;         // robust standard deviations
 constexpr double smallest_region = 4;  // in squares of the local mean's width
 
 Image as_image(const Mask& mask) {
@@ -22,14 +22,17 @@ Image as_image(const Mask& mask) {
 
 }  // namespace
 
-double Mask::fraction() const { return set.empty() ? 0 : static_cast<double>(std::count(set.begin(), set.end(), 1)) / static_cast<double>(set.size()); }
+double Mask::fraction() const {
+  return set.empty() ? 0 : static_cast<double>(std::count(set.begin(), set.end(), 1)) / static_cast<double>(set.size());
+}
 
 Image smooth(const Image& image, double sigma_px) {
   auto spectrum = fft(image);
   const double factor = -2 * std::numbers::pi * std::numbers::pi * sigma_px * sigma_px;
   for (int iy = 0; iy < spectrum.ny(); ++iy)
     for (int ix = 0; ix < spectrum.columns(); ++ix) {
-      const double kx = static_cast<double>(ix) / spectrum.nx(), ky = static_cast<double>(spectrum.ky(iy)) / spectrum.ny();
+      const double kx = static_cast<double>(ix) / spectrum.nx(),
+                   ky = static_cast<double>(spectrum.ky(iy)) / spectrum.ny();
       spectrum(ix, iy) *= static_cast<float>(std::exp(factor * (kx * kx + ky * ky)));
     }
   return ifft(spectrum);
@@ -46,7 +49,8 @@ Image masked_share(const Mask& masked, double radius_px) {
       }
   auto product = fft(disc);
   const auto spectrum = fft(as_image(masked));
-  for (std::size_t i = 0; i < product.size(); ++i) product.data()[i] = spectrum.data()[i] * std::conj(product.data()[i]);
+  for (std::size_t i = 0; i < product.size(); ++i)
+    product.data()[i] = spectrum.data()[i] * std::conj(product.data()[i]);
   auto share = ifft(product);
   for (float& v : share.pixels()) v = static_cast<float>(v / pixels);
   return share;
@@ -59,7 +63,8 @@ Mask gross_features(const Image& flattened, double diameter_px) {
   Mask large(nx, ny, false);
   if (!(spread.both > 0)) return large;
   std::vector<char> open(flattened.size());
-  for (std::size_t i = 0; i < open.size(); ++i) open[i] = std::abs(smoothed.data()[i] - spread.median) > strength * spread.both ? 1 : 0;
+  for (std::size_t i = 0; i < open.size(); ++i)
+    open[i] = std::abs(smoothed.data()[i] - spread.median) > strength * spread.both ? 1 : 0;
   bool any = false;
   for (std::size_t seed = 0; seed < open.size(); ++seed) {
     if (open[seed] == 0) continue;
@@ -70,7 +75,8 @@ Mask gross_features(const Image& flattened, double diameter_px) {
   }
   if (!any) return large;
   const auto near = masked_share(large, diameter_px / 4);
-  for (std::size_t i = 0; i < large.set.size(); ++i) large.set[i] = near.data()[i] > 1e-3 ? 1 : 0;  // below: rounding of the transform
+  for (std::size_t i = 0; i < large.set.size(); ++i)
+    large.set[i] = near.data()[i] > 1e-3 ? 1 : 0;  // below: rounding of the transform
   return large;
 }
 
@@ -88,7 +94,8 @@ Image subtract_local_mean(const Image& image, const Mask& masked, double sigma_p
       values.data()[place] = image.data()[place];
     }
     const auto sum = smooth(values, sigma_px), weight = smooth(part, sigma_px);
-    for (const int place : region) out.data()[place] = image.data()[place] - sum.data()[place] / std::max(weight.data()[place], 1e-3F);
+    for (const int place : region)
+      out.data()[place] = image.data()[place] - sum.data()[place] / std::max(weight.data()[place], 1e-3F);
   }
   return out;
 }

@@ -12,15 +12,20 @@ struct Mask {
   int nx = 0, ny = 0;
   std::vector<char> set;
   Mask() = default;
-  Mask(int columns, int rows, bool value) : nx(columns), ny(rows), set(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows), value ? 1 : 0) {}
-  [[nodiscard]] char& operator()(int x, int y) { return set[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx) + static_cast<std::size_t>(x)]; }
-  [[nodiscard]] char operator()(int x, int y) const { return set[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx) + static_cast<std::size_t>(x)]; }
+  Mask(int columns, int rows, bool value)
+      : nx(columns), ny(rows), set(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows), value ? 1 : 0) {}
+  [[nodiscard]] char& operator()(int x, int y) {
+    return set[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx) + static_cast<std::size_t>(x)];
+  }
+  [[nodiscard]] char operator()(int x, int y) const {
+    return set[static_cast<std::size_t>(y) * static_cast<std::size_t>(nx) + static_cast<std::size_t>(x)];
+  }
   [[nodiscard]] double fraction() const;
 };
 
 /// Pixels of connected regions that stand out of the smoothed image by more than 6 robust standard deviations and are
-/// larger than a particle: more than 1.5 times its area, or longer than two diameters; grown by a quarter of a diameter.
-/// What is particle-sized stays, however strong: viruses are.
+/// larger than a particle: more than 1.5 times its area, or longer than two diameters; grown by a quarter of a
+/// diameter. What is particle-sized stays, however strong: viruses are.
 [[nodiscard]] Mask gross_features(const Image& flattened, double diameter_px);
 
 /// Subtracts a Gaussian local mean, `sigma_px` wide, taken apart in each connected region outside the mask, so that the

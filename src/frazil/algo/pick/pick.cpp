@@ -18,7 +18,8 @@ struct Detection {
   std::vector<Peak> peaks;  ///< all maxima, heights in standard deviations of the noise
   double threshold = 0;
   [[nodiscard]] std::size_t significant() const {
-    return static_cast<std::size_t>(std::count_if(peaks.begin(), peaks.end(), [&](const Peak& p) { return p.height > threshold; }));
+    return static_cast<std::size_t>(
+        std::count_if(peaks.begin(), peaks.end(), [&](const Peak& p) { return p.height > threshold; }));
   }
 };
 
@@ -31,7 +32,8 @@ Detection detect(const Image& response, const Mask& where, double distance_px, d
 
 /// Where a centre may be: away from the edges, and not where gross features cover more than a quarter of the particle.
 Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angstrom pixel_size) {
-  const double border_px = params.border.value() > 0 ? to_px(params.border, pixel_size) / working.scale_x : 0.5 * working.diameter_px;
+  const double border_px =
+      params.border.value() > 0 ? to_px(params.border, pixel_size) / working.scale_x : 0.5 * working.diameter_px;
   const int inset = working.margin + static_cast<int>(std::ceil(border_px));
   const int x1 = 2 * working.margin + working.inner_nx - inset, y1 = 2 * working.margin + working.inner_ny - inset;
   const auto covered = masked_share(working.masked, 0.5 * working.diameter_px);
@@ -42,11 +44,13 @@ Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angs
 }
 
 /// Flags for which a value lies more than `sigmas` (and at least `slack`) from the median of the first `count`.
-std::vector<char> far_off(const std::vector<float>& values, std::size_t count, double sigmas, double slack, bool both_sides) {
+std::vector<char> far_off(const std::vector<float>& values, std::size_t count, double sigmas, double slack,
+                          bool both_sides) {
   const auto usual = robust_spread({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)});
   const double limit = std::max(sigmas * (both_sides ? usual.both : usual.lower), slack);
   std::vector<char> flags;
-  for (const float v : values) flags.push_back((both_sides ? std::abs(v - usual.median) : v - usual.median) > limit ? 1 : 0);
+  for (const float v : values)
+    flags.push_back((both_sides ? std::abs(v - usual.median) : v - usual.median) > limit ? 1 : 0);
   return flags;
 }
 
@@ -82,14 +86,19 @@ std::size_t seeds(const Detection& first) {
 
 PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded) {
   const auto working = working_image(micrograph, params.diameter, params.contrast == Contrast::dark, excluded);
-  if (working.masked.fraction() * static_cast<double>(working.image.size()) > static_cast<double>(working.image.size()) - 4 * working.diameter_px * working.diameter_px) return {};  // no room left
+  if (working.masked.fraction() * static_cast<double>(working.image.size()) >
+      static_cast<double>(working.image.size()) - 4 * working.diameter_px * working.diameter_px)
+    return {};  // no room left
   const auto spectrum = fft(working.image);
   const auto allowed = allowed_centres(working, params, micrograph.pixel_size);
-  const double distance_px = params.min_distance.value() > 0 ? to_px(params.min_distance, micrograph.pixel_size) / working.scale_x : 0.6 * working.diameter_px;
+  const double distance_px = params.min_distance.value() > 0
+                                 ? to_px(params.min_distance, micrograph.pixel_size) / working.scale_x
+                                 : 0.6 * working.diameter_px;
 
   PickResult result;
   result.working_pixel = working.image.pixel_size;
-  auto found = detect(correlate(spectrum, blob_kernel(params.method, working.diameter_px)), allowed, distance_px, params.noise_picks);
+  auto found = detect(correlate(spectrum, blob_kernel(params.method, working.diameter_px)), allowed, distance_px,
+                      params.noise_picks);
   const auto moments = local_moments(working, spectrum, 0.6 * working.diameter_px);
   drop_outliers(found.peaks, seeds(found), moments);
   std::size_t count = seeds(found);
@@ -105,7 +114,8 @@ PickResult pick(const Image& micrograph, const PickParams& params, const Image* 
   result.threshold = found.threshold + params.threshold_shift;
   std::erase_if(found.peaks, [&](const Peak& p) { return !(p.height > result.threshold); });
   result.outliers = drop_outliers(found.peaks, found.peaks.size(), moments);
-  if (params.max_count > 0 && found.peaks.size() > static_cast<std::size_t>(params.max_count)) found.peaks.resize(static_cast<std::size_t>(params.max_count));
+  if (params.max_count > 0 && found.peaks.size() > static_cast<std::size_t>(params.max_count))
+    found.peaks.resize(static_cast<std::size_t>(params.max_count));
   for (const auto& p : found.peaks) result.picks.push_back({working.to_x(p.x), working.to_y(p.y), p.height});
   return result;
 }

@@ -32,11 +32,18 @@ struct PickParams {
         field(&P::diameter, "diameter", "Longest diameter of the particle").range(20_A, 5000_A).required(),
         field(&P::method, "method", "Blob detector: Laplacian or difference of Gaussians"),
         field(&P::refine_template, "refine_template", "Pick again with the rotational average of the best first picks"),
-        field(&P::noise_picks, "noise_picks", "Maxima of pure noise accepted in one micrograph; sets the threshold").range(0.001, 1000),
-        field(&P::threshold_shift, "threshold_shift", "Added to the automatic threshold, in standard deviations of the noise").range(-10, 100),
-        field(&P::min_distance, "min_distance", "Smallest distance between picks; 0: 0.6 diameters").range(0_A, 10000_A).advanced(),
+        field(&P::noise_picks, "noise_picks", "Maxima of pure noise accepted in one micrograph; sets the threshold")
+            .range(0.001, 1000),
+        field(&P::threshold_shift, "threshold_shift",
+              "Added to the automatic threshold, in standard deviations of the noise")
+            .range(-10, 100),
+        field(&P::min_distance, "min_distance", "Smallest distance between picks; 0: 0.6 diameters")
+            .range(0_A, 10000_A)
+            .advanced(),
         field(&P::border, "border", "Margin without picks; 0: half a diameter").range(0_A, 10000_A).advanced(),
-        field(&P::max_count, "max_count", "Most picks of one micrograph, best first; 0: no limit").range(0, 1000000).advanced(),
+        field(&P::max_count, "max_count", "Most picks of one micrograph, best first; 0: no limit")
+            .range(0, 1000000)
+            .advanced(),
         field(&P::contrast, "contrast", "Particles are dark (as recorded) or bright").advanced());
   }
 };
@@ -58,7 +65,8 @@ struct PickResult {
 /// Finds the particles of one micrograph.
 ///
 /// @param micrograph  any scale and offset; pixels that are not finite are filled in
-/// @param excluded    not 0 where nothing is to be picked (see algo/mask), of any sampling over the same field; null: none
+/// @param excluded    not 0 where nothing is to be picked (see algo/mask), of any sampling over the same field; null:
+/// none
 /// @return            picks in order of falling score; none is a result, not an error
 /// @throws Error(bad_input) when the micrograph is smaller than two diameters, has no contrast, or is mostly not finite
 ///

@@ -14,14 +14,18 @@
 namespace frazil::pick {
 namespace {
 
-struct Place { double x, y; };
+struct Place {
+  double x, y;
+};
 
 /// Places at least `distance` apart, `margin` from the edges; as many of `count` as fit.
 std::vector<Place> scatter(int n, int count, double distance, double margin, Rng& rng) {
   std::vector<Place> places;
   for (int tries = 0; tries < 200 * count && static_cast<int>(places.size()) < count; ++tries) {
     const Place p{rng.uniform(margin, n - margin), rng.uniform(margin, n - margin)};
-    if (std::all_of(places.begin(), places.end(), [&](const Place& q) { return std::hypot(p.x - q.x, p.y - q.y) >= distance; })) places.push_back(p);
+    if (std::all_of(places.begin(), places.end(),
+                    [&](const Place& q) { return std::hypot(p.x - q.x, p.y - q.y) >= distance; }))
+      places.push_back(p);
   }
   return places;
 }
@@ -30,10 +34,13 @@ std::vector<Place> scatter(int n, int count, double distance, double margin, Rng
 Image shells(int n, std::span<const Place> places, double radius, double noise, Rng& rng) {
   Image image(n, n, 2_A);
   for (int y = 0; y < n; ++y)
-    for (int x = 0; x < n; ++x) image(x, y) = static_cast<float>(100 + 3.0 * x / n - 2.0 * y / n + noise * rng.normal());
+    for (int x = 0; x < n; ++x)
+      image(x, y) = static_cast<float>(100 + 3.0 * x / n - 2.0 * y / n + noise * rng.normal());
   for (const auto& p : places)
-    for (int y = std::max(0, static_cast<int>(p.y - radius) - 1); y <= std::min(n - 1, static_cast<int>(p.y + radius) + 1); ++y)
-      for (int x = std::max(0, static_cast<int>(p.x - radius) - 1); x <= std::min(n - 1, static_cast<int>(p.x + radius) + 1); ++x) {
+    for (int y = std::max(0, static_cast<int>(p.y - radius) - 1);
+         y <= std::min(n - 1, static_cast<int>(p.y + radius) + 1); ++y)
+      for (int x = std::max(0, static_cast<int>(p.x - radius) - 1);
+           x <= std::min(n - 1, static_cast<int>(p.x + radius) + 1); ++x) {
         const double r = std::hypot(x - p.x, y - p.y) / radius;
         if (r < 1) image(x, y) -= static_cast<float>(r > 0.7 ? 1.0 : 0.4);
       }
@@ -80,7 +87,8 @@ TEST(Pick, FindsHollowShellsInNoiseFromSparseToCrowded) {
     const auto places = scatter(side, count, 2.1 * radius_px, 1.1 * radius_px, rng);
     const auto found = pick(shells(side, places, radius_px, 2.5, rng), params_for_shells());
     const auto score = compare(found.picks, places, radius_px / 2);
-    SCOPED_TRACE(testing::Message() << count << " shells: " << score.hits << " of " << score.truth << " found, " << score.picks << " picks");
+    SCOPED_TRACE(testing::Message() << count << " shells: " << score.hits << " of " << score.truth << " found, "
+                                    << score.picks << " picks");
     EXPECT_GT(score.f1(), count < 10 ? 0.7 : 0.92);
     EXPECT_EQ(found.profile.size(), 25U);  // three quarters of 32 pixels, and the centre
   }
@@ -121,7 +129,10 @@ TEST(Pick, FollowsTheSpecimenWhenTheAreaIsMoved) {
     const double x = p.x - 37, y = p.y - 52;
     if (std::min(x, y) < 30 || std::max(p.x, p.y) > 530 - 30) continue;
     ++common;
-    followed += std::any_of(second.picks.begin(), second.picks.end(), [&](const Pick& q) { return std::hypot(q.x - x, q.y - y) < 2; }) ? 1 : 0;
+    followed += std::any_of(second.picks.begin(), second.picks.end(),
+                            [&](const Pick& q) { return std::hypot(q.x - x, q.y - y) < 2; })
+                    ? 1
+                    : 0;
   }
   EXPECT_GT(common, 20);
   EXPECT_GE(followed, common - 1);  // one may lie at the threshold, which is each area's own
@@ -194,7 +205,8 @@ TEST(Pick, KeepsTheBestWithinTheCountAndTheBorder) {
   params.border = 200_A;
   const auto found = pick(image, params);
   ASSERT_EQ(found.picks.size(), 7U);
-  EXPECT_TRUE(std::is_sorted(found.picks.begin(), found.picks.end(), [](const Pick& a, const Pick& b) { return a.score > b.score; }));
+  EXPECT_TRUE(std::is_sorted(found.picks.begin(), found.picks.end(),
+                             [](const Pick& a, const Pick& b) { return a.score > b.score; }));
   for (const auto& p : found.picks) {
     EXPECT_GE(std::min(p.x, p.y), 98);
     EXPECT_LE(std::max(p.x, p.y), side - 98);
@@ -230,7 +242,8 @@ TEST(NoiseLevel, PredictsTheNumberOfMaximaOfAGaussianField) {
     const Mask all(512, 512, true);
     const auto level = noise_level(field, all, 20);
     expected += 20;
-    for (const auto& peak : find_peaks(field, all, 0)) counted += (peak.height - level.mean) / level.sigma > level.threshold ? 1 : 0;
+    for (const auto& peak : find_peaks(field, all, 0))
+      counted += (peak.height - level.mean) / level.sigma > level.threshold ? 1 : 0;
   }
   EXPECT_NEAR(counted / expected, 1.0, 0.3);  // 120 maxima: 9 % of scatter, and the pixels miss some of the height
 }

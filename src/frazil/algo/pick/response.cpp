@@ -13,7 +13,8 @@ namespace {
 Image drawn(const RadialKernel& kernel, int nx, int ny) {
   Image out(nx, ny);
   for (int y = 0; y < ny; ++y)
-    for (int x = 0; x < nx; ++x) out(x, y) = static_cast<float>(kernel(std::hypot(std::min(x, nx - x), std::min(y, ny - y))));
+    for (int x = 0; x < nx; ++x)
+      out(x, y) = static_cast<float>(kernel(std::hypot(std::min(x, nx - x), std::min(y, ny - y))));
   return out;
 }
 
@@ -65,7 +66,8 @@ std::vector<double> rotational_average(const Image& image, const Peak& peak, int
 }  // namespace
 
 RadialKernel blob_kernel(Method method, double diameter_px) {
-  // The response to a disc of radius R is largest for sigma = R / sqrt(2) (Lindeberg 1998, doi:10.1023/A:1008045108935).
+  // The response to a disc of radius R is largest for sigma = R / sqrt(2) (Lindeberg 1998,
+  // doi:10.1023/A:1008045108935).
   const double sigma = diameter_px / 2 / std::numbers::sqrt2;
   if (method == Method::log)
     return [sigma](double r) {
@@ -109,7 +111,8 @@ Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
   const double radius = static_cast<double>(profile.size()) - 1;
   const auto value = [&](double r) {
     const auto i = static_cast<std::size_t>(r);
-    return i + 1 < profile.size() ? profile[i] + (r - static_cast<double>(i)) * (profile[i + 1] - profile[i]) : profile.back();
+    return i + 1 < profile.size() ? profile[i] + (r - static_cast<double>(i)) * (profile[i + 1] - profile[i])
+                                  : profile.back();
   };
   auto kernel = drawn([&](double r) { return r <= radius ? value(r) : 0.0; }, image.nx(), image.ny());
   const auto disc = drawn([radius](double r) { return r <= radius ? 1.0 : 0.0; }, image.nx(), image.ny());
@@ -128,7 +131,8 @@ Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
   const auto usual = robust_spread({moments.variance.pixels().begin(), moments.variance.pixels().end()});
   const double floor = std::max(0.5 * usual.median, 1e-12), scale = squares > 0 ? 1 / std::sqrt(squares * n) : 0;
   for (std::size_t i = 0; i < out.size(); ++i)
-    out.data()[i] = static_cast<float>(out.data()[i] * scale / std::sqrt(std::max<double>(moments.variance.data()[i], floor)));
+    out.data()[i] =
+        static_cast<float>(out.data()[i] * scale / std::sqrt(std::max<double>(moments.variance.data()[i], floor)));
   return out;
 }
 
@@ -161,19 +165,24 @@ std::vector<Peak> find_peaks(const Image& response, const Mask& where, double di
   for (int y = 1; y + 1 < response.ny(); ++y)
     for (int x = 1; x + 1 < response.nx(); ++x)
       if (where(x, y) != 0 && is_maximum(response, x, y))
-        all.push_back({x + vertex(response(x - 1, y), response(x, y), response(x + 1, y)), y + vertex(response(x, y - 1), response(x, y), response(x, y + 1)), response(x, y)});
+        all.push_back({x + vertex(response(x - 1, y), response(x, y), response(x + 1, y)),
+                       y + vertex(response(x, y - 1), response(x, y), response(x, y + 1)), response(x, y)});
   std::stable_sort(all.begin(), all.end(), [](const Peak& a, const Peak& b) { return a.height > b.height; });
   // A grid of cells as wide as the distance: only neighbours' cells can hold a pick that is too near.
   const double cell = std::max(1.0, distance_px);
   const int columns = static_cast<int>(response.nx() / cell) + 1, rows = static_cast<int>(response.ny() / cell) + 1;
   std::vector<std::vector<std::size_t>> grid(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows));
-  const auto cell_at = [&](int cx, int cy) -> auto& { return grid[static_cast<std::size_t>(cy) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(cx)]; };
+  const auto cell_at = [&](int cx, int cy) -> auto& {
+    return grid[static_cast<std::size_t>(cy) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(cx)];
+  };
   for (const auto& peak : all) {
-    const int cx = std::clamp(static_cast<int>(peak.x / cell), 0, columns - 1), cy = std::clamp(static_cast<int>(peak.y / cell), 0, rows - 1);
+    const int cx = std::clamp(static_cast<int>(peak.x / cell), 0, columns - 1),
+              cy = std::clamp(static_cast<int>(peak.y / cell), 0, rows - 1);
     bool free = true;
     for (int j = std::max(0, cy - 1); j <= std::min(rows - 1, cy + 1) && free; ++j)
       for (int i = std::max(0, cx - 1); i <= std::min(columns - 1, cx + 1) && free; ++i)
-        for (const auto k : cell_at(i, j)) free = free && std::hypot(kept[k].x - peak.x, kept[k].y - peak.y) >= distance_px;
+        for (const auto k : cell_at(i, j))
+          free = free && std::hypot(kept[k].x - peak.x, kept[k].y - peak.y) >= distance_px;
     if (!free) continue;
     cell_at(cx, cy).push_back(kept.size());
     kept.push_back(peak);
@@ -184,7 +193,8 @@ std::vector<Peak> find_peaks(const Image& response, const Mask& where, double di
 std::vector<double> radial_profile(const Image& image, std::span<const Peak> peaks, int radius_px) {
   std::vector<std::vector<double>> all;
   for (const auto& peak : peaks) {
-    const bool room = peak.x >= radius_px + 1 && peak.y >= radius_px + 1 && peak.x < image.nx() - radius_px - 2 && peak.y < image.ny() - radius_px - 2;
+    const bool room = peak.x >= radius_px + 1 && peak.y >= radius_px + 1 && peak.x < image.nx() - radius_px - 2 &&
+                      peak.y < image.ny() - radius_px - 2;
     if (room) all.push_back(rotational_average(image, peak, radius_px));
   }
   if (all.empty()) return {};

@@ -21,20 +21,27 @@ using RadialKernel = std::function<double(double r_px)>;
 
 /// Correlation coefficient of a radial profile (linear between values at 0, 1, 2 … px, cut off after the last) with the
 /// image under it, −1 to 1. Where the image is flatter than half its usual local variance, that is used instead.
-[[nodiscard]] Image normalised_correlation(const WorkingImage& working, const Spectrum& image, const std::vector<double>& profile);
+[[nodiscard]] Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
+                                           const std::vector<double>& profile);
 
 /// Mean and variance of the image within `radius_px` of each pixel.
-struct LocalMoments { Image mean, variance; };
+struct LocalMoments {
+  Image mean, variance;
+};
 [[nodiscard]] LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, double radius_px);
 
 /// What the response would be without particles, and how high its maxima then reach.
-struct NoiseLevel { double mean = 0, sigma = 1, threshold = 0; };
+struct NoiseLevel {
+  double mean = 0, sigma = 1, threshold = 0;
+};
 /// @param where   pixels that count
 /// @param maxima  expected number of maxima above the threshold among them when nothing is there
 [[nodiscard]] NoiseLevel noise_level(const Image& response, const Mask& where, double maxima);
 
 /// A maximum of a response, in working pixels.
-struct Peak { double x = 0, y = 0, height = 0; };
+struct Peak {
+  double x = 0, y = 0, height = 0;
+};
 /// Local maxima in falling order, none nearer than `distance_px` to a higher one; centres by a parabola on each axis.
 [[nodiscard]] std::vector<Peak> find_peaks(const Image& response, const Mask& where, double distance_px);
 

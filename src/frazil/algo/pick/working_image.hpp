@@ -1,4 +1,5 @@
-// The micrograph as pickers see it: about 32 pixels a diameter, bright particles, without slow changes, mirrored at the edges.
+// The micrograph as pickers see it: about 32 pixels a diameter, bright particles, without slow changes, mirrored at the
+// edges.
 #pragma once
 
 #include <vector>
@@ -10,9 +11,9 @@ namespace frazil::pick {
 
 /// A resampled, flattened micrograph inside a mirrored margin, and the way back to micrograph pixels.
 struct WorkingImage {
-  Image image;             ///< nx × ny with margins; mean about 0, standard deviation 1; 0 where masked
-  Mask masked;             ///< carbon edges, large ice, aggregates
-  int margin = 0;          ///< pixels on each side that are mirrored
+  Image image;     ///< nx × ny with margins; mean about 0, standard deviation 1; 0 where masked
+  Mask masked;     ///< carbon edges, large ice, aggregates
+  int margin = 0;  ///< pixels on each side that are mirrored
   int inner_nx = 0, inner_ny = 0;
   double diameter_px = 0;  ///< particle in working pixels
   double scale_x = 1, scale_y = 1, offset = 0;
@@ -26,11 +27,14 @@ struct WorkingImage {
 /// removes a Gaussian local mean one diameter wide of what is left, and makes particles bright.
 /// @param excluded  regions that are masked from the start (not 0), of any sampling over the same field; null: none
 /// @throws Error(bad_input) when the image is smaller than two diameters, constant, or mostly not finite
-[[nodiscard]] WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles, const Image* excluded = nullptr);
+[[nodiscard]] WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles,
+                                         const Image* excluded = nullptr);
 
 /// Median and half the distance between the 15.87 % and 84.13 % quantiles, or the distance of the lower one from the
 /// median (`lower`): standard deviations that outliers, or particles, do not touch.
-struct RobustSpread { double median = 0, lower = 0, both = 0; };
+struct RobustSpread {
+  double median = 0, lower = 0, both = 0;
+};
 [[nodiscard]] RobustSpread robust_spread(std::vector<float> values);
 
 }  // namespace frazil::pick

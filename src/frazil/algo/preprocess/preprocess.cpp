@@ -37,7 +37,8 @@ void normalise(Image& image, Normalisation how) {
   if (how == Normalisation::none) return;
   if (how == Normalisation::plane) remove_plane(image);
   const auto s = statistics(image);
-  if (!(s.stddev > 1e-12 * std::max(1.0, std::abs(s.mean)))) throw Error(ErrorCode::bad_input, "the image is constant ({}): it cannot be normalised", s.mean);
+  if (!(s.stddev > 1e-12 * std::max(1.0, std::abs(s.mean))))
+    throw Error(ErrorCode::bad_input, "the image is constant ({}): it cannot be normalised", s.mean);
   for (float& v : image.pixels()) v = static_cast<float>((v - s.mean) / s.stddev);
 }
 
@@ -45,13 +46,19 @@ void normalise(Image& image, Normalisation how) {
 
 std::vector<std::string> problems(const PreprocessParams& p, int nx, int ny, Angstrom pixel_size) {
   std::vector<std::string> list;
-  if (nx - 2 * p.crop_border < 2 || ny - 2 * p.crop_border < 2) list.push_back(fmt::format("crop_border {} leaves nothing of {} × {} pixels", p.crop_border, nx, ny));
+  if (nx - 2 * p.crop_border < 2 || ny - 2 * p.crop_border < 2)
+    list.push_back(fmt::format("crop_border {} leaves nothing of {} × {} pixels", p.crop_border, nx, ny));
   if (p.low_pass > 0_A && p.high_pass > 0_A && p.low_pass >= p.high_pass)
-    list.push_back(fmt::format("low_pass ({:g} A) must be finer than high_pass ({:g} A)", p.low_pass.value(), p.high_pass.value()));
+    list.push_back(fmt::format("low_pass ({:g} A) must be finer than high_pass ({:g} A)", p.low_pass.value(),
+                               p.high_pass.value()));
   if (p.downsampled_pixel_size > 0_A && p.downsampled_pixel_size < pixel_size)
-    list.push_back(fmt::format("downsampled_pixel_size {:g} A is finer than the pixel of {:g} A", p.downsampled_pixel_size.value(), pixel_size.value()));
+    list.push_back(fmt::format("downsampled_pixel_size {:g} A is finer than the pixel of {:g} A",
+                               p.downsampled_pixel_size.value(), pixel_size.value()));
   const auto coarsest = std::max(pixel_size, p.downsampled_pixel_size);
-  if (p.high_pass > 0_A && p.high_pass < 2 * coarsest) list.push_back(fmt::format("high_pass {:g} A is beyond the finest {:g} A that pixels of {:g} A hold: nothing would be left", p.high_pass.value(), 2 * coarsest.value(), coarsest.value()));
+  if (p.high_pass > 0_A && p.high_pass < 2 * coarsest)
+    list.push_back(
+        fmt::format("high_pass {:g} A is beyond the finest {:g} A that pixels of {:g} A hold: nothing would be left",
+                    p.high_pass.value(), 2 * coarsest.value(), coarsest.value()));
   return list;
 }
 
@@ -88,17 +95,21 @@ int remove_hot_spots(Image& image, double limit) {
 
 Image preprocess(const Image& image, const PreprocessParams& params) {
   std::string all;
-  for (const auto& problem : problems(params, image.nx(), image.ny(), image.pixel_size)) all += (all.empty() ? "" : "; ") + problem;
+  for (const auto& problem : problems(params, image.nx(), image.ny(), image.pixel_size))
+    all += (all.empty() ? "" : "; ") + problem;
   if (!all.empty()) throw Error(ErrorCode::bad_input, "{}", all);
-  auto out = params.crop_border > 0 ? crop(image, params.crop_border, params.crop_border, image.nx() - 2 * params.crop_border, image.ny() - 2 * params.crop_border, 0, image.pixel_size)
-                                    : image.clone();
+  auto out = params.crop_border > 0
+                 ? crop(image, params.crop_border, params.crop_border, image.nx() - 2 * params.crop_border,
+                        image.ny() - 2 * params.crop_border, 0, image.pixel_size)
+                 : image.clone();
   remove_hot_spots(out, params.hot_spots);
   if (params.invert) {
     const double mean = statistics(out).mean;
     for (float& v : out.pixels()) v = static_cast<float>(2 * mean - v);
   }
   if (params.downsampled_pixel_size > out.pixel_size) out = downsample(out, params.downsampled_pixel_size);
-  if (params.low_pass > 0_A || params.high_pass > 0_A) out = band_pass(out, params.high_pass, params.low_pass, params.edge);
+  if (params.low_pass > 0_A || params.high_pass > 0_A)
+    out = band_pass(out, params.high_pass, params.low_pass, params.edge);
   normalise(out, params.normalise);
   return out;
 }

@@ -19,7 +19,8 @@ Image noise(int nx, int ny, std::uint64_t seed, double mean = 50, double sigma =
 
 double largest_difference(const Image& a, const Image& b) {
   double largest = a.nx() == b.nx() && a.ny() == b.ny() ? 0 : std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; largest < 1e30 && i < a.size(); ++i) largest = std::max(largest, std::abs(static_cast<double>(a.pixels()[i] - b.pixels()[i])));
+  for (std::size_t i = 0; largest < 1e30 && i < a.size(); ++i)
+    largest = std::max(largest, std::abs(static_cast<double>(a.pixels()[i] - b.pixels()[i])));
   return largest;
 }
 
@@ -51,7 +52,9 @@ TEST(Preprocess, RemovesHotSpotsAndNothingElse) {
   for (int y = 0; y < fixed.ny(); ++y)
     for (int x = 0; x < fixed.nx(); ++x) {
       ASSERT_NEAR(fixed(x, y), 50, 30) << x << " " << y;
-      if (image(x, y) == clean(x, y)) { ASSERT_EQ(fixed(x, y), clean(x, y)); }
+      if (image(x, y) == clean(x, y)) {
+        ASSERT_EQ(fixed(x, y), clean(x, y));
+      }
     }
   auto only_not_finite = image.clone();
   EXPECT_EQ(remove_hot_spots(only_not_finite, 0), 2);
@@ -65,7 +68,8 @@ TEST(Preprocess, DownsamplingKeepsMeanAndFieldAndStatesTheExactPixelSize) {
   EXPECT_NEAR(small.nx() * small.pixel_size.value(), 300 * 1.5, 1e-9);
   EXPECT_NEAR(small.pixel_size.value(), 4, 4 * 1.0 / small.nx());
   EXPECT_NEAR(statistics(small).mean, statistics(image).mean, 1e-3);
-  EXPECT_NEAR(static_cast<double>(small.nx()) / small.ny(), 1.5, 1.5 / small.nx() + 1.5 / small.ny());  // each side is even, so off by one pixel at most
+  EXPECT_NEAR(static_cast<double>(small.nx()) / small.ny(), 1.5,
+              1.5 / small.nx() + 1.5 / small.ny());  // each side is even, so off by one pixel at most
 }
 
 TEST(Preprocess, CombinesItsStepsInTheDocumentedOrder) {

@@ -92,8 +92,10 @@ Candidate descend(const Cloud& cloud, const Projector& moving, Candidate c, int 
     for (int axis = 0; axis < 6; ++axis)
       for (const int sign : {1, -1}) {
         Candidate trial = c;
-        if (axis < 3) trial.rotation = about_axis(Vector3::Unit(axis), sign * angle) * c.rotation;
-        else trial.shift += sign * shift_step * Vector3::Unit(axis - 3);
+        if (axis < 3)
+          trial.rotation = about_axis(Vector3::Unit(axis), sign * angle) * c.rotation;
+        else
+          trial.shift += sign * shift_step * Vector3::Unit(axis - 3);
         trial.score = correlation_at(cloud, moving, trial.rotation, trial.shift, box);
         if (trial.score > c.score) {
           c = trial;
@@ -124,7 +126,8 @@ std::vector<Matrix3> rotation_grid(Degrees step) {
 
 Alignment align_volumes(const Volume& reference, const Volume& moving, const AlignParams& params) {
   expect(reference.nx() == moving.nx() && reference.size() == moving.size(), "both maps have one box");
-  const int box = reference.nx(), fine = shell_of(params.resolution, reference), coarse = std::min(shell_of(params.coarse_resolution, reference), fine);
+  const int box = reference.nx(), fine = shell_of(params.resolution, reference),
+            coarse = std::min(shell_of(params.coarse_resolution, reference), fine);
   const Projector target(reference, fine);
   const auto cloud = cloud_of(target, coarse), fine_cloud = cloud_of(target, fine);
   const int grid = good_size(2 * coarse + 2);
@@ -133,17 +136,21 @@ Alignment align_volumes(const Volume& reference, const Volume& moving, const Ali
   for (int hand = 0; hand < (params.both_hands ? 2 : 1); ++hand) {
     const Projector source(hand == 1 ? mirror(moving) : moving.clone(), fine);
     std::vector<Candidate> found(rotations.size());
-    parallel_for(params.threads, rotations.size(), [&](std::size_t i) { found[i] = best_shift(cloud, source, rotations[i], box, grid); });
-    std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    parallel_for(params.threads, rotations.size(),
+                 [&](std::size_t i) { found[i] = best_shift(cloud, source, rotations[i], box, grid); });
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
     found.resize(std::min(found.size(), static_cast<std::size_t>(params.candidates)));
     parallel_for(params.threads, found.size(), [&](std::size_t i) {
       found[i] = descend(cloud, source, found[i], box, params.step);
       found[i].mirrored = hand == 1;
       found[i].score = correlation_at(fine_cloud, source, found[i].rotation, found[i].shift, box);
     });
-    std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
     found.resize(std::min<std::size_t>(found.size(), 3));
-    parallel_for(params.threads, found.size(), [&](std::size_t i) { found[i] = descend(fine_cloud, source, found[i], box, params.step / 3); });
+    parallel_for(params.threads, found.size(),
+                 [&](std::size_t i) { found[i] = descend(fine_cloud, source, found[i], box, params.step / 3); });
     for (const auto& c : found)
       if (c.score > best.score) best = c;
   }
@@ -151,7 +158,8 @@ Alignment align_volumes(const Volume& reference, const Volume& moving, const Ali
 }
 
 Volume apply(const Alignment& alignment, const Volume& moving) {
-  return rotate(alignment.mirrored ? mirror(moving) : moving.clone(), alignment.rotation, alignment.shift_px, moving.nx() / 2 - 1);
+  return rotate(alignment.mirrored ? mirror(moving) : moving.clone(), alignment.rotation, alignment.shift_px,
+                moving.nx() / 2 - 1);
 }
 
 }  // namespace frazil::recon

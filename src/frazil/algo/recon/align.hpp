@@ -16,10 +16,10 @@ struct AlignParams {
 };
 
 struct Alignment {
-  bool mirrored = false;      ///< the moving map was mirrored (mirror()) before it was turned
+  bool mirrored = false;  ///< the moving map was mirrored (mirror()) before it was turned
   Matrix3 rotation = Matrix3::Identity();
   Vector3 shift_px = Vector3::Zero();
-  double correlation = 0;     ///< of the two maps in Fourier space up to `resolution`, zero frequency left out
+  double correlation = 0;  ///< of the two maps in Fourier space up to `resolution`, zero frequency left out
 };
 
 /// Exhaustive search over rotations (all translations at once by FFT), then descent from the best few.

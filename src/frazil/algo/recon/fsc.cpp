@@ -11,7 +11,9 @@
 namespace frazil::recon {
 namespace {
 
-void check_cube(const Volume& v) { expect(v.nx() == v.ny() && v.nx() == v.nz() && v.nx() % 2 == 0 && v.nx() > 0, "the map is a cube of even side"); }
+void check_cube(const Volume& v) {
+  expect(v.nx() == v.ny() && v.nx() == v.nz() && v.nx() % 2 == 0 && v.nx() > 0, "the map is a cube of even side");
+}
 
 VolumeSpectrum masked_transform(const Volume& volume, const Volume* mask) {
   if (mask == nullptr) return fft(volume);
@@ -36,7 +38,8 @@ template <class Gain>
 Volume filtered(const Volume& volume, Gain&& gain) {
   check_cube(volume);
   auto spectrum = fft(volume);
-  for_half(volume.nx(), [&](int x, int y, int z, double radius, double) { spectrum(x, y, z) *= static_cast<float>(gain(radius)); });
+  for_half(volume.nx(),
+           [&](int x, int y, int z, double radius, double) { spectrum(x, y, z) *= static_cast<float>(gain(radius)); });
   return ifft(spectrum);
 }
 
@@ -45,7 +48,8 @@ double cosine_fall(double distance, double width) {
   return distance >= width ? 0 : 0.5 * (1 + std::cos(std::numbers::pi * distance / width));
 }
 
-/// Squared distances to the nearest set voxel along one axis (lower envelope of parabolas, Felzenszwalb & Huttenlocher 2012).
+/// Squared distances to the nearest set voxel along one axis (lower envelope of parabolas, Felzenszwalb & Huttenlocher
+/// 2012).
 void distance_along(std::vector<double>& f) {
   const int n = static_cast<int>(f.size());
   std::vector<double> out(f.size());
@@ -163,7 +167,8 @@ Volume soft_mask(const Volume& map, double threshold, Angstrom edge) {
     }
   Volume mask(n, n, n, map.pixel_size);
   const double width = std::max(to_px(edge, map.pixel_size), 1e-6);
-  for (std::size_t i = 0; i < mask.size(); ++i) mask.data()[i] = static_cast<float>(cosine_fall(std::sqrt(squared[i]), width));
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    mask.data()[i] = static_cast<float>(cosine_fall(std::sqrt(squared[i]), width));
   return mask;
 }
 

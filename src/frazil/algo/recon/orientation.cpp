@@ -25,7 +25,9 @@ Matrix3 about_y(double angle_rad) {
 
 }  // namespace
 
-Matrix3 rotation(const Orientation& o) { return about_z(to_rad(o.psi)) * about_y(to_rad(o.tilt)) * about_z(to_rad(o.rot)); }
+Matrix3 rotation(const Orientation& o) {
+  return about_z(to_rad(o.psi)) * about_y(to_rad(o.tilt)) * about_z(to_rad(o.rot));
+}
 
 Orientation orientation(const Matrix3& a) {
   const double sine = std::hypot(a(2, 0), a(2, 1));

@@ -43,10 +43,12 @@ AlignedVector<Complex> padded_transform(const Volume& volume, const GridShape& s
   for (int z = 0; z < n; ++z)
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x)
-        large(wrap(x - n / 2, padded), wrap(y - n / 2, padded), wrap(z - n / 2, padded)) = static_cast<float>(volume(x, y, z) / (at(x) * at(y) * at(z)));
+        large(wrap(x - n / 2, padded), wrap(y - n / 2, padded), wrap(z - n / 2, padded)) =
+            static_cast<float>(volume(x, y, z) / (at(x) * at(y) * at(z)));
   const auto spectrum = fft(large);
   AlignedVector<Complex> grid(shape.size());
-  for_stored(shape, [&](int x, int y, int z, std::size_t i) { grid[i] = spectrum(x, wrap(y, padded), wrap(z, padded)); });
+  for_stored(shape,
+             [&](int x, int y, int z, std::size_t i) { grid[i] = spectrum(x, wrap(y, padded), wrap(z, padded)); });
   return grid;
 }
 
@@ -60,24 +62,33 @@ struct Stencil {
 inline Stencil stencil(const GridShape& shape, float x, float y, float z) {
   Stencil s;
   s.flip = x < 0;
-  if (s.flip) { x = -x; y = -y; z = -z; }
+  if (s.flip) {
+    x = -x;
+    y = -y;
+    z = -z;
+  }
   const float fx = std::floor(x), fy = std::floor(y), fz = std::floor(z);
   const float tx = x - fx, ty = y - fy, tz = z - fz;
   s.base = shape.index(static_cast<int>(fx), static_cast<int>(fy), static_cast<int>(fz));
   s.dy = static_cast<std::size_t>(shape.width());
   s.dz = s.dy * static_cast<std::size_t>(shape.height());
   const float a = (1 - ty) * (1 - tz), b = ty * (1 - tz), c = (1 - ty) * tz, d = ty * tz;
-  s.w[0] = (1 - tx) * a; s.w[1] = tx * a;
-  s.w[2] = (1 - tx) * b; s.w[3] = tx * b;
-  s.w[4] = (1 - tx) * c; s.w[5] = tx * c;
-  s.w[6] = (1 - tx) * d; s.w[7] = tx * d;
+  s.w[0] = (1 - tx) * a;
+  s.w[1] = tx * a;
+  s.w[2] = (1 - tx) * b;
+  s.w[3] = tx * b;
+  s.w[4] = (1 - tx) * c;
+  s.w[5] = tx * c;
+  s.w[6] = (1 - tx) * d;
+  s.w[7] = tx * d;
   return s;
 }
 
 inline Complex interpolate(const Complex* g, const Stencil& s) {
   const Complex* p0 = g + s.base;
   const Complex *p1 = p0 + s.dy, *p2 = p0 + s.dz, *p3 = p2 + s.dy;
-  const auto sum = p0[0] * s.w[0] + p0[1] * s.w[1] + p1[0] * s.w[2] + p1[1] * s.w[3] + p2[0] * s.w[4] + p2[1] * s.w[5] + p3[0] * s.w[6] + p3[1] * s.w[7];
+  const auto sum = p0[0] * s.w[0] + p0[1] * s.w[1] + p1[0] * s.w[2] + p1[1] * s.w[3] + p2[0] * s.w[4] + p2[1] * s.w[5] +
+                   p3[0] * s.w[6] + p3[1] * s.w[7];
   return s.flip ? std::conj(sum) : sum;
 }
 
@@ -102,7 +113,8 @@ void check_plane(const GridShape& shape, const Plane& plane, std::size_t count) 
 }  // namespace
 
 Projector::Projector(const Volume& volume, int max_k) : shape_{volume.nx(), max_k}, pixel_size_(volume.pixel_size) {
-  expect(volume.nx() == volume.ny() && volume.nx() == volume.nz() && volume.nx() % 2 == 0, "the volume is a cube of even side");
+  expect(volume.nx() == volume.ny() && volume.nx() == volume.nz() && volume.nx() % 2 == 0,
+         "the volume is a cube of even side");
   expect(max_k >= 1 && max_k < volume.nx() / 2, "max_k lies below Nyquist");
   grid_ = padded_transform(volume, shape_);
 }
@@ -113,7 +125,8 @@ Projector::Projector(GridShape shape, AlignedVector<Complex> grid) : shape_(shap
 
 Complex Projector::at(double kx, double ky, double kz) const {
   constexpr double p = GridShape::padding;
-  return interpolate(grid_.data(), stencil(shape_, static_cast<float>(p * kx), static_cast<float>(p * ky), static_cast<float>(p * kz)));
+  return interpolate(grid_.data(), stencil(shape_, static_cast<float>(p * kx), static_cast<float>(p * ky),
+                                           static_cast<float>(p * kz)));
 }
 
 void Projector::slice(const Plane& plane, std::size_t count, const Matrix3& a, float* real, float* imag) const {
@@ -144,7 +157,8 @@ BackProjector::BackProjector(int box, int max_k, Angstrom pixel_size)
   expect(box % 2 == 0 && max_k >= 1 && max_k < box / 2, "max_k lies below Nyquist of an even box");
 }
 
-void BackProjector::insert(const Plane& plane, std::size_t count, const Matrix3& a, const Complex* value, const float* weight) {
+void BackProjector::insert(const Plane& plane, std::size_t count, const Matrix3& a, const Complex* value,
+                           const float* weight) {
   check_plane(shape_, plane, count);
   const SliceAxes axes(a);
   for (std::size_t j = 0; j < count; ++j) {
@@ -152,7 +166,8 @@ void BackProjector::insert(const Plane& plane, std::size_t count, const Matrix3&
     const auto v = s.flip ? std::conj(value[j]) : value[j];
     const float w = weight[j];
     for (int corner = 0; corner < 8; ++corner) {
-      const auto i = s.base + static_cast<std::size_t>(corner & 1) + ((corner & 2) != 0 ? s.dy : 0) + ((corner & 4) != 0 ? s.dz : 0);
+      const auto i = s.base + static_cast<std::size_t>(corner & 1) + ((corner & 2) != 0 ? s.dy : 0) +
+                     ((corner & 4) != 0 ? s.dz : 0);
       value_[i] += v * s.w[corner];
       weight_[i] += w * s.w[corner];
     }
@@ -181,7 +196,8 @@ std::vector<double> BackProjector::mean_weight() const {
   const auto rings = static_cast<std::size_t>(shape_.max_k) + 1;
   std::vector<double> sum(rings), count(rings);
   for_stored(shape_, [&](int x, int y, int z, std::size_t i) {
-    const auto ring = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(x * x + y * y + z * z)) / GridShape::padding));
+    const auto ring = static_cast<std::size_t>(
+        std::lround(std::sqrt(static_cast<double>(x * x + y * y + z * z)) / GridShape::padding));
     if (ring >= rings) return;
     // The plane x = 0 stands twice and is halved by it.
     sum[ring] += weight_[i] * (x == 0 ? 2 : 1);
@@ -195,7 +211,8 @@ Volume BackProjector::reconstruct(std::span<const double> inverse_tau2) const {
   const auto rings = static_cast<std::size_t>(shape_.max_k) + 1;
   expect(inverse_tau2.empty() || inverse_tau2.size() >= rings, "1/tau² is given for every ring");
   auto regular = mean_weight();
-  for (std::size_t r = 0; r < rings; ++r) regular[r] = std::max(1e-3 * regular[r], 1e-30) + (inverse_tau2.empty() ? 0 : inverse_tau2[r]);
+  for (std::size_t r = 0; r < rings; ++r)
+    regular[r] = std::max(1e-3 * regular[r], 1e-30) + (inverse_tau2.empty() ? 0 : inverse_tau2[r]);
   const int n = shape_.box, padded = GridShape::padding * n;
   VolumeSpectrum spectrum(padded, padded, padded, pixel_size_);
   for_stored(shape_, [&](int x, int y, int z, std::size_t i) {
@@ -218,7 +235,8 @@ Volume BackProjector::reconstruct(std::span<const double> inverse_tau2) const {
   for (int z = 0; z < n; ++z)
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x)
-        out(x, y, z) = static_cast<float>(large(wrap(x - n / 2, padded), wrap(y - n / 2, padded), wrap(z - n / 2, padded)) / (at(x) * at(y) * at(z)));
+        out(x, y, z) = static_cast<float>(
+            large(wrap(x - n / 2, padded), wrap(y - n / 2, padded), wrap(z - n / 2, padded)) / (at(x) * at(y) * at(z)));
   return out;
 }
 
@@ -233,7 +251,9 @@ Volume rotate(const Volume& volume, const Matrix3& a, const Vector3& shift_px, i
         if (x * x + y * y + z * z > max_k * max_k) continue;
         const Vector3 k(x, y, z), q = back * k;
         const double phase = -2 * pi * k.dot(shift_px) / n - pi * (x + y + z);
-        out(x, wrap(y, n), wrap(z, n)) = projector.at(q.x(), q.y(), q.z()) * Complex(static_cast<float>(std::cos(phase)), static_cast<float>(std::sin(phase)));
+        out(x, wrap(y, n), wrap(z, n)) =
+            projector.at(q.x(), q.y(), q.z()) *
+            Complex(static_cast<float>(std::cos(phase)), static_cast<float>(std::sin(phase)));
       }
   return ifft(out);
 }

@@ -23,7 +23,8 @@ struct GridShape {
     return static_cast<std::size_t>(width()) * static_cast<std::size_t>(height()) * static_cast<std::size_t>(height());
   }
   [[nodiscard]] std::size_t index(int x, int y, int z) const {
-    return (static_cast<std::size_t>(z + radius()) * static_cast<std::size_t>(height()) + static_cast<std::size_t>(y + radius())) *
+    return (static_cast<std::size_t>(z + radius()) * static_cast<std::size_t>(height()) +
+            static_cast<std::size_t>(y + radius())) *
                static_cast<std::size_t>(width()) +
            static_cast<std::size_t>(x);
   }
@@ -62,7 +63,8 @@ class BackProjector {
 
   /// Adjoint of Projector::slice on the grid. `value` is Σ CTF·X/σ², `weight` Σ CTF²/σ² of each component, phase
   /// origin at the image centre and the particle's origin already shifted there.
-  void insert(const Plane& plane, std::size_t count, const Matrix3& a, const std::complex<float>* value, const float* weight);
+  void insert(const Plane& plane, std::size_t count, const Matrix3& a, const std::complex<float>* value,
+              const float* weight);
   void add(const BackProjector& other);
   /// Multiplies values and weights: forgetting, or a change of units.
   void scale(float factor);

@@ -18,7 +18,8 @@ TEST(Orientation, AnglesSurviveTheRoundTripThroughTheMatrix) {
     const Matrix3 a = random_rotation(rng);
     EXPECT_NEAR((rotation(orientation(a)) - a).norm(), 0, 1e-9);
   }
-  for (const auto& o : {Orientation{0_deg, 0_deg, 40_deg}, Orientation{30_deg, 0_deg, 10_deg}, Orientation{30_deg, 180_deg, 10_deg}})
+  for (const auto& o :
+       {Orientation{0_deg, 0_deg, 40_deg}, Orientation{30_deg, 0_deg, 10_deg}, Orientation{30_deg, 180_deg, 10_deg}})
     EXPECT_NEAR((rotation(orientation(rotation(o))) - rotation(o)).norm(), 0, 1e-9);
 }
 
@@ -96,7 +97,8 @@ TEST(Projector, BackProjectionIsItsAdjoint) {  // <P g, y> = <g, Pᵀ y>
     BackProjector back(24, 9, 1_A);
     back.insert(plane, plane.size(), a, y.data(), std::vector<float>(plane.size(), 1.0F).data());
     double left = 0, right = 0, scale = 0;
-    for (std::size_t j = 0; j < y.size(); ++j) left += (slice[j] * std::conj(y[j])).real(), scale += std::abs(slice[j] * y[j]);
+    for (std::size_t j = 0; j < y.size(); ++j)
+      left += (slice[j] * std::conj(y[j])).real(), scale += std::abs(slice[j] * y[j]);
     for (std::size_t j = 0; j < grid.size(); ++j) right += (grid[j] * std::conj(back.values()[j])).real();
     EXPECT_NEAR(left, right, 1e-5 * scale);
   }
@@ -121,7 +123,8 @@ TEST(BackProjector, ExactPosesGiveThePhantomBack) {
   const auto curve = fourier_shell_correlation(truth, found);
   for (int s = 1; s < n / 2 - 2; ++s) EXPECT_GT(curve.values[static_cast<std::size_t>(s)], 0.9) << "shell " << s;
   double dot = 0, power = 0;  // same scale, not only the same shape
-  for (std::size_t i = 0; i < truth.size(); ++i) dot += truth.data()[i] * found.data()[i], power += truth.data()[i] * truth.data()[i];
+  for (std::size_t i = 0; i < truth.size(); ++i)
+    dot += truth.data()[i] * found.data()[i], power += truth.data()[i] * truth.data()[i];
   EXPECT_NEAR(dot / power, 1, 0.05);
 }
 
@@ -137,7 +140,8 @@ TEST(Fsc, OfEqualSignalAndIndependentNoiseIsTheRatioOfPowers) {  // FSC = SNR / 
   }
   const auto curve = fourier_shell_correlation(a, b);
   for (std::size_t s = 8; s < curve.values.size(); ++s)
-    EXPECT_NEAR(curve.values[s], snr / (snr + 1), 4 / std::sqrt(2 * std::numbers::pi * static_cast<double>(s * s))) << s;
+    EXPECT_NEAR(curve.values[s], snr / (snr + 1), 4 / std::sqrt(2 * std::numbers::pi * static_cast<double>(s * s)))
+        << s;
   EXPECT_FALSE(fsc_at(fourier_shell_correlation(a, a), 0.5).has_value());
 }
 
@@ -173,11 +177,14 @@ TEST(Align, FindsRotationShiftAndHand) {
   const auto balls = testing::random_phantom(rng, 110, 30, 7);
   const auto reference = testing::phantom_volume(balls, 32, 5);
   const auto moved = rotate(mirror(reference), random_rotation(rng), Vector3(1, 2, -1.3), 15);
-  const auto found = align_volumes(reference, moved, {.coarse_resolution = 40_A, .resolution = 20_A, .step = 20_deg, .threads = 2});
+  const auto found =
+      align_volumes(reference, moved, {.coarse_resolution = 40_A, .resolution = 20_A, .step = 20_deg, .threads = 2});
   EXPECT_TRUE(found.mirrored);
   EXPECT_GT(found.correlation, 0.99);
   EXPECT_GT(masked_correlation(reference, apply(found, moved)), 0.98);
-  const auto one_hand = align_volumes(reference, moved, {.coarse_resolution = 40_A, .resolution = 20_A, .step = 20_deg, .both_hands = false, .threads = 2});
+  const auto one_hand =
+      align_volumes(reference, moved,
+                    {.coarse_resolution = 40_A, .resolution = 20_A, .step = 20_deg, .both_hands = false, .threads = 2});
   EXPECT_LT(one_hand.correlation, 0.95);
 }
 

@@ -15,7 +15,8 @@ namespace frazil::recon {
 
 /// True when `direction` is the member of its orbit that lies nearest to `anchor`: keeps one in `operators.size()`
 /// directions. An anchor on no symmetry axis makes the choice unique.
-[[nodiscard]] bool in_asymmetric_unit(const Vector3& direction, const std::vector<Matrix3>& operators, const Vector3& anchor);
+[[nodiscard]] bool in_asymmetric_unit(const Vector3& direction, const std::vector<Matrix3>& operators,
+                                      const Vector3& anchor);
 
 /// Smallest angle between pose a and any symmetry mate of pose b.
 [[nodiscard]] Degrees angle_between(const Matrix3& a, const Matrix3& b, const std::vector<Matrix3>& operators);

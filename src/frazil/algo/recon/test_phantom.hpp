@@ -21,7 +21,8 @@ inline std::vector<Ball> random_phantom(Rng& rng, double diameter_A, int count, 
   while (static_cast<int>(balls.size()) < count) {
     Vector3 r(rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5));
     r *= diameter_A;
-    const bool inside = r.norm() < diameter_A / 2 - sigma_A && (r - Vector3(diameter_A / 3, 0, 0)).norm() > diameter_A / 4;
+    const bool inside =
+        r.norm() < diameter_A / 2 - sigma_A && (r - Vector3(diameter_A / 3, 0, 0)).norm() > diameter_A / 4;
     if (inside) balls.push_back({r, sigma_A * rng.uniform(0.8, 1.3), rng.uniform(0.5, 1.5)});
   }
   Vector3 centre = Vector3::Zero();
@@ -55,13 +56,16 @@ inline Volume phantom_volume(const std::vector<Ball>& balls, int n, double pixel
     for (int z = 0; z < n; ++z)
       for (int y = 0; y < n; ++y)
         for (int x = 0; x < n; ++x)
-          v(x, y, z) += static_cast<float>(norm * line[0][static_cast<std::size_t>(x)] * line[1][static_cast<std::size_t>(y)] * line[2][static_cast<std::size_t>(z)]);
+          v(x, y, z) += static_cast<float>(norm * line[0][static_cast<std::size_t>(x)] *
+                                           line[1][static_cast<std::size_t>(y)] * line[2][static_cast<std::size_t>(z)]);
   }
   return v;
 }
 
-/// Its projection at pose A, the particle's centre moved by (dx, dy) Å from the image centre; exact integral per pixel centre.
-inline Image phantom_projection(const std::vector<Ball>& balls, const Matrix3& a, int n, double pixel_A, double dx_A = 0, double dy_A = 0) {
+/// Its projection at pose A, the particle's centre moved by (dx, dy) Å from the image centre; exact integral per pixel
+/// centre.
+inline Image phantom_projection(const std::vector<Ball>& balls, const Matrix3& a, int n, double pixel_A,
+                                double dx_A = 0, double dy_A = 0) {
   Image image(n, n, Angstrom(pixel_A));
   std::vector<double> wx(static_cast<std::size_t>(n)), wy(static_cast<std::size_t>(n));
   for (const auto& b : balls) {
@@ -73,7 +77,8 @@ inline Image phantom_projection(const std::vector<Ball>& balls, const Matrix3& a
     }
     const double norm = b.amount * pixel_A * pixel_A / (2 * std::numbers::pi * b.sigma_A * b.sigma_A);
     for (int y = 0; y < n; ++y)
-      for (int x = 0; x < n; ++x) image(x, y) += static_cast<float>(norm * wx[static_cast<std::size_t>(x)] * wy[static_cast<std::size_t>(y)]);
+      for (int x = 0; x < n; ++x)
+        image(x, y) += static_cast<float>(norm * wx[static_cast<std::size_t>(x)] * wy[static_cast<std::size_t>(y)]);
   }
   return image;
 }
