@@ -11,6 +11,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/cli/rehearse.hpp"
 #include "frazil/cli/status_line.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
@@ -157,6 +158,7 @@ int run_command(Arguments arguments) {
 }
 
 int worker_command(Arguments arguments) {
+  if (arguments.size() > 4 && arguments[0] == "--rehearse") return rehearsal_worker(arguments);
   return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), plugin::registry());
 }
 

@@ -10,6 +10,7 @@
 #include "frazil/base/log.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/cli/rehearse.hpp"
 #include "frazil/cli/replay.hpp"
 #include "frazil/cli/truth_files.hpp"
 #include "frazil/io/image_file.hpp"
@@ -219,6 +220,19 @@ int replay(const Parsed& parsed) {
   return ok;
 }
 
+int simulate_project(const Parsed& parsed, const Json& scene) {
+  RehearsedSession session;
+  session.count = scene.value("count", session.count);
+  session.results.particles = scene.value("particles", session.results.particles);
+  session.results.pictures = !parsed.values.value("no_pictures", false);
+  if (parsed.has("template")) session.workflow = parsed.text("template");
+  session.live = parsed.values.value("live", 0);
+  session.per_minute = parsed.values.value("rate", session.per_minute);
+  if (session.count < 0 || session.live < 0 || session.results.particles < 0 || !(session.per_minute > 0))
+    throw Error(ErrorCode::bad_input, "--count, --particles and --live cannot be negative, --rate must be above 0");
+  return rehearse(session, parsed.text("output"), parsed.has("json"));
+}
+
 std::vector<FieldInfo> flags() {
   auto list = describe<sim::Scene>();
   list.push_back(option("output", "string", "Folder to write into (-o)"));
@@ -228,6 +242,9 @@ std::vector<FieldInfo> flags() {
   list.push_back(option("into", "string", "Folder that receives the replayed files"));
   list.push_back(option("rate", "number", "Replayed files a minute"));
   list.push_back(option("fault", "string", "Faults of the replay: late,truncated,forever,duplicate,out-of-order"));
+  list.push_back(option("template", "string", "Kind project: workflow that is rehearsed; default picking"));
+  list.push_back(option("live", "integer", "Kind project: so many more movies come while the engine works, at --rate"));
+  list.push_back(option("no_pictures", "boolean", "Kind project: records alone, no pictures and particle tables"));
   return list;
 }
 
@@ -247,7 +264,9 @@ int simulate_command(Arguments arguments) {
   const auto parsed = parse(arguments, flags());
   if (parsed.has("help")) {
     std::cout << "frazil simulate [SCENE.json] -o DIR [--parameter value]...\n"
-                 "frazil simulate --replay DIR --into FOLDER --rate N [--fault late,truncated,...]\n\nAny parameter of "
+                 "frazil simulate --replay DIR --into FOLDER --rate N [--fault late,truncated,...]\n"
+                 "frazil simulate --kind project --count N --particles N -o DIR [--template NAME] [--live N --rate N]: "
+                 "a project of N movies whose results are made up\n\nAny parameter of "
                  "the scene may stand in SCENE.json or as a flag:\n"
               << help_text(flags(), true);
     return ok;
@@ -272,6 +291,7 @@ int simulate_command(Arguments arguments) {
     if (const auto fields = describe<sim::Scene>();
         std::any_of(fields.begin(), fields.end(), [&, &flag = key](const FieldInfo& f) { return f.name == flag; }))
       scene_json[key] = value;
+  if (scene_json.value("kind", "") == "project") return simulate_project(parsed, scene_json);
   if (!scene_json.contains("threads")) scene_json["threads"] = available_cpus();
   write_scene(sim::scene_from_json(scene_json, name), parsed.text("output"), parsed.has("json"));
   return ok;

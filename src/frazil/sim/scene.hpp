@@ -4,13 +4,13 @@
 #include "frazil/sim/lens.hpp"
 
 namespace frazil::sim {
-enum class SceneKind { movies, micrographs, particles };
+enum class SceneKind { movies, micrographs, particles, project };
 enum class MovieFormat { mrc, tiff, eer };
 }  // namespace frazil::sim
 
 template <>
 struct frazil::EnumNames<frazil::sim::SceneKind> {
-  static constexpr std::array names{"movies", "micrographs", "particles"};
+  static constexpr std::array names{"movies", "micrographs", "particles", "project"};
 };
 template <>
 struct frazil::EnumNames<frazil::sim::MovieFormat> {
