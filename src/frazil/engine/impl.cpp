@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -89,19 +88,17 @@ Engine::Impl::Impl(Options options, const flow::Registry& registry)
       lease_(project_folder(options_.project)),
       store_(project_folder(options_.project)) {
   options_.project = fs::canonical(options_.project);
-  inbox_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   open();
   load();
 }
 
 Engine::Impl::~Impl() {
   leaving_ = true;
-  sources_.clear();  // ends their threads before what they report to
+  if (intake_) intake_->stop();
   control_.reset();
   reporter_.reset();
   running_.clear();  // gives back what it has of the machine
   pool_.reset();
-  ::close(inbox_event_);
 }
 
 void Engine::Impl::open() {
@@ -127,7 +124,7 @@ void Engine::Impl::open() {
   order_ = plan_.values.value("order", Json()) == "acquisition" ? Order::acquisition : Order::arrival;
   oldest_first_ = plan_.values.value("backlog", Json()) == "oldest";
   seed_ = store_.get("seed").value_or("1");
-  sources_.resize(plan_.steps.size());
+  intake_ = std::make_unique<Intake>(plan_.steps.size());
   queued_count_.assign(plan_.steps.size(), 0);
   running_count_.assign(plan_.steps.size(), 0);
   programs_.clear();
@@ -175,82 +172,22 @@ void Engine::Impl::load() {
     if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none)
       graph_->add_committed(index, row.number, std::move(row.members));
 
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    auto& source = sources_[i];
-    source.items = source.broken = source.duplicates = 0;
-    source.path_by_hash.clear();
-    const auto& planned = step(static_cast<int>(i));
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const auto& planned = plan_.steps[i];
+    const int index = static_cast<int>(i);
     if (planned.protocol->shape != flow::Shape::source) continue;
-    source.watch = planned.protocol->source.watch(planned.params);
-    if (source.scanned)
-      graph_->set_horizon(static_cast<int>(i), source.horizon);
+    intake_->forget(index, planned.protocol->source.watch(planned.params));
+    if (intake_->is_scanned(index))
+      graph_->set_horizon(index, intake_->horizon(index));
     else
-      graph_->hold(static_cast<int>(i));  // what is still growing is not known yet
+      graph_->hold(index);  // what is still growing is not known yet
   }
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const auto& row = files[i];
-    const int index = plan_.find(row.step);
-    if (index < 0) continue;
-    auto& source = sources_[static_cast<std::size_t>(index)];
-    if (row.state == "item") {
-      const auto n = replay_->number_of(i);
-      if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
-      ++source.items;
-      source.path_by_hash[row.hash] = row.path;
-      auto [order, label] = store_.item_name(n);
-      graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
-      graph_->settle();
-    } else if (row.state == "excluded") {
-      if (excluded_by(source.watch.exclude, row.path) == nullptr) continue;  // no longer: taken now
-    } else {
-      ++(row.state == "broken" ? source.broken : source.duplicates);
-    }
-    source.known[row.path] = {row.size, row.mtime_ns};
-  }
+  recall_files(files, imported);
   graph_->settle();
   replay_.reset();
   for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i)
     for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) note_undecided(i, subject);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
-}
-
-/// Under which conditions a stream ends. When they change, one that had ended goes on.
-std::string Engine::Impl::closing(int index) const {
-  const auto watch = step(index).protocol->source.watch(step(index).params);
-  return fmt::format("{} files, idle for {} s, in {}", watch.expected, watch.idle_s, watch.files);
-}
-
-bool Engine::Impl::is_closed_for_good(int index) {
-  return step(index).protocol->shape == flow::Shape::source &&
-         store_.get("closed:" + step(index).name) == closing(index);
-}
-
-void Engine::Impl::start_sources() {
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-    const auto& planned = plan_.steps[i];
-    if (planned.protocol->shape != flow::Shape::source) continue;
-    auto& source = sources_[i];
-    source.watch = planned.protocol->source.watch(planned.params);
-    for (const auto& note : source.watch.notes) {
-      store_.add_event("warning", planned.name, "", note);
-      log::warning("{}: {}", planned.name, note);
-    }
-    source.last_new = Clock::now();
-    source.was_closed = is_closed_for_good(static_cast<int>(i));
-    Watcher::Settings settings{
-        static_cast<int>(i),   source.watch, planned.protocol, planned.params,
-        "raw/" + planned.name, source.known, options_.poll_s,  store_.get("companions:" + planned.name).has_value()};
-    source.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) {
-      std::unique_lock lock(inbox_mutex_);
-      while (inbox_.size() > 1000 && !leaving_) {  // a folder of a million files is not read faster than taken in
-        lock.unlock();
-        std::this_thread::sleep_for(milliseconds(1));
-        lock.lock();
-      }
-      inbox_.push_back(std::move(sighting));
-      ::eventfd_write(inbox_event_, 1);
-    });
-  }
 }
 
 // ---- the loop ---------------------------------------------------------------------------------------------------
@@ -279,8 +216,8 @@ End Engine::Impl::run() {
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file :
-       {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(), inbox_event_, signals.descriptor()})
+  for (const int file : {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(),
+                         intake_->descriptor(), signals.descriptor()})
     watch_descriptor(epoll, file);
   while (!may_end()) {
     watch_disk();
@@ -296,7 +233,7 @@ End Engine::Impl::run() {
     pool_->account().woken();
     for (const auto& result : pool_->collect()) finish(result);
     control_->handle();
-    take_sightings();
+    take_findings();
     if (const int count = signals.take(); count > 0) {
       if (stopping_) pool_->kill(), running_.clear();
       begin_stop(End::interrupted);
@@ -317,7 +254,7 @@ End Engine::Impl::run() {
   leaving_ = true;
   lock.unlock();
   if (reporter_) reporter_->stop();
-  for (auto& source : sources_) source.watcher.reset();
+  intake_->stop();
   write_stars(true);
   if (!stopping_) end_ = status().failed + status().broken > 0 ? End::some_failed : End::finished;
   state_ = stopping_ ? "stopped" : "finished";
@@ -331,7 +268,7 @@ End Engine::Impl::run() {
 
 bool Engine::Impl::may_end() const {
   if (stopping_) return pool_->running() == 0 || Clock::now() > stop_until_;
-  return options_.until_closed && graph_->all_closed() && running_.empty() && inbox_.empty();
+  return options_.until_closed && graph_->all_closed() && running_.empty() && intake_->empty();
 }
 
 void Engine::Impl::begin_stop(End how) {
@@ -353,9 +290,7 @@ int Engine::Impl::next_timeout_ms() const {
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
   for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));
-  for (const auto& source : sources_)
-    if (source.watcher && source.watch.idle_s > 0)
-      next = std::min(next, std::max(Clock::now() + milliseconds(10), source.last_new + seconds(source.watch.idle_s)));
+  if (const auto end = intake_->next_end()) next = std::min(next, std::max(Clock::now() + milliseconds(10), *end));
   const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1000));
 }
@@ -380,24 +315,6 @@ void Engine::Impl::commit() {
   unsynced_.clear();
   store_.commit();
   dirty_since_.reset();
-}
-
-/// Closes the streams whose end has come.
-void Engine::Impl::check_sources() {
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    auto& source = sources_[i];
-    const int index = static_cast<int>(i);
-    if (!source.watcher || !source.scanned || graph_->closed(index)) continue;
-    const int seen = source.items + source.broken + static_cast<int>(source.waiting.size());
-    const bool expected = source.watch.expected > 0 && seen >= source.watch.expected;
-    const bool idle = source.watch.idle_s > 0 && source.horizon.empty() &&
-                      Clock::now() - source.last_new >= seconds(source.watch.idle_s);
-    if (!expected && !idle && !source.by_hand && !source.was_closed) continue;
-    source.was_closed = true;
-    store_.put("closed:" + step(index).name, closing(index));
-    graph_->close_source(index);
-  }
-  graph_->settle();
 }
 
 /// Forms the lists whose time has come.
@@ -456,7 +373,7 @@ Status Engine::Impl::status() {
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
-    const auto& source = sources_[i];
+    const auto files = intake_->counts(static_cast<int>(i));
     const auto counts = graph_->counts(static_cast<int>(i));
     StepStatus s{planned.name,
                  planned.title,
@@ -478,10 +395,10 @@ Status Engine::Impl::status() {
                  note_of(static_cast<int>(i))};
     if (s.needs_approval && s.waiting > 0 && status.note.empty())
       status.note = s.name + " waits for a person: frazil approve " + s.name;
-    status.found += s.is_source ? source.items : 0;
-    status.broken += source.broken;
-    status.duplicates += source.duplicates;
-    status.growing += static_cast<int>(source.growing.size());
+    status.found += s.is_source ? files.items : 0;
+    status.broken += files.broken;
+    status.duplicates += files.duplicates;
+    status.growing += files.growing;
     if (planned.trigger.mode == flow::Trigger::Mode::none) status.behind = std::max(status.behind, counts.open);
     status.queued += s.queued;
     status.running += s.running;

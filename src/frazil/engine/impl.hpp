@@ -16,10 +16,10 @@
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/graph.hpp"
+#include "frazil/engine/intake.hpp"
 #include "frazil/engine/latency.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/replay.hpp"
-#include "frazil/engine/watcher.hpp"
 #include "frazil/exec/local_pool.hpp"
 #include "frazil/store/project.hpp"
 
@@ -122,19 +122,6 @@ class Engine::Impl final : public Host {
     int free = 0;  ///< places elsewhere
     bool elsewhere = false;
   };
-  struct SourceState {
-    std::unique_ptr<Watcher> watcher;
-    flow::Watch watch;
-    bool scanned = false, by_hand = false, was_closed = false, companions = false;
-    std::string horizon;
-    Clock::time_point last_new = Clock::now();
-    std::unordered_map<std::string, KnownFile> known;
-    std::unordered_map<std::string, std::string> path_by_hash;
-    std::map<std::string, std::string> growing;  ///< incomplete files and what they miss
-    std::map<std::string, std::string> waiting;  ///< those named, because they stay as they are
-    int items = 0, broken = 0, duplicates = 0;
-  };
-
   // Host:
   std::optional<Outcome> known(const Digest& key) override;
   void enqueue(Execution execution) override;
@@ -149,17 +136,13 @@ class Engine::Impl final : public Host {
   // impl.cpp: opening and the loop
   void open();
   void load();
-  void start_sources();
-  [[nodiscard]] std::string closing(int step) const;
   [[nodiscard]] std::string note_of(int step) const;
-  [[nodiscard]] bool is_closed_for_good(int step);
   void loop();
   void serve(const std::vector<int>& ready);
   [[nodiscard]] int next_timeout_ms() const;
   void commit_if_due();
   void commit();
   void entry_made(const std::filesystem::path& path);
-  void check_sources();
   void check_triggers();
   void report_progress();
   void watch_disk();
@@ -204,10 +187,15 @@ class Engine::Impl final : public Host {
   store::TaskRow task_row(const Running& running, const exec::Result& result) const;
 
   // impl_sources.cpp
-  void take_sightings();
-  void see(const Sighting& sighting);
-  void import(const Sighting& sighting);
+  void start_sources();
+  void take_findings();
+  void note_finding(const Finding& finding);
+  void import(const Finding& finding);
   void link(const Sighting& sighting);
+  void check_sources();
+  [[nodiscard]] std::string closing(int step) const;
+  [[nodiscard]] bool is_closed_for_good(int step);
+  void recall_files(const std::vector<store::FileRow>& files, const std::vector<Digest>& imported);
 
   // impl_requests.cpp
   void show_closed();
@@ -255,11 +243,8 @@ class Engine::Impl final : public Host {
   std::optional<Graph> graph_;
   std::optional<Replay> replay_;  ///< while loading
   std::map<std::pair<std::string, std::string>, bool> people_;
-  std::vector<SourceState> sources_;  ///< by step
-  std::mutex inbox_mutex_;
-  std::deque<Sighting> inbox_;
-  std::atomic<bool> leaving_ = false;  ///< nobody empties the inbox any more
-  int inbox_event_ = -1;
+  std::unique_ptr<Intake> intake_;
+  std::atomic<bool> leaving_ = false;  ///< the engine ends
 
   std::unique_ptr<exec::LocalPool> pool_;
   std::map<std::string, Queue> queues_;  ///< by place; "": this machine; "gpus N": N of its GPUs

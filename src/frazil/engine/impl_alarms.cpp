@@ -9,8 +9,7 @@ namespace frazil::engine {
 std::vector<std::string> Engine::Impl::alarms() {
   std::vector<std::string> list;
   for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
-    for (const auto& note : sources_[static_cast<std::size_t>(i)].watch.notes)
-      list.push_back(step(i).name + ": " + note);
+    for (const auto& note : intake_->watch(i).notes) list.push_back(step(i).name + ": " + note);
     if (step(i).protocol->shape != flow::Shape::fold || graph_->fold_tasks(i).empty()) continue;
     auto& [task, alarm] = alarms_[i];
     if (const auto last = graph_->fold_tasks(i).back();

@@ -36,7 +36,7 @@ Json Engine::Impl::request(const Json& request) {
     } else if (command == "close") {
       for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
         if (plan_.steps[i].protocol->shape != flow::Shape::source) continue;
-        sources_[i].by_hand = true;
+        intake_->close(static_cast<int>(i));
         store_.put("closed:" + plan_.steps[i].name, closing(static_cast<int>(i)));
       }
     } else {
@@ -129,8 +129,8 @@ Json Engine::Impl::why(const std::string& text) {
                        {"state", file.state},
                        {"reason", file.reason},
                        {"time", file.time}});
-  for (std::size_t i = 0; i < sources_.size(); ++i)
-    for (const auto& [path, reason] : sources_[i].growing)
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    for (const auto& [path, reason] : intake_->growing(static_cast<int>(i)))
       if (path == text || std::filesystem::path(path).filename() == name)
         files.push_back({{"step", plan_.steps[i].name}, {"path", path}, {"state", "growing"}, {"reason", reason}});
   if (items.empty() && files.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);

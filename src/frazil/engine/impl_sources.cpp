@@ -1,5 +1,4 @@
-// Files that sources have seen become items, duplicates or quarantined files.
-#include <sys/eventfd.h>
+// What intake finds is written down: files become items, duplicates, or are set aside.
 #include <unistd.h>
 
 #include "frazil/base/files.hpp"
@@ -19,115 +18,94 @@ std::string label_of_path(const std::string& path) {
 }
 
 /// The reason, with the file in front unless it stands there already.
-std::string naming(const Sighting& sighting) {
-  const auto file = sighting.file.string();
-  return sighting.reason.starts_with(file) ? sighting.reason : file + ": " + sighting.reason;
+std::string naming(const Finding& finding) {
+  const auto file = finding.sighting.file.string();
+  return finding.reason.starts_with(file) ? finding.reason : file + ": " + finding.reason;
 }
 
 }  // namespace
 
-/// A few at a time, so that results are not kept waiting by a folder full of files.
-void Engine::Impl::take_sightings() {
-  eventfd_t ignored = 0;
-  ::eventfd_read(inbox_event_, &ignored);
-  std::vector<Sighting> some;
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    while (!inbox_.empty() && some.size() < 32) {
-      some.push_back(std::move(inbox_.front()));
-      inbox_.pop_front();
+void Engine::Impl::start_sources() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const auto& planned = plan_.steps[i];
+    if (planned.protocol->shape != flow::Shape::source) continue;
+    const int index = static_cast<int>(i);
+    auto watch = planned.protocol->source.watch(planned.params);
+    for (const auto& note : watch.notes) {
+      store_.add_event("warning", planned.name, "", note);
+      log::warning("{}: {}", planned.name, note);
     }
-    if (!inbox_.empty()) ::eventfd_write(inbox_event_, 1);
+    Watcher::Settings settings{index,
+                               std::move(watch),
+                               planned.protocol,
+                               planned.params,
+                               "raw/" + planned.name,
+                               {},
+                               options_.poll_s,
+                               store_.get("companions:" + planned.name).has_value()};
+    intake_->start(std::move(settings), is_closed_for_good(index));
   }
-  for (const auto& sighting : some) see(sighting);
 }
 
-void Engine::Impl::see(const Sighting& sighting) {
-  auto& source = sources_[static_cast<std::size_t>(sighting.step)];
-  const auto& name = step(sighting.step).name;
-  switch (sighting.kind) {
-    case Sighting::Kind::scanned:
-      if (!std::exchange(source.scanned, true)) graph_->set_horizon(sighting.step, source.horizon);
-      break;
-    case Sighting::Kind::horizon:
-      source.horizon = sighting.order;
-      graph_->set_horizon(sighting.step, sighting.order);
-      break;
-    case Sighting::Kind::growing:
-      source.growing[sighting.path] = sighting.reason;
-      return;
-    case Sighting::Kind::gone:
-      source.growing.erase(sighting.path);
-      source.waiting.erase(sighting.path);
-      return;
-    case Sighting::Kind::waiting:
-      source.growing[sighting.path] = source.waiting[sighting.path] = sighting.reason;
-      store_.add_event("incomplete", name, sighting.path, sighting.reason);
-      log::warning("still incomplete: {}", naming(sighting));
-      break;
-    case Sighting::Kind::excluded:
-      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
-      store_.add_file(
-          {0, name, sighting.path, sighting.size, sighting.mtime_ns, "excluded", "", "", sighting.reason, 0});
-      store_.add_event("excluded", name, sighting.path, sighting.reason);
-      log::info("{}", naming(sighting));
-      return;
-    case Sighting::Kind::broken:
-      source.waiting.erase(sighting.path);
-      source.growing.erase(sighting.path);
-      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
-      source.last_new = Clock::now();
-      ++source.broken;
-      store_.add_file({0, name, sighting.path, sighting.size, sighting.mtime_ns, "broken", "", "", sighting.reason, 0});
-      store_.add_event("broken", name, sighting.path, sighting.reason);
-      log::warning("set aside: {}", naming(sighting));
-      break;
-    case Sighting::Kind::complete:
-      source.waiting.erase(sighting.path);
-      source.growing.erase(sighting.path);
-      source.known[sighting.path] = {sighting.size, sighting.mtime_ns};
-      source.last_new = Clock::now();
-      if (sighting.companions && !std::exchange(source.companions, true)) store_.put("companions:" + name, "seen");
-      import(sighting);
-      break;
+/// A few at a time, so that results are not kept waiting by a folder full of files.
+void Engine::Impl::take_findings() {
+  constexpr std::size_t at_once = 32;
+  for (const auto& finding : intake_->take(at_once)) {
+    note_finding(finding);
+    graph_->settle();
   }
-  graph_->settle();
 }
 
-void Engine::Impl::import(const Sighting& sighting) {
-  auto& source = sources_[static_cast<std::size_t>(sighting.step)];
-  const auto& planned = step(sighting.step);
-  const auto subject = hash_of({"file", sighting.path, std::to_string(sighting.size), sighting.hash});
-  store::FileRow file{0,      planned.name,  sighting.path, sighting.size,   sighting.mtime_ns,
-                      "item", sighting.hash, subject,       sighting.reason, 0};
-  const auto [twin, is_new] = source.path_by_hash.try_emplace(sighting.hash, sighting.path);
-  if (!is_new && twin->second != sighting.path) {
-    file.state = "duplicate";
-    file.reason = "has the same content as " + twin->second;
-    ++source.duplicates;
-    store_.add_file(file);
-    store_.add_event("duplicate", planned.name, sighting.path, file.reason);
-    log::info("{}: left out: {}", sighting.file.string(), file.reason);
-    return;
+void Engine::Impl::note_finding(const Finding& finding) {
+  const auto& seen = finding.sighting;
+  const auto& name = step(seen.step).name;
+  const auto keep = [&](const char* state) {
+    store_.add_file(
+        {0, name, seen.path, seen.size, seen.mtime_ns, state, seen.hash, finding.subject, finding.reason, 0});
+    store_.add_event(state, name, seen.path, finding.reason);
+  };
+  if (finding.first_companion) store_.put("companions:" + name, "seen");
+  switch (finding.kind) {
+    case Finding::Kind::horizon:
+      return graph_->set_horizon(seen.step, seen.order);
+    case Finding::Kind::incomplete:
+      store_.add_event("incomplete", name, seen.path, finding.reason);
+      return log::warning("still incomplete: {}", naming(finding));
+    case Finding::Kind::excluded:
+      keep("excluded");
+      return log::info("{}", naming(finding));
+    case Finding::Kind::broken:
+      keep("broken");
+      return log::warning("set aside: {}", naming(finding));
+    case Finding::Kind::duplicate:
+      keep("duplicate");
+      return log::info("{}: left out: {}", seen.file.string(), finding.reason);
+    case Finding::Kind::item:
+      return import(finding);
   }
-  if (graph_->find_subject(subject) >= 0) return;  // touched, but the same
-  link(sighting);
+}
+
+void Engine::Impl::import(const Finding& finding) {
+  const auto& seen = finding.sighting;
+  const auto& planned = step(seen.step);
+  if (graph_->find_subject(finding.subject) >= 0) return;
+  link(seen);
   store::ItemRow item{0,
-                      hash_of({"item", planned.key, subject}),
+                      hash_of({"item", planned.key, finding.subject}),
                       planned.protocol->outputs.at(0).kind,
                       planned.name,
                       planned.protocol->outputs.at(0).name,
-                      subject,
-                      sighting.order,
-                      label_of_path(sighting.path),
-                      sighting.record.dump()};
+                      finding.subject,
+                      seen.order,
+                      label_of_path(seen.path),
+                      seen.record.dump()};
   item.n = store_.add_item(item);
-  store_.add_file(file);
-  store_.add_event("found", planned.name, sighting.path, sighting.reason);
-  if (!sighting.reason.empty()) log::warning("{}", naming(sighting));
-  ++source.items;
-  arrived_[static_cast<int>(graph_->subject_count())] = sighting.seen;
-  graph_->add_source_item(sighting.step, {subject, item.label, item.order, sighting.step},
+  store_.add_file(
+      {0, planned.name, seen.path, seen.size, seen.mtime_ns, "item", seen.hash, finding.subject, finding.reason, 0});
+  store_.add_event("found", planned.name, seen.path, finding.reason);
+  if (!finding.reason.empty()) log::warning("{}", naming(finding));
+  arrived_[static_cast<int>(graph_->subject_count())] = seen.seen;
+  graph_->add_source_item(seen.step, {finding.subject, item.label, item.order, seen.step},
                           {item.n, Digest::parse(item.id)});
 }
 
@@ -141,6 +119,49 @@ void Engine::Impl::link(const Sighting& sighting) {
   std::filesystem::remove(path, error);
   if (::symlink(sighting.file.c_str(), path.c_str()) != 0)
     throw Error(ErrorCode::io, "{}: the link to {} cannot be made", path.string(), sighting.file.string());
+}
+
+/// Closes the streams whose end has come.
+void Engine::Impl::check_sources() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (graph_->closed(index) || !intake_->has_ended(index)) continue;
+    store_.put("closed:" + step(index).name, closing(index));
+    graph_->close_source(index);
+  }
+  graph_->settle();
+}
+
+/// Under which conditions a stream ends. When they change, one that had ended goes on.
+std::string Engine::Impl::closing(int index) const {
+  const auto watch = step(index).protocol->source.watch(step(index).params);
+  return fmt::format("{} files, idle for {} s, in {}", watch.expected, watch.idle_s, watch.files);
+}
+
+bool Engine::Impl::is_closed_for_good(int index) {
+  return step(index).protocol->shape == flow::Shape::source &&
+         store_.get("closed:" + step(index).name) == closing(index);
+}
+
+/// Reads again which files the sources have dealt with; those that became items enter the graph.
+/// @param imported  by file: id of the item that it would be
+void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const std::vector<Digest>& imported) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& row = files[i];
+    const int index = plan_.find(row.step);
+    if (index < 0) continue;
+    const KnownFile known{row.size, row.mtime_ns};
+    if (row.state == "item") {
+      const auto n = replay_->number_of(i);
+      if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
+      intake_->recall_item(index, row.path, row.hash, row.subject, known);
+      auto [order, label] = store_.item_name(n);
+      graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
+      graph_->settle();
+    } else if (row.state != "excluded" || excluded_by(intake_->watch(index).exclude, row.path) != nullptr) {
+      intake_->recall_other(index, row.path, row.state, known);
+    }
+  }
 }
 
 }  // namespace frazil::engine

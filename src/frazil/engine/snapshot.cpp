@@ -57,9 +57,10 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
     auto json = describe_step(plan_, plan_.steps[i]);
     json["closed"] = s.closed;
     json["note"] = s.note;
-    json["counts"] = {{"waiting", s.waiting},     {"queued", s.queued},     {"running", s.running},
-                      {"done", s.done},           {"failed", s.failed},     {"accepted", s.accepted},
-                      {"set_aside", s.set_aside}, {"versions", s.versions}, {"items", sources_[i].items}};
+    json["counts"] = {
+        {"waiting", s.waiting},     {"queued", s.queued},     {"running", s.running},
+        {"done", s.done},           {"failed", s.failed},     {"accepted", s.accepted},
+        {"set_aside", s.set_aside}, {"versions", s.versions}, {"items", intake_->counts(static_cast<int>(i)).items}};
     json["sets"] = Json::array();
     const auto& outputs = plan_.steps[i].protocol->outputs;
     for (std::size_t port = 0; port < outputs.size(); ++port) {
@@ -129,8 +130,8 @@ Json Engine::Impl::snapshot(const std::function<void()>& breathe) {
                      {"subject", file.subject},
                      {"reason", file.reason},
                      {"time", file.time}});
-  for (std::size_t i = 0; i < sources_.size(); ++i)
-    for (const auto& [path, reason] : sources_[i].growing)
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    for (const auto& [path, reason] : intake_->growing(static_cast<int>(i)))
       files.push_back({{"step", plan_.steps[i].name},
                        {"path", path},
                        {"state", "growing"},
