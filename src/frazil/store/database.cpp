@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <string_view>
+
 #include "frazil/base/error.hpp"
 
 namespace frazil::store {
@@ -14,15 +16,37 @@ namespace {
                     : code == SQLITE_CORRUPT || code == SQLITE_NOTADB                            ? ErrorCode::corrupt
                     : code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_READONLY ? ErrorCode::io
                                                                                                  : ErrorCode::bug;
+  // The text belongs to the connection, which another thread may use.
+  sqlite3_mutex_enter(sqlite3_db_mutex(connection));
+  const std::string why = sqlite3_errmsg(connection);
+  sqlite3_mutex_leave(sqlite3_db_mutex(connection));
   const char* file = sqlite3_db_filename(connection, "main");
-  throw Error(kind, "{}: {}: {}", file != nullptr ? file : "project database", doing, sqlite3_errmsg(connection));
+  throw Error(kind, "{}: {}: {}", file != nullptr ? file : "project database", doing, why);
 }
+
+/// "file:/a%20b?immutable=1": a file that nobody changes is read without locks.
+std::string immutable_address(const std::filesystem::path& path) {
+  std::string text = "file:";
+  for (const char c : std::filesystem::absolute(path).string()) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("/._-").find(c) != std::string_view::npos;
+    text += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text + "?immutable=1";
+}
+
+void close(sqlite3* connection) { sqlite3_close(connection); }
 
 }  // namespace
 
 Query::~Query() {
+  if (used_ == nullptr) {
+    sqlite3_finalize(statement_);
+    return;
+  }
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
+  *used_ = false;
 }
 
 Query& Query::bind(std::int64_t value) {
@@ -68,45 +92,59 @@ std::string_view Query::view() {
 std::string Query::text() { return std::string(view()); }
 bool Query::is_null() const { return sqlite3_column_type(statement_, column_) == SQLITE_NULL; }
 
-Database::Database(const std::filesystem::path& path) : path_(path) {
-  if (sqlite3_open_v2(path.c_str(), &connection_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                      nullptr) != SQLITE_OK) {
-    const std::string why = connection_ != nullptr ? sqlite3_errmsg(connection_) : "out of memory";
-    sqlite3_close(connection_);
-    throw Error(ErrorCode::io, "{}: cannot be opened: {}", path.string(), why);
+Database::Database(const std::filesystem::path& path, Access access) : path_(path) {
+  const bool writes = access == Access::write;
+  const auto name = writes ? path.string() : immutable_address(path);
+  const int flags = SQLITE_OPEN_FULLMUTEX |
+                    (writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  sqlite3* opened = nullptr;
+  const int result = sqlite3_open_v2(name.c_str(), &opened, flags, nullptr);
+  connection_.reset(opened, close);
+  if (result != SQLITE_OK)
+    throw Error(ErrorCode::io, "{}: cannot be opened: {}", path.string(),
+                opened != nullptr ? sqlite3_errmsg(opened) : "out of memory");
+  sqlite3_extended_result_codes(opened, 0);
+  if (!writes) {
+    execute("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; SELECT count(*) FROM sqlite_schema;");
+    return;
   }
-  try {
-    sqlite3_extended_result_codes(connection_, 0);
-    sqlite3_busy_timeout(connection_, 2000);
-    // Exclusive before WAL: the index of the log then lives in memory, and no file is shared between processes.
-    execute(
-        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-        "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
-  } catch (...) {
-    sqlite3_close(connection_);
-    throw;
-  }
+  sqlite3_busy_timeout(opened, 2000);
+  // Exclusive before WAL: the index of the log then lives in memory, and no file is shared between processes.
+  execute(
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+      "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
 }
 
+Database::Database(const Database& other, int) : path_(other.path_), connection_(other.connection_) {}
+
+std::unique_ptr<Database> Database::share() const { return std::unique_ptr<Database>(new Database(*this, 0)); }
+
 Database::~Database() {
-  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-  sqlite3_close(connection_);
+  for (const auto& [sql, kept] : statements_) sqlite3_finalize(kept.statement);
 }
 
 Query Database::query(const char* sql) {
-  auto& statement = statements_[sql];
-  if (statement == nullptr &&
-      sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK)
-    fail(connection_, sql);
-  return Query(statement);
+  std::unique_lock lock(mutex_);
+  auto* connection = connection_.get();
+  const auto prepare = [&](unsigned flags) {
+    sqlite3_stmt* made = nullptr;
+    if (sqlite3_prepare_v3(connection, sql, -1, flags, &made, nullptr) != SQLITE_OK) fail(connection, sql);
+    return made;
+  };
+  auto& kept = statements_[sql];
+  if (kept.used) return {prepare(0), nullptr, std::move(lock)};
+  if (kept.statement == nullptr) kept.statement = prepare(SQLITE_PREPARE_PERSISTENT);
+  kept.used = true;
+  return {kept.statement, &kept.used, std::move(lock)};
 }
 
 void Database::execute(const std::string& sql) {
-  if (sqlite3_exec(connection_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(connection_, sql);
+  if (sqlite3_exec(connection_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    fail(connection_.get(), sql);
 }
 
-std::int64_t Database::last_row() const { return sqlite3_last_insert_rowid(connection_); }
-int Database::changes() const { return sqlite3_changes(connection_); }
+std::int64_t Database::last_row() const { return sqlite3_last_insert_rowid(connection_.get()); }
+int Database::changes() const { return sqlite3_changes(connection_.get()); }
 
 void Database::backup(const std::filesystem::path& to) {
   sqlite3* target = nullptr;
@@ -114,7 +152,7 @@ void Database::backup(const std::filesystem::path& to) {
     sqlite3_close(target);
     throw Error(ErrorCode::io, "{}: cannot be written as a backup of {}", to.string(), path_.string());
   }
-  auto* copy = sqlite3_backup_init(target, "main", connection_, "main");
+  auto* copy = sqlite3_backup_init(target, "main", connection_.get(), "main");
   const bool done = copy != nullptr && sqlite3_backup_step(copy, -1) == SQLITE_DONE;
   if (copy != nullptr) sqlite3_backup_finish(copy);
   sqlite3_close(target);

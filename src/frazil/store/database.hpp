@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,9 @@ namespace frazil::store {
 /// A prepared statement at work: bind in order, step through rows, read columns in order. Resets itself at the end.
 class Query {
  public:
-  explicit Query(sqlite3_stmt* statement) : statement_(statement) {}
+  /// @param used  set back at the end; null: the statement is this query's alone and ends with it
+  Query(sqlite3_stmt* statement, bool* used, std::unique_lock<std::recursive_mutex> lock)
+      : statement_(statement), used_(used), lock_(std::move(lock)) {}
   ~Query();
   Query(const Query&) = delete;
   Query& operator=(const Query&) = delete;
@@ -44,20 +47,32 @@ class Query {
 
  private:
   sqlite3_stmt* statement_;
+  bool* used_;
+  std::unique_lock<std::recursive_mutex> lock_;
   int parameter_ = 0, column_ = 0;
 };
 
-/// One connection. Not shared between threads.
+/// How a database is opened.
+enum class Access {
+  write,  ///< alone (exclusive locking, no shared-memory file); made if it is not there
+  read    ///< a file that nobody changes: nothing is written, beside it neither
+};
+
+/// A connection with prepared statements of its own. Several of them may share one connection, each for one or more
+/// threads: what one thread asks for waits only while another of the same object steps through its rows, or while the
+/// connection makes a commit durable.
 class Database {
  public:
-  /// Opens or creates. The connection holds the file alone (exclusive locking, no shared-memory file).
   /// @throws Error(resource) if another process has it open, Error(corrupt) if it is no database
-  explicit Database(const std::filesystem::path& path);
+  explicit Database(const std::filesystem::path& path, Access access = Access::write);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
+  /// The same connection for others, with statements of their own.
+  [[nodiscard]] std::unique_ptr<Database> share() const;
 
-  /// The statement is prepared at first use and kept; `sql` must be a literal.
+  /// The statement is prepared at first use and kept; `sql` must be a literal. One that is at work already is prepared
+  /// once more, so that whoever steps through its rows is not disturbed.
   [[nodiscard]] Query query(const char* sql);
   /// Runs one or several statements without parameters.
   void execute(const std::string& sql);
@@ -69,9 +84,16 @@ class Database {
   void checkpoint();
 
  private:
+  Database(const Database& other, int);
+
   std::filesystem::path path_;
-  sqlite3* connection_ = nullptr;
-  std::unordered_map<const char*, sqlite3_stmt*> statements_;
+  std::shared_ptr<sqlite3> connection_;
+  std::recursive_mutex mutex_;  ///< held while a query lives
+  struct Kept {
+    sqlite3_stmt* statement = nullptr;
+    bool used = false;
+  };
+  std::unordered_map<const char*, Kept> statements_;
 };
 
 }  // namespace frazil::store

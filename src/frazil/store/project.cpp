@@ -1,7 +1,11 @@
 #include "frazil/store/project.hpp"
 
+#include <stdlib.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 
 #include "frazil/base/error.hpp"
 #include "frazil/store/migrations.hpp"
@@ -20,6 +24,7 @@ ItemRow read_item(Query& row) {
   item.order = row.text();
   item.label = row.text();
   item.record = row.text();
+  item.actor = row.text();
   return item;
 }
 
@@ -78,66 +83,173 @@ std::vector<DecisionRow> read_decisions(Query& query) {
     row.by = query.text();
     row.key = query.text();
     row.time = query.number();
+    row.actor = query.text();
     list.push_back(std::move(row));
   }
   return list;
+}
+
+std::vector<FileRow> read_files(Query& query) {
+  std::vector<FileRow> list;
+  while (query.step()) {
+    FileRow row;
+    row.n = query.integer();
+    row.step = query.text();
+    row.path = query.text();
+    row.size = query.integer();
+    row.mtime_ns = query.integer();
+    row.state = query.text();
+    row.hash = query.text();
+    row.subject = query.text();
+    row.reason = query.text();
+    row.time = query.number();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::vector<EventRow> read_events(Query& query) {
+  std::vector<EventRow> list;
+  while (query.step()) {
+    EventRow row;
+    row.n = query.integer();
+    row.time = query.number();
+    row.kind = query.text();
+    row.step = query.text();
+    row.label = query.text();
+    row.text = query.text();
+    row.actor = query.text();
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+/// The database and its log in a folder that nobody else sees.
+std::filesystem::path private_copy(const std::filesystem::path& file, const std::filesystem::path& log) {
+  auto name = (std::filesystem::temp_directory_path() / "frazil-reading-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr)
+    throw Error(ErrorCode::io, "{}: a folder for a copy of the database cannot be made: {}", name,
+                std::strerror(errno));
+  const std::filesystem::path folder = name;
+  try {
+    std::filesystem::copy_file(file, folder / "project.frazil");
+    if (std::filesystem::exists(log)) std::filesystem::copy_file(log, folder / "project.frazil-wal");
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      std::filesystem::permissions(entry, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+    throw Error(ErrorCode::io, "{}: cannot be copied for reading: {}", file.string(), error.what());
+  }
+  return folder;
 }
 
 }  // namespace
 
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-Project::Project(const std::filesystem::path& folder) : database_(folder / "project.frazil") {
-  migrate(folder / "project.frazil");
+Project::Project(const std::filesystem::path& folder, Access access) : Reader(nullptr), access_(access) {
+  const auto file = folder / "project.frazil";
+  if (access == Access::write) {
+    database_ = std::make_unique<Database>(file);
+    migrate(file);
+    read_counters();
+    return;
+  }
+  std::error_code missing;
+  const auto log = std::filesystem::path(file.string() + "-wal");
+  if (const auto size = std::filesystem::file_size(log, missing); missing || size == 0) {
+    database_ = std::make_unique<Database>(file, Access::read);
+    if (version() == static_cast<std::int64_t>(migrations.size())) {
+      read_counters();
+      return;
+    }
+  }
+  copy_ = private_copy(file, log);
+  try {
+    database_ = std::make_unique<Database>(copy_ / "project.frazil");
+    migrate(copy_ / "project.frazil");
+    read_counters();
+  } catch (...) {
+    remove_copy();
+    throw;
+  }
 }
 
 Project::~Project() {
   try {
     commit();
-    database_.checkpoint();
+    if (access_ == Access::write) database_->checkpoint();
   } catch (const Error&) {  // the log is replayed at the next opening
   }
+  remove_copy();
+}
+
+void Project::remove_copy() {
+  if (copy_.empty()) return;
+  database_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(copy_, ignored);
+}
+
+std::int64_t Project::version() {
+  auto query = database_->query("PRAGMA user_version");
+  return query.step() ? query.integer() : 0;
 }
 
 void Project::migrate(const std::filesystem::path& file) {
-  std::int64_t version = 0;
-  {
-    auto query = database_.query("PRAGMA user_version");
-    if (query.step()) version = query.integer();
-  }
+  auto version = this->version();
   const auto newest = static_cast<std::int64_t>(migrations.size());
   if (version > newest)
     throw Error(ErrorCode::unsupported, "{}: was written by a newer frazil (schema {}, this program knows {})",
                 file.string(), version, newest);
-  if (version > 0 && version < newest) database_.backup(file.string() + ".v" + std::to_string(version));
+  if (version > 0 && version < newest && access_ == Access::write)
+    database_->backup(file.string() + ".v" + std::to_string(version));
   for (; version < newest; ++version)
-    database_.execute("BEGIN; " + std::string(migrations[static_cast<std::size_t>(version)]) +
-                      " PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;");
+    database_->execute("BEGIN; " + std::string(migrations[static_cast<std::size_t>(version)]) +
+                       " PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;");
 }
 
 void Project::begin() {
+  if (access_ == Access::read) throw Error(ErrorCode::bug, "a project that was opened for reading is to be changed");
   if (dirty_) return;
-  database_.query("BEGIN").run();
+  database_->query("BEGIN").run();
   dirty_ = true;
 }
 
-void Project::commit() {
-  if (!dirty_) return;
-  database_.query("COMMIT").run();
+std::int64_t Project::commit() {
+  if (!dirty_) return sequence_;
+  put("sequence", std::to_string(sequence_ + 1));
+  try {
+    database_->query("COMMIT").run();
+  } catch (const Error&) {  // what was numbered may be gone with the rest
+    program_numbers_.clear();
+    actor_numbers_.clear();
+    throw;
+  }
   dirty_ = false;
+  durable_event_ = event_;
+  return ++sequence_;
+}
+
+/// What goes on counting from where it stood.
+void Project::read_counters() {
+  sequence_ = std::stoll(get("sequence").value_or("0"));
+  auto query = database_->query("SELECT COALESCE(MAX(n), 0) FROM event");
+  if (query.step()) durable_event_ = event_ = query.integer();
 }
 
 void Project::put(const std::string& key, const std::string& value) {
   begin();
   database_
-      .query("INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+      ->query("INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
       .bind(key)
       .bind(value)
       .run();
 }
 
-std::optional<std::string> Project::get(const std::string& key) {
-  auto query = database_.query("SELECT value FROM setting WHERE key = ?");
+std::optional<std::string> Reader::get(const std::string& key) {
+  auto query = database_->query("SELECT value FROM setting WHERE key = ?");
   query.bind(key);
   if (!query.step()) return std::nullopt;
   return query.text();
@@ -145,10 +257,12 @@ std::optional<std::string> Project::get(const std::string& key) {
 
 std::int64_t Project::add_item(const ItemRow& item) {
   begin();
+  const auto actor = number_of(item.actor, actor_numbers_, "INSERT INTO actor (text) VALUES (?) ON CONFLICT DO NOTHING",
+                               "SELECT n FROM actor WHERE text = ?");
   database_
-      .query(
-          "INSERT INTO item (id, kind, step, port, subject, ord, label, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON "
-          "CONFLICT (id) DO NOTHING")
+      ->query(
+          "INSERT INTO item (id, kind, step, port, subject, ord, label, record, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
+          "?) ON CONFLICT (id) DO NOTHING")
       .bind(item.id)
       .bind(item.kind)
       .bind(item.step)
@@ -157,9 +271,10 @@ std::int64_t Project::add_item(const ItemRow& item) {
       .bind(item.order)
       .bind(item.label)
       .bind(item.record)
+      .bind(actor)
       .run();
-  if (database_.changes() > 0) return database_.last_row();
-  auto existing = database_.query("SELECT n FROM item WHERE id = ?");
+  if (database_->changes() > 0) return database_->last_row();
+  auto existing = database_->query("SELECT n FROM item WHERE id = ?");
   existing.bind(item.id);
   if (!existing.step()) throw Error(ErrorCode::bug, "the item {} is there and is not", item.id);
   return existing.integer();
@@ -167,10 +282,12 @@ std::int64_t Project::add_item(const ItemRow& item) {
 
 std::int64_t Project::add_task(const TaskRow& task) {
   begin();
-  const auto program = program_number(task.programs);
+  const auto program =
+      number_of(task.programs, program_numbers_, "INSERT INTO program (text) VALUES (?) ON CONFLICT (text) DO NOTHING",
+                "SELECT n FROM program WHERE text = ?");
   const auto insert = [&] {
     database_
-        .query(
+        ->query(
             "INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, "
             "seconds, peak_mib, threads, "
             "target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON "
@@ -194,16 +311,16 @@ std::int64_t Project::add_task(const TaskRow& task) {
         .bind(task.finished)
         .bind(program)
         .run();
-    return database_.changes() > 0;
+    return database_->changes() > 0;
   };
   if (!insert()) {
     forget_task(task.key);
     insert();
   }
-  const auto n = database_.last_row();
+  const auto n = database_->last_row();
   int place = 0;
   for (const auto& [port, item] : task.outputs)
-    database_.query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)")
+    database_->query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)")
         .bind(n)
         .bind(place++)
         .bind(port)
@@ -212,24 +329,25 @@ std::int64_t Project::add_task(const TaskRow& task) {
   return n;
 }
 
-std::int64_t Project::program_number(const std::string& text) {
+/// Number of a text that many rows name; 0 for the empty one.
+std::int64_t Project::number_of(const std::string& text, Numbers& known, const char* insert, const char* select) {
   if (text.empty()) return 0;
-  if (const auto found = program_numbers_.find(text); found != program_numbers_.end()) return found->second;
-  database_.query("INSERT INTO program (text) VALUES (?) ON CONFLICT (text) DO NOTHING").bind(text).run();
-  auto query = database_.query("SELECT n FROM program WHERE text = ?");
+  if (const auto found = known.find(text); found != known.end()) return found->second;
+  database_->query(insert).bind(text).run();
+  auto query = database_->query(select);
   query.bind(text);
-  if (!query.step()) throw Error(ErrorCode::bug, "the program {} is there and is not", text);
-  return program_numbers_[text] = query.integer();
+  if (!query.step()) throw Error(ErrorCode::bug, "the text {} is there and is not", text);
+  return known[text] = query.integer();
 }
 
 void Project::forget_task(const std::string& key) {
   begin();
-  database_.query("DELETE FROM task WHERE key = ?").bind(key).run();
+  database_->query("DELETE FROM task WHERE key = ?").bind(key).run();
 }
 
 void Project::add_batch(const BatchRow& batch) {
   begin();
-  database_.query("INSERT INTO batch (step, number, members, time) VALUES (?, ?, ?, ?)")
+  database_->query("INSERT INTO batch (step, number, members, time) VALUES (?, ?, ?, ?)")
       .bind(batch.step)
       .bind(batch.number)
       .bind(Json(batch.members).dump())
@@ -240,10 +358,11 @@ void Project::add_batch(const BatchRow& batch) {
 void Project::add_decision(const DecisionRow& decision) {
   begin();
   if (decision.by == "rule")
-    database_.query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
-  auto query = database_.query(
-      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time) VALUES "
-      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    database_->query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
+  auto query = database_->query(
+      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor) "
+      "VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   query.bind(decision.step)
       .bind(decision.item)
       .bind(decision.subject)
@@ -252,13 +371,13 @@ void Project::add_decision(const DecisionRow& decision) {
       .bind(decision.rule);
   bind_finite(query, decision.value);
   bind_finite(query, decision.limit);
-  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).run();
+  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).bind(decision.actor).run();
 }
 
 void Project::add_file(const FileRow& file) {
   begin();
   database_
-      .query(
+      ->query(
           "INSERT INTO file (step, path, size, mtime_ns, state, hash, subject, reason, time) VALUES (?, ?, ?, ?, ?, ?, "
           "?, ?, ?)")
       .bind(file.step)
@@ -273,65 +392,72 @@ void Project::add_file(const FileRow& file) {
       .run();
 }
 
-void Project::add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text) {
+void Project::add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text,
+                        std::string_view actor) {
   begin();
-  database_.query("INSERT INTO event (time, kind, step, label, text) VALUES (?, ?, ?, ?, ?)")
+  database_->query("INSERT INTO event (time, kind, step, label, text, actor) VALUES (?, ?, ?, ?, ?, ?)")
       .bind(now())
       .bind(kind)
       .bind(step)
       .bind(label)
       .bind(text)
+      .bind(actor)
       .run();
+  event_ = database_->last_row();
 }
 
-ItemRow Project::item(std::int64_t n) {
-  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item WHERE n = ?");
+ItemRow Reader::item(std::int64_t n) {
+  auto query = database_->query(
+      "SELECT n, id, kind, step, port, subject, ord, label, record, COALESCE((SELECT text FROM actor WHERE actor.n = "
+      "item.actor), '') FROM item WHERE n = ?");
   query.bind(n);
   if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
   return read_item(query);
 }
 
-std::string Project::record(std::int64_t n) {
-  auto query = database_.query("SELECT record FROM item WHERE n = ?");
+std::string Reader::record(std::int64_t n) {
+  auto query = database_->query("SELECT record FROM item WHERE n = ?");
   query.bind(n);
   if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
   return query.text();
 }
 
-std::optional<ItemRow> Project::find_item(const std::string& id) {
-  auto query = database_.query("SELECT n, id, kind, step, port, subject, ord, label, record FROM item WHERE id = ?");
+std::optional<ItemRow> Reader::find_item(const std::string& id) {
+  auto query = database_->query(
+      "SELECT n, id, kind, step, port, subject, ord, label, record, COALESCE((SELECT text FROM actor WHERE actor.n = "
+      "item.actor), '') FROM item WHERE id = ?");
   query.bind(id);
   if (!query.step()) return std::nullopt;
   return read_item(query);
 }
 
-std::pair<std::string, std::string> Project::item_name(std::int64_t n) {
-  auto query = database_.query("SELECT ord, label FROM item WHERE n = ?");
+std::pair<std::string, std::string> Reader::item_name(std::int64_t n) {
+  auto query = database_->query("SELECT ord, label FROM item WHERE n = ?");
   query.bind(n);
   if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
   auto order = query.text();
   return {std::move(order), query.text()};
 }
 
-void Project::for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit) {
-  auto query = database_.query("SELECT n, id FROM item");
+void Reader::for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit) {
+  auto query = database_->query("SELECT n, id FROM item");
   while (query.step()) {
     const auto n = query.integer();
     visit(n, query.view());
   }
 }
 
-void Project::for_task_keys(const std::function<void(std::int64_t n, std::string_view key)>& visit) {
-  auto query = database_.query("SELECT n, key FROM task");
+void Reader::for_task_keys(const std::function<void(std::int64_t n, std::string_view key)>& visit) {
+  auto query = database_->query("SELECT n, key FROM task");
   while (query.step()) {
     const auto n = query.integer();
     visit(n, query.view());
   }
 }
 
-void Project::for_outputs(
+void Reader::for_outputs(
     const std::function<void(std::int64_t task, std::string_view port, std::int64_t item)>& visit) {
-  auto query = database_.query("SELECT task, item, port FROM output ORDER BY task, place");
+  auto query = database_->query("SELECT task, item, port FROM output ORDER BY task, place");
   while (query.step()) {
     const auto task = query.integer();
     const auto item = query.integer();
@@ -339,21 +465,21 @@ void Project::for_outputs(
   }
 }
 
-std::vector<std::int64_t> Project::failed_tasks() {
-  auto query = database_.query("SELECT n FROM task WHERE failed = 1 ORDER BY n");
+std::vector<std::int64_t> Reader::failed_tasks() {
+  auto query = database_->query("SELECT n FROM task WHERE failed = 1 ORDER BY n");
   std::vector<std::int64_t> list;
   while (query.step()) list.push_back(query.integer());
   return list;
 }
 
-bool Project::has_task(const std::string& step, const std::string& key_start) {
-  auto query = database_.query("SELECT 1 FROM task WHERE key >= ? AND key < ? AND step = ? AND failed = 0 LIMIT 1");
+bool Reader::has_task(const std::string& step, const std::string& key_start) {
+  auto query = database_->query("SELECT 1 FROM task WHERE key >= ? AND key < ? AND step = ? AND failed = 0 LIMIT 1");
   query.bind(key_start).bind(key_start + "g").bind(step);  // "g" follows all hex digits
   return query.step();
 }
 
-std::vector<CostRow> Project::costs() {
-  auto query = database_.query("SELECT key, size, peak_mib, seconds, count FROM cost");
+std::vector<CostRow> Reader::costs() {
+  auto query = database_->query("SELECT key, size, peak_mib, seconds, count FROM cost");
   std::vector<CostRow> list;
   while (query.step()) {
     CostRow row;
@@ -370,7 +496,7 @@ std::vector<CostRow> Project::costs() {
 void Project::put_cost(const CostRow& cost) {
   begin();
   database_
-      .query(
+      ->query(
           "INSERT INTO cost (key, size, peak_mib, seconds, count) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, size) DO "
           "UPDATE SET peak_mib = excluded.peak_mib, "
           "seconds = excluded.seconds, count = excluded.count")
@@ -382,11 +508,11 @@ void Project::put_cost(const CostRow& cost) {
       .run();
 }
 
-void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
-  auto outputs = database_.query("SELECT task, port, item FROM output ORDER BY task, place");
+void Reader::for_tasks(const std::function<void(TaskRow&&)>& visit) {
+  auto outputs = database_->query("SELECT task, port, item FROM output ORDER BY task, place");
   bool more = outputs.step();
   std::int64_t owner = more ? outputs.integer() : 0;
-  auto query = database_.query(
+  auto query = database_->query(
       "SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, "
       "peak_mib, threads, "
       "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task "
@@ -404,8 +530,8 @@ void Project::for_tasks(const std::function<void(TaskRow&&)>& visit) {
   }
 }
 
-std::optional<TaskRow> Project::find_task(const std::string& key) {
-  auto query = database_.query(
+std::optional<TaskRow> Reader::find_task(const std::string& key) {
+  auto query = database_->query(
       "SELECT n, key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, "
       "peak_mib, threads, "
       "target, inputs, finished, COALESCE((SELECT text FROM program WHERE program.n = task.program), '') FROM task "
@@ -413,7 +539,7 @@ std::optional<TaskRow> Project::find_task(const std::string& key) {
   query.bind(key);
   if (!query.step()) return std::nullopt;
   auto task = read_task(query);
-  auto outputs = database_.query("SELECT port, item FROM output WHERE task = ? ORDER BY place");
+  auto outputs = database_->query("SELECT port, item FROM output WHERE task = ? ORDER BY place");
   outputs.bind(task.n);
   while (outputs.step()) {
     auto port = outputs.text();
@@ -422,10 +548,10 @@ std::optional<TaskRow> Project::find_task(const std::string& key) {
   return task;
 }
 
-void Project::for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit) {
+void Reader::for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit) {
   std::string key;
   {
-    auto query = database_.query("SELECT key FROM task WHERE n = ?");
+    auto query = database_->query("SELECT key FROM task WHERE n = ?");
     query.bind(n);
     if (!query.step()) return;
     key = query.text();
@@ -433,8 +559,8 @@ void Project::for_task(std::int64_t n, const std::function<void(const TaskRow&)>
   if (const auto task = find_task(key)) visit(*task);
 }
 
-std::vector<BatchRow> Project::batches() {
-  auto query = database_.query("SELECT step, number, members FROM batch ORDER BY step, number");
+std::vector<BatchRow> Reader::batches() {
+  auto query = database_->query("SELECT step, number, members FROM batch ORDER BY step, number");
   std::vector<BatchRow> list;
   while (query.step()) {
     BatchRow row;
@@ -446,64 +572,80 @@ std::vector<BatchRow> Project::batches() {
   return list;
 }
 
-std::vector<DecisionRow> Project::decisions() {
-  auto query = database_.query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision ORDER "
+std::vector<DecisionRow> Reader::decisions() {
+  auto query = database_->query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
+      "ORDER "
       "BY n");
   return read_decisions(query);
 }
 
-std::vector<DecisionRow> Project::decisions_of_people() {
-  auto query = database_.query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE "
+std::vector<DecisionRow> Reader::decisions_of_people() {
+  auto query = database_->query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
+      "WHERE "
       "by = 'person' ORDER BY n");
   return read_decisions(query);
 }
 
-std::vector<DecisionRow> Project::decisions_of_task(const std::string& key) {
-  auto query = database_.query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time FROM decision WHERE "
+std::vector<DecisionRow> Reader::decisions_of_task(const std::string& key) {
+  auto query = database_->query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
+      "WHERE "
       "by = 'rule' AND key = ?");
   query.bind(key);
   return read_decisions(query);
 }
 
-std::vector<FileRow> Project::files() {
+std::vector<FileRow> Reader::files() {
   auto query =
-      database_.query("SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file ORDER BY n");
-  std::vector<FileRow> list;
-  while (query.step()) {
-    FileRow row;
-    row.n = query.integer();
-    row.step = query.text();
-    row.path = query.text();
-    row.size = query.integer();
-    row.mtime_ns = query.integer();
-    row.state = query.text();
-    row.hash = query.text();
-    row.subject = query.text();
-    row.reason = query.text();
-    row.time = query.number();
-    list.push_back(std::move(row));
-  }
-  return list;
+      database_->query("SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file ORDER BY n");
+  return read_files(query);
 }
 
-std::vector<EventRow> Project::events(int count) {
-  auto query = database_.query(
-      "SELECT n, time, kind, step, label, text FROM (SELECT * FROM event ORDER BY n DESC LIMIT ?) ORDER BY n");
+std::vector<FileRow> Reader::files_after(std::int64_t n, int count) {
+  auto query = database_->query(
+      "SELECT n, step, path, size, mtime_ns, state, hash, subject, reason, time FROM file WHERE n > ? ORDER BY n LIMIT "
+      "?");
+  query.bind(n).bind(count);
+  return read_files(query);
+}
+std::vector<EventRow> Reader::events(int count) {
+  auto query = database_->query(
+      "SELECT n, time, kind, step, label, text, actor FROM (SELECT * FROM event ORDER BY n DESC LIMIT ?) ORDER BY n");
   query.bind(count);
-  std::vector<EventRow> list;
-  while (query.step()) {
-    EventRow row;
-    row.n = query.integer();
-    row.time = query.number();
-    row.kind = query.text();
-    row.step = query.text();
-    row.label = query.text();
-    row.text = query.text();
-    list.push_back(std::move(row));
-  }
+  return read_events(query);
+}
+
+std::vector<EventRow> Reader::events_after(std::int64_t n, int count) {
+  auto query =
+      database_->query("SELECT n, time, kind, step, label, text, actor FROM event WHERE n > ? ORDER BY n LIMIT ?");
+  query.bind(n).bind(count);
+  return read_events(query);
+}
+
+std::optional<DecisionRow> Reader::decision_of_task(std::int64_t n) {
+  auto query = database_->query(
+      "SELECT d.n, d.step, d.item, d.subject, d.label, d.accepted, d.rule, d.value, d.bound, d.reason, d.by, d.key, "
+      "d.time, d.actor FROM task t JOIN decision d ON d.key = t.key AND d.by = 'rule' WHERE t.n = ?");
+  query.bind(n);
+  auto list = read_decisions(query);
+  if (list.empty()) return std::nullopt;
+  return std::move(list.front());
+}
+
+std::optional<int> Reader::batch_with(const std::string& step, const std::string& subject) {
+  auto query = database_->query("SELECT number FROM batch WHERE step = ? AND instr(members, ?) > 0 LIMIT 1");
+  query.bind(step).bind("\"" + subject + "\"");
+  if (!query.step()) return std::nullopt;
+  return static_cast<int>(query.integer());
+}
+
+std::vector<std::int64_t> Reader::items_with_id(const std::string& start, int most) {
+  auto query = database_->query("SELECT n FROM item WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+  query.bind(start).bind(start + "g").bind(most);  // "g" follows all hex digits
+  std::vector<std::int64_t> list;
+  while (query.step()) list.push_back(query.integer());
   return list;
 }
 

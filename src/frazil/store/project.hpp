@@ -19,6 +19,7 @@ namespace frazil::store {
 struct ItemRow {
   std::int64_t n = 0;  ///< number in this project
   std::string id, kind, step, port, subject, order, label, record;
+  std::string actor = {};  ///< protocol, plugin or person that made it; empty in projects made before it was noted
 };
 
 /// One execution, done or failed. Executions under way are the engine's and are not stored.
@@ -59,6 +60,7 @@ struct DecisionRow {
   std::string by;   ///< "rule" or "person"
   std::string key;  ///< of the task that decided; empty for a person
   double time = 0;
+  std::string actor = {};  ///< the rule, or the person's name; empty: a person, before names were noted
 };
 
 /// A file that a source has seen and finished with.
@@ -75,6 +77,7 @@ struct EventRow {
   std::int64_t n = 0;
   double time = 0;
   std::string kind, step, label, text;
+  std::string actor = {};  ///< whose doing it was; empty: the engine's
 };
 
 /// What executions of a step have cost so far, for inputs of one size class.
@@ -86,31 +89,22 @@ struct CostRow {
   std::int64_t count = 0;
 };
 
-/// The database of one project, opened by one process alone. Writes go into one open transaction until `commit`.
-class Project {
+/// What a project's database holds, read row by row. Made from a Project it is for other threads than the one that
+/// writes: each call waits at most while a commit becomes durable, and holds up the writer for the reading of one row.
+/// It may see rows that are not committed yet; whoever must not goes by numbers of rows that are.
+class Reader {
  public:
-  /// Opens PROJECT/project.frazil, creating or migrating it; an older schema is first copied to project.frazil.v<N>.
-  /// @throws Error(resource) when it is in use, Error(unsupported) when a newer program wrote it
-  explicit Project(const std::filesystem::path& folder);
-  ~Project();
+  /// Over the connection of another, which may be in use meanwhile.
+  explicit Reader(const Reader& other) : database_(other.database_->share()) {}
+  virtual ~Reader() = default;
+  Reader& operator=(const Reader&) = delete;
 
-  void put(const std::string& key, const std::string& value);
   [[nodiscard]] std::optional<std::string> get(const std::string& key);
-
-  /// Adds the item, or finds the one with this id. @return its number
-  std::int64_t add_item(const ItemRow& item);
-  /// Replaces what is known under the key. @return its number
-  std::int64_t add_task(const TaskRow& task);
-  void add_batch(const BatchRow& batch);
-  void add_decision(const DecisionRow& decision);
-  void add_file(const FileRow& file);
-  void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text);
-  /// Forgets a failure, so that it is tried again.
-  void forget_task(const std::string& key);
-
   [[nodiscard]] ItemRow item(std::int64_t n);
   [[nodiscard]] std::string record(std::int64_t n);
   [[nodiscard]] std::optional<ItemRow> find_item(const std::string& id);
+  /// Numbers of items whose ids begin like this, `most` at most.
+  [[nodiscard]] std::vector<std::int64_t> items_with_id(const std::string& start, int most);
   /// Order key and label of an item.
   [[nodiscard]] std::pair<std::string, std::string> item_name(std::int64_t n);
   void for_item_ids(const std::function<void(std::int64_t n, std::string_view id)>& visit);
@@ -123,7 +117,6 @@ class Project {
   /// True if a task of this step that did not fail has a key with this beginning.
   [[nodiscard]] bool has_task(const std::string& step, const std::string& key_start);
   [[nodiscard]] std::vector<CostRow> costs();
-  void put_cost(const CostRow& cost);
   [[nodiscard]] std::optional<TaskRow> find_task(const std::string& key);
   /// Visits the task with this number, if there is one.
   void for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit);
@@ -132,20 +125,67 @@ class Project {
   [[nodiscard]] std::vector<DecisionRow> decisions();
   [[nodiscard]] std::vector<DecisionRow> decisions_of_people();
   [[nodiscard]] std::vector<DecisionRow> decisions_of_task(const std::string& key);
+  /// What the rule of a filter's task has decided.
+  [[nodiscard]] std::optional<DecisionRow> decision_of_task(std::int64_t n);
+  /// Number of the list of a trigger that holds this subject.
+  [[nodiscard]] std::optional<int> batch_with(const std::string& step, const std::string& subject);
   [[nodiscard]] std::vector<FileRow> files();
+  [[nodiscard]] std::vector<FileRow> files_after(std::int64_t n, int count);
   /// The last `count` events, oldest first.
   [[nodiscard]] std::vector<EventRow> events(int count);
+  [[nodiscard]] std::vector<EventRow> events_after(std::int64_t n, int count);
+
+ protected:
+  explicit Reader(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+
+  std::unique_ptr<Database> database_;
+};
+
+/// The database of one project, opened by one process alone. Writes go into one open transaction until `commit`.
+class Project : public Reader {
+ public:
+  /// Opens PROJECT/project.frazil, creating or migrating it; an older schema is first copied to project.frazil.v<N>.
+  /// For reading alone: the file stays as it is, nothing is written beside it; a log that a killed engine has left is
+  /// read too, and an older schema migrated, in a private copy.
+  /// @throws Error(resource) when it is in use, Error(unsupported) when a newer program wrote it
+  explicit Project(const std::filesystem::path& folder, Access access = Access::write);
+  ~Project() override;
+
+  void put(const std::string& key, const std::string& value);
+  /// Adds the item, or finds the one with this id. @return its number
+  std::int64_t add_item(const ItemRow& item);
+  /// Replaces what is known under the key. @return its number
+  std::int64_t add_task(const TaskRow& task);
+  void add_batch(const BatchRow& batch);
+  void add_decision(const DecisionRow& decision);
+  void add_file(const FileRow& file);
+  /// @param actor  whose doing it is; empty: the engine's
+  void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text,
+                 std::string_view actor = {});
+  /// Forgets a failure, so that it is tried again.
+  void forget_task(const std::string& key);
+  void put_cost(const CostRow& cost);
 
   [[nodiscard]] bool dirty() const { return dirty_; }
-  /// Makes everything written so far durable.
-  void commit();
+  /// Makes everything written so far durable. @return the number of this commit: one more than that of the last one
+  /// that changed something, over restarts too
+  std::int64_t commit();
+  /// Number of the last event that is durable.
+  [[nodiscard]] std::int64_t last_event() const { return durable_event_; }
 
  private:
-  [[nodiscard]] std::int64_t program_number(const std::string& text);
+  using Numbers = std::map<std::string, std::int64_t>;
+  [[nodiscard]] std::int64_t number_of(const std::string& text, Numbers& known, const char* insert, const char* select);
   void begin();
+  void read_counters();
   void migrate(const std::filesystem::path& file);
-  Database database_;
-  std::map<std::string, std::int64_t> program_numbers_;
+  [[nodiscard]] std::int64_t version();
+  void remove_copy();
+
+  Access access_;
+  std::filesystem::path copy_;  ///< private folder with what is read instead; empty: none
+  Numbers program_numbers_, actor_numbers_;
+  std::int64_t sequence_ = 0, event_ = 0, durable_event_ = 0;
   bool dirty_ = false;
 };
 

@@ -1,9 +1,12 @@
 #include "frazil/store/project.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <map>
+#include <thread>
 
 #include "frazil/base/files.hpp"
 #include "frazil/store/migrations.hpp"
@@ -61,6 +64,111 @@ TEST_F(ProjectTest, RefusesADatabaseOfANewerProgram) {
   { Project project(folder_); }
   { Database(folder_ / "project.frazil").execute("PRAGMA user_version = " + std::to_string(migrations.size() + 1)); }
   EXPECT_THROW(Project{folder_}, Error);
+}
+
+TEST_F(ProjectTest, CommitsAreNumberedOnAndEverythingHasItsActor) {
+  std::int64_t last = 0;
+  {
+    Project project(folder_);
+    project.add_item({0, "a1", "Number", "in", "numbers", "s", "0001", "one", "{}", "import-numbers"});
+    DecisionRow decision;
+    decision.by = "person";
+    decision.actor = "ada";
+    project.add_decision(decision);
+    project.add_event("restored", "in", "one", "by hand", "ada");
+    const auto first = project.commit();
+    EXPECT_EQ(project.commit(), first) << "nothing was changed";
+    project.add_event("engine", "", "", "started");
+    EXPECT_EQ(project.last_event(), 1) << "the second one is not durable yet";
+    last = project.commit();
+    EXPECT_EQ(last, first + 1);
+  }
+  Project project(folder_);
+  EXPECT_EQ(project.last_event(), 2);
+  EXPECT_EQ(project.find_item("a1")->actor, "import-numbers");
+  EXPECT_EQ(project.decisions_of_people().at(0).actor, "ada");
+  ASSERT_EQ(project.events_after(0, 10).size(), 2u);
+  EXPECT_EQ(project.events_after(0, 10).at(0).actor, "ada");
+  EXPECT_EQ(project.events_after(1, 10).at(0).kind, "engine");
+  project.add_event("engine", "", "", "stopped");
+  EXPECT_EQ(project.commit(), last + 1) << "over restarts too";
+}
+
+TEST_F(ProjectTest, AQueryWithinTheSameQueryDisturbsNeither) {
+  Project project(folder_);
+  for (int i = 0; i < 10; ++i) {
+    TaskRow task;
+    task.key = fmt::format("k{}", i);
+    project.add_task(task);
+  }
+  int outer = 0, inner = 0;
+  project.for_tasks([&](TaskRow&&) {
+    ++outer;
+    project.for_tasks([&](TaskRow&&) { ++inner; });
+  });
+  EXPECT_EQ(outer, 10);
+  EXPECT_EQ(inner, 100);
+}
+
+TEST_F(ProjectTest, OthersReadByNumberWhileOneWrites) {
+  Project project(folder_);
+  std::atomic<std::int64_t> last = 0;
+  std::atomic<int> wrong = 0;
+  std::vector<std::jthread> readers;
+  for (int r = 0; r < 3; ++r)
+    readers.emplace_back([&](const std::stop_token& stop) {
+      Reader reader(project);
+      while (!stop.stop_requested())
+        for (std::int64_t n = 1; n <= last; n += 7)
+          if (reader.record(n) != fmt::format("{{\"value\":{}}}", n)) ++wrong;
+    });
+  for (int i = 1; i <= 2000; ++i) {
+    const auto n = project.add_item(
+        {0, fmt::format("id{}", i), "Number", "in", "numbers", "s", "0001", "one", fmt::format("{{\"value\":{}}}", i)});
+    if (i % 50 != 0) continue;
+    project.commit();
+    last = n;
+  }
+  readers.clear();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(Reader(project).items_with_id("id19", 200).size(), 111u) << "19, 190 to 199, 1900 to 1999";
+}
+
+/// Names, sizes and times of all files of a folder.
+std::map<std::string, std::string> trace_of(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> trace;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    trace[entry.path().filename()] =
+        fmt::format("{} {}", entry.file_size(), entry.last_write_time().time_since_epoch().count());
+  return trace;
+}
+
+TEST_F(ProjectTest, ReadingAloneLeavesNoTraceAlsoWhenALogWasLeftByAKill) {
+  if (const auto child = ::fork(); child == 0) {
+    Project project(folder_);
+    project.put("key", "value");
+    project.commit();
+    ::_exit(0);  // the log stays
+  } else {
+    ::waitpid(child, nullptr, 0);
+  }
+  ASSERT_TRUE(std::filesystem::exists(folder_ / "project.frazil-wal"));
+  auto before = trace_of(folder_);
+  {
+    Project project(folder_, Access::read);
+    EXPECT_EQ(project.get("key"), "value") << "what is only in the log";
+    EXPECT_THROW(project.put("key", "other"), Error);
+  }
+  EXPECT_EQ(trace_of(folder_), before);
+  { Project project(folder_); }
+  before = trace_of(folder_);
+  ASSERT_EQ(before.size(), 1u);
+  {
+    Project project(folder_, Access::read);
+    EXPECT_EQ(Reader(project).get("key"), "value");
+    EXPECT_EQ(trace_of(folder_), before);
+  }
+  EXPECT_EQ(trace_of(folder_), before);
 }
 
 }  // namespace
