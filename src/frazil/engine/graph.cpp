@@ -18,8 +18,8 @@ bool Graph::ByOrder::operator()(int a, int b) const {
   return first.id < second.id;
 }
 
-Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Host& host)
-    : plan_(plan), seed_(std::move(seed)), order_(order), host_(host) {
+Graph::Graph(const flow::Plan& plan, std::string seed, Order order, Knowledge& knowledge)
+    : plan_(plan), seed_(std::move(seed)), order_(order), knowledge_(knowledge) {
   states_.resize(plan.steps.size());
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const auto& planned = plan.steps[i];
@@ -103,6 +103,7 @@ void Graph::set_cell(int index, int subject, Cell to) {
   count(c, -1);
   c = to;
   count(c, +1);
+  note_cell(index, subject);
 }
 
 void Graph::note_task(int index, int subject, std::int64_t number) {
@@ -135,8 +136,18 @@ void Graph::put(int index, int port, int subject, int item) {
   list[static_cast<std::size_t>(subject)] = item;
 }
 
+void Graph::note_set(int index) {
+  if (effects_.set_changed.empty() || effects_.set_changed.back() != index) effects_.set_changed.push_back(index);
+}
+
+void Graph::note_cell(int index, int subject) {
+  const Effects::Cell changed{index, subject};
+  if (effects_.cell_changed.empty() || effects_.cell_changed.back() != changed)
+    effects_.cell_changed.push_back(changed);
+}
+
 void Graph::push(int index, int subject) {
-  host_.set_changed(index);
+  note_set(index);
   for (const auto& consumer : state(index).consumers)
     if (!consumer.broadcast) work_.push_back({Work::Kind::evaluate, consumer.step, subject});
 }
@@ -179,7 +190,8 @@ void Graph::add_committed(int index, int number, std::vector<std::string> member
   for (const auto& member : members) s.committed_in[member] = static_cast<std::size_t>(number);
   const auto missing = members.size();
   s.committed.push_back({number, std::move(members), missing});
-  for (const int stopped : step(index).trigger.stops) state(stopped).stopped = true;
+  for (const int stopped : step(index).trigger.stops)
+    if (auto& phase = state(stopped).phase; phase != Phase::enough) phase = Phase::stopping;
   s.next_batch = std::max(s.next_batch, number + 1);
 }
 
@@ -187,7 +199,7 @@ int Graph::add_source_item(int index, Subject subject, ItemHandle item) {
   subject.root = index;
   const auto id = item.id;
   const int added = add_subject(std::move(subject));
-  const bool withdrawn = host_.person(index, id) == std::optional(false);
+  const bool withdrawn = knowledge_.person(index, id) == std::optional(false);
   put(index, 0, added, withdrawn ? absent : add_item(std::move(item)));
   set_cell(index, added, withdrawn ? Cell::absent : Cell::done);
   if (state(index).closed) reopen(index);
@@ -208,9 +220,7 @@ void Graph::set_horizon(int index, std::string order) {
 void Graph::close_source(int index) {
   if (state(index).closed) return;
   set_horizon(index, {});
-  state(index).closed = true;
-  host_.step_closed(index);
-  for (const auto& consumer : state(index).consumers) work_.push_back({Work::Kind::close, consumer.step, 0});
+  close(index);
 }
 
 void Graph::reopen(int index) {
@@ -218,12 +228,13 @@ void Graph::reopen(int index) {
   s.closed = false;
   s.last.clear();
   for (const auto& consumer : s.consumers)
-    if (const auto& next = state(consumer.step); next.closed && !next.cut && !next.stopped) reopen(consumer.step);
+    if (const auto& next = state(consumer.step); next.closed && !is_cut(next) && !takes_nothing_new(next.phase))
+      reopen(consumer.step);
 }
 
 void Graph::approve(int index) {
   auto& s = state(index);
-  s.held = false;
+  if (s.phase == Phase::held) s.phase = Phase::open;
   for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
     if (s.cells[subject] == Cell::waiting) work_.push_back({Work::Kind::evaluate, index, static_cast<int>(subject)});
   work_.push_back({Work::Kind::close, index, 0});
@@ -231,7 +242,7 @@ void Graph::approve(int index) {
 
 bool Graph::has_pending(int index) const {
   const auto& s = state(index);
-  return !s.pending.empty() && s.committed.empty() && !s.cut && !s.flowing;
+  return !s.pending.empty() && s.committed.empty() && !is_cut(s) && !is_flowing(s);
 }
 
 void Graph::cut_pending(int index) {
@@ -241,12 +252,12 @@ void Graph::cut_pending(int index) {
 /// The step takes nothing new: what waits, or was asked for and has not begun, never comes.
 void Graph::stop(int index) {
   auto& s = state(index);
-  if (std::exchange(s.stopped, true)) return;
+  if (takes_nothing_new(s.phase)) return;
+  s.phase = Phase::enough;
   for (std::size_t subject = 0; subject < s.cells.size(); ++subject)
     if (s.cells[subject] == Cell::waiting || s.cells[subject] == Cell::ready)
       resolve_absent(index, static_cast<int>(subject), Cell::absent);
-  for (const int subject : host_.withdraw(index)) resolve_absent(index, subject, Cell::absent);
-  s.enough = true;
+  effects_.withdrawn.push_back(index);
   work_.push_back({Work::Kind::close, index, 0});
 }
 
@@ -261,7 +272,11 @@ void Graph::finish(const Execution& execution, const Outcome& outcome) {
   work_.push_back({Work::Kind::close, execution.step, 0});
 }
 
-void Graph::settle() {
+void Graph::withdrawn(int index, const std::vector<int>& subjects) {
+  for (const int subject : subjects) resolve_absent(index, subject, Cell::absent);
+}
+
+Effects Graph::settle() {
   while (!work_.empty()) {
     const auto work = work_.front();
     work_.pop_front();
@@ -274,9 +289,10 @@ void Graph::settle() {
     auto& open = open_of_subject_[static_cast<std::size_t>(subject)];
     if (open != 0) continue;
     open = -1;
-    host_.subject_through(subject);
+    effects_.through.push_back(subject);
   }
   maybe_through_.clear();
+  return std::exchange(effects_, {});
 }
 
 // ---- joining ----------------------------------------------------------------------------------------------------
@@ -352,13 +368,14 @@ void Graph::evaluate(int index, int subject) {
   if (current != Cell::unknown && current != Cell::waiting) return;
   auto& s = state(index);
   if (current == Cell::unknown) set_cell(index, subject, Cell::waiting);
-  if (s.cut && !s.committed_in.contains(this->subject(subject).id)) return resolve_absent(index, subject, Cell::absent);
+  if (is_cut(s) && !s.committed_in.contains(this->subject(subject).id))
+    return resolve_absent(index, subject, Cell::absent);
   const auto gathered = gather(index, subject);
   if (gathered.state == Cell::absent) return resolve_absent(index, subject, Cell::absent);
-  if (gathered.state == Cell::waiting || s.held) return;
+  if (gathered.state == Cell::waiting || s.phase == Phase::held) return;
   set_cell(index, subject, Cell::ready);
   if (step(index).trigger.mode == Trigger::Mode::none) return start(index, subject);
-  if (s.flowing && !is_fold(index)) {
+  if (is_flowing(s) && !is_fold(index)) {
     s.known.erase(subject);
     return start(index, subject);
   }
@@ -402,14 +419,14 @@ void Graph::start(int index, int subject) {
   execution.inputs = gather(index, subject).inputs;
   const auto key = key_of(execution);
   set_cell(index, subject, Cell::running);
-  if (const auto outcome = host_.known(key)) {
+  if (const auto outcome = knowledge_.known(key)) {
     apply_map(execution, *outcome);
     work_.push_back({Work::Kind::close, index, 0});
-  } else if (state(index).stopped) {
+  } else if (takes_nothing_new(state(index).phase)) {
     resolve_absent(index, subject, Cell::absent);
   } else {
     execution.key = key.hex();
-    host_.enqueue(std::move(execution));
+    effects_.start.push_back(std::move(execution));
   }
 }
 
@@ -433,10 +450,10 @@ void Graph::pump(int index) {
     const auto key = key_of(execution);
     execution.key = key.hex();
     s.running = true;
-    if (const auto outcome = host_.known(key))
+    if (const auto outcome = knowledge_.known(key))
       apply_fold(execution, *outcome);
     else
-      host_.enqueue(std::move(execution));
+      effects_.start.push_back(std::move(execution));
   }
 }
 
@@ -448,14 +465,14 @@ void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
   std::vector<int> values(protocol.outputs.size(), absent);
   if (protocol.shape == Shape::filter) {
     const int passed = execution.inputs.at(0).at(0);
-    const bool accepted = host_.person(index, item(passed).id).value_or(outcome.accepted);
+    const bool accepted = knowledge_.person(index, item(passed).id).value_or(outcome.accepted);
     values[accepted ? 0 : 1] = passed;
     ++(accepted ? state(index).accepted : state(index).set_aside);
   } else {
     for (const auto& [port, handle] : outcome.outputs) {
       const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
                                       [&](const flow::PortInfo& p) { return p.name == port; });
-      if (found == protocol.outputs.end() || host_.person(index, handle.id) == std::optional(false)) continue;
+      if (found == protocol.outputs.end() || knowledge_.person(index, handle.id) == std::optional(false)) continue;
       values[static_cast<std::size_t>(found - protocol.outputs.begin())] = add_item(handle);
     }
   }
@@ -482,7 +499,7 @@ void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
     const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
                                     [&](const flow::PortInfo& p) { return p.name == port; });
     if (found == protocol.outputs.end()) continue;
-    const bool withdrawn = host_.person(index, handle.id) == std::optional(false);
+    const bool withdrawn = knowledge_.person(index, handle.id) == std::optional(false);
     const int added_item = add_item(handle);
     s.previous.emplace_back(port, added_item);
     if (!withdrawn) values[static_cast<std::size_t>(found - protocol.outputs.begin())] = added_item;

@@ -56,24 +56,37 @@ struct Outcome {
   bool accepted = true;  ///< of a filter
 };
 
-/// What the graph asks of its owner.
-class Host {
+/// What the graph asks. Nothing it asks for changes anything.
+class Knowledge {
  public:
-  virtual ~Host() = default;
+  virtual ~Knowledge() = default;
   /// The result stored under this key, if any.
   virtual std::optional<Outcome> known(const Digest& key) = 0;
-  virtual void enqueue(Execution execution) = 0;
-  virtual void commit_batch(int step, int number, const std::vector<std::string>& members) = 0;
   /// Number in a field of an item's record, for triggers that sum it.
   virtual double weight(std::int64_t item, const std::string& field) = 0;
   /// What a person decided about an item at a step.
   virtual std::optional<bool> person(int step, const Digest& item) = 0;
-  virtual void set_changed(int step) = 0;
-  /// All steps that take this subject by itself, optional ones apart, are through with it, for the first time.
-  virtual void subject_through(int subject) = 0;
-  virtual void step_closed(int step) = 0;
-  /// Takes back what was enqueued for this step and has not begun. @return the subjects
-  virtual std::vector<int> withdraw(int step) = 0;
+};
+
+/// What follows from what the graph was told, for its owner to carry out in the order of the members.
+struct Effects {
+  struct List {  ///< the member list of one execution of a trigger, to be stored before its result
+    int step = 0, number = 0;
+    std::vector<std::string> members;  ///< ids of subjects
+  };
+  struct Cell {
+    int step = 0, subject = 0;
+    friend bool operator==(const Cell&, const Cell&) = default;
+  };
+  std::vector<List> batch;
+  std::vector<Execution> start;  ///< not known yet: to be run
+  /// Steps that take nothing new: the owner takes back what has not begun and tells `Graph::withdrawn`.
+  std::vector<int> withdrawn;
+  std::vector<int> closed;         ///< steps whose output is complete
+  std::vector<int> through;        ///< subjects that all steps which take them by themselves, optional ones apart, are
+                                   ///< through with for the first time
+  std::vector<int> set_changed;    ///< steps whose output is not what it was; may be named more than once
+  std::vector<Cell> cell_changed;  ///< the same
 };
 
 /// Counts of one step for people.
@@ -92,9 +105,27 @@ struct Lack {
   std::string of;  ///< what is counted
 };
 
+/// Where a step stands.
+///
+///   phase     what the step does with a subject whose inputs are there      leaves it for
+///   held      lets it wait                                                  open: a person approves · enough: stopped
+///   open      starts it; with a trigger: puts it in line for the next list  cut: its static list is formed or replayed
+///                                                                           flowing: its dynamic list is
+///                                                                           enough: a trigger after it has what it
+///                                                                           needs stopping: a stored list says that
+///                                                                           this was so
+///   cut       takes the members of its one list, nobody else                –
+///   flowing   starts it; a fold: puts it in line, takes all when idle       –
+///   stopping  takes a known result, starts nothing                          enough: the list that stopped it is
+///   replayed enough    the same, and the step may close before its inputs do         –
+///
+/// Apart from that a step is closed or not: its output is complete. What comes later opens it again, unless it is cut,
+/// stopping or has enough. Only steps without a trigger of their own are stopped, so no phase is a mixture of two.
+enum class Phase : std::uint8_t { held, open, cut, flowing, stopping, enough };
+
 class Graph {
  public:
-  Graph(const flow::Plan& plan, std::string seed, Order order, Host& host);
+  Graph(const flow::Plan& plan, std::string seed, Order order, Knowledge& knowledge);
 
   /// Replays a member list committed earlier; before any subject is added, in the order of their numbers.
   void add_committed(int step, int number, std::vector<std::string> members);
@@ -105,10 +136,11 @@ class Graph {
   /// Nothing of this source may be put into lists by acquisition until its next horizon is set.
   void hold(int step) { state(step).horizon = ""; }
   /// Nothing of this step starts until `approve`.
-  void wait_for_person(int step) { state(step).held = true; }
+  void wait_for_person(int step) { state(step).phase = Phase::held; }
   void approve(int step);
-  [[nodiscard]] bool is_held(int step) const { return state(step).held; }
-  [[nodiscard]] bool is_stopped(int step) const { return state(step).stopped; }
+  [[nodiscard]] Phase phase(int step) const { return state(step).phase; }
+  [[nodiscard]] bool is_held(int step) const { return phase(step) == Phase::held; }
+  [[nodiscard]] bool is_stopped(int step) const { return takes_nothing_new(phase(step)); }
   /// Why nothing has started although inputs are there: too little to work on, or to the count of a trigger.
   [[nodiscard]] std::optional<Lack> lack(int step) const;
   /// Members wait for a list that is not full.
@@ -119,8 +151,10 @@ class Graph {
   /// The stream goes on after all.
   void reopen(int step);
   void finish(const Execution& execution, const Outcome& outcome);
-  /// Follows all consequences; call it after the above.
-  void settle();
+  /// These subjects were taken back before their tasks at this step began.
+  void withdrawn(int step, const std::vector<int>& subjects);
+  /// Follows all consequences of the above. @return what is to be done about them, since the last time
+  [[nodiscard]] Effects settle();
 
   [[nodiscard]] bool closed(int step) const { return states_[static_cast<std::size_t>(step)].closed; }
   [[nodiscard]] bool all_closed() const;
@@ -172,11 +206,9 @@ class Graph {
     std::vector<std::int64_t> tasks;        ///< by subject
     std::vector<std::int64_t> fold_tasks;
     std::vector<Consumer> consumers;
-    std::vector<int> last;               ///< by port, while closed: last item in order
-    bool closed = false, cut = false;    ///< cut: the one list of a static trigger exists
-    bool flowing = false;                ///< a dynamic trigger has fired
-    bool held = false, stopped = false;  ///< waits for a person; takes nothing new
-    bool enough = false;  ///< stopped, and the list that stopped it has been formed (or replayed): may close
+    std::vector<int> last;  ///< by port, while closed: last item in order
+    Phase phase = Phase::open;
+    bool closed = false;
     int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
     // Triggers:
     std::vector<int> pending;  ///< ready members of the next list, in order
@@ -206,6 +238,9 @@ class Graph {
   StepState& state(int index) { return states_[static_cast<std::size_t>(index)]; }
   const StepState& state(int index) const { return states_[static_cast<std::size_t>(index)]; }
   bool is_fold(int index) const { return step(index).protocol->shape == flow::Shape::fold; }
+  static bool takes_nothing_new(Phase phase) { return phase == Phase::stopping || phase == Phase::enough; }
+  static bool is_cut(const StepState& state) { return state.phase == Phase::cut; }
+  static bool is_flowing(const StepState& state) { return state.phase == Phase::flowing; }
   bool in_domain(int step, int root) const;
 
   int add_subject(Subject subject);
@@ -238,13 +273,16 @@ class Graph {
   void apply_fold(const Execution& execution, const Outcome& outcome);
   Digest key_of(const Execution& execution) const;
   void check_closed(int step);
+  void close(int step);
+  void note_set(int step);
+  void note_cell(int step, int subject);
   bool inputs_closed(int step) const;
   void drop_rest(int step);
 
   const flow::Plan& plan_;
   std::string seed_;
   Order order_;
-  Host& host_;
+  Knowledge& knowledge_;
   std::vector<Subject> subjects_;
   std::unordered_map<std::string, int> subject_by_id_;
   std::vector<ItemHandle> items_;
@@ -253,6 +291,7 @@ class Graph {
   std::vector<int> open_of_subject_;  ///< cells of followed steps that are not through; −1: told
   std::vector<int> maybe_through_;
   std::deque<Work> work_;
+  Effects effects_;  ///< since the last time that all was settled
 };
 
 }  // namespace frazil::engine

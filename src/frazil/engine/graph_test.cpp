@@ -1,4 +1,4 @@
-// The bookkeeping alone: a host that runs whatever is asked of it, in an order of its choice.
+// The bookkeeping alone, with an owner that runs whatever is asked of it, in an order of its choice.
 #include "frazil/engine/graph.hpp"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ const flow::Registry& registry() {
 Digest id_of(const std::string& text) { return Digest::parse(hash_of({text})); }
 
 /// Ends executions when told to; remembers member lists and closings.
-class TestHost final : public Host {
+class TestHost final : public Knowledge {
  public:
   TestHost(const std::string& steps, Order order) {
     std::vector<flow::Problem> problems;
@@ -55,18 +55,23 @@ class TestHost final : public Host {
     const auto found = results.find(key.hex());
     return found == results.end() ? std::nullopt : std::optional(found->second);
   }
-  void enqueue(Execution execution) override { waiting.push_back(std::move(execution)); }
-  void commit_batch(int step, int, const std::vector<std::string>& members) override {
-    batches[step].push_back(members);
-  }
   double weight(std::int64_t item, const std::string&) override { return static_cast<double>(item % 10); }
   std::optional<bool> person(int step, const Digest& item) override {
     const auto found = people.find({step, item});
     return found == people.end() ? std::nullopt : std::optional(found->second);
   }
-  void set_changed(int) override {}
-  void subject_through(int subject) override { through.push_back(graph->subject(subject).label); }
-  std::vector<int> withdraw(int step) override {
+  void settle() {
+    for (bool again = true; again;) {
+      auto effects = graph->settle();
+      for (auto& list : effects.batch) batches[list.step].push_back(std::move(list.members));
+      for (auto& execution : effects.start) waiting.push_back(std::move(execution));
+      for (const int step : effects.withdrawn) graph->withdrawn(step, withdraw(step));
+      for (const int step : effects.closed) closed.push_back(plan.steps[static_cast<std::size_t>(step)].name);
+      for (const int subject : effects.through) through.push_back(graph->subject(subject).label);
+      again = !effects.withdrawn.empty();
+    }
+  }
+  std::vector<int> withdraw(int step) {
     std::vector<int> subjects;
     std::erase_if(waiting, [&](const Execution& execution) {
       if (execution.step != step) return false;
@@ -75,12 +80,11 @@ class TestHost final : public Host {
     });
     return subjects;
   }
-  void step_closed(int step) override { closed.push_back(plan.steps[static_cast<std::size_t>(step)].name); }
 
   void arrive(int number) {
     const auto name = fmt::format("{:03}", number);
     graph->add_source_item(plan.find("in"), {name, name, name, 0}, {number, id_of("item " + name)});
-    graph->settle();
+    settle();
   }
   /// Ends the execution that waits at this place.
   void end(std::size_t place, bool failed = false) {
@@ -96,14 +100,14 @@ class TestHost final : public Host {
       outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, id_of("of " + execution.key)}}};
     if (!failed) results[execution.key] = outcome;
     graph->finish(execution, outcome);
-    graph->settle();
+    settle();
   }
   void end_all() {
     while (!waiting.empty()) end(0);
   }
   void close() {
     graph->close_source(plan.find("in"));
-    graph->settle();
+    settle();
   }
   [[nodiscard]] std::vector<std::string> members(const std::string& step, int port = 0) const {
     std::vector<std::string> labels;
@@ -183,7 +187,7 @@ TEST(Graph, AHorizonKeepsLaterFilesOutOfListsUntilItIsGone) {
   EXPECT_TRUE(host.batches.empty()) << "2 is still growing";
   host.arrive(2);
   host.graph->set_horizon(0, "");
-  host.graph->settle();
+  host.settle();
   EXPECT_EQ(host.batches.at(1), (std::vector<Labels>{{"001", "002"}, {"003", "004"}}));
 }
 
@@ -266,6 +270,7 @@ TEST(Graph, ListsFormWhenTheirTimeHasCome) {
   for (const int number : {1, 2}) host.arrive(number);
   EXPECT_TRUE(host.graph->has_pending(1));
   host.graph->cut_pending(1);
+  host.settle();
   host.arrive(3);
   host.close();
   host.end_all();
@@ -320,7 +325,7 @@ TEST(Graph, AStepThatWaitsForAPersonStartsWhenApproved) {
   EXPECT_TRUE(host.waiting.empty());
   EXPECT_FALSE(host.graph->all_closed());
   host.graph->approve(1);
-  host.graph->settle();
+  host.settle();
   EXPECT_EQ(host.waiting.size(), 2u);
   host.end_all();
   EXPECT_TRUE(host.graph->all_closed());

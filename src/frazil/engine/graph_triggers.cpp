@@ -45,7 +45,7 @@ void Graph::replay_committed(int index, bool force) {
         members.push_back(found->second);
     if (step(index).trigger.mode == Trigger::Mode::first) drop_rest(index);
     for (const int stopped : step(index).trigger.stops) {
-      state(stopped).enough = true;
+      state(stopped).phase = Phase::enough;
       work_.push_back({Work::Kind::close, stopped, 0});
     }
     consume(index, batch.number, std::move(members));
@@ -63,7 +63,7 @@ bool Graph::blocked(int subject) const {
 void Graph::advance(int index) {
   auto& s = state(index);
   const auto& trigger = step(index).trigger;
-  if (trigger.mode == Trigger::Mode::closed || s.cut) return;  // formed when the input closes
+  if (trigger.mode == Trigger::Mode::closed || is_cut(s)) return;  // formed when the input closes
   if (order_ == Order::arrival) {
     if (!s.committed.empty()) return;
     if (s.weight < 0) {
@@ -76,7 +76,7 @@ void Graph::advance(int index) {
     s.weight = 0;
     for (const int subject : std::exchange(s.pending, {})) take_in_line(index, subject);
   }
-  while (!s.known.empty() && s.committed.empty() && !s.cut) {
+  while (!s.known.empty() && s.committed.empty() && !is_cut(s)) {
     const int subject = *s.known.begin();
     if (blocked(subject)) return;
     const auto c = cell(index, subject);
@@ -90,22 +90,22 @@ void Graph::advance(int index) {
 /// The next member of the list that is being formed.
 void Graph::take_in_line(int index, int subject) {
   auto& s = state(index);
-  if (s.cut) return;
-  if (s.flowing && !is_fold(index)) return start(index, subject);
+  if (is_cut(s)) return;
+  if (is_flowing(s) && !is_fold(index)) return start(index, subject);
   s.pending.push_back(subject);
   const auto& trigger = step(index).trigger;
   if (trigger.mode == Trigger::Mode::closed) return;
   if (trigger.of.empty())
     s.weight += 1;
   else
-    s.weight += host_.weight(item(gather(index, subject).inputs.at(0).at(0)).n, trigger.of);
-  if (!s.flowing && s.weight >= trigger.count) cut(index, false);
+    s.weight += knowledge_.weight(item(gather(index, subject).inputs.at(0).at(0)).n, trigger.of);
+  if (!is_flowing(s) && s.weight >= trigger.count) cut(index, false);
 }
 
 /// After a dynamic trigger a fold that has nothing to do takes what has gathered.
 void Graph::flow_on(int index) {
   auto& s = state(index);
-  if (s.flowing && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty())
+  if (is_flowing(s) && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty())
     cut(index, false);
 }
 
@@ -119,7 +119,7 @@ bool Graph::suffices(int index, const std::vector<int>& members) {
     for (const int member : members) {
       const auto gathered = gather(index, member);
       for (const int input : gathered.inputs.at(static_cast<std::size_t>(need.input)))
-        have += need.field.empty() ? 1 : host_.weight(item(input).n, need.field);
+        have += need.field.empty() ? 1 : knowledge_.weight(item(input).n, need.field);
     }
     if (have >= need.at_least) continue;
     s.lack = Lack{have, need.at_least, need.of};
@@ -133,8 +133,8 @@ std::optional<Lack> Graph::lack(int index) const {
   const auto& s = state(index);
   const auto& trigger = step(index).trigger;
   if (s.lack) return s.lack;
-  const bool counts =
-      (trigger.mode == Trigger::Mode::first && !s.cut) || (trigger.mode == Trigger::Mode::dynamic && !s.flowing);
+  const bool counts = (trigger.mode == Trigger::Mode::first && !is_cut(s)) ||
+                      (trigger.mode == Trigger::Mode::dynamic && !is_flowing(s));
   if (!counts || s.closed || s.weight < 0 || std::isinf(trigger.count)) return std::nullopt;
   return Lack{s.weight, trigger.count, trigger.of.empty() ? "items" : trigger.of};
 }
@@ -163,7 +163,7 @@ void Graph::cut(int index, bool remainder) {
   std::vector<std::string> ids;
   for (const int member : members) ids.push_back(subject(member).id);
   const int number = s.next_batch++;
-  if (!ids.empty()) host_.commit_batch(index, number, ids);
+  if (!ids.empty()) effects_.batch.push_back({index, number, ids});
   for (const int stopped : planned.trigger.stops) stop(stopped);
   if (planned.trigger.mode == Trigger::Mode::first) {
     for (const auto& id : ids) s.committed_in[id] = static_cast<std::size_t>(number);
@@ -175,7 +175,7 @@ void Graph::cut(int index, bool remainder) {
 /// A static trigger has its list: whoever is not in it never will be.
 void Graph::drop_rest(int index) {
   auto& s = state(index);
-  s.cut = true;
+  s.phase = Phase::cut;
   s.pending.clear();
   s.known.clear();
   for (std::size_t i = 0; i < s.cells.size(); ++i) {
@@ -187,7 +187,8 @@ void Graph::drop_rest(int index) {
 
 void Graph::consume(int index, int number, std::vector<int> members) {
   work_.push_back({Work::Kind::close, index, 0});
-  state(index).flowing = step(index).trigger.mode == Trigger::Mode::dynamic;
+  if (auto& phase = state(index).phase; step(index).trigger.mode == Trigger::Mode::dynamic && phase == Phase::open)
+    phase = Phase::flowing;
   if (members.empty()) return;
   auto& latest = state(index).latest;
   for (const int member : members)
@@ -227,17 +228,22 @@ void Graph::check_closed(int index) {
         for (const int subject : std::exchange(s.known, std::set<int, ByOrder>(ByOrder{&subjects_})))
           if (cell(index, subject) == Cell::ready) s.pending.push_back(subject);
       }
-      if (!s.pending.empty() || (mode == Trigger::Mode::first && !s.cut)) cut(index, true);
+      if (!s.pending.empty() || (mode == Trigger::Mode::first && !is_cut(s))) cut(index, true);
     }
   }
-  const bool complete = last || (mode == Trigger::Mode::first && s.cut) || s.enough;
+  const bool complete = last || (mode == Trigger::Mode::first && is_cut(s)) || s.phase == Phase::enough;
   // Too few to start on are kept, for a stream that opens again.
   const int kept = last && s.lack ? static_cast<int>(s.pending.size()) : 0;
   if (!complete || s.open > kept || s.running || !s.queue.empty() || static_cast<int>(s.pending.size()) > kept) return;
   if (mode != Trigger::Mode::first && s.waiting > 0) return;
-  s.closed = true;
-  host_.step_closed(index);
-  for (const auto& consumer : s.consumers) {
+  close(index);
+}
+
+/// The output is complete: those that waited for that go on.
+void Graph::close(int index) {
+  state(index).closed = true;
+  effects_.closed.push_back(index);
+  for (const auto& consumer : state(index).consumers) {
     if (consumer.broadcast) {
       auto& waiting = state(consumer.step);
       for (std::size_t subject = 0; subject < waiting.cells.size(); ++subject)

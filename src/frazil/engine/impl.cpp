@@ -183,7 +183,7 @@ void Engine::Impl::load() {
       graph_->hold(index);  // what is still growing is not known yet
   }
   recall_files(files, imported);
-  graph_->settle();
+  settle();
   replay_.reset();
   for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i)
     for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) note_undecided(i, subject);
@@ -329,7 +329,7 @@ void Engine::Impl::check_triggers() {
                Clock::now() - since >= seconds(every_s)) {
       pending_since_.erase(index);
       graph_->cut_pending(index);
-      graph_->settle();
+      settle();
     }
   }
 }

@@ -80,7 +80,7 @@ class StarWriter {
   std::jthread thread_;
 };
 
-class Engine::Impl final : public Host {
+class Engine::Impl final : public Knowledge {
  public:
   Impl(Options options, const flow::Registry& registry);
   ~Impl() override;
@@ -122,16 +122,17 @@ class Engine::Impl final : public Host {
     int free = 0;  ///< places elsewhere
     bool elsewhere = false;
   };
-  // Host:
+  // What the graph asks:
   std::optional<Outcome> known(const Digest& key) override;
-  void enqueue(Execution execution) override;
-  void commit_batch(int step, int number, const std::vector<std::string>& members) override;
   double weight(std::int64_t item, const std::string& field) override;
   std::optional<bool> person(int step, const Digest& item) override;
-  void set_changed(int step) override { changed_.insert(step); }
-  void subject_through(int subject) override;
-  void step_closed(int step) override;
-  std::vector<int> withdraw(int step) override;
+  // What follows from it:
+  void settle();
+  void enqueue(Execution execution);
+  void commit_batch(const Effects::List& list);
+  void subject_through(int subject);
+  void step_closed(int step);
+  std::vector<int> withdraw(int step);
 
   // impl.cpp: opening and the loop
   void open();

@@ -53,7 +53,7 @@ Json Engine::Impl::request(const Json& request) {
 void Engine::Impl::show_closed() {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (is_closed_for_good(static_cast<int>(i))) graph_->close_source(static_cast<int>(i));
-  graph_->settle();
+  settle();
   if (graph_->all_closed()) state_ = "finished";
 }
 
@@ -201,7 +201,7 @@ Json Engine::Impl::approve(const std::string& text) {
   store_.put("approved:" + step(index).name, std::to_string(store::now()));
   store_.add_event("approved", step(index).name, "", "by hand");
   graph_->approve(index);
-  graph_->settle();
+  settle();
   return {{"changed", Json::array({{{"step", step(index).name}, {"label", step(index).name}, {"what", "approved"}}})}};
 }
 

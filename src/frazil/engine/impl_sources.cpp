@@ -52,7 +52,7 @@ void Engine::Impl::take_findings() {
   constexpr std::size_t at_once = 32;
   for (const auto& finding : intake_->take(at_once)) {
     note_finding(finding);
-    graph_->settle();
+    settle();
   }
 }
 
@@ -129,7 +129,7 @@ void Engine::Impl::check_sources() {
     store_.put("closed:" + step(index).name, closing(index));
     graph_->close_source(index);
   }
-  graph_->settle();
+  settle();
 }
 
 /// Under which conditions a stream ends. When they change, one that had ended goes on.
@@ -157,7 +157,7 @@ void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const 
       intake_->recall_item(index, row.path, row.hash, row.subject, known);
       auto [order, label] = store_.item_name(n);
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
-      graph_->settle();
+      settle();
     } else if (row.state != "excluded" || excluded_by(intake_->watch(index).exclude, row.path) != nullptr) {
       intake_->recall_other(index, row.path, row.state, known);
     }

@@ -49,6 +49,33 @@ std::optional<Outcome> Engine::Impl::known(const Digest& key) {
   return outcome;
 }
 
+double Engine::Impl::weight(std::int64_t item, const std::string& field) {
+  const auto value = number_or_nan(Json::parse(store_.record(item)), field);
+  return std::isnan(value) ? 1 : value;
+}
+
+std::optional<bool> Engine::Impl::person(int index, const Digest& item) {
+  if (people_.empty()) return std::nullopt;
+  const auto found = people_.find({step(index).name, item.hex()});
+  return found == people_.end() ? std::nullopt : std::optional(found->second);
+}
+
+// ---- what follows from it ---------------------------------------------------------------------------------------
+
+/// Brings the graph to rest and carries out what follows.
+void Engine::Impl::settle() {
+  for (bool again = true; again;) {
+    auto effects = graph_->settle();
+    for (const auto& list : effects.batch) commit_batch(list);
+    for (auto& execution : effects.start) enqueue(std::move(execution));
+    for (const int index : effects.withdrawn) graph_->withdrawn(index, withdraw(index));
+    for (const int index : effects.closed) step_closed(index);
+    for (const int subject : effects.through) subject_through(subject);
+    changed_.insert(effects.set_changed.begin(), effects.set_changed.end());
+    again = !effects.withdrawn.empty();
+  }
+}
+
 void Engine::Impl::enqueue(Execution execution) {
   if (const auto found = running_by_key_.find(execution.key); found != running_by_key_.end()) {
     auto& running = running_.at(found->second);
@@ -60,14 +87,10 @@ void Engine::Impl::enqueue(Execution execution) {
   put_in_line(Work{std::move(execution)});
 }
 
-void Engine::Impl::commit_batch(int index, int number, const std::vector<std::string>& members) {
-  store_.add_batch({step(index).name, number, members});
-  store_.add_event("batch", step(index).name, fmt::format("{}", number + 1), fmt::format("{} members", members.size()));
-}
-
-double Engine::Impl::weight(std::int64_t item, const std::string& field) {
-  const auto value = number_or_nan(Json::parse(store_.record(item)), field);
-  return std::isnan(value) ? 1 : value;
+void Engine::Impl::commit_batch(const Effects::List& list) {
+  store_.add_batch({step(list.step).name, list.number, list.members});
+  store_.add_event("batch", step(list.step).name, fmt::format("{}", list.number + 1),
+                   fmt::format("{} members", list.members.size()));
 }
 
 std::vector<int> Engine::Impl::withdraw(int index) {
@@ -91,12 +114,6 @@ void Engine::Impl::subject_through(int subject) {
   if (found == arrived_.end()) return;
   item_latency_.add(std::chrono::duration<double>(Clock::now() - found->second).count());
   arrived_.erase(found);
-}
-
-std::optional<bool> Engine::Impl::person(int index, const Digest& item) {
-  if (people_.empty()) return std::nullopt;
-  const auto found = people_.find({step(index).name, item.hex()});
-  return found == people_.end() ? std::nullopt : std::optional(found->second);
 }
 
 // ---- starting ---------------------------------------------------------------------------------------------------
@@ -422,7 +439,7 @@ void Engine::Impl::publish(const Running& running, const exec::Result& result) {
     while (through_.size() > 100000) through_.pop_front();
   }
   graph_->finish(execution, outcome);
-  graph_->settle();
+  settle();
 }
 
 /// Renames the temporary folder to its final name. Something there already is left over from before a crash.
