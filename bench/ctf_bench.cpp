@@ -31,7 +31,7 @@ struct Row {
   ctf::Fit a, b;
   double seconds_a = 0, seconds_b = 0;
   CtfFit fused;
-  Decision decision;
+  flow::Decision decision;
   bool visible = true;  ///< the fault can be seen in the spectrum at all
 };
 
@@ -165,17 +165,17 @@ void report_consensus(const std::vector<Row>& rows) {
   std::map<std::string, int> rules;
   for (const auto& row : rows) {
     const double a = error_of(row, row.a), b = error_of(row, row.b), e = error_of(row, row.fused);
-    accepted += row.decision.accepted;
-    wrong += row.decision.accepted && std::abs(e) > 300;
+    accepted += row.decision.accepted();
+    wrong += row.decision.accepted() && std::abs(e) > 300;
     together += std::abs(a) > 300 && std::abs(b) > 300 && std::abs(a - b) < 300;
     if (row.bound.defocus_A < 50) {
       ++clear;
-      clear_accepted += row.decision.accepted;
-      if (!row.decision.accepted) ++rules[row.decision.rule];
+      clear_accepted += row.decision.accepted();
+      if (!row.decision.accepted()) ++rules[row.decision.rule];
     }
     if (row.bound.defocus_A > 150) {
       ++hard;
-      hard_fine += !row.decision.accepted || std::abs(e) < 4 * row.fused.sigma_defocus.value();
+      hard_fine += !row.decision.accepted() || std::abs(e) < 4 * row.fused.sigma_defocus.value();
     }
   }
   fmt::print(
@@ -210,7 +210,7 @@ void report_spoilt(const std::string& kind, const std::vector<Row>& rows) {
   std::map<std::string, int> rules;
   for (const auto& row : rows) {
     visible += row.visible;
-    if (row.decision.accepted) continue;
+    if (row.decision.accepted()) continue;
     ++aside;
     visible_aside += row.visible;
     ++rules[row.decision.rule];
@@ -247,7 +247,7 @@ void write_csv(const std::string& path, const std::vector<Row>& rows) {
         std::hypot(c, s) / std::sqrt(2.0), r.a.iceness, q.visibility, q.strength, q.directional_damping,
         q.sigma_directional, q.ice_spots, static_cast<int>(q.ice_phase), q.background_misfit, q.outliers,
         q.envelope_end.value(), r.a.b_factor.value(), r.seconds_a, r.seconds_b, error_of(r, r.fused),
-        r.fused.sigma_defocus.value(), r.decision.accepted ? 1 : 0, r.decision.rule, r.fused.agreement.value(),
+        r.fused.sigma_defocus.value(), r.decision.accepted() ? 1 : 0, r.decision.rule, r.fused.agreement.value(),
         q.drift.value(), q.sigma_drift.value(), r.a.thickness.value(), r.a.sigma_thickness.value(), q.overfocus,
         q.cs_deviation.value(), q.sigma_cs.value(), r.visible);
   }
@@ -290,7 +290,7 @@ int alarm_after(std::uint64_t seed, std::uint64_t index, Mistake mistake) {
     protocols::FilterCtfParams limits;
     limits.max_astigmatism = 5000_A;
     limits.max_overfocus = 0;  // left to the alarm
-    if (!protocols::judge(limits, fit).accepted) continue;
+    if (!protocols::judge(limits, fit).accepted()) continue;
     trend = protocols::extend({}, &trend, {fit});
     if (!trend.alarms.empty()) {
       if (mistake == Mistake::none) fmt::print("false alarm after {}: {}\n", i + 1, trend.alarms.front());

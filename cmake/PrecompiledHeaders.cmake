@@ -1,5 +1,5 @@
 # Headers that nearly every translation unit reads, parsed once: those of the standard library, fmt and nlohmann/json for all
-# folders, and on top of them the records and protocols for the folders from flow on, which all know them anyway. A source file
+# folders, and on top of them the records and protocols for the folders that know both: flow and engine know no record. A source file
 # still includes all that it uses: the presets "asan", "tsan" and "fuzz" build without these.
 
 set(FRAZIL_COMMON_HEADERS
@@ -7,8 +7,8 @@ set(FRAZIL_COMMON_HEADERS
     <algorithm> <array> <charconv> <chrono> <cmath> <complex> <cstdint> <cstdio> <cstdlib> <cstring> <filesystem> <fstream> <functional>
     <iostream> <limits> <map> <memory> <mutex> <numbers> <numeric> <optional> <random> <set> <span> <string> <string_view> <thread> <tuple>
     <utility> <vector>)
-set(FRAZIL_RECORD_HEADERS <frazil/flow/protocol.hpp>)
-set(FRAZIL_FOLDERS_WITH_RECORDS flow protocols plugin store exec engine report bundle cli)
+set(FRAZIL_RECORD_HEADERS <frazil/flow/protocol.hpp> <frazil/model/records.hpp>)
+set(FRAZIL_FOLDERS_WITH_RECORDS protocols plugin report bundle cli)
 
 # frazil_precompile(TARGET NAME PREFIX) lets a target of the folder NAME read what was precompiled for such targets; PREFIX is
 # frazil or frazil_test: programs are compiled with -fPIE, libraries with -fPIC, and the headers must agree.

@@ -15,13 +15,12 @@ MAY_USE = {
     "io": ["image", "model"],
     "sim": ["image", "model"],
     "algo": ["image", "model", "params"],
-    "flow": ["params", "model"],  # model: the records that protocols exchange
+    "flow": ["params"],  # and so store, exec and engine have never heard of cryo-EM
     "protocols": ["algo", "io", "flow"],
     "plugin": ["protocols"],
     "store": ["flow"],
     "exec": ["flow"],
     "engine": ["flow", "store", "exec"],
-    "monitor": ["model", "store"],
     "report": ["engine", "io", "model"],
     "bundle": ["engine", "plugin", "io"],
     "cli": ["*"],

@@ -4,6 +4,7 @@
 #include "flatten.hpp"
 #include "frazil/flow/protocol.hpp"
 #include "frazil/io/image_file.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::skeleton {
 

@@ -16,6 +16,7 @@
 #include "frazil/base/log.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/model/records.hpp"
 #include "frazil/protocols/from_file.hpp"
 
 namespace frazil::cli {

@@ -99,8 +99,8 @@ Json Engine::Impl::explain(int subject) {
           outcome = fmt::format("failed at {}: {}", row.step, row.message);
         }
         for (const auto& d : store_.decisions_of_task(row.key)) {
-          entry["decision"] = {{"accepted", d.accepted}, {"rule", d.rule},     {"value", d.value},
-                               {"limit", d.limit},       {"reason", d.reason}, {"by", d.by}};
+          entry["decision"] = {{"accepted", d.accepted}, {"rule", d.rule}, {"value", d.value}, {"limit", d.limit},
+                               {"reason", d.reason},     {"by", d.by},     {"title", d.title}};
           if (!d.accepted)
             outcome = fmt::format("set aside at {} by the rule {}: {:g}, limit {:g}{}", d.step, d.rule, d.value,
                                   d.limit, d.reason.empty() ? "" : " (" + d.reason + ")");

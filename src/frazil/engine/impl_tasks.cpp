@@ -509,7 +509,8 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
     note_undecided(execution.step, execution.subject);
     store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted,
                          decision.value("rule", ""), number_or_nan(decision, "value"), number_or_nan(decision, "limit"),
-                         decision.value("reason", ""), "rule", row.key, row.finished});
+                         decision.value("reason", ""), "rule", row.key, row.finished, decision.value("rule", ""),
+                         decision.value("title", "")});
   } else {
     for (const auto& [port, records] : result.outputs) {
       const auto info = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),

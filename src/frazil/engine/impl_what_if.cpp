@@ -131,7 +131,7 @@ Json Engine::Impl::what_if(const Json& settings) {
     Json entry = {{"step", planned.name}, {"of", 0},         {"kept_now", 0},
                   {"kept_then", 0},       {"newly_kept", 0}, {"newly_set_aside", 0}};
     const auto add = [&](const char* key) { entry[key] = entry[key].get<int>() + 1; };
-    std::function<bool(const void*)> decide;
+    std::function<flow::Verdict(const void*)> decide;
     if (!same && other >= 0) {
       read_decided(i, 0, static_cast<int>(count));
       decide = planned.protocol->decide(changed.plan.steps[static_cast<std::size_t>(other)].params);
@@ -149,7 +149,7 @@ Json Engine::Impl::what_if(const Json& settings) {
       const auto by_hand = person(i, graph_->item(was ? item : graph_->find(i, 1, subject)).id);
       const bool will = by_hand     ? *by_hand
                         : other < 0 ? true
-                        : decide    ? decide(decided_[i].at(subject).record.get())
+                        : decide    ? decide(decided_[i].at(subject).record.get()) == flow::Verdict::accepted
                                     : was;
       add("of");
       if (was) add("kept_now");

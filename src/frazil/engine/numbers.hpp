@@ -128,11 +128,12 @@ struct Even {
     static constexpr auto fields() { return std::tuple(field(&Params::by, "by", "Divisor")); }
   };
   using Input = Number;
-  using Output = Decision;
+  using Output = flow::Decision;
   Params params;
   Output process(const Input& in, flow::Context&) const {
     const int rest = in.value % params.by;
-    return {rest == 0, "remainder", double(rest), 0, rest == 0 ? "" : "does not divide"};
+    return {flow::accept_if(rest == 0),        "remainder", "no multiple", double(rest), 0,
+            rest == 0 ? "" : "does not divide"};
   }
 };
 

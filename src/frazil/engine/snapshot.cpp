@@ -18,7 +18,7 @@ std::string endpoint_name(const flow::Plan& plan, const flow::Endpoint& from) {
 Json decision_json(const store::DecisionRow& d) {
   return {{"item", d.item}, {"subject", d.subject}, {"label", d.label}, {"accepted", d.accepted},
           {"rule", d.rule}, {"value", d.value},     {"limit", d.limit}, {"reason", d.reason},
-          {"by", d.by},     {"time", d.time}};
+          {"by", d.by},     {"time", d.time},       {"title", d.title}};
 }
 
 Json describe_step(const flow::Plan& plan, const flow::PlannedStep& planned) {

@@ -9,8 +9,8 @@
 //      "closed", "counts": {"waiting", "queued", "running", "done", "failed", "accepted", "set_aside", "versions"},
 //      "seconds": {"median", "mean", "total"}, "peak_mib",
 //      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],     sorted by order
-//      key "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time"}],
-//      of items in play "failures": [{"subject", "label", "code", "message", "attempts", "time"}], "tasks":
+//      key "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time",
+//      "title"}], of items in play "failures": [{"subject", "label", "code", "message", "attempts", "time"}], "tasks":
 //      [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
 //   "files": [{"step", "path", "state": "item|duplicate|broken|growing", "subject", "reason", "time"}],
 //   "events": [{"time", "kind", "step", "label", "text"}],       the last 500

@@ -29,7 +29,7 @@
 #include <vector>
 
 #include "frazil/base/random.hpp"
-#include "frazil/model/records.hpp"
+#include "frazil/flow/decision.hpp"
 #include "frazil/params/fields.hpp"
 
 namespace frazil::flow {
@@ -176,9 +176,9 @@ struct Protocol {
   Source source;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
   std::function<std::shared_ptr<const void>(const Records& inputs)> parse_inputs;
-  /// Of filters: whether such inputs are accepted under these parameters. The answer throws Error(unsupported) if the
-  /// filter reads files.
-  std::function<std::function<bool(const void* inputs)>(const Json& params)> decide;
+  /// Of filters: what becomes of such inputs under these parameters. The answer throws Error(unsupported) if the filter
+  /// reads files.
+  std::function<std::function<Verdict(const void* inputs)>(const Json& params)> decide;
 };
 
 /// Every protocol of the program, by name.
@@ -415,7 +415,7 @@ Protocol make_protocol() {
     } else {
       const auto output = instance.process(detail::input_from<Input>(inputs, 0), context);
       if constexpr (is_filter)
-        return {{"decision", {record_to_json(output)}}};
+        return {{"decision", {decision_to_json(output)}}};
       else
         return detail::output_to(output);
     }
@@ -424,10 +424,10 @@ Protocol make_protocol() {
     protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
       return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));
     };
-    protocol.decide = [](const Json& json) -> std::function<bool(const void*)> {
+    protocol.decide = [](const Json& json) -> std::function<Verdict(const void*)> {
       return [instance = P{detail::parse_params<P>(json)}](const void* inputs) {
         detail::NoFiles context;
-        return instance.process(*static_cast<const Input*>(inputs), context).accepted;
+        return instance.process(*static_cast<const Input*>(inputs), context).verdict;
       };
     };
   }

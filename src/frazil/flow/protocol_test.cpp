@@ -36,7 +36,9 @@ struct Even {
   using Input = Number;
   using Output = Decision;
   Params params;
-  Output process(const Input& in, Context&) const { return {in.value % 2 == 0, "even", double(in.value), 0, ""}; }
+  Output process(const Input& in, Context&) const {
+    return {accept_if(in.value % 2 == 0), "even", "odd", double(in.value), 0, ""};
+  }
 };
 struct Sum {
   static constexpr Info info{.name = "sum", .title = "Sum", .version = 1, .help = "Sums."};
@@ -81,6 +83,20 @@ TEST(Protocol, FilterGivesADecision) {
   EXPECT_EQ(even.outputs[0].name, "accepted");
   EXPECT_EQ(even.run(Json::object(), {{"numbers", {{{"value", 3}}}}}, nullptr, context)[0].second[0]["accepted"],
             false);
+}
+
+TEST(Decision, SaysAcceptedBesideItsVerdictAndReadsEither) {
+  Decision held{.verdict = Verdict::held, .rule = "dose", .title = "dose off", .value = 3, .limit = 2};
+  const auto json = decision_to_json(held);
+  EXPECT_EQ(json.at("accepted"), false);
+  EXPECT_EQ(json.at("verdict"), "held");
+  EXPECT_EQ(decision_from_json(json).verdict, Verdict::held);
+  EXPECT_EQ(decision_from_json(json).title, "dose off");
+  EXPECT_EQ(decision_from_json({{"accepted", false}}).verdict, Verdict::set_aside);
+  EXPECT_TRUE(decision_from_json({{"verdict", "accepted"}}).accepted());
+  for (const Json& bad : {Json({{"rule", "dose"}}), Json({{"accepted", "yes"}}), Json({{"accepted", nullptr}}),
+                          Json({{"accepted", true}, {"verdict", "held"}}), Json({{"verdict", "maybe"}}), Json(3)})
+    EXPECT_THROW((void)decision_from_json(bad), Error) << bad.dump();
 }
 
 TEST(Protocol, FoldContinuesFromItsPreviousVersion) {

@@ -28,8 +28,6 @@ template Json record_to_json<Classes>(const Classes&);
 template Classes record_from_json<Classes>(const Json&);
 template Json record_to_json<VolumeMap>(const VolumeMap&);
 template VolumeMap record_from_json<VolumeMap>(const Json&);
-template Json record_to_json<Decision>(const Decision&);
-template Decision record_from_json<Decision>(const Json&);
 
 Angstrom CtfFit::defocus_offset(double x_A, double y_A) const {
   double offset = 0;

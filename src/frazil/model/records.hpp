@@ -487,21 +487,6 @@ struct VolumeMap {
   }
 };
 
-/// Outcome of a step that accepts an item or sets it aside.
-struct Decision {
-  bool accepted = true;
-  std::string rule;  ///< name of the criterion that decided ("max_step_A"); of the tightest one when accepted
-  double value = 0, limit = 0;
-  std::string reason;  ///< one sentence for people, empty when accepted
-
-  static constexpr auto fields() {
-    using P = Decision;
-    return std::tuple(field(&P::accepted, "accepted", "Kept"), field(&P::rule, "rule", "Criterion"),
-                      field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
-                      field(&P::reason, "reason", "Why not"));
-  }
-};
-
 // Compiled once, in records.cpp: these are the templates that cost most time in every file that names a record.
 extern template Json record_to_json<Movie>(const Movie&);
 extern template Movie record_from_json<Movie>(const Json&);
@@ -527,7 +512,5 @@ extern template Json record_to_json<Classes>(const Classes&);
 extern template Classes record_from_json<Classes>(const Json&);
 extern template Json record_to_json<VolumeMap>(const VolumeMap&);
 extern template VolumeMap record_from_json<VolumeMap>(const Json&);
-extern template Json record_to_json<Decision>(const Decision&);
-extern template Decision record_from_json<Decision>(const Json&);
 
 }  // namespace frazil

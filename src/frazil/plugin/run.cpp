@@ -220,10 +220,11 @@ class Job {
     if (protocol_.shape == flow::Shape::filter) {
       const auto list = results.value("decision", Json());
       const auto decision = list.is_array() && list.size() == 1 ? list[0] : list;
-      if (!decision.is_object() || !decision.value("accepted", Json()).is_boolean())
-        throw Error(ErrorCode::external, "{}: a filter must give one \"decision\" with \"accepted\": true or false",
-                    protocol_.name);
-      return {{"decision", {record_to_json(record_from_json<Decision>(decision))}}};
+      try {
+        return {{"decision", {flow::decision_to_json(flow::decision_from_json(decision))}}};
+      } catch (const Error& e) {
+        throw Error(ErrorCode::external, "{}: a filter must give one \"decision\": {}", protocol_.name, e.what());
+      }
     }
     for (const auto& [port, list] : results.items())
       if (std::none_of(protocol_.outputs.begin(), protocol_.outputs.end(),

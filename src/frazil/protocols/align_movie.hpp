@@ -4,6 +4,7 @@
 #include "frazil/algo/motion/align.hpp"
 #include "frazil/flow/protocol.hpp"
 #include "frazil/model/camera.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

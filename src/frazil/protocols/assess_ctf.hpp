@@ -1,6 +1,7 @@
 // assess-ctf: how well a given CTF describes a micrograph or saved spectrum.
 #pragma once
 
+#include "frazil/model/records.hpp"
 #include "frazil/protocols/estimate_ctf.hpp"
 
 namespace frazil::protocols {

@@ -3,6 +3,7 @@
 
 #include "frazil/algo/class2d/params.hpp"
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

@@ -27,7 +27,7 @@ double range(const std::vector<double>& values) {
 
 }  // namespace
 
-Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context&) const {
+flow::Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context&) const {
   if (motions.motion.shifts_px.size() != motions.other.shifts_px.size())
     throw Error(ErrorCode::bad_input, "{}: {} frames in one alignment, {} in the other: align the same frames",
                 motions.motion.movie, motions.motion.shifts_px.size(), motions.other.shifts_px.size());
@@ -42,9 +42,12 @@ Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context&) con
     }
   }
   const double correlation = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-  Decision decision{true, "motion_agreement", correlation, params.min_correlation, ""};
+  flow::Decision decision{.rule = "motion_agreement",
+                          .title = "two alignments disagree",
+                          .value = correlation,
+                          .limit = params.min_correlation};
   if (widest <= params.min_range || correlation >= params.min_correlation) return decision;
-  decision.accepted = false;
+  decision.verdict = flow::Verdict::set_aside;
   decision.reason = fmt::format(
       "two alignments disagree: their trajectories correlate by {:.2f} over {:.1f} px, at least {:g} is asked for",
       correlation, widest, params.min_correlation);

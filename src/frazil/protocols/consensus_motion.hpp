@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 
@@ -36,12 +37,12 @@ struct ConsensusMotion {
           "Set aside movies whose frames two alignments (other parameters, or RELION's motion STAR) move differently."};
   using Params = ConsensusMotionParams;
   using Input = TwoMotions;
-  using Output = Decision;
+  using Output = flow::Decision;
   Params params;
 
   /// Correlation of the shifts, x and y together, each with its mean over the frames taken off. The range is the longer
   /// side of the box around either trajectory. @throws Error(bad_input) when the numbers of frames differ
-  [[nodiscard]] Decision process(const TwoMotions& motions, flow::Context& context) const;
+  [[nodiscard]] flow::Decision process(const TwoMotions& motions, flow::Context& context) const;
 };
 
 }  // namespace frazil::protocols

@@ -107,7 +107,7 @@ TEST_F(RealSpectra, AreFittedAsPublished) {
     EXPECT_NEAR(mean(found).value(), mean(answer).value(), 80);
     EXPECT_NEAR((found.defocus_u - found.defocus_v).value(), (answer.defocus_u - answer.defocus_v).value(), 80);
     EXPECT_LT(angle_between(found.astigmatism_angle, answer.astigmatism_angle), 10);
-    EXPECT_TRUE(FilterCtf{}.process(found, context).accepted);
+    EXPECT_TRUE(FilterCtf{}.process(found, context).accepted());
   }
 }
 
@@ -119,8 +119,8 @@ TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
     const auto area = area_name(file.string());
     const auto right = step.process({record(file), published_.at(area)}, context),
                wrong = step.process({record(file), trap_.at(area)}, context);
-    EXPECT_TRUE(right.accepted) << area << ": " << right.reason;
-    EXPECT_FALSE(wrong.accepted) << area << ": " << wrong.reason;
+    EXPECT_TRUE(right.accepted()) << area << ": " << right.reason;
+    EXPECT_FALSE(wrong.accepted()) << area << ": " << wrong.reason;
     EXPECT_GT(right.score, 3 * wrong.score);
   }
 }
@@ -144,11 +144,11 @@ TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
         angle_between(joined.fused.astigmatism_angle, answer.astigmatism_angle), joined.fused.agreement.value());
     EXPECT_TRUE(joined.verdict.accepted) << joined.verdict.reason;
     EXPECT_NEAR(mean(joined.fused).value(), mean(answer).value(), 80);
-    EXPECT_TRUE(FilterCtf{}.process(joined.fused, context).accepted);
+    EXPECT_TRUE(FilterCtf{}.process(joined.fused, context).accepted());
     const auto with_trap = ConsensusCtf{}.process({a, {trap_.at(area)}, {}}, context);
     EXPECT_FALSE(with_trap.verdict.accepted);
     EXPECT_EQ(with_trap.verdict.rule, "max_agreement_A");
-    EXPECT_FALSE(FilterCtf{}.process(with_trap.fused, context).accepted);
+    EXPECT_FALSE(FilterCtf{}.process(with_trap.fused, context).accepted());
     const auto three =
         ConsensusCtf{}.process({trap_.at(area), {a, b}, {}}, context);  // the two that agree carry the third
     EXPECT_TRUE(three.verdict.accepted);
@@ -179,9 +179,9 @@ TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
         "{}\n",
         entry.path().filename().string(), mean(joined).value(), joined.sigma_defocus.value(),
         joined.fit_resolution.value(), joined.agreement.value(), joined.quality.directional_damping,
-        joined.quality.sigma_directional, decision.accepted ? "accepted" : decision.reason);
+        joined.quality.sigma_directional, decision.accepted() ? "accepted" : decision.reason);
     if (drifted) {
-      EXPECT_FALSE(decision.accepted);
+      EXPECT_FALSE(decision.accepted());
     }
     ++seen;
   }
@@ -197,12 +197,12 @@ TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
   fit.sigma_defocus = 20_A;
   fit.score = 0.3;
   const auto kept = FilterCtf{}.process(fit, context);
-  EXPECT_TRUE(kept.accepted);
+  EXPECT_TRUE(kept.accepted());
   EXPECT_EQ(kept.rule, "max_fit_resolution_A");  // half of its limit: nearer than any other
   EXPECT_TRUE(kept.reason.empty());
   fit.fit_resolution = 30_A;
   const auto aside = FilterCtf{}.process(fit, context);
-  EXPECT_FALSE(aside.accepted);
+  EXPECT_FALSE(aside.accepted());
   EXPECT_EQ(aside.rule, "max_fit_resolution_A");
   EXPECT_EQ(aside.reason, "fit resolution is 30 A, at most 10 A is allowed");
   fit.fit_resolution = 4_A;
@@ -224,12 +224,12 @@ CtfFit good_fit() {
 TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
   TestContext context("frazil-filter-criteria");
   auto fit = good_fit();
-  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted);
+  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted());
   fit.quality.directional_damping = 0.95;
   fit.quality.sigma_directional = 0.02;
   EXPECT_EQ(FilterCtf{}.process(fit, context).rule, "max_directional_damping");
   fit.quality.sigma_directional = 0.3;  // noise could do that
-  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted);
+  EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted());
   FilterCtf strict;
   strict.params.crystalline_ice = false;
   fit.quality.ice_phase = IcePhase::hexagonal;
@@ -247,7 +247,7 @@ TEST(FilterCtf, TakesNoReasonFromAFitThatIsNotToBeTrusted) {
   fit.fit_resolution = 12_A;
   fit.sigma_defocus = 20_A;
   const auto judged = judge({}, fit);
-  EXPECT_FALSE(judged.accepted);
+  EXPECT_FALSE(judged.accepted());
   EXPECT_EQ(judged.rule, "max_fit_resolution_A");
 }
 
@@ -257,7 +257,7 @@ TEST(FilterCtf, SetsAsideDriftThickIceAndOverfocusBeyondTheirErrors) {
   fit.quality.sigma_drift = 1_A;
   EXPECT_EQ(judge({}, fit).rule, "max_drift_A");
   fit.quality.sigma_drift = 3_A;
-  EXPECT_TRUE(judge({}, fit).accepted);
+  EXPECT_TRUE(judge({}, fit).accepted());
   fit.thickness = 2500_A;
   fit.sigma_thickness = 100_A;
   EXPECT_EQ(judge({}, fit).rule, "max_thickness_A");
@@ -371,7 +371,7 @@ TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
   const auto found = EstimateCtf{}.process({mic, {}, {}}, context);
   EXPECT_LT(found.score, 0.15);
   EXPECT_GT(found.sigma_defocus.value(), 300);
-  EXPECT_FALSE(FilterCtf{}.process(found, context).accepted);
+  EXPECT_FALSE(FilterCtf{}.process(found, context).accepted());
   EXPECT_EQ(io::read_png(found.power_spectrum).nx, 512);
   const auto back = fits_of(found.star).at("noise");
   EXPECT_NEAR(back.defocus_u.value(), found.defocus_u.value(), 1e-3);

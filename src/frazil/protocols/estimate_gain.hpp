@@ -3,6 +3,7 @@
 
 #include "frazil/flow/protocol.hpp"
 #include "frazil/model/camera.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

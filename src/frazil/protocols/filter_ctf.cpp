@@ -10,7 +10,9 @@ namespace frazil::protocols {
 namespace {
 
 struct Rule {
-  std::string name, words, unit;
+  std::string name;
+  std::string title;  ///< what is wrong with what breaks it
+  std::string words, unit;
   double value = 0, limit = 0;
   bool at_most = true;
 
@@ -30,56 +32,66 @@ struct Rule {
 
 template <class Add>
 void add_quality_rules(const FilterCtfParams& p, const CtfQuality& q, const Add& add) {
-  add("min_visibility", "visibility of the rings", "", q.visibility, p.min_visibility, false);
-  add("max_strength", "power of the rings over the background, as of carbon,", "", q.strength, p.max_strength, true);
-  add("max_first_zero_A", "first zero", " A", q.first_zero.value(), p.max_first_zero.value(), true);
-  add("max_first_zero_ratio", "ratio of the first zeros", "", q.first_zero_ratio, p.max_first_zero_ratio, true);
-  add("max_envelope_end_A", "resolution at which the rings fall below a tenth", " A", q.envelope_end.value(),
-      p.max_envelope_end.value(), true);
+  add("min_visibility", "rings too faint", "visibility of the rings", "", q.visibility, p.min_visibility, false);
+  add("max_strength", "carbon film", "power of the rings over the background, as of carbon,", "", q.strength,
+      p.max_strength, true);
+  add("max_first_zero_A", "first zero too low", "first zero", " A", q.first_zero.value(), p.max_first_zero.value(),
+      true);
+  add("max_first_zero_ratio", "first zeros too far apart", "ratio of the first zeros", "", q.first_zero_ratio,
+      p.max_first_zero_ratio, true);
+  add("max_envelope_end_A", "rings fade early", "resolution at which the rings fall below a tenth", " A",
+      q.envelope_end.value(), p.max_envelope_end.value(), true);
   // What noise alone could do is not held against a micrograph.
-  add("max_directional_damping", "anisotropy of the rings' strength, as of drift,", "",
+  add("max_directional_damping", "rings damped on one side", "anisotropy of the rings' strength, as of drift,", "",
       std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
-  add("max_drift_A", "movement within the exposure, as the rings show it,", " A",
+  add("max_drift_A", "moved within the exposure", "movement within the exposure, as the rings show it,", " A",
       std::max(0.0, (q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
-  add("max_overfocus", "overfocus fits better, in standard deviations,", "", q.overfocus, p.max_overfocus, true);
-  add("max_ice_spots", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
+  add("max_overfocus", "overfocused", "overfocus fits better, in standard deviations,", "", q.overfocus,
+      p.max_overfocus, true);
+  add("max_ice_spots", "ice crystals", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
   if (!p.crystalline_ice)
-    add("crystalline_ice", "number of sharp ice rings", "", q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
-  add("max_background_misfit", "misfit of the background", "", q.background_misfit, p.max_background_misfit, true);
-  add("max_outliers", "share of outlying pixels", "", q.outliers, p.max_outliers, true);
-  add("min_confidence", "probability of this solution", "", q.confidence, p.min_confidence, false);
+    add("crystalline_ice", "crystalline ice", "number of sharp ice rings", "",
+        q.ice_phase == IcePhase::vitreous ? 0 : 1, 0.5, true);
+  add("max_background_misfit", "background not smooth", "misfit of the background", "", q.background_misfit,
+      p.max_background_misfit, true);
+  add("max_outliers", "spots in the spectrum", "share of outlying pixels", "", q.outliers, p.max_outliers, true);
+  add("min_confidence", "no certain solution", "probability of this solution", "", q.confidence, p.min_confidence,
+      false);
   if (!p.aliasing)
-    add("aliasing", "resolution to which rings can be told apart", " A", q.aliasing.value(),
-        p.max_fit_resolution.value(), true);
+    add("aliasing", "rings too dense for the box", "resolution to which rings can be told apart", " A",
+        q.aliasing.value(), p.max_fit_resolution.value(), true);
 }
 
 std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
   const double mean = (fit.defocus_u + fit.defocus_v).value() / 2;
   std::vector<Rule> rules;
-  const auto add = [&](const char* name, const char* words, const char* unit, double value, double limit,
-                       bool at_most) {
-    if (limit > 0) rules.push_back({name, words, unit, value, limit, at_most});
+  const auto add = [&](const char* name, const char* title, const char* words, const char* unit, double value,
+                       double limit, bool at_most) {
+    if (limit > 0) rules.push_back({name, title, words, unit, value, limit, at_most});
   };
-  add("min_defocus_A", "mean defocus", " A", mean, p.min_defocus.value(), false);
-  add("max_defocus_A", "mean defocus", " A", mean, p.max_defocus.value(), true);
-  add("max_astigmatism_A", "astigmatism", " A", (fit.defocus_u - fit.defocus_v).value(), p.max_astigmatism.value(),
-      true);
-  add("max_fit_resolution_A", "fit resolution", " A", fit.fit_resolution.value(), p.max_fit_resolution.value(), true);
-  add("max_sigma_defocus_A", "standard error of the defocus", " A", fit.sigma_defocus.value(),
+  add("min_defocus_A", "defocus too low", "mean defocus", " A", mean, p.min_defocus.value(), false);
+  add("max_defocus_A", "defocus too high", "mean defocus", " A", mean, p.max_defocus.value(), true);
+  add("max_astigmatism_A", "astigmatism too high", "astigmatism", " A", (fit.defocus_u - fit.defocus_v).value(),
+      p.max_astigmatism.value(), true);
+  add("max_fit_resolution_A", "rings end early", "fit resolution", " A", fit.fit_resolution.value(),
+      p.max_fit_resolution.value(), true);
+  add("max_sigma_defocus_A", "defocus uncertain", "standard error of the defocus", " A", fit.sigma_defocus.value(),
       p.max_sigma_defocus.value(), true);
-  add("min_score", "score", "", fit.score, p.min_score, false);
-  add("max_iceness", "iceness", "", std::isnan(fit.iceness) ? 0 : fit.iceness, p.max_iceness,
+  add("min_score", "rings and model disagree", "score", "", fit.score, p.min_score, false);
+  add("max_iceness", "crystalline ice", "iceness", "", std::isnan(fit.iceness) ? 0 : fit.iceness, p.max_iceness,
       true);  // beyond Nyquist: nothing to hold against it
-  add("max_agreement_A", "resolution to which the estimates agree", " A", fit.agreement.value(),
+  add("max_agreement_A", "estimates disagree", "resolution to which the estimates agree", " A", fit.agreement.value(),
       p.max_agreement.value(), true);
-  add("max_difference", "difference of the estimates over their error bars", "", std::abs(fit.difference_z),
-      p.max_difference, true);
-  add("min_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.min_phase_shift.value(), false);
-  add("max_phase_shift_deg", "phase shift", " deg", fit.phase_shift.value(), p.max_phase_shift.value(), true);
-  add("max_tilt_deg", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
-  add("max_thickness_A", "ice thickness or range of defocus", " A",
+  add("max_difference", "estimates differ by more than their errors",
+      "difference of the estimates over their error bars", "", std::abs(fit.difference_z), p.max_difference, true);
+  add("min_phase_shift_deg", "phase shift too low", "phase shift", " deg", fit.phase_shift.value(),
+      p.min_phase_shift.value(), false);
+  add("max_phase_shift_deg", "phase shift too high", "phase shift", " deg", fit.phase_shift.value(),
+      p.max_phase_shift.value(), true);
+  add("max_tilt_deg", "tilted too much", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
+  add("max_thickness_A", "ice too thick or defocus running", "ice thickness or range of defocus", " A",
       std::max(0.0, (fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
-  add("max_astigmatism_ratio", "astigmatism over mean defocus", "",
+  add("max_astigmatism_ratio", "astigmatism too high for its defocus", "astigmatism over mean defocus", "",
       (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
   if (fit.quality.visibility == 0 && fit.quality.confidence == 0) return rules;  // another program's fit
   add_quality_rules(p, fit.quality, add);
@@ -88,7 +100,7 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
 
 }  // namespace
 
-Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
+flow::Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   if (params.max_defocus > 0_A && params.max_defocus <= params.min_defocus)
     throw Error(ErrorCode::bad_input, "max_defocus ({:.0f} A) must exceed min_defocus ({:.0f} A)",
                 params.max_defocus.value(), params.min_defocus.value());
@@ -96,17 +108,18 @@ Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   const auto distrusts = [](const Rule& rule) { return rule.of_trust() && rule.strain() > 1; };
   if (std::any_of(rules.begin(), rules.end(), distrusts))
     std::erase_if(rules, [&](const Rule& rule) { return !distrusts(rule); });
-  Decision decision;
+  flow::Decision decision;
   double tightest = -1;
   for (const auto& rule : rules) {
     const double strain = rule.strain();
     if (strain <= tightest) continue;
     tightest = strain;
     decision.rule = rule.name;
+    decision.title = rule.title;
     decision.value = rule.value;
     decision.limit = rule.limit;
-    decision.accepted = strain <= 1;
-    decision.reason = decision.accepted
+    decision.verdict = flow::accept_if(strain <= 1);
+    decision.reason = decision.accepted()
                           ? std::string()
                           : fmt::format("{} is {:.4g}{}, {} {:.4g}{} is allowed", rule.words, rule.value, rule.unit,
                                         rule.at_most ? "at most" : "at least", rule.limit, rule.unit);
@@ -114,6 +127,6 @@ Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
   return decision;
 }
 
-Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const { return judge(params, fit); }
+flow::Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const { return judge(params, fit); }
 
 }  // namespace frazil::protocols

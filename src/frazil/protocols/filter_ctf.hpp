@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 
@@ -116,7 +117,7 @@ struct FilterCtfParams {
 /// The rule that is broken most decides, or the one that is nearest to its limit. Where a rule says that the fit is not
 /// to be trusted, one of these decides: what such a fit says of defocus or ice is no reason. @throws Error(bad_input)
 /// when limits contradict each other
-[[nodiscard]] Decision judge(const FilterCtfParams& params, const CtfFit& fit);
+[[nodiscard]] flow::Decision judge(const FilterCtfParams& params, const CtfFit& fit);
 
 struct FilterCtf {
   static constexpr flow::Info info{
@@ -128,10 +129,10 @@ struct FilterCtf {
           "within limits; set the others aside with the reason."};
   using Params = FilterCtfParams;
   using Input = CtfFit;
-  using Output = Decision;
+  using Output = flow::Decision;
   Params params;
 
-  [[nodiscard]] Decision process(const CtfFit& fit, flow::Context& context) const;
+  [[nodiscard]] flow::Decision process(const CtfFit& fit, flow::Context& context) const;
 };
 
 }  // namespace frazil::protocols

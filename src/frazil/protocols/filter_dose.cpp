@@ -4,16 +4,18 @@
 
 namespace frazil::protocols {
 
-Decision FilterDose::process(const FilterDoseInput& input, flow::Context&) const {
+flow::Decision FilterDose::process(const FilterDoseInput& input, flow::Context&) const {
   const auto& movie = input.detector;
   const bool declared = !input.reference;
   const double measured = declared ? movie.dose_per_frame.value() : movie.counts;
   const double expected = declared ? movie.declared_dose_per_frame.value() : input.reference->counts;
-  Decision decision{true, "dose_deviation", 0, declared ? params.max_declared_deviation : params.max_deviation, ""};
+  flow::Decision decision{.rule = "dose_deviation",
+                          .title = "dose off",
+                          .limit = declared ? params.max_declared_deviation : params.max_deviation};
   if (!(expected > 0)) return decision;
   decision.value = std::abs(measured / expected - 1);
-  decision.accepted = decision.value <= decision.limit;
-  if (!decision.accepted)
+  decision.verdict = flow::accept_if(decision.value <= decision.limit);
+  if (!decision.accepted())
     decision.reason =
         declared ? fmt::format("the dose is {:.3g} e/A2 a frame, {:.1f} % off the declared {:.3g} e/A2 (limit {:g} %)",
                                measured, 100 * decision.value, expected, 100 * decision.limit)

@@ -40,13 +40,13 @@ struct FilterDose {
                                        "or from the declared dose where no reference is connected."};
   using Params = FilterDoseParams;
   using Input = FilterDoseInput;
-  using Output = Decision;
+  using Output = flow::Decision;
   Params params;
 
   /// The reference is a version of the camera monitor made from a committed list of movies (a static trigger): the
   /// decision depends on that list and the movie alone, not on what else has arrived. Nothing to compare with:
   /// accepted.
-  [[nodiscard]] Decision process(const FilterDoseInput& input, flow::Context& context) const;
+  [[nodiscard]] flow::Decision process(const FilterDoseInput& input, flow::Context& context) const;
 };
 
 }  // namespace frazil::protocols

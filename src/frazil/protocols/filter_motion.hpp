@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 
@@ -32,11 +33,11 @@ struct FilterMotion {
                                    .help = "Set aside movies with a large step, a long path or a large net drift."};
   using Params = FilterMotionParams;
   using Input = Motion;
-  using Output = Decision;
+  using Output = flow::Decision;
   Params params;
 
   /// The criterion nearest to its limit decides, and is told when the movie is accepted too.
-  [[nodiscard]] Decision process(const Motion& motion, flow::Context& context) const;
+  [[nodiscard]] flow::Decision process(const Motion& motion, flow::Context& context) const;
 };
 
 }  // namespace frazil::protocols

@@ -20,14 +20,14 @@ TEST(FilterMotion, HoldsStepPathAndNetDriftAgainstItsPreset) {
   TestContext context;
   FilterMotion usual, paper;
   paper.params.preset = MotionLimits::paper;
-  EXPECT_TRUE(usual.process(moved(8_A, 30_A, 20_A), context).accepted);
+  EXPECT_TRUE(usual.process(moved(8_A, 30_A, 20_A), context).accepted());
   const auto by_step = paper.process(moved(6_A, 10_A, 5_A), context);
-  EXPECT_FALSE(by_step.accepted);
+  EXPECT_FALSE(by_step.accepted());
   EXPECT_EQ(by_step.rule, "max_step_A");
   EXPECT_EQ(by_step.limit, 5);
   EXPECT_EQ(paper.process(moved(2_A, 16_A, 5_A), context).rule, "total_path_A");
   EXPECT_EQ(usual.process(moved(2_A, 44_A, 43_A), context).rule, "net_drift_A");
-  EXPECT_TRUE(paper.process(moved(2_A, 14_A, 13.9_A), context).accepted);
+  EXPECT_TRUE(paper.process(moved(2_A, 14_A, 13.9_A), context).accepted());
 }
 
 TEST(FilterDose, ComparesWithTheReferenceOrElseWithWhatWasDeclared) {
@@ -35,17 +35,17 @@ TEST(FilterDose, ComparesWithTheReferenceOrElseWithWhatWasDeclared) {
   FilterDoseInput input;
   input.detector.counts = 2.1;
   input.detector.dose_per_frame = 1_e_per_A2;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted);  // nothing to compare with
+  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());  // nothing to compare with
   input.detector.declared_dose_per_frame = 1.2_e_per_A2;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted);
+  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());
   input.detector.declared_dose_per_frame = 2_e_per_A2;
-  EXPECT_FALSE(FilterDose{}.process(input, context).accepted);
+  EXPECT_FALSE(FilterDose{}.process(input, context).accepted());
   input.reference = DetectorTrend{};
   input.reference->counts = 2.05;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted);
+  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());
   input.reference->counts = 1.9;
   const auto decision = FilterDose{}.process(input, context);
-  EXPECT_FALSE(decision.accepted);
+  EXPECT_FALSE(decision.accepted());
   EXPECT_EQ(decision.rule, "dose_deviation");
   EXPECT_NEAR(decision.value, 2.1 / 1.9 - 1, 1e-12);
   EXPECT_NE(decision.reason.find("10.5 %"), std::string::npos) << decision.reason;
@@ -60,13 +60,13 @@ Motion track(double scale, double turn) {
 
 TEST(ConsensusMotion, AsksForAgreementOnlyOfTracksThatGoSomewhere) {
   TestContext context;
-  EXPECT_TRUE(ConsensusMotion{}.process({track(8, 0), track(7, 0.1)}, context).accepted);
+  EXPECT_TRUE(ConsensusMotion{}.process({track(8, 0), track(7, 0.1)}, context).accepted());
   EXPECT_NEAR(ConsensusMotion{}.process({track(8, 0), track(4, 0)}, context).value, 1, 1e-9);
   const auto against = ConsensusMotion{}.process({track(8, 0), track(-8, 0)}, context);
-  EXPECT_FALSE(against.accepted);
+  EXPECT_FALSE(against.accepted());
   EXPECT_EQ(against.rule, "motion_agreement");
   EXPECT_NEAR(against.value, -1, 1e-9);
-  EXPECT_TRUE(ConsensusMotion{}.process({track(2, 0), track(-2, 0)}, context).accepted);  // within 3 px
+  EXPECT_TRUE(ConsensusMotion{}.process({track(2, 0), track(-2, 0)}, context).accepted());  // within 3 px
   auto shorter = track(8, 0);
   shorter.shifts_px.pop_back();
   EXPECT_THROW((void)ConsensusMotion{}.process({track(8, 0), shorter}, context), Error);

@@ -3,6 +3,7 @@
 
 #include "frazil/algo/mask/mask.hpp"
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

@@ -9,6 +9,7 @@
 #include "frazil/flow/protocol.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

@@ -3,6 +3,7 @@
 
 #include "frazil/algo/preprocess/preprocess.hpp"
 #include "frazil/flow/protocol.hpp"
+#include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 

@@ -65,37 +65,10 @@ Json funnel_row(std::string label, double count) {
   return {{"label", std::move(label)}, {"count", count}, {"reasons", Json::array()}};
 }
 
-/// "max_step_A" → how people say it.
-std::string rule_in_words(const std::string& rule) {
-  static const std::map<std::string, std::string> words = {
-      {"max_step_A", "steps too large"},
-      {"total_path_A", "drift too long"},
-      {"net_drift_A", "net drift too long"},
-      {"dose_deviation", "dose off"},
-      {"motion_agreement", "two alignments disagree"},
-      {"min_defocus_A", "defocus too low"},
-      {"max_defocus_A", "defocus too high"},
-      {"max_astigmatism_A", "astigmatism too high"},
-      {"max_fit_resolution_A", "rings end early"},
-      {"max_sigma_defocus_A", "defocus uncertain"},
-      {"min_score", "rings and model disagree"},
-      {"max_iceness", "crystalline ice"},
-      {"crystalline_ice", "crystalline ice"},
-      {"max_ice_spots", "ice crystals"},
-      {"max_agreement_A", "estimates disagree"},
-      {"max_difference", "estimates differ by more than their errors"},
-      {"max_strength", "carbon film"},
-      {"max_directional_damping", "rings damped on one side"},
-      {"min_visibility", "rings too faint"},
-      {"min_confidence", "no certain solution"},
-      {"max_background_misfit", "background not smooth"},
-      {"max_outliers", "spots in the spectrum"},
-      {"max_tilt_deg", "tilted too much"},
-      {"max_thickness_A", "ice too thick or defocus running"},
-      {"max_drift_A", "moved within the exposure"},
-      {"max_overfocus", "overfocused"}};
-  const auto found = words.find(rule);
-  return found == words.end() ? rule : found->second;
+/// What people read of a decision's rule: its own words, or its name where it has none.
+std::string rule_in_words(const Json& decision) {
+  const auto title = decision.value("title", "");
+  return title.empty() ? decision.value("rule", "") : title;
 }
 
 /// Movies or micrographs on their way through the steps that look at each of them once.
@@ -113,7 +86,7 @@ Json subject_funnel(const Json& snapshot) {
     std::map<std::string, int> why;
     for (const auto& decision : step.at("decisions"))
       if (!decision.at("accepted") && areas.contains(decision.at("subject")))
-        ++why["set aside: " + rule_in_words(decision.value("rule", ""))];
+        ++why["set aside: " + rule_in_words(decision)];
     if (!step.at("failures").empty()) why["failed"] = static_cast<int>(step.at("failures").size());
     if (subjects.empty() && why.empty()) continue;
     auto row = funnel_row(step.value("title", ""), static_cast<double>(subjects.size()));

@@ -56,6 +56,9 @@ ALTER TABLE decision ADD COLUMN actor TEXT NOT NULL DEFAULT '';
 ALTER TABLE event ADD COLUMN actor TEXT NOT NULL DEFAULT '';
 UPDATE decision SET actor = rule WHERE by = 'rule';
 )sql",
+    R"sql(
+ALTER TABLE decision ADD COLUMN title TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace frazil::store

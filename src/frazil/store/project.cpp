@@ -84,6 +84,7 @@ std::vector<DecisionRow> read_decisions(Query& query) {
     row.key = query.text();
     row.time = query.number();
     row.actor = query.text();
+    row.title = query.text();
     list.push_back(std::move(row));
   }
   return list;
@@ -360,9 +361,8 @@ void Project::add_decision(const DecisionRow& decision) {
   if (decision.by == "rule")
     database_->query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
   auto query = database_->query(
-      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor) "
-      "VALUES "
-      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, "
+      "title) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   query.bind(decision.step)
       .bind(decision.item)
       .bind(decision.subject)
@@ -371,7 +371,8 @@ void Project::add_decision(const DecisionRow& decision) {
       .bind(decision.rule);
   bind_finite(query, decision.value);
   bind_finite(query, decision.limit);
-  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).bind(decision.actor).run();
+  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).bind(decision.actor);
+  query.bind(decision.title).run();
 }
 
 void Project::add_file(const FileRow& file) {
@@ -574,24 +575,24 @@ std::vector<BatchRow> Reader::batches() {
 
 std::vector<DecisionRow> Reader::decisions() {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
-      "ORDER "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "decision ORDER "
       "BY n");
   return read_decisions(query);
 }
 
 std::vector<DecisionRow> Reader::decisions_of_people() {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
-      "WHERE "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "decision WHERE "
       "by = 'person' ORDER BY n");
   return read_decisions(query);
 }
 
 std::vector<DecisionRow> Reader::decisions_of_task(const std::string& key) {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
-      "WHERE "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "decision WHERE "
       "by = 'rule' AND key = ?");
   query.bind(key);
   return read_decisions(query);

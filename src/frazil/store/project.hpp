@@ -61,6 +61,7 @@ struct DecisionRow {
   std::string key;  ///< of the task that decided; empty for a person
   double time = 0;
   std::string actor = {};  ///< the rule, or the person's name; empty: a person, before names were noted
+  std::string title = {};  ///< what breaking the rule means, in a few words; empty where the rule says no more
 };
 
 /// A file that a source has seen and finished with.
