@@ -79,7 +79,7 @@ def result_of(project):
         result[f"file {step} {path}"] = rest
     for top in ("star", "steps"):
         for path in (project / top).rglob("*"):
-            if path.is_file():
+            if path.is_file() and path.name != ".task.json":  # tells of the run, not of the result
                 result[str(path.relative_to(project))] = path.read_bytes()
     result["left in tmp"] = sorted(os.listdir(project / "tmp"))
     return result

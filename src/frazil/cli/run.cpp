@@ -35,6 +35,8 @@ std::vector<FieldInfo> run_options() {
           option("disk_reserve", "integer",
                  "MiB of the project's disk that stay free: below that nothing new starts; default 200"),
           option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"),
+          option("rebuild", "boolean",
+                 "The project's database is lost, damaged or an older copy: find the results in steps/ again"),
           option("prepare", "boolean", "Make or change the project and run nothing"),
           option("quiet", "boolean", "No status line"),
           option("help", "boolean", "This text")};
@@ -68,7 +70,8 @@ flow::Workflow prepare(const Parsed& parsed, const fs::path& project) {
   const auto workflow = flow::parse_workflow(text, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
-  engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry());
+  engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry(),
+                          parsed.values.value("rebuild", false));
   return workflow;
 }
 

@@ -113,9 +113,11 @@ class Engine {
 };
 
 /// Creates the project folder, or changes the workflow or values of an existing one. Values not given keep those
-/// stored before, or their defaults. Takes the lease meanwhile. @throws Error(bad_input) listing every problem
+/// stored before, or their defaults. Takes the lease meanwhile. @throws Error(bad_input) listing every problem, or the
+/// choices when results lie here whose database is missing, damaged or older
+/// @param rebuild  find such results again, from what their folders say; values not given are those of workflow.json
 void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
-                     const flow::Registry& registry);
+                     const flow::Registry& registry, bool rebuild = false);
 
 /// Sends a request to the engine that works on the project, or opens the project and serves it here.
 [[nodiscard]] Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request);

@@ -12,6 +12,7 @@
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/parallel.hpp"
+#include "frazil/engine/recovery.hpp"
 
 namespace frazil::engine {
 namespace {
@@ -103,7 +104,10 @@ Engine::Impl::~Impl() {
 
 void Engine::Impl::open() {
   epoch_ = std::stoll(store_.get("epoch").value_or("0")) + 1;
+  orphans_ = find_orphans(options_.project, store_);
+  expect_latest(options_.project, orphans_, epoch_ - 1);
   store_.put("epoch", std::to_string(epoch_));
+  store_.commit();  // before the lease tells of it: a database that knows less than the lease is an older copy
   lease_.sign(static_cast<long>(epoch_));
   std::error_code ignored;
   fs::remove_all(options_.project / "tmp", ignored);
@@ -211,7 +215,7 @@ End Engine::Impl::run() {
     reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
   std::unique_lock lock(state_mutex_);
   state_ = "running";
-  sweep_outputs();
+  set_aside_orphans(options_.project, std::exchange(orphans_, {}));
   store_.add_event("engine", "", "", "started");
   start_sources();
 

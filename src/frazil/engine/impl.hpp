@@ -19,6 +19,7 @@
 #include "frazil/engine/intake.hpp"
 #include "frazil/engine/latency.hpp"
 #include "frazil/engine/lease.hpp"
+#include "frazil/engine/marker.hpp"
 #include "frazil/engine/replay.hpp"
 #include "frazil/exec/local_pool.hpp"
 #include "frazil/store/project.hpp"
@@ -149,7 +150,6 @@ class Engine::Impl final : public Knowledge {
   void watch_disk();
   bool disk_is_full(const std::string& message) const;
   void wait_for_disk(const std::string& message);
-  void sweep_outputs();
   void begin_stop(End how);
   [[nodiscard]] bool may_end() const;
 
@@ -183,6 +183,8 @@ class Engine::Impl final : public Knowledge {
   void publish(const Running& running, const exec::Result& result);
   [[nodiscard]] std::string folder_name(const std::string& label, const std::string& key) const;
   bool move_outputs(const Running& running, exec::Result& result);
+  std::vector<store::ItemRow> items_of(const store::TaskRow& row, const exec::Result& result) const;
+  Marker marker_of(const Running& running, const exec::Result& result);
   Outcome store_success(const Running& running, const exec::Result& result);
   Outcome store_failure(const Running& running, const exec::Result& result);
   store::TaskRow task_row(const Running& running, const exec::Result& result) const;
@@ -238,6 +240,7 @@ class Engine::Impl final : public Knowledge {
   bool oldest_first_ = false;  ///< under backlog too
   std::string seed_;
   std::int64_t epoch_ = 0;
+  std::vector<std::filesystem::path> orphans_;  ///< result folders that no stored task owns
   std::string state_ = "stopped";
   Clock::time_point started_ = Clock::now();
 

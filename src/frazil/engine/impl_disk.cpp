@@ -1,4 +1,4 @@
-// A disk that fills up stops the work, not the acquisition; and what kills have left on it goes.
+// A disk that fills up stops the work, not the acquisition.
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -19,12 +19,6 @@ std::int64_t free_disk_mib(const fs::path& folder) {
   struct statvfs info {};
   if (::statvfs(folder.c_str(), &info) != 0) return -1;
   return static_cast<std::int64_t>(info.f_bavail) * static_cast<std::int64_t>(info.f_frsize) / (1 << 20);
-}
-
-/// "mic_0001_0a1b2c3d": made by a task.
-bool is_task_folder(const std::string& name) {
-  if (name.size() < 10 || name[name.size() - 9] != '_') return false;
-  return name.find_last_not_of("0123456789abcdef") == name.size() - 9;
 }
 
 }  // namespace
@@ -71,21 +65,6 @@ void Engine::Impl::watch_disk() {
     disk_problem_.clear();
     log::info("{}: there is space again, the work goes on", options_.project.string());
   }
-}
-
-/// Removes output folders that no stored task owns: renamed, but their task not committed before a kill.
-void Engine::Impl::sweep_outputs() {
-  std::vector<fs::path> left;
-  for (const auto& step : fs::directory_iterator(options_.project / "steps")) {
-    if (!step.is_directory()) continue;
-    for (const auto& folder : fs::directory_iterator(step))
-      if (const auto name = folder.path().filename().string();
-          folder.is_directory() && is_task_folder(name) &&
-          !store_.has_task(step.path().filename().string(), name.substr(name.size() - 8)))
-        left.push_back(folder.path());
-  }
-  std::error_code ignored;
-  for (const auto& folder : left) fs::remove_all(folder, ignored);
 }
 
 }  // namespace frazil::engine

@@ -449,6 +449,8 @@ bool Engine::Impl::move_outputs(const Running& running, exec::Result& result) {
   const auto to = options_.project / running.reference;
   try {
     make_folders(to.parent_path());
+    if (step(running.work.execution.step).protocol->shape != flow::Shape::filter)  // decisions are not rebuilt
+      write_marker(from, marker_of(running, result));
     if (fs::exists(to)) {
       const fs::path old = from.string() + ".old";
       fs::rename(to, old);
@@ -466,6 +468,7 @@ bool Engine::Impl::move_outputs(const Running& running, exec::Result& result) {
     return false;
   }
   entry_made(to);
+  if (fs::exists(to / marker_name)) unsynced_.insert((to / marker_name).string());
   return true;
 }
 
@@ -495,6 +498,38 @@ store::TaskRow Engine::Impl::task_row(const Running& running, const exec::Result
   return row;
 }
 
+/// The items of a result, without numbers.
+std::vector<store::ItemRow> Engine::Impl::items_of(const store::TaskRow& row, const exec::Result& result) const {
+  const auto& ports = step(plan_.find(row.step)).protocol->outputs;
+  std::vector<store::ItemRow> items;
+  for (const auto& [port, records] : result.outputs) {
+    const auto info =
+        std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+    for (std::size_t i = 0; i < records.size(); ++i)
+      items.push_back({0, hash_of({"item", row.key, port, std::to_string(i)}), info == ports.end() ? "" : info->kind,
+                       row.step, port, row.subject, row.order, row.label, records[i]});
+  }
+  return items;
+}
+
+/// What the folder of a result is to say of itself.
+Marker Engine::Impl::marker_of(const Running& running, const exec::Result& result) {
+  const auto& execution = running.work.execution;
+  Marker marker;
+  marker.epoch = epoch_;
+  marker.task = task_row(running, result);
+  marker.outputs = items_of(marker.task, result);
+  for (const auto& port : execution.inputs)
+    for (const int item : port) {
+      const auto& handle = graph_->item(item);
+      marker.inputs.push_back(handle.id.hex());
+      if (step(execution.step).depth == 1) marker.imports.push_back(store_.item(handle.n));  // straight from a source
+    }
+  marker.batch = execution.batch;
+  for (const int subject : execution.members) marker.members.push_back(graph_->subject(subject).id);
+  return marker;
+}
+
 Outcome Engine::Impl::store_success(const Running& running, const exec::Result& result) {
   const auto& execution = running.work.execution;
   const auto& protocol = *step(execution.step).protocol;
@@ -512,23 +547,10 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
                          decision.value("reason", ""), "rule", row.key, row.finished, decision.value("rule", ""),
                          decision.value("title", "")});
   } else {
-    for (const auto& [port, records] : result.outputs) {
-      const auto info = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
-                                     [&, name = port](const flow::PortInfo& p) { return p.name == name; });
-      for (std::size_t i = 0; i < records.size(); ++i) {
-        store::ItemRow item{0,
-                            hash_of({"item", row.key, port, std::to_string(i)}),
-                            info == protocol.outputs.end() ? "" : info->kind,
-                            row.step,
-                            port,
-                            row.subject,
-                            row.order,
-                            row.label,
-                            records[i]};
-        item.n = store_.add_item(item);
-        row.outputs.emplace_back(port, item.n);
-        outcome.outputs.emplace_back(port, ItemHandle{item.n, Digest::parse(item.id)});
-      }
+    for (auto& item : items_of(row, result)) {
+      item.n = store_.add_item(item);
+      row.outputs.emplace_back(item.port, item.n);
+      outcome.outputs.emplace_back(item.port, ItemHandle{item.n, Digest::parse(item.id)});
     }
   }
   outcome.task = store_.add_task(row);

@@ -26,13 +26,18 @@ int run(const std::vector<std::string>& arguments) {
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(read_text(arguments.at(2)), problems);
   std::vector<std::pair<std::string, std::string>> settings;
+  bool rebuild = false;
   for (std::size_t i = 3; i < arguments.size(); ++i) {
+    if (arguments[i] == "--rebuild") {
+      rebuild = true;
+      continue;
+    }
     const auto equals = arguments[i].find('=');
     settings.emplace_back(arguments[i].substr(0, equals), arguments[i].substr(equals + 1));
   }
   const auto values = flow::parse_values(workflow, settings, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
-  engine::prepare_project(arguments.at(1), workflow, values, numbers::registry());
+  engine::prepare_project(arguments.at(1), workflow, values, numbers::registry(), rebuild);
   engine::Options options;
   options.project = arguments.at(1);
   options.worker_command = {"/proc/self/exe", "worker"};

@@ -1,9 +1,11 @@
 // Making a project, changing its workflow, and speaking to whoever works on it.
 #include "frazil/base/files.hpp"
+#include "frazil/base/log.hpp"
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/impl.hpp"
 #include "frazil/engine/lease.hpp"
+#include "frazil/engine/recovery.hpp"
 #include "frazil/store/project.hpp"
 
 namespace frazil::engine {
@@ -17,11 +19,41 @@ std::string replayable(const flow::Workflow& workflow, const Json& values) {
   return json.dump(2) + "\n";
 }
 
+namespace {
+
+/// The values that a project was run with, as its workflow.json tells.
+Json replayed_values(const std::filesystem::path& project) {
+  Json values = Json::object();
+  std::error_code ignored;
+  if (!std::filesystem::exists(project / "workflow.json", ignored)) return values;
+  const auto json = Json::parse(read_text(project / "workflow.json"), nullptr, false);
+  if (!json.is_object() || !json.contains("parameters")) return values;
+  for (const auto& parameter : json.at("parameters"))
+    if (parameter.contains("name") && parameter.contains("default"))
+      values[parameter.at("name").get<std::string>()] = parameter.at("default");
+  return values;
+}
+
+/// Fills a store from the result folders.
+void find_results(const std::filesystem::path& project, store::Project& store) {
+  if (!store.get("values")) store.put("values", replayed_values(project).dump());
+  const auto found = rebuild(project, store);
+  log::info("{}: found {} tasks with {} items again; decisions of people, approvals and earlier events are lost",
+            project.string(), found.tasks, found.items);
+  if (found.untold > 0)
+    log::warning("{}: {} folders in steps/ do not say what made them; they move to orphans/ when the engine starts",
+                 project.string(), found.untold);
+}
+
+}  // namespace
+
 void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
-                     const flow::Registry& registry) {
+                     const flow::Registry& registry, bool rebuild) {
   make_folders(project);
   const Lease lease(project);
+  expect_database(project, rebuild);
   store::Project store(project);
+  if (rebuild) find_results(project, store);
   Json merged = Json::parse(store.get("values").value_or("{}"));
   for (const auto& [key, value] : values.items()) merged[key] = value;
   for (auto it = merged.begin(); it != merged.end();) {  // kept from a workflow that had other parameters

@@ -19,6 +19,7 @@
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/lease.hpp"
+#include "frazil/engine/marker.hpp"
 #include "frazil/engine/numbers.hpp"
 #include "frazil/engine/snapshot.hpp"
 
@@ -119,7 +120,8 @@ class EngineTest : public ::testing::Test {
     for (const auto& file : fs::directory_iterator(folder_ / project / "star"))
       result["star/" + file.path().filename().string()] = read_text(file.path());
     for (const auto& file : fs::recursive_directory_iterator(folder_ / project / "steps"))
-      if (file.is_regular_file()) result[fs::relative(file.path(), folder_ / project)] = read_text(file.path());
+      if (file.is_regular_file() && file.path().filename() != marker_name)
+        result[fs::relative(file.path(), folder_ / project)] = read_text(file.path());
     return result;
   }
   static std::vector<int> values(const Json& snapshot, std::string_view step, std::string_view port) {

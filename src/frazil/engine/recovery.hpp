@@ -1,0 +1,42 @@
+// Results outlive their database: what is told of a project whose database is lost, older or damaged, and how it is
+// made again from the result folders.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "frazil/store/project.hpp"
+
+namespace frazil::engine {
+
+/// Looks at a project before its database is opened. One that is missing, empty or damaged beside results is refused
+/// with the choices; with `rebuild` what is there of it moves aside (project.frazil.damaged…), and a new one may be
+/// made.
+/// @throws Error(bad_input)
+void expect_database(const std::filesystem::path& project, bool rebuild);
+
+/// Result folders that no stored task owns: the normal trace of a kill.
+[[nodiscard]] std::vector<std::filesystem::path> find_orphans(const std::filesystem::path& project,
+                                                              store::Project& store);
+
+/// Refuses a database older than the last engine that worked here, as engine.lock and the folders that no task owns
+/// tell.
+/// @param last_epoch  the last one that the database knows
+/// @throws Error(bad_input) with the choices
+void expect_latest(const std::filesystem::path& project, const std::vector<std::filesystem::path>& orphans,
+                   std::int64_t last_epoch);
+
+/// Moves folders from steps/ to orphans/, where nothing looks at them and nothing removes them.
+void set_aside_orphans(const std::filesystem::path& project, const std::vector<std::filesystem::path>& orphans);
+
+/// What was found again.
+struct Rebuilt {
+  int tasks = 0, items = 0, lists = 0;
+  int untold = 0;  ///< folders without a readable marker
+};
+/// Takes what result folders say of themselves into the store: tasks and items under their keys and ids, so that they
+/// are reused, and the lists that folds were made from. Raises the epoch to the latest seen.
+Rebuilt rebuild(const std::filesystem::path& project, store::Project& store);
+
+}  // namespace frazil::engine
