@@ -397,8 +397,8 @@ bool Engine::Impl::try_again(Running& running, const exec::Result& result) {
     return true;
   }
   if (result.killed) {
-    ++work.kills;
-    if (running.alone) ++work.alone_kills;
+    work.kills += result.blamed;
+    work.alone_kills += result.blamed && running.alone;
     if (work.alone_kills >= 3) return false;
     if (stopping_) return true;
     store_.add_event("retry", step(work.execution.step).name, label, result.message);

@@ -12,11 +12,10 @@
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/exec/frame.hpp"
+#include "frazil/exec/messages.hpp"
 
 namespace frazil::exec {
 namespace {
-
-using Json = nlohmann::json;
 
 class Reader {
  public:
@@ -102,6 +101,7 @@ ClusterSettings parse_cluster(const Json& json) {
   reader.read("command_limit_s", settings.command_limit_s);
   reader.read("give_up_after", settings.give_up_after);
   reader.read("losses", settings.losses);
+  reader.read("stall_s", settings.stall_s);
   reader.read("local_steps", settings.local_steps);
   reader.allow("resources");
   reader.allow("steps");
@@ -151,15 +151,20 @@ std::vector<std::string> fill_command(const std::vector<std::string>& command,
   return arguments;
 }
 
+HubFile read_hub_file(const std::filesystem::path& file) {
+  const auto json = Json::parse(read_text(file), nullptr, false);
+  if (!json.is_object()) throw Error(ErrorCode::not_found, "{}: does not say where the engine is", file.string());
+  return record_from_json<HubFile>(json);
+}
+
 int connect_to_hub(const std::filesystem::path& file, const std::string& role) {
-  const auto where = Json::parse(read_text(file), nullptr, false);
-  if (!where.is_object()) throw Error(ErrorCode::not_found, "{}: does not say where the engine is", file.string());
-  const auto host = where.value("host", std::string()), port = std::to_string(where.value("port", 0));
+  const auto where = read_hub_file(file);
+  const auto port = std::to_string(where.port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list); error != 0)
-    throw Error(ErrorCode::io, "{}: the engine's host is unknown here: {}", host, ::gai_strerror(error));
+  if (const int error = ::getaddrinfo(where.host.c_str(), port.c_str(), &hints, &list); error != 0)
+    throw Error(ErrorCode::io, "{}: the engine's host is unknown here: {}", where.host, ::gai_strerror(error));
   int socket = -1;
   for (const auto* entry = list; entry != nullptr && socket < 0; entry = entry->ai_next) {
     socket = ::socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC, entry->ai_protocol);
@@ -169,7 +174,8 @@ int connect_to_hub(const std::filesystem::path& file, const std::string& role) {
     }
   }
   ::freeaddrinfo(list);
-  if (socket < 0) throw Error(ErrorCode::io, "{} port {}: no engine answers: {}", host, port, std::strerror(errno));
+  if (socket < 0)
+    throw Error(ErrorCode::io, "{} port {}: no engine answers: {}", where.host, port, std::strerror(errno));
   const int on = 1, idle_s = 30;
   ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
@@ -177,13 +183,9 @@ int connect_to_hub(const std::filesystem::path& file, const std::string& role) {
   const char* job = std::getenv("SLURM_JOB_ID");
   char name[256] = "";
   ::gethostname(name, sizeof(name) - 1);
-  const Json hello = {{"token", where.value("token", "")},
-                      {"role", role},
-                      {"flavour", where.value("flavour", "")},
-                      {"host", name},
-                      {"process", ::getpid()},
-                      {"job", job == nullptr ? "" : job}};
-  if (!send_frame(socket, hello.dump())) throw Error(ErrorCode::io, "{} port {}: the engine hung up", host, port);
+  const Hello hello{where.token, role, where.flavour, name, job == nullptr ? "" : job, ::getpid()};
+  if (!send_frame(socket, encode(hello)))
+    throw Error(ErrorCode::io, "{} port {}: the engine hung up", where.host, port);
   return socket;
 }
 

@@ -9,12 +9,12 @@
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/exec/hub.hpp"
+#include "frazil/exec/hub_jobs.hpp"
+#include "frazil/exec/messages.hpp"
 #include "frazil/exec/proxy.hpp"
 
 namespace frazil::exec {
 namespace {
-
-using Json = nlohmann::json;
 
 TEST(Cluster, SubmitsToSlurmByDefault) {
   const auto settings = parse_cluster(Json::object());
@@ -55,9 +55,10 @@ TEST(Cluster, ReadsQueueListings) {
 }
 
 TEST(Cluster, KnowsTheStepOfATaskByWhereItsResultsGo) {
-  EXPECT_EQ(step_of({{"reference", "steps/extract/mic_0001_0a1b2c3d"}}), "extract");
-  EXPECT_EQ(step_of(Json::array({{{"reference", "steps/ctf/x"}}, {{"reference", "steps/ctf/y"}}})), "ctf");
-  EXPECT_EQ(step_of({{"task", 1}}), "");
+  TaskHead task;
+  EXPECT_EQ(step_of(task), "");
+  task.reference = "steps/extract/mic_0001_0a1b2c3d";
+  EXPECT_EQ(step_of(task), "extract");
 }
 
 /// The next whole frame, none when the other side has hung up.
@@ -82,9 +83,10 @@ TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
     const int socket = connect_to_hub(file, "worker");
     FrameReader reader;
     while (const auto text = receive(socket, reader)) {
-      Json results = Json::array();
-      for (const auto& task : Json::parse(*text)) results.push_back({{"task", task.at("task")}});
-      (void)send_frame(socket, results.dump());
+      const auto tasks = Message(*text).task_heads();
+      std::vector<Result> results(tasks.size());
+      for (std::size_t i = 0; i < tasks.size(); ++i) results[i].number = tasks[i].number;
+      (void)send_frame(socket, encode(results));
     }
     ::close(socket);
   });
@@ -94,11 +96,14 @@ TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
     EXPECT_FALSE(proxy.next_here(reader).has_value()) << "nothing is to run here";
   });
   FrameReader reader;
-  for (int i = 0; i < 3000; ++i) {
-    ASSERT_TRUE(send_frame(pair[0], Json::array({{{"task", i}, {"reference", "steps/a/b"}}}).dump()));
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    Task task;
+    task.number = i;
+    task.reference = "steps/a/b";
+    ASSERT_TRUE(send_frame(pair[0], encode(std::vector{task})));
     const auto answer = receive(pair[0], reader);
     ASSERT_TRUE(answer.has_value());
-    ASSERT_EQ(Json::parse(*answer).at(0).at("task"), i);
+    ASSERT_EQ(Message(*answer).result_heads().at(0).number, i);
   }
   ::close(pair[0]);
   hub.reset();  // hangs up: the threads end

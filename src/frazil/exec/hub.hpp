@@ -34,8 +34,4 @@ class Hub {
   std::unique_ptr<Impl> impl_;
 };
 
-/// State of each job in a queue listing: one job a line, its id and state as the first two words; other lines are
-/// passed over.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_listing(const std::string& text);
-
 }  // namespace frazil::exec

@@ -6,40 +6,34 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "frazil/base/files.hpp"
 #include "frazil/exec/cluster.hpp"
+#include "frazil/exec/messages.hpp"
 
 namespace frazil::exec {
 
-using Json = nlohmann::json;
-
-std::string step_of(const Json& task) {
-  const auto& first = task.is_array() && !task.empty() ? task.front() : task;
-  const auto reference = first.is_object() ? first.value("reference", std::string()) : std::string();
-  const auto begin = reference.find('/');
-  return begin == std::string::npos ? std::string()
-                                    : reference.substr(begin + 1, reference.find('/', begin + 1) - begin - 1);
-}
-
 Proxy::Proxy(const std::filesystem::path& hub, int engine_socket)
     : engine_(engine_socket), hub_(connect_to_hub(hub, "proxy")) {
-  local_steps_ = Json::parse(read_text(hub)).value("local_steps", std::vector<std::string>());
+  local_steps_ = read_hub_file(hub).local_steps;
 }
 
 Proxy::~Proxy() {
   if (hub_ >= 0) ::close(hub_);
 }
 
-bool Proxy::runs_here(const Json& task) const {
-  return std::find(local_steps_.begin(), local_steps_.end(), step_of(task)) != local_steps_.end();
+bool Proxy::runs_here(const std::string& text) const {
+  if (local_steps_.empty()) return false;
+  const Message message(text);
+  if (!message.has_tasks()) return false;
+  const auto tasks = message.task_heads();
+  return !tasks.empty() &&
+         std::find(local_steps_.begin(), local_steps_.end(), step_of(tasks.front())) != local_steps_.end();
 }
 
 // Both directions at any time: the engine has a next task ready as soon as it has the last result of the one before.
 std::optional<std::string> Proxy::next_here(FrameReader& from_engine) {
   while (true) {
     while (auto text = from_engine.next()) {
-      const auto json = Json::parse(*text, nullptr, false);
-      if (json.is_array() && runs_here(json)) return text;
+      if (runs_here(*text)) return text;
       if (!send_frame(hub_, *text)) return std::nullopt;
     }
     pollfd files[2] = {{hub_, POLLIN, 0}, {engine_, POLLIN, 0}};

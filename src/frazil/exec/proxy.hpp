@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,19 +18,16 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  /// Hands tasks and cancellations on and results back until there is a task that stays on this machine.
+  /// Hands tasks and orders on and results back until there is a task that stays on this machine.
   /// @return the engine's message with it; none when engine or hub is gone
   [[nodiscard]] std::optional<std::string> next_here(FrameReader& from_engine);
 
  private:
-  [[nodiscard]] bool runs_here(const nlohmann::json& task) const;
+  [[nodiscard]] bool runs_here(const std::string& text) const;
 
   int engine_, hub_ = -1;
   FrameReader from_hub_;
   std::vector<std::string> local_steps_;
 };
-
-/// "extract" of a task whose outputs go to steps/extract/…
-[[nodiscard]] std::string step_of(const nlohmann::json& task);
 
 }  // namespace frazil::exec

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <fstream>
@@ -15,7 +16,8 @@
 #include "frazil/base/log.hpp"
 #include "frazil/base/process.hpp"
 #include "frazil/exec/cluster.hpp"
-#include "frazil/exec/frame.hpp"
+#include "frazil/exec/messages.hpp"
+#include "frazil/exec/orders.hpp"
 #include "frazil/exec/proxy.hpp"
 
 namespace frazil::exec {
@@ -35,16 +37,24 @@ int peak_memory_mib() {
   return 0;
 }
 
+/// What all tasks of a worker share.
+struct Surroundings {
+  const WorkerSettings& settings;
+  const flow::Registry& registry;
+  Orders& orders;
+  flow::Cache& cache;
+};
+
 class WorkerContext final : public flow::Context {
  public:
-  WorkerContext(const Json& task, const WorkerSettings& settings)
-      : settings_(settings),
-        temporary_(settings.project / task.at("temporary").get<std::string>()),
-        reference_(task.at("reference").get<std::string>()),
-        seed_(task.at("seed").get<std::string>()),
-        gpus_(task.value("gpus", std::string())),
-        number_(task.at("task").get<std::uint64_t>()),
-        threads_(settings.threads > 0 ? settings.threads : task.at("threads").get<int>()) {}
+  WorkerContext(const TaskHead& task, const Surroundings& around)
+      : around_(around),
+        temporary_(around.settings.project / task.temporary),
+        reference_(task.reference),
+        seed_(task.seed),
+        gpus_(task.gpus),
+        number_(task.number),
+        threads_(around.settings.threads > 0 ? around.settings.threads : task.threads) {}
   ~WorkerContext() override {
     std::error_code ignored;
     if (has_scratch_) std::filesystem::remove_all(scratch_folder(), ignored);
@@ -57,7 +67,9 @@ class WorkerContext final : public flow::Context {
     return path;
   }
   std::string reference(std::string_view name) const override { return reference_ + "/" + std::string(name); }
-  std::filesystem::path input(const std::string& reference) const override { return settings_.project / reference; }
+  std::filesystem::path input(const std::string& reference) const override {
+    return around_.settings.project / reference;
+  }
   std::filesystem::path scratch() override {
     make_folders(scratch_folder());
     has_scratch_ = true;
@@ -71,20 +83,15 @@ class WorkerContext final : public flow::Context {
     std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
     return Rng(value);
   }
-  void check_cancelled() const override {
-    const auto now = Clock::now();
-    if (now - last_check_ < std::chrono::milliseconds(20)) return;
-    last_check_ = now;
-    char byte = 0;
-    const auto n = ::recv(settings_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n >= 0) throw Error(ErrorCode::cancelled, "the engine asked to stop");  // nothing else is sent during a task
-  }
+  void check_cancelled() const override { around_.orders.check(number_); }
+  bool should_yield() const override { return around_.orders.should_yield(number_); }
   void progress(double fraction, std::string_view what) override {
+    auto last = last_progress_.load();
     const auto now = Clock::now();
-    if (now - last_progress_ < std::chrono::milliseconds(500)) return;
-    last_progress_ = now;
-    (void)send_frame(settings_.socket, Json({{"task", number_}, {"progress", fraction}, {"what", what}}).dump());
+    if (now - last < std::chrono::milliseconds(500) || !last_progress_.compare_exchange_strong(last, now)) return;
+    (void)around_.orders.send(encode(Progress{number_, fraction, std::string(what)}));
   }
+  flow::Cache& cache() override { return around_.cache; }
 
   /// Makes the output files durable. @return true if there are any
   bool sync_outputs() const {
@@ -102,40 +109,43 @@ class WorkerContext final : public flow::Context {
  private:
   std::filesystem::path scratch_folder() const { return temporary_.string() + ".scratch"; }
 
-  const WorkerSettings& settings_;
+  const Surroundings& around_;
   std::filesystem::path temporary_;
   std::string reference_, seed_, gpus_;
   std::uint64_t number_;
   int threads_;
   bool has_files_ = false, has_scratch_ = false;
-  mutable Clock::time_point last_check_{};
-  Clock::time_point last_progress_ = Clock::now();
+  std::atomic<Clock::time_point> last_progress_{Clock::now()};
 };
 
-flow::Records records_from(const Json& ports) {
-  flow::Records records;
-  for (const auto& port : ports)
-    records.emplace_back(port.at(0).get<std::string>(), port.at(1).get<std::vector<Json>>());
-  return records;
+RecordTexts texts_of(const flow::Records& records) {
+  RecordTexts texts;
+  for (const auto& [port, list] : records) {
+    texts.emplace_back(port, std::vector<std::string>{});
+    for (const auto& record : list)
+      texts.back().second.push_back(record.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return texts;
 }
 
-Json run_task(const Json& task, const WorkerSettings& settings, const flow::Registry& registry) {
+Result run_task(const ReceivedTask& task, const Surroundings& around) {
   const auto start = Clock::now();
-  WorkerContext context(task, settings);
-  Json result = {{"task", task.at("task")}, {"target", cpu_target()}};
+  WorkerContext context(task, around);
+  Result result;
+  result.number = task.number;
+  result.target = cpu_target();
   const auto fail = [&](ErrorCode code, std::string_view message) {
     context.drop_outputs();
-    result["error"] = {{"code", to_string(code)}, {"message", message}};
+    result.failed = true;
+    result.code = code;
+    result.message = message;
   };
   try {
-    const auto& protocol = registry.at(task.at("protocol").get<std::string>());
-    const auto inputs = records_from(task.at("inputs"));
-    const bool continued = task.contains("previous");
-    const auto previous = continued ? records_from(task.at("previous")) : flow::Records{};
-    const auto outputs = protocol.run(task.at("params"), inputs, continued ? &previous : nullptr, context);
-    result["files"] = context.sync_outputs();
-    auto& list = result["outputs"] = Json::array();
-    for (const auto& [port, records] : outputs) list.push_back({port, records});
+    if (around.orders.is_cancelled(task.number)) throw Error(ErrorCode::cancelled, "the engine asked to stop");
+    const auto& protocol = around.registry.at(task.protocol);
+    const auto outputs = protocol.run(task.params, task.inputs, task.previous ? &*task.previous : nullptr, context);
+    result.has_files = context.sync_outputs();
+    result.outputs = texts_of(outputs);
   } catch (const Error& error) {
     fail(error.code(), error.what());
   } catch (const std::bad_alloc&) {
@@ -143,8 +153,14 @@ Json run_task(const Json& task, const WorkerSettings& settings, const flow::Regi
   } catch (const std::exception& error) {
     fail(ErrorCode::bug, error.what());
   }
-  result["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return result;
+}
+
+/// Where the pool looks which task a dead worker was at.
+void mark(const WorkerSettings& settings, std::uint64_t task) {
+  if (settings.marker >= 0 && ::pwrite(settings.marker, &task, sizeof(task), 0) != sizeof(task))
+    log::debug("the task under way could not be noted");
 }
 
 void redirect_errors(const std::filesystem::path& log) {
@@ -154,39 +170,54 @@ void redirect_errors(const std::filesystem::path& log) {
   ::close(file);
 }
 
-void keep_log(const WorkerSettings& settings, const Json& task) {
+void keep_log(const WorkerSettings& settings, const TaskHead& task) {
   std::error_code ignored;
-  const auto name = task.value("log", std::string());
-  if (!settings.log.empty() && !name.empty())
-    std::filesystem::copy_file(settings.log, settings.log.parent_path() / name,
+  if (!settings.log.empty() && !task.log_name.empty())
+    std::filesystem::copy_file(settings.log, settings.log.parent_path() / task.log_name,
                                std::filesystem::copy_options::overwrite_existing, ignored);
+}
+
+/// Sends the results. What is too long for a message becomes a failure of its task.
+/// @return false when the engine is gone
+bool send_results(std::vector<Result> results, Orders& orders) {
+  const int peak = peak_memory_mib() + take_programs_peak_mib();
+  for (auto& result : results) result.peak_mib = peak;
+  auto text = encode(results);
+  if (text.size() <= max_frame) return orders.send(text);
+  for (auto& result : results) {
+    result.failed = true;
+    result.code = ErrorCode::unsupported;
+    result.message =
+        fmt::format("the records of the result take {} bytes, at most {} are possible", text.size(), max_frame);
+    result.outputs.clear();
+  }
+  return orders.send(encode(results));
 }
 
 /// Runs them one after another; results that have gathered for a while go back before the rest is done.
 /// @return false when the engine is gone
-bool run_tasks(const Json& tasks, const WorkerSettings& settings, const flow::Registry& registry) {
+bool run_tasks(const std::vector<ReceivedTask>& tasks, const Surroundings& around) {
   reset_peak_memory();
-  std::vector<Json> results;
-  const auto send = [&] {
-    const int peak = peak_memory_mib() + take_programs_peak_mib();
-    for (auto& result : results) result["peak_mib"] = peak;
-    return send_frame(settings.socket,
-                      Json(std::exchange(results, {})).dump(-1, ' ', false, Json::error_handler_t::replace));
-  };
+  const auto& settings = around.settings;
+  std::vector<Result> results;
   auto last = Clock::now();
   for (const auto& task : tasks) {
     if (!results.empty() && Clock::now() - last > std::chrono::milliseconds(20)) {
-      if (!send()) return false;
+      if (!send_results(std::exchange(results, {}), around.orders)) return false;
       last = Clock::now();
     }
     if (!settings.log.empty() && ::ftruncate(STDERR_FILENO, 0) != 0) log::debug("the log keeps older lines");
-    results.push_back(run_task(task, settings, registry));
-    if (results.back().contains("error")) {
-      log::error("{}", results.back()["error"]["message"].get<std::string>());
+    mark(settings, task.number);
+    if (tasks.size() > 1 && !settings.connect.empty() && !around.orders.send(encode(Started{task.number})))
+      return false;
+    results.push_back(run_task(task, around));
+    if (results.back().failed) {
+      log::error("{}", results.back().message);
       keep_log(settings, task);
     }
   }
-  return send();
+  around.orders.forget();
+  return send_results(std::move(results), around.orders);
 }
 
 }  // namespace
@@ -201,15 +232,24 @@ int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
   if (settings.parent != 0 && ::getppid() != settings.parent) return 0;  // the engine died before the line above
   if (!settings.log.empty()) redirect_errors(settings.log);
   FrameReader reader;
+  Orders orders(settings.socket, reader);
+  flow::Cache cache;
+  const Surroundings around{settings, registry, orders, cache};
   while (true) {
-    auto text = proxy ? proxy->next_here(reader) : reader.next();
+    std::optional<std::string> text;
+    if (auto& waiting = orders.others(); !waiting.empty()) {
+      text = std::move(waiting.front());
+      waiting.pop_front();
+    } else {
+      text = proxy ? proxy->next_here(reader) : reader.next();
+    }
     if (!text) {
       if (proxy || reader.fill(settings.socket, true) == FrameReader::Status::closed) return 0;
       continue;
     }
-    const auto tasks = Json::parse(*text);
-    if (!tasks.is_array()) continue;  // a cancellation that came too late
-    if (!run_tasks(tasks, settings, registry)) return 0;
+    const Message message(*text);
+    if (!message.has_tasks()) continue;  // an order that came too late
+    if (!run_tasks(message.tasks(), around)) return 0;
   }
 }
 
@@ -230,6 +270,8 @@ WorkerSettings parse_worker_arguments(const std::vector<std::string>& arguments)
       settings.connect = value;
     else if (flag == "--hub")
       settings.hub = value;
+    else if (flag == "--marker")
+      settings.marker = std::stoi(value);
     else if (flag == "--threads")
       settings.threads = std::stoi(value);
     else

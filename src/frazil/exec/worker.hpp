@@ -15,13 +15,15 @@ struct WorkerSettings {
   std::filesystem::path connect =
       {};                          ///< file that tells where a cluster's hub listens; empty: the socket is open already
   std::filesystem::path hub = {};  ///< the same for a worker that hands its tasks on to the cluster
+  int marker = -1;                 ///< file in which the number of the task under way is noted; −1: nowhere
   int threads = 0;                 ///< used for every task; 0: as the task says
 };
 
 /// Runs until the socket closes. @return exit code
 int run_worker(const WorkerSettings& settings, const flow::Registry& registry);
 
-/// Reads `--socket N --parent PID --project DIR --log FILE` as LocalPool passes them. @throws Error(bad_input)
+/// Reads `--socket N --parent PID --project DIR --log FILE --marker N` as LocalPool passes them. @throws
+/// Error(bad_input)
 [[nodiscard]] WorkerSettings parse_worker_arguments(const std::vector<std::string>& arguments);
 
 }  // namespace frazil::exec

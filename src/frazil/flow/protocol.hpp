@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "frazil/base/random.hpp"
+#include "frazil/flow/cache.hpp"
 #include "frazil/flow/decision.hpp"
 #include "frazil/params/fields.hpp"
 
@@ -67,7 +68,22 @@ class Context {
   [[nodiscard]] virtual Rng rng() const = 0;
   /// Throws Error(cancelled) when somebody asked to stop; call it now and then in long loops.
   virtual void check_cancelled() const = 0;
+  /// True when others wait for the threads of this task. `check_cancelled` then pauses until they are free again; a
+  /// task that would rather begin anew throws Error(cancelled): it is started again later.
+  [[nodiscard]] virtual bool should_yield() const { return false; }
+  /// Tells how far the task has come. @param fraction  done, 0 to 1; NaN: not known
   virtual void progress(double fraction, std::string_view what) = 0;
+  /// What this process keeps from one task to the next: `cache().cached<T>(key, make)`.
+  [[nodiscard]] virtual Cache& cache() { return own_cache_; }
+  /// What every task of a worker needs anew otherwise: weights, references, plans. The key names all that the value
+  /// follows from, files by their content. See cache.hpp.
+  template <class T, class Make>
+  [[nodiscard]] std::shared_ptr<const T> cached(const std::string& key, Make&& make) {
+    return cache().get<T>(key, std::forward<Make>(make));
+  }
+
+ private:
+  Cache own_cache_;
 };
 
 /// One record travelling between steps, its type erased.
