@@ -41,7 +41,7 @@ exec::RecordTexts inputs_of(store::Project& store, const store::TaskRow& task, c
     std::vector<std::string> texts;
     while (next < numbers.size()) {
       const auto item = store.item(numbers[next].get<std::int64_t>());
-      const bool whole = !texts.empty() && !port.many && protocol.shape != flow::Shape::fold;
+      const bool whole = !texts.empty() && !port.many && !flow::takes_lists(protocol.shape);
       if (item.kind != port.kind || whole) break;
       texts.push_back(item.record);
       ++next;
@@ -114,6 +114,7 @@ class Comparer {
     if (protocol.version != done.task.version)
       return skip(fmt::format("made by version {} of {}, this program has {}", done.task.version, protocol.name,
                               protocol.version));
+    if (protocol.shape == flow::Shape::iterate) return skip("is one call of an iteration; run the step anew instead");
     if (protocol.shape == flow::Shape::fold &&
         done.task.label.substr(done.task.label.size() - std::min<std::size_t>(6, done.task.label.size())) != "_v0001")
       return skip("goes on from an earlier version");

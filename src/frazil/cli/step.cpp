@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <iostream>
 #include <map>
 #include <set>
@@ -15,7 +14,10 @@
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/parallel.hpp"
+#include "frazil/cli/interruption.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/cli/progress_bar.hpp"
+#include "frazil/flow/iterate.hpp"
 #include "frazil/model/records.hpp"
 #include "frazil/protocols/from_file.hpp"
 
@@ -24,20 +26,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-volatile std::sig_atomic_t stop_asked = 0;
+/// What all jobs of a call share.
+struct Call {
+  Interruption interruption;
+  ProgressBar bar{STDERR_FILENO};
+  flow::Cache cache;
+};
 
 /// Writes into a hidden folder beside the results; `commit` moves the finished files to their place.
 class FolderContext final : public flow::Context {
  public:
   /// @param inputs  files that no result may replace
-  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng)
-      : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng) {
+  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng, Call& call)
+      : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng), call_(call) {
     work_ = folder_ / fmt::format(".frazil-{}", ::getpid());
+    call_.interruption.will_remove(work_);
     make_folders(work_ / "out");
   }
   ~FolderContext() override {
     std::error_code ignored;
     fs::remove_all(work_, ignored);
+    call_.interruption.keep(work_);
   }
   FolderContext(const FolderContext&) = delete;
   FolderContext& operator=(const FolderContext&) = delete;
@@ -55,10 +64,9 @@ class FolderContext final : public flow::Context {
   }
   int threads() const override { return threads_; }
   Rng rng() const override { return rng_; }
-  void check_cancelled() const override {
-    if (stop_asked != 0) throw Error(ErrorCode::cancelled, "interrupted");
-  }
-  void progress(double, std::string_view) override {}
+  void check_cancelled() const override { Interruption::check(); }
+  void progress(double fraction, std::string_view what) override { call_.bar.show(fraction, what); }
+  flow::Cache& cache() override { return call_.cache; }
 
   void commit() {
     std::error_code none;
@@ -81,6 +89,7 @@ class FolderContext final : public flow::Context {
   std::vector<fs::path> inputs_;
   int threads_;
   Rng rng_;
+  Call& call_;
 };
 
 struct Job {
@@ -172,7 +181,7 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
 std::vector<Job> make_jobs(const flow::Protocol& protocol,
                            const std::vector<std::vector<protocols::FileRecord>>& ports) {
   std::vector<Job> jobs;
-  if (protocol.shape == flow::Shape::fold) {
+  if (flow::takes_lists(protocol.shape)) {
     Job job{"all", {}, {}};
     for (std::size_t p = 0; p < ports.size(); ++p) {
       std::vector<Json> list;
@@ -227,38 +236,59 @@ struct Manner {
   bool json = false;
 };
 
-/// Runs one job and prints its lines; the exit code says how it went.
-int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner) {
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3;
+}
+
+void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner,
+                   Call& call) {
   const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] {
-    return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3;
-  };
+  if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
+  FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area), call);
+  const auto outputs = protocol.shape == flow::Shape::iterate
+                           ? flow::run_iteration(protocol, params, job.inputs, context)
+                           : protocol.run(params, job.inputs, nullptr, context);
+  context.check_cancelled();  // nothing of an interrupted call is left
+  context.commit();
+  call.bar.clear();
+  for (const auto& [port, records] : outputs) {
+    const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
+                                   [&, name = port](const flow::PortInfo& p) { return p.name == name; });
+    if (port != protocol.json_port) continue;
+    for (const auto& record : records)
+      for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
+        if (protocol.shape == flow::Shape::filter) line.update(identity_of(job));
+        line["seconds"] = seconds_since(start);
+        if (manner.json) std::cout << line.dump() << std::endl;
+      }
+    if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds_since(start));
+  }
+}
+
+int print_failure(const Job& job, const Manner& manner, ErrorCode code, std::string_view message) {
+  Json line = identity_of(job);
+  line["error"] = message;
+  line["error_code"] = to_string(code);
+  if (manner.json) std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+  log::error("{}", message);
+  return code == ErrorCode::bug ? defect : some_failed;
+}
+
+/// Runs one job and prints its lines; the exit code says how it went. Whatever happens concerns this job alone.
+int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner, Call& call) {
   try {
-    if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
-    FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area));
-    const auto outputs = protocol.run(params, job.inputs, nullptr, context);
-    context.commit();
-    for (const auto& [port, records] : outputs) {
-      const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
-                                     [&, name = port](const flow::PortInfo& p) { return p.name == name; });
-      if (port != protocol.json_port) continue;
-      for (const auto& record : records)
-        for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
-          if (protocol.shape == flow::Shape::filter) line.update(identity_of(job));
-          line["seconds"] = seconds();
-          if (manner.json) std::cout << line.dump() << std::endl;
-        }
-      if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds());
-    }
+    run_and_print(protocol, job, params, manner, call);
     return ok;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::cancelled) return interrupted;
-    Json line = identity_of(job);
-    line["error"] = error.what();
-    line["error_code"] = to_string(error.code());
-    if (manner.json) std::cout << line.dump() << std::endl;
-    log::error("{}", error.what());
-    return error.code() == ErrorCode::bug ? defect : some_failed;
+    call.bar.clear();
+    if (error.code() == ErrorCode::cancelled && Interruption::asked()) return interrupted;
+    return print_failure(job, manner, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    call.bar.clear();
+    return print_failure(job, manner, ErrorCode::resource, fmt::format("{}: memory ran out", job.area));
+  } catch (const std::exception& error) {
+    call.bar.clear();
+    return print_failure(job, manner, ErrorCode::bug, fmt::format("{}: internal defect: {}", job.area, error.what()));
   }
 }
 
@@ -310,13 +340,13 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
                       parsed.values.value("seed", std::int64_t{0}),
                       parsed.has("json")};
   make_folders(manner.folder);
+  Call call;
   const auto jobs = make_jobs(protocol, read_inputs(protocol, parsed, settings));
 
-  std::signal(SIGINT, [](int) { stop_asked = 1; });
-  std::signal(SIGTERM, [](int) { stop_asked = 1; });
-  int worst = ok;
+  int worst = ok, done = 0;
   for (const auto& job : jobs) {
-    worst = std::max(worst, run_job(protocol, job, params, manner));
+    call.bar.begin(job.area, done++, static_cast<int>(jobs.size()));
+    worst = std::max(worst, run_job(protocol, job, params, manner, call));
     if (worst == interrupted) break;
   }
   return worst;

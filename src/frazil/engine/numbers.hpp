@@ -1,15 +1,18 @@
 // Protocols that add numbers: what the engine is tested with.
 #pragma once
 
+#include <fmt/format.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <thread>
 
 #include "frazil/base/files.hpp"
-#include "frazil/flow/protocol.hpp"
+#include "frazil/flow/iterate.hpp"
 
 namespace frazil::numbers {
 
@@ -182,6 +185,115 @@ struct Report {
   Output process(const Input& in, flow::Context&) const { return {in.count, ""}; }
 };
 
+/// Uses a CPU for a time and touches memory, as parts of a refinement do.
+inline void burn(double seconds, int memory_mib, flow::Context& context) {
+  const std::vector<char> memory(static_cast<std::size_t>(memory_mib) << 20, 1);
+  timespec used{};
+  const auto cpu_s = [&] {
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return double(used.tv_sec) + 1e-9 * double(used.tv_nsec);
+  };
+  volatile double value = 1;
+  for (const double end_s = cpu_s() + seconds; cpu_s() < end_s;) {
+    for (int i = 0; i < 100000; ++i) value = value * 1.0000001 + double(memory[0]);
+    context.check_cancelled();
+  }
+}
+
+struct SumState {
+  static constexpr std::string_view kind = "SumState";
+  int round = 0;
+  double sum = 0;
+  std::string members, file;
+  static constexpr auto fields() {
+    using S = SumState;
+    return std::tuple(field(&S::round, "round", "Steps done"), field(&S::sum, "sum", "The sum"),
+                      field(&S::members, "members", "File with the numbers"),
+                      field(&S::file, "file", "File of its own"));
+  }
+};
+
+struct SumPart {
+  static constexpr std::string_view kind = "SumPart";
+  double sum = 0;
+  std::string file;
+  static constexpr auto fields() {
+    return std::tuple(field(&SumPart::sum, "sum", "Sum of a part"), field(&SumPart::file, "file", "File with it"));
+  }
+};
+
+struct Outcome {
+  static constexpr std::string_view kind = "Outcome";
+  double sum = 0;
+  int rounds = 0;
+  std::string file;
+  static constexpr auto fields() {
+    using O = Outcome;
+    return std::tuple(field(&O::sum, "sum", "The sum"), field(&O::rounds, "rounds", "Steps"),
+                      field(&O::file, "file", "File with all digits"));
+  }
+};
+
+/// Sums again and again, in parts, each time over what the last sum makes of the numbers: every digit depends on the
+/// order in which parts are added up.
+struct IterateSum {
+  static constexpr flow::Info info{
+      .name = "iterate-sum", .title = "Iterated sum", .version = 1, .help = "Sums again and again, in parts."};
+  struct Params {
+    int parts = 4, rounds = 3, memory_mib = 1, bad_round = -1;
+    double burn_s = 0;
+    static constexpr auto fields() {
+      using P = Params;
+      return std::tuple(field(&P::parts, "parts", "Parts of a step").range(1, 10000),
+                        field(&P::rounds, "rounds", "Steps").range(0, 10000),
+                        field(&P::memory_mib, "memory_mib", "Memory of a part, MiB").runtime(),
+                        field(&P::bad_round, "bad_round", "Fail in this step"),
+                        field(&P::burn_s, "burn_s", "Core seconds of a part").runtime());
+    }
+  };
+  using Input = Number;
+  using State = SumState;
+  using Part = SumPart;
+  using Output = Outcome;
+  Params params;
+
+  State start(const std::vector<Number>& numbers, flow::Context& context) const {
+    std::ofstream file(context.output("members.txt"));
+    for (const auto& number : numbers) file << number.value << "\n";
+    return {0, 1, context.reference("members.txt"), ""};
+  }
+  bool done(const State& state) const { return state.round >= params.rounds; }
+  double fraction(const State& state) const { return double(state.round) / params.rounds; }
+  int parts(const State&) const { return params.parts; }
+  int memory_mib(flow::Stage stage) const { return stage == flow::Stage::part ? params.memory_mib + 20 : 50; }
+  Part part(const State& state, int index, int count, flow::Context& context) const {
+    if (state.round == params.bad_round && index == count / 2)
+      throw Error(ErrorCode::bad_input, "round {} is refused", state.round);
+    burn(params.burn_s, params.memory_mib, context);
+    std::ifstream file(context.input(state.members));
+    double sum = 0, value = 0;
+    for (int i = 0; file >> value; ++i)
+      if (i % count == index) sum += value / (3 + std::fmod(state.sum, 7.0));
+    std::ofstream(context.output("part.txt")) << fmt::format("{:a}\n", sum);
+    return {sum, context.reference("part.txt")};
+  }
+  State gather(const State& state, const std::vector<Part>& parts, flow::Context& context) const {
+    double sum = state.sum / 3;
+    for (const auto& part : parts) {
+      std::string digits;
+      std::ifstream(context.input(part.file)) >> digits;
+      if (digits != fmt::format("{:a}", part.sum)) throw Error(ErrorCode::corrupt, "{}: is another's", part.file);
+      sum = sum * 1.0000001 + part.sum;
+    }
+    std::ofstream(context.output("sum.txt")) << fmt::format("{} {:a}\n", state.round + 1, sum);
+    return {state.round + 1, sum, state.members, context.reference("sum.txt")};
+  }
+  Output finish(const State& state, flow::Context& context) const {
+    std::ofstream(context.output("outcome.txt")) << fmt::format("{} {:a}\n", state.round, state.sum);
+    return {state.sum, state.round, context.reference("outcome.txt")};
+  }
+};
+
 inline const flow::Registry& registry() {
   static const flow::Registry all = [] {
     flow::Registry r;
@@ -191,6 +303,7 @@ inline const flow::Registry& registry() {
     r.add(flow::make_protocol<Even>());
     r.add(flow::make_protocol<Sum>());
     r.add(flow::make_protocol<Report>());
+    r.add(flow::make_iterate<IterateSum>());
     return r;
   }();
   return all;

@@ -28,9 +28,12 @@ Json ports_json(const std::vector<PortInfo>& ports) {
   return list;
 }
 
-constexpr std::string_view shape_names[] = {"source", "map", "filter", "fold"};
-
 }  // namespace
+
+std::string_view to_string(Shape shape) {
+  constexpr std::string_view names[] = {"source", "map", "filter", "fold", "iterate"};
+  return names[static_cast<int>(shape)];
+}
 
 void Registry::add(Protocol protocol) {
   expect(find(protocol.name) == nullptr, "protocol names are unique");
@@ -71,7 +74,7 @@ Json describe(const Protocol& protocol) {
   return {{"name", protocol.name},
           {"title", protocol.title},
           {"version", protocol.version},
-          {"shape", shape_names[static_cast<int>(protocol.shape)]},
+          {"shape", to_string(protocol.shape)},
           {"state", protocol.state == State::stable ? "stable" : "first version"},
           {"thin", protocol.thin},
           {"cites", protocol.cites},

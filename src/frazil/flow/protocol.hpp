@@ -14,6 +14,7 @@
 // A filter is a map whose Output is Decision: the item of its first input port goes, unchanged, to the port `accepted`
 // or `set_aside`. A fold has `Output fold(const Output* previous, const std::vector<Input>& batch, Context&) const`:
 // a pure function of the previous version of its output (null at first) and the next members of its input set.
+// An iteration works on a whole set for minutes to hours, as executions of minutes: see iterate.hpp.
 // A source has no Input: `flow::Watch watch() const` says which files to look for, `static flow::FileCheck check(path)`
 // whether one is whole, and `Output record(path, reference) const` what it is.
 #pragma once
@@ -121,7 +122,14 @@ concept Ported = requires {
   T::ports();
 };
 
-enum class Shape { source, map, filter, fold };
+enum class Shape { source, map, filter, fold, iterate };
+/// Works on lists of items and gives versions of its own.
+[[nodiscard]] constexpr bool takes_lists(Shape shape) { return shape == Shape::fold || shape == Shape::iterate; }
+/// "source", "map", …
+[[nodiscard]] std::string_view to_string(Shape shape);
+
+/// The calls of an iteration, in order; `part` and `step` come again and again.
+enum class Stage { start, part, step, finish };
 
 /// Is a file whole? `growing` is looked at again, `broken` is quarantined once it has stopped changing.
 struct FileCheck {
@@ -166,6 +174,16 @@ struct Source {
 /// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
 using Records = std::vector<std::pair<std::string, std::vector<Json>>>;
 
+/// What an iteration adds to a protocol. Asked by the engine, so quick, and of nothing but its arguments.
+struct Iterate {
+  std::string state_kind, part_kind;  ///< kinds of their records; no kind of parts: a step is one call
+  int kept = 2;                       ///< states whose files stay, the last first
+  /// Calls that the next step consists of; 0: it is done.
+  std::function<int(const Json& params, const Json& state)> parts;
+  /// Done of the whole, 0 to 1; NaN: not known.
+  std::function<double(const Json& params, const Json& state)> fraction;
+};
+
 /// A protocol with its types erased: what the registry holds and the engine runs.
 struct Protocol {
   std::string name, title, cites, help, thin;
@@ -190,6 +208,8 @@ struct Protocol {
   std::function<std::vector<std::string>()> programs;
   /// Set for the shape `source` alone.
   Source source;
+  /// Set for the shape `iterate` alone.
+  Iterate iterate;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
   std::function<std::shared_ptr<const void>(const Records& inputs)> parse_inputs;
   /// Of filters: what becomes of such inputs under these parameters. The answer throws Error(unsupported) if the filter

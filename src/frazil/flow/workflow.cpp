@@ -127,7 +127,7 @@ Draft draft_step(const std::string& name, const Json& json, const Registry& regi
 
 Trigger parse_trigger(const Json& step, const std::string& place, Shape shape, std::vector<Problem>& problems) {
   Trigger trigger;
-  if (shape == Shape::fold) trigger.mode = Trigger::Mode::closed;
+  if (takes_lists(shape)) trigger.mode = Trigger::Mode::closed;
   const auto found = step.find("trigger");
   if (found == step.end()) return trigger;
   const auto here = place + ".trigger";
@@ -480,12 +480,12 @@ class Planner {
         problems_.push_back(
             {fmt::format("{}.where[{}]", place, i), "this set has no subject in common with the inputs of the step"});
     const auto shape = step.protocol->shape;
-    step.out_roots = shape == Shape::source || shape == Shape::fold ? std::vector<int>{self} : step.roots;
+    step.out_roots = shape == Shape::source || takes_lists(shape) ? std::vector<int>{self} : step.roots;
     step.versioned = !step.roots.empty() && std::all_of(step.roots.begin(), step.roots.end(), [&](int root) {
-      return plan_.steps[static_cast<std::size_t>(root)].protocol->shape == Shape::fold;
+      return takes_lists(plan_.steps[static_cast<std::size_t>(root)].protocol->shape);
     });
     // The members of a batch are told apart by their place in each port's list: a list with holes would mix them up.
-    if (shape == Shape::fold)
+    if (takes_lists(shape))
       for (const auto& input : step.inputs)
         if (input.optional || input.many)
           problems_.push_back(

@@ -364,7 +364,7 @@ class Checker {
   }
 
   void check_names(const PluginProtocol& protocol, const CheckContext& context) {
-    if (protocol.shape == flow::Shape::fold) return;
+    if (flow::takes_lists(protocol.shape)) return;
     attempt(protocol.name + ": output files are named after the input", [&] {
       for (const auto& [name, hash] : context.hashes())
         if (name.find("sample") == std::string::npos && name.find("movie") == std::string::npos &&
