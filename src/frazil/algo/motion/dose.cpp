@@ -1,10 +1,10 @@
 #include "frazil/algo/motion/dose.hpp"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
 #include "frazil/base/error.hpp"
+#include "frazil/base/linalg.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -60,7 +60,7 @@ DoseBasis dose_basis(const Exposure& exposure, int frames, double highest_per_A,
   }
   const Eigen::VectorXd ones = Eigen::VectorXd::Ones(frames) / std::sqrt(static_cast<double>(frames));
   const Eigen::MatrixXd rest = weights - ones * (ones.transpose() * weights);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> gram(rest * rest.transpose());
+  const auto gram = eigen_symmetric(rest * rest.transpose());
   Eigen::MatrixXd rows = ones;  // orthonormal columns, one a row of the basis
   const Eigen::VectorXd norms = weights.colwise().norm();
   for (;;) {
@@ -68,7 +68,7 @@ DoseBasis dose_basis(const Exposure& exposure, int frames, double highest_per_A,
     basis.max_error = (residual.colwise().norm().transpose().array() / norms.array()).maxCoeff();
     if (basis.max_error < tolerance || rows.cols() == frames) break;
     rows.conservativeResize(Eigen::NoChange, rows.cols() + 1);
-    rows.col(rows.cols() - 1) = gram.eigenvectors().col(frames - (rows.cols() - 1));
+    rows.col(rows.cols() - 1) = gram.vectors.col(frames - (rows.cols() - 1));
   }
   const Eigen::MatrixXd coefficients = rows.transpose() * weights;
   for (int r = 0; r < rows.cols(); ++r) {

@@ -2,7 +2,7 @@
 // likelihood under it.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 
 #include "frazil/algo/motion/objective.hpp"
 

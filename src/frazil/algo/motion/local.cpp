@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "frazil/algo/motion/likelihood.hpp"
+#include "frazil/base/linalg.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
@@ -15,10 +16,6 @@ using Eigen::VectorXd;
 constexpr int most_rounds = 5, most_groups = 48;
 constexpr double clearer = 1.6;  ///< ratio of variances
 constexpr double converged_A = 0.03, largest_step_A = 4, node_error_A = 0.02;
-
-VectorXd as_eigen(const std::vector<double>& v) {
-  return Eigen::Map<const VectorXd>(v.data(), static_cast<Eigen::Index>(v.size()));
-}
 
 /// A curve given at ascending places, linear between them, constant beyond.
 std::vector<double> resampled(const std::vector<double>& places, const std::vector<double>& values, const Band& at) {
@@ -143,16 +140,14 @@ Linear linearise(const TileFit& fit, const std::vector<std::array<Objective, 2>>
 /// Tiles whose remaining gradient exceeds what noise leaves count less, as under Student's distribution.
 void reweigh(TileFit& fit, const Linear& linear) {
   constexpr double tolerated = 1.5;
-  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(linear.local.h);
-  const VectorXd& d = solver.eigenvalues();
+  const auto [d, vectors] = eigen_symmetric(linear.local.h);
   const double least = 1e-6 * d.maxCoeff();
   const double freedom = 2 * static_cast<double>((d.array() > least).count());
   const VectorXd inverse = (d.array() > least).select(d.cwiseInverse(), 0);
   for (Eigen::Index i = 0; i < fit.count(); ++i) {
     double chi2 = 0;
     for (const auto& gradient : linear.gradient)
-      chi2 += (solver.eigenvectors().transpose() * gradient.row(i).transpose()).cwiseAbs2().dot(inverse) /
-              linear.local.share[i];
+      chi2 += (vectors.transpose() * gradient.row(i).transpose()).cwiseAbs2().dot(inverse) / linear.local.share[i];
     fit.weight[static_cast<std::size_t>(i)] = chi2 > 0 ? std::min(1.0, tolerated * freedom / chi2) : 1;
   }
 }

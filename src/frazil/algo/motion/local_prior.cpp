@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "frazil/base/linalg.hpp"
+
 namespace frazil::motion {
 namespace {
 
@@ -40,13 +42,12 @@ struct Whitened {
 };
 
 Whitened whiten(const LocalInformation& information) {
-  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(information.h);
-  const VectorXd& d = solver.eigenvalues();
+  const auto [d, vectors] = eigen_symmetric(information.h);
   const double least = 1e-9 * std::max(0.0, d.maxCoeff());
   const auto rank = (d.array() > least).count();
   Whitened result;
-  result.factor = solver.eigenvectors().rightCols(rank) * d.tail(rank).cwiseSqrt().asDiagonal();
-  const MatrixXd inverse = solver.eigenvectors().rightCols(rank) * d.tail(rank).cwiseSqrt().cwiseInverse().asDiagonal();
+  result.factor = vectors.rightCols(rank) * d.tail(rank).cwiseSqrt().asDiagonal();
+  const MatrixXd inverse = vectors.rightCols(rank) * d.tail(rank).cwiseSqrt().cwiseInverse().asDiagonal();
   const VectorXd scale = information.share.cwiseSqrt().cwiseInverse();
   result.data = {scale.asDiagonal() * information.b_x * inverse, scale.asDiagonal() * information.b_y * inverse};
   return result;
@@ -58,8 +59,8 @@ struct Basis {
 };
 
 Basis diagonalise(const MatrixXd& symmetric) {
-  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(0.5 * (symmetric + symmetric.transpose()));
-  return {solver.eigenvectors(), solver.eigenvalues().cwiseMax(0.0)};
+  const auto [values, vectors] = eigen_symmetric(0.5 * (symmetric + symmetric.transpose()));
+  return {vectors, values.cwiseMax(0.0)};
 }
 
 Basis space_basis(const LocalInformation& information, SpaceKernel kernel, double length) {

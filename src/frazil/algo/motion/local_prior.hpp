@@ -2,7 +2,7 @@
 // separable, so that evidence and posterior cost two small eigenvalue problems.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <array>
 #include <optional>
 #include <vector>

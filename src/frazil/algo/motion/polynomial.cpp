@@ -1,7 +1,8 @@
 #include "frazil/algo/motion/polynomial.hpp"
 
-#include <Eigen/Dense>
 #include <cmath>
+
+#include "frazil/base/linalg.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -48,8 +49,7 @@ ThirdOrderFit fit_third_order(const MotionField& field, const std::vector<Shift>
         b(row, 0) = s.x - global.x;
         b(row, 1) = s.y - global.y;
       }
-  const Eigen::MatrixXd solution =
-      a.completeOrthogonalDecomposition().solve(b);  // few frames leave powers of time undetermined
+  const Eigen::MatrixXd solution = least_squares(a, b);  // few frames leave powers of time undetermined
   ThirdOrderFit fit;
   for (std::size_t k = 0; k < ThirdOrder::terms; ++k) {
     const double power = std::pow(scale, static_cast<double>(k % 3) + 1);

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "frazil/base/linalg.hpp"
+
 namespace frazil::motion {
 namespace {
 
@@ -13,9 +15,8 @@ constexpr double origin_sd_A = 200, velocity_sd_A = 20;  // wide: they take no p
 
 double log_evidence(const Information& information, const Eigen::MatrixXd& covariance) {
   const auto n = covariance.rows();
-  const Eigen::PartialPivLU<Eigen::MatrixXd> lu(Eigen::MatrixXd::Identity(n, n) + information.h * covariance);
-  const double log_det = lu.matrixLU().diagonal().array().abs().log().sum();
-  return 0.5 * information.b.dot(covariance * lu.solve(information.b)) - 0.5 * log_det;
+  const SquareSolver lu(Eigen::MatrixXd::Identity(n, n) + information.h * covariance);
+  return 0.5 * information.b.dot(covariance * lu.solve(information.b)) - 0.5 * lu.log_determinant();
 }
 
 /// What specimens usually do, as wide log-normal priors: few particles tell little of a movie's smoothness.
@@ -78,13 +79,13 @@ Eigen::MatrixXd prior_covariance(int frames, const Smoothness& smoothness, doubl
 
 Posterior posterior(const Information& information, const Eigen::MatrixXd& covariance) {
   const auto n = covariance.rows();
-  const Eigen::PartialPivLU<Eigen::MatrixXd> lu(Eigen::MatrixXd::Identity(n, n) + information.h * covariance);
+  const SquareSolver lu(Eigen::MatrixXd::Identity(n, n) + information.h * covariance);
   Posterior result;
   result.multiplier = lu.solve(information.b);
   result.mean = covariance * result.multiplier;
   const Eigen::MatrixXd full = covariance * lu.inverse();
   result.covariance = 0.5 * (full + full.transpose());
-  result.log_evidence = 0.5 * information.b.dot(result.mean) - 0.5 * lu.matrixLU().diagonal().array().abs().log().sum();
+  result.log_evidence = 0.5 * information.b.dot(result.mean) - 0.5 * lu.log_determinant();
   return result;
 }
 

@@ -1,8 +1,9 @@
 // What tracks look like before a movie is seen: smooth, with a fast start; how smooth is learned from each movie.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <optional>
+#include <vector>
 
 namespace frazil::motion {
 
@@ -18,6 +19,11 @@ struct Smoothness {
 /// Covariance (frames × frames, Å²) of a track component under the prior.
 /// @param decay_frames  τ
 [[nodiscard]] Eigen::MatrixXd prior_covariance(int frames, const Smoothness& smoothness, double decay_frames);
+
+/// One track component, or what is said of it frame by frame.
+[[nodiscard]] inline Eigen::VectorXd as_eigen(const std::vector<double>& v) {
+  return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<Eigen::Index>(v.size()));
+}
 
 /// A Gaussian approximation of the likelihood of one track component: exp(b·s − ½ s·H s).
 struct Information {

@@ -4,17 +4,15 @@
 #include <cmath>
 
 #include "frazil/algo/motion/likelihood.hpp"
+#include "frazil/base/linalg.hpp"
 
 namespace frazil::motion {
 namespace {
 
 constexpr int max_rounds = 12, steps_a_round = 3;
 constexpr int searched_rounds = 3;  ///< later ones start from the smoothness that the last one found
-constexpr double converged_A = 0.01;
+constexpr double track_converged_A = 0.01;
 
-Eigen::VectorXd as_eigen(const std::vector<double>& v) {
-  return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<Eigen::Index>(v.size()));
-}
 std::vector<double> as_vector(const Eigen::VectorXd& v) { return {v.begin(), v.end()}; }
 
 /// Energy of the prior; a pixel's thousandth on the diagonal makes every track possible.
@@ -26,7 +24,7 @@ class PriorEnergy {
 
  private:
   [[nodiscard]] double of(const Eigen::VectorXd& v) const { return v.dot(solver_.solve(v)); }
-  Eigen::LDLT<Eigen::MatrixXd> solver_;
+  SymmetricSolver solver_;
 };
 
 TrackA between(const TrackA& from, const TrackA& to, double fraction) {
@@ -86,12 +84,12 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
       }
       result.covariance_x = px.covariance;
       result.covariance_y = py.covariance;
-      if (fraction * largest_change(track, goal) < converged_A) break;
+      if (fraction * largest_change(track, goal) < track_converged_A) break;
     }
     result.noise_x = result.covariance_x * hx * result.covariance_x;
     result.noise_y = result.covariance_y * hy * result.covariance_y;
     result.iterations = round + 1;
-    if (round > 1 && largest_change(track, before) < converged_A) break;
+    if (round > 1 && largest_change(track, before) < track_converged_A) break;
   }
   result.track = track;
   result.amplitude = fit.amplitude;
