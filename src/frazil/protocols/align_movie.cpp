@@ -21,6 +21,7 @@
 #include "frazil/protocols/group_spectra.hpp"
 #include "frazil/protocols/motion_files.hpp"
 #include "frazil/protocols/motion_plot.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -327,5 +328,7 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   constexpr int base = 64 + 144;  // the program, and freed blocks that are kept for the next image
   return base + static_cast<int>(kept + frame + std::max(aligning, summing));
 }
+
+template flow::Protocol protocol_of<AlignMovie>();
 
 }  // namespace frazil::protocols

@@ -1,5 +1,7 @@
 #include "frazil/protocols/assess_ctf.hpp"
 
+#include "frazil/protocols/protocol_of.hpp"
+
 namespace frazil::protocols {
 
 CtfAssessment AssessCtf::process(const AssessCtfInput& input, flow::Context& context) const {
@@ -39,5 +41,7 @@ CtfAssessment AssessCtf::process(const AssessCtfInput& input, flow::Context& con
   out.best_defocus = judged.best.mean_defocus();
   return out;
 }
+
+template flow::Protocol protocol_of<AssessCtf>();
 
 }  // namespace frazil::protocols

@@ -5,6 +5,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/protocols/particle_files.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -133,5 +134,7 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   }
   return out;
 }
+
+template flow::Protocol protocol_of<Classify2d>();
 
 }  // namespace frazil::protocols

@@ -6,6 +6,7 @@
 #include "frazil/algo/ctf/consensus.hpp"
 #include "frazil/protocols/ctf_star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -130,5 +131,7 @@ ConsensusCtfOutput ConsensusCtf::process(const ConsensusCtfInput& input, flow::C
   io::write_star(context.output(name), ctf_file(out.fused, fits));
   return out;
 }
+
+template flow::Protocol protocol_of<ConsensusCtf>();
 
 }  // namespace frazil::protocols

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "frazil/protocols/protocol_of.hpp"
+
 namespace frazil::protocols {
 namespace {
 
@@ -53,5 +55,7 @@ flow::Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context
       correlation, widest, params.min_correlation);
   return decision;
 }
+
+template flow::Protocol protocol_of<ConsensusMotion>();
 
 }  // namespace frazil::protocols

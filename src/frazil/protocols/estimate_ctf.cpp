@@ -8,6 +8,7 @@
 #include "frazil/protocols/ctf_star.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/group_spectra.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -116,5 +117,7 @@ int EstimateCtf::memory_mib(const EstimateCtfInput& input) const {
   const auto& micrograph = input.micrograph;
   return 128 + static_cast<int>(double{1} * micrograph.nx * micrograph.ny * 4 / (1 << 20)) * 4;
 }
+
+template flow::Protocol protocol_of<EstimateCtf>();
 
 }  // namespace frazil::protocols

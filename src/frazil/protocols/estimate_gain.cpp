@@ -11,6 +11,7 @@
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -116,5 +117,7 @@ GainReference EstimateGain::fold(const GainReference* previous, const std::vecto
   out.sum_b = context.reference("gain_sum_b.mrc");
   return out;
 }
+
+template flow::Protocol protocol_of<EstimateGain>();
 
 }  // namespace frazil::protocols

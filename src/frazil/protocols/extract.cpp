@@ -6,6 +6,7 @@
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -151,5 +152,7 @@ int Extract::memory_mib(const Input& input) const {
   const double megapixels = 1e-6 * input.micrograph.nx * input.micrograph.ny;
   return 128 + static_cast<int>((params.phase_flip ? 24 : 8) * megapixels);
 }
+
+template flow::Protocol protocol_of<Extract>();
 
 }  // namespace frazil::protocols

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "frazil/protocols/protocol_of.hpp"
+
 namespace frazil::protocols {
 namespace {
 
@@ -128,5 +130,7 @@ flow::Decision judge(const FilterCtfParams& params, const CtfFit& fit) {
 }
 
 flow::Decision FilterCtf::process(const CtfFit& fit, flow::Context&) const { return judge(params, fit); }
+
+template flow::Protocol protocol_of<FilterCtf>();
 
 }  // namespace frazil::protocols

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "frazil/protocols/protocol_of.hpp"
+
 namespace frazil::protocols {
 
 flow::Decision FilterDose::process(const FilterDoseInput& input, flow::Context&) const {
@@ -25,5 +27,7 @@ flow::Decision FilterDose::process(const FilterDoseInput& input, flow::Context&)
                        measured, 100 * decision.value, expected, 100 * decision.limit);
   return decision;
 }
+
+template flow::Protocol protocol_of<FilterDose>();
 
 }  // namespace frazil::protocols

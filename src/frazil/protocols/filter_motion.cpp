@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "frazil/protocols/protocol_of.hpp"
+
 namespace frazil::protocols {
 namespace {
 
@@ -43,5 +45,7 @@ flow::Decision FilterMotion::process(const Motion& motion, flow::Context&) const
     decision.reason = fmt::format("{} is {:.1f} Å, more than {:g} Å", tightest->what, decision.value, decision.limit);
   return decision;
 }
+
+template flow::Protocol protocol_of<FilterMotion>();
 
 }  // namespace frazil::protocols

@@ -10,6 +10,7 @@
 #include "frazil/io/session_metadata.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -171,5 +172,9 @@ Particles ImportParticles::record(const std::filesystem::path& path, const std::
   particles.star = reference;
   return particles;
 }
+
+template flow::Protocol protocol_of<ImportMovies>();
+template flow::Protocol protocol_of<ImportMicrographs>();
+template flow::Protocol protocol_of<ImportParticles>();
 
 }  // namespace frazil::protocols

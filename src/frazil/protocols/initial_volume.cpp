@@ -9,6 +9,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/particle_files.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -119,5 +120,7 @@ VolumeMap InitialVolume::process(const Particles& particles, flow::Context& cont
   map.fsc = context.reference("fsc.json");
   return map;
 }
+
+template flow::Protocol protocol_of<InitialVolume>();
 
 }  // namespace frazil::protocols

@@ -7,6 +7,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -73,5 +74,7 @@ MicrographMask MaskMicrograph::process(const Micrograph& micrograph, flow::Conte
 int MaskMicrograph::memory_mib(const Micrograph& micrograph) const {
   return 64 + static_cast<int>(12e-6 * micrograph.nx * micrograph.ny);
 }
+
+template flow::Protocol protocol_of<MaskMicrograph>();
 
 }  // namespace frazil::protocols

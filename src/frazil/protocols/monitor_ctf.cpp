@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "frazil/algo/ctf/trend.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -129,5 +130,7 @@ CtfTrend extend(const MonitorCtfParams& params, const CtfTrend* previous, const 
 CtfTrend MonitorCtf::fold(const CtfTrend* previous, const std::vector<CtfFit>& batch, flow::Context&) const {
   return extend(params, previous, batch);
 }
+
+template flow::Protocol protocol_of<MonitorCtf>();
 
 }  // namespace frazil::protocols

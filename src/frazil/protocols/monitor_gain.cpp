@@ -5,6 +5,7 @@
 #include "frazil/algo/gain/trend.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/protocols/detector_record.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -71,5 +72,7 @@ DetectorTrend MonitorGain::fold(const DetectorTrend* previous, const std::vector
   out.defects = context.reference("defects.txt");
   return out;
 }
+
+template flow::Protocol protocol_of<MonitorGain>();
 
 }  // namespace frazil::protocols

@@ -5,21 +5,22 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
 
 /// To a thousandth: digits beyond mean nothing.
-double rounded(double value) { return std::round(1000 * value) / 1000; }
+double to_3_digits(double value) { return std::round(1000 * value) / 1000; }
 
 void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick>& picks,
                  const std::string& micrograph) {
   io::StarTable table("", {"rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnMicrographName"});
   for (const auto& p : picks) {
     const auto row = table.add_row();
-    table.set(row, 0, rounded(p.x));
-    table.set(row, 1, rounded(p.y));
-    table.set(row, 2, rounded(p.score));
+    table.set(row, 0, to_3_digits(p.x));
+    table.set(row, 1, to_3_digits(p.y));
+    table.set(row, 2, to_3_digits(p.score));
     table.set(row, 3, std::string_view(micrograph));
   }
   io::StarFile file;
@@ -60,5 +61,7 @@ int Pick::memory_mib(const PickInput& input) const {
   const double megapixels = 1e-6 * input.micrograph.nx * input.micrograph.ny;
   return 64 + static_cast<int>((input.mask ? 20 : 16) * megapixels);  // the image, its mask and blocks, one transform
 }
+
+template flow::Protocol protocol_of<Pick>();
 
 }  // namespace frazil::protocols

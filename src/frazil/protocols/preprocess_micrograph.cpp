@@ -4,6 +4,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 
@@ -33,5 +34,7 @@ Micrograph PreprocessMicrograph::process(const Micrograph& micrograph, flow::Con
 int PreprocessMicrograph::memory_mib(const Micrograph& micrograph) const {
   return 64 + static_cast<int>(20e-6 * micrograph.nx * micrograph.ny);
 }
+
+template flow::Protocol protocol_of<PreprocessMicrograph>();
 
 }  // namespace frazil::protocols

@@ -1,61 +1,46 @@
 #include "frazil/protocols/register.hpp"
 
-#include "frazil/protocols/align_movie.hpp"
-#include "frazil/protocols/assess_ctf.hpp"
-#include "frazil/protocols/classify_2d.hpp"
-#include "frazil/protocols/consensus_ctf.hpp"
-#include "frazil/protocols/consensus_motion.hpp"
-#include "frazil/protocols/estimate_ctf.hpp"
-#include "frazil/protocols/estimate_gain.hpp"
-#include "frazil/protocols/extract.hpp"
-#include "frazil/protocols/filter_ctf.hpp"
-#include "frazil/protocols/filter_dose.hpp"
-#include "frazil/protocols/filter_motion.hpp"
-#include "frazil/protocols/import.hpp"
-#include "frazil/protocols/initial_volume.hpp"
-#include "frazil/protocols/mask_micrograph.hpp"
-#include "frazil/protocols/monitor_ctf.hpp"
-#include "frazil/protocols/monitor_gain.hpp"
-#include "frazil/protocols/pick.hpp"
-#include "frazil/protocols/preprocess_micrograph.hpp"
-#include "frazil/protocols/screen_particles.hpp"
-#include "frazil/protocols/select_classes.hpp"
-#include "frazil/protocols/set_tools.hpp"
-
 namespace frazil::protocols {
+
+template <class P>
+flow::Protocol protocol_of();  // of its .cpp, see protocol_of.hpp
+
+// One line for each protocol, in the order of the processing chain.
+static flow::Protocol (*const table[])() = {
+    protocol_of<struct ImportMovies>,
+    protocol_of<struct ImportMicrographs>,
+    protocol_of<struct ImportParticles>,
+    protocol_of<struct EstimateGain>,
+    protocol_of<struct AlignMovie>,
+    protocol_of<struct MonitorGain>,
+    protocol_of<struct FilterDose>,
+    protocol_of<struct ConsensusMotion>,
+    protocol_of<struct FilterMotion>,
+    protocol_of<struct EstimateCtf>,
+    protocol_of<struct AssessCtf>,
+    protocol_of<struct ConsensusCtf>,
+    protocol_of<struct MonitorCtf>,
+    protocol_of<struct FilterCtf>,
+    protocol_of<struct PreprocessMicrograph>,
+    protocol_of<struct MaskMicrograph>,
+    protocol_of<struct Pick>,
+    protocol_of<struct ExportCoordinates>,
+    protocol_of<struct Extract>,
+    protocol_of<struct ScreenParticles>,
+    protocol_of<struct Union>,
+    protocol_of<struct Intersect>,
+    protocol_of<struct Split>,
+    protocol_of<struct Sample>,
+    protocol_of<struct FilterItems>,
+    protocol_of<struct Classify2d>,
+    protocol_of<struct SelectClasses>,
+    protocol_of<struct InitialVolume>,
+};
 
 const flow::Registry& registry() {
   static const flow::Registry all = [] {
     flow::Registry r;
-    // One line for each protocol, in the order of the processing chain.
-    r.add(flow::make_source<ImportMovies>());
-    r.add(flow::make_source<ImportMicrographs>());
-    r.add(flow::make_source<ImportParticles>());
-    r.add(flow::make_protocol<EstimateGain>());
-    r.add(flow::make_protocol<AlignMovie>());
-    r.add(flow::make_protocol<MonitorGain>());
-    r.add(flow::make_protocol<FilterDose>());
-    r.add(flow::make_protocol<ConsensusMotion>());
-    r.add(flow::make_protocol<FilterMotion>());
-    r.add(flow::make_protocol<EstimateCtf>());
-    r.add(flow::make_protocol<AssessCtf>());
-    r.add(flow::make_protocol<ConsensusCtf>());
-    r.add(flow::make_protocol<MonitorCtf>());
-    r.add(flow::make_protocol<FilterCtf>());
-    r.add(flow::make_protocol<PreprocessMicrograph>());
-    r.add(flow::make_protocol<MaskMicrograph>());
-    r.add(flow::make_protocol<Pick>());
-    r.add(flow::make_protocol<ExportCoordinates>());
-    r.add(flow::make_protocol<Extract>());
-    r.add(flow::make_protocol<ScreenParticles>());
-    r.add(flow::make_protocol<Union>());
-    r.add(flow::make_protocol<Intersect>());
-    r.add(flow::make_protocol<Split>());
-    r.add(flow::make_protocol<Sample>());
-    r.add(flow::make_protocol<FilterItems>());
-    r.add(flow::make_protocol<Classify2d>());
-    r.add(flow::make_protocol<SelectClasses>());
-    r.add(flow::make_protocol<InitialVolume>());
+    for (const auto& protocol : table) r.add(protocol());
     return r;
   }();
   return all;

@@ -7,6 +7,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -105,5 +106,7 @@ ScreenedParticles ScreenParticles::process(const Particles& particles, flow::Con
   write_chosen(context.output(stem + "_set_aside_particles.star"), file, table, verdicts, true);
   return out;
 }
+
+template flow::Protocol protocol_of<ScreenParticles>();
 
 }  // namespace frazil::protocols

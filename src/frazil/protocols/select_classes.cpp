@@ -3,6 +3,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/protocols/particle_files.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 
@@ -62,5 +63,7 @@ SelectClasses::Output SelectClasses::process(const Classes& classes, flow::Conte
   out.particles = particles;
   return out;
 }
+
+template flow::Protocol protocol_of<SelectClasses>();
 
 }  // namespace frazil::protocols

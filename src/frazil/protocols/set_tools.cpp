@@ -9,6 +9,7 @@
 #include "frazil/io/star_expression.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/particle_files.hpp"
+#include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -204,5 +205,12 @@ Coordinates ExportCoordinates::process(const Coordinates& coordinates, flow::Con
   out.coordinates = context.reference(name);
   return out;
 }
+
+template flow::Protocol protocol_of<ExportCoordinates>();
+template flow::Protocol protocol_of<Union>();
+template flow::Protocol protocol_of<Intersect>();
+template flow::Protocol protocol_of<Split>();
+template flow::Protocol protocol_of<Sample>();
+template flow::Protocol protocol_of<FilterItems>();
 
 }  // namespace frazil::protocols
