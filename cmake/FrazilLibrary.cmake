@@ -43,10 +43,26 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   endif()
 endif()
 
+# Within a batch (frazil_unite) a source file counts as a header, in which classes made of unnamed ones would be a mistake, and
+# names of its neighbours are in sight. Builds file by file warn of both.
+add_library(frazil_batch_warnings INTERFACE)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  target_compile_options(frazil_batch_warnings INTERFACE -Wno-subobject-linkage -Wno-shadow)
+endif()
+
 if(FRAZIL_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
 endif()
+
+# frazil_unite(TARGET) lets the compiler read the files of a target in batches (option FRAZIL_UNITY). Files with options of
+# their own are compiled alone, as ever.
+function(frazil_unite TARGET)
+  if(FRAZIL_UNITY)
+    set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+    target_link_libraries(${TARGET} PRIVATE frazil_batch_warnings)
+  endif()
+endfunction()
 
 # frazil_library(NAME [LINKS target...]) builds frazil_NAME from the .cpp files of the current folder.
 # Beside them, *_test.cpp become the unit tests of that folder, *_integration_test.cpp its integration tests and
@@ -69,6 +85,7 @@ function(frazil_library NAME)
     target_include_directories(${TARGET} PUBLIC ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(${TARGET} PUBLIC ${ARG_LINKS} PRIVATE frazil_warnings)
     frazil_precompile(${TARGET} ${NAME} frazil)
+    frazil_unite(${TARGET})
   else()
     add_library(${TARGET} INTERFACE)
     target_include_directories(${TARGET} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -96,6 +113,7 @@ function(frazil_tests NAME LABEL SOURCES)
   target_link_libraries(${TARGET} PRIVATE ${ARGN} GTest::gtest_main frazil_warnings)
   string(REGEX REPLACE "(_integration|_interop)?_test$" "" FOLDER ${NAME})
   frazil_precompile(${TARGET} ${FOLDER} frazil_test)
+  frazil_unite(${TARGET})
   set(HOW DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(LABEL STREQUAL integration)
     gtest_discover_tests(${TARGET} ${HOW} TEST_FILTER "-*Interop*" PROPERTIES LABELS integration TIMEOUT 900)

@@ -10,7 +10,7 @@
 namespace frazil::log {
 namespace {
 std::atomic<Level> threshold{Level::info};
-constexpr std::string_view names[] = {"debug", "info", "warning", "error"};
+constexpr std::string_view level_names[] = {"debug", "info", "warning", "error"};
 }  // namespace
 
 void set_level(Level level) { threshold = level; }
@@ -20,7 +20,7 @@ void write(Level level, std::string_view text) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  const auto line = fmt::format("{:%H:%M:%S} {}: {}\n", local, names[static_cast<int>(level)], text);
+  const auto line = fmt::format("{:%H:%M:%S} {}: {}\n", local, level_names[static_cast<int>(level)], text);
   // One write call, so that lines of several processes do not mix; a closed stderr is nobody's failure.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }

@@ -10,7 +10,7 @@ namespace frazil::check {
 namespace {
 
 using Matrix = std::array<Vector3, 3>;
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 TrueParticle read_particle(const Json& json) {
   TrueParticle p;

@@ -10,7 +10,7 @@
 namespace frazil::check {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 /// Rotation as a unit quaternion (w, x, y, z), mirror in z before it, shift in Å after it.
 struct Placement {

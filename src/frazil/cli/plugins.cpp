@@ -36,7 +36,7 @@ Json describe_installed(const plugin::Installed& installed) {
   return entry;
 }
 
-int list(bool json) {
+int list_installed(bool json) {
   for (const auto& installed : plugin::installed()) {
     const auto entry = describe_installed(installed);
     if (json) {
@@ -86,7 +86,7 @@ int plugin_command(Arguments arguments) {
       parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
   const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];
   const bool json = parsed.values.value("json", false);
-  if (verb == "list" && parsed.positional.size() == 1) return list(json);
+  if (verb == "list" && parsed.positional.size() == 1) return list_installed(json);
   if (parsed.has("help") || parsed.positional.size() != 2) {
     std::cout << usage;
     return parsed.has("help") ? ok : bad_usage;

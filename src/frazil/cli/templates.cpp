@@ -138,7 +138,7 @@ int publish(const std::string& name, const std::string& to) {
   return ok;
 }
 
-int list(bool json) {
+int list_templates(bool json) {
   const auto print = [&](std::string_view name, const std::string& title, const std::string& checksum,
                          const std::string& source) {
     if (json)
@@ -188,7 +188,7 @@ int template_command(Arguments arguments) {
       parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
   const auto& words = parsed.positional;
   const auto verb = words.empty() ? std::string() : words[0];
-  if (verb == "list" && words.size() == 1) return list(parsed.values.value("json", false));
+  if (verb == "list" && words.size() == 1) return list_templates(parsed.values.value("json", false));
   if (verb == "show" && words.size() == 2) {
     std::cout << template_text(words[1]);
     return ok;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft_part.hpp"
 
@@ -14,8 +15,6 @@ using pocketfft::shape_t;
 using pocketfft::stride_t;
 constexpr std::ptrdiff_t real_bytes = sizeof(float);
 constexpr std::ptrdiff_t complex_bytes = sizeof(std::complex<float>);
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 stride_t strides(std::ptrdiff_t unit, std::ptrdiff_t row, std::ptrdiff_t section = 0) {
   if (section == 0) return {row * unit, unit};

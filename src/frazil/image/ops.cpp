@@ -8,7 +8,7 @@
 namespace frazil {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 /// Rising cosine step: 0 at or below a, 1 at or above b.
 double rise(double x, double a, double b) {

@@ -13,8 +13,8 @@
 namespace frazil::io {
 namespace {
 
-constexpr int deepest = 64;
-constexpr std::uint64_t most_tags = 4'000'000;
+constexpr int deepest_tags = 64;
+constexpr std::uint64_t most_dm_tags = 4'000'000;
 
 enum : std::uint64_t { struct_type = 15, string_type = 18, array_type = 20 };
 
@@ -35,9 +35,9 @@ struct Candidate {
 };
 
 /// Reads forwards through a file in blocks.
-class Cursor {
+class ByteCursor {
  public:
-  explicit Cursor(const ByteSource& source) : source_(source) {}
+  explicit ByteCursor(const ByteSource& source) : source_(source) {}
   [[nodiscard]] std::uint64_t position() const { return position_; }
   void skip(std::uint64_t bytes) {
     if (!source_.holds(position_, bytes)) fail(bytes);
@@ -77,9 +77,9 @@ class Cursor {
   std::vector<std::byte> block_;
 };
 
-class Walker {
+class TagWalker {
  public:
-  explicit Walker(const ByteSource& source) : name_(source.name()), cursor_(source) {}
+  explicit TagWalker(const ByteSource& source) : name_(source.name()), cursor_(source) {}
 
   void walk() {
     version_ = static_cast<int>(cursor_.big_endian(4));
@@ -95,13 +95,13 @@ class Walker {
   std::uint64_t word() { return cursor_.big_endian(version_ == 4 ? 8 : 4); }
 
   void directory(int depth, const std::string& path, int image) {
-    if (depth > deepest)
-      throw Error(ErrorCode::corrupt, "{}: the tags of the DM file are nested more than {} deep", name_, deepest);
+    if (depth > deepest_tags)
+      throw Error(ErrorCode::corrupt, "{}: the tags of the DM file are nested more than {} deep", name_, deepest_tags);
     cursor_.skip(2);
     const auto count = word();
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (++tags_ > most_tags)
-        throw Error(ErrorCode::corrupt, "{}: the DM file has more than {} tags", name_, most_tags);
+      if (++tags_ > most_dm_tags)
+        throw Error(ErrorCode::corrupt, "{}: the DM file has more than {} tags", name_, most_dm_tags);
       const auto kind = cursor_.big_endian(1);
       if (kind == 0) return;  // end of file marker
       const auto label = cursor_.text(cursor_.big_endian(2));
@@ -210,7 +210,7 @@ class Walker {
   }
 
   const std::string& name_;
-  Cursor cursor_;
+  ByteCursor cursor_;
   int version_ = 3;
   bool little_ = true;
   std::uint64_t tags_ = 0;
@@ -266,7 +266,7 @@ bool looks_like_dm(std::span<const std::byte> head) {
 }
 
 DmImage open_dm(const ByteSource& source) {
-  Walker walker(source);
+  TagWalker walker(source);
   walker.walk();
   for (const auto& c : walker.images) {
     if (!c.data_offset || c.data_type == rgb_data) continue;  // the thumbnail

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "frazil/base/error.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::io {
@@ -14,8 +15,6 @@ namespace {
 constexpr int usual_fractions = 40;
 constexpr Dose usual_dose = 1_e_per_A2;
 constexpr int band_cells = 256 * 1024;  ///< counters of one band; 16 bits each stay in a second-level cache
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Eighths of a sensor pixel in a cell of the grid, as a shift.
 unsigned cell_shift(EerGrid grid) { return 4U - static_cast<unsigned>(grid); }

@@ -52,7 +52,7 @@ void with_codec(const EerCodec& codec, const Body& body) {
     body(AnyCodec(codec));
 }
 
-struct Cursor {
+struct CodeCursor {
   std::uint64_t bit = 0;
   std::uint32_t pixel = 0;
 };
@@ -60,7 +60,7 @@ struct Cursor {
 /// Decodes until the pixel count reaches `end` or the codes run out; `emit(pixel, symbol)` for every electron before
 /// `end`, `group(cursor)` before each load.
 template <class Codec, class Emit, class Group>
-void decode(const std::byte* bytes, std::uint64_t end_bit, const Codec& codec, Cursor& c, std::uint32_t end,
+void decode(const std::byte* bytes, std::uint64_t end_bit, const Codec& codec, CodeCursor& c, std::uint32_t end,
             const Emit& emit, const Group& group) {
   while (c.pixel < end) {
     group(c);
@@ -123,7 +123,7 @@ EerMarks mark_eer_frame(std::span<const std::byte> bytes, const EerCodec& codec,
   if (end_bit > 0xffffffffU) return found;
   found.marks.reserve(static_cast<std::size_t>(ny / EerMarks::rows_per_mark + 1));
   with_codec(codec, [&](const auto& known) {
-    Cursor cursor;
+    CodeCursor cursor;
     EerMark last;
     std::uint32_t next = 0, electrons = 0;
     // A boundary that the codes of one load cross can be decoded from where the load began.
@@ -135,7 +135,7 @@ EerMarks mark_eer_frame(std::span<const std::byte> bytes, const EerCodec& codec,
     };
     decode(
         bytes.data(), end_bit, known, cursor, total, [&](std::uint32_t, std::uint32_t) { ++electrons; },
-        [&](const Cursor& c) {
+        [&](const CodeCursor& c) {
           if (c.pixel > next) settle(c.pixel);
           last = {static_cast<std::uint32_t>(c.bit), c.pixel};
         });
@@ -167,7 +167,7 @@ std::span<const Electron> decode_eer_rows(std::span<const std::byte> bytes, std:
   const auto table = symbol_offsets(codec);
   const auto last = eer_bytes_of_rows(marks, start + bytes.size() - eer_slack, first_row, last_row).second;
   const std::uint64_t end_bit = 8 * std::min(last - start, static_cast<std::uint64_t>(bytes.size() - eer_slack));
-  Cursor cursor{mark.bit - 8 * start, mark.pixel};
+  CodeCursor cursor{mark.bit - 8 * start, mark.pixel};
   const auto most = static_cast<std::size_t>(
       (end_bit - std::min(end_bit, cursor.bit)) / static_cast<std::uint64_t>(codec.code_bits()) + 64);
   if (scratch.size() < most) scratch.resize(most);
@@ -183,7 +183,7 @@ std::span<const Electron> decode_eer_rows(std::span<const std::byte> bytes, std:
           while (pixel >= row_end) row_end += columns, row_begin8 += columns * 8, base += 1U << 19U;
           *at++ = std::bit_cast<Electron>(base + (pixel * 8 - row_begin8) + table[symbol]);
         },
-        [](const Cursor&) {});
+        [](const CodeCursor&) {});
   });
   return {scratch.data(), at};
 }

@@ -21,7 +21,7 @@ Image numbered(int nx, int ny) {
   return image;
 }
 
-bool equal(const Image& a, const Image& b) {
+bool same_pixels(const Image& a, const Image& b) {
   return a.nx() == b.nx() && a.ny() == b.ny() && std::equal(a.pixels().begin(), a.pixels().end(), b.pixels().begin());
 }
 
@@ -30,11 +30,11 @@ GainOrientation at(int i) { return static_cast<GainOrientation>(i); }
 TEST(Gain, TheEightOrientationsDifferAndFormAGroup) {
   const auto image = numbered(5, 3);
   for (int a = 0; a < gain_orientation_count; ++a) {
-    EXPECT_TRUE(equal(orient(orient(image, at(a)), inverse(at(a))), image)) << to_string(at(a));
+    EXPECT_TRUE(same_pixels(orient(orient(image, at(a)), inverse(at(a))), image)) << to_string(at(a));
     EXPECT_EQ(gain_orientation_from(to_string(at(a))), at(a));
     for (int b = 0; b < gain_orientation_count; ++b) {
-      EXPECT_TRUE(equal(orient(orient(image, at(a)), at(b)), orient(image, combine(at(a), at(b)))));
-      EXPECT_EQ(equal(orient(image, at(a)), orient(image, at(b))), a == b);
+      EXPECT_TRUE(same_pixels(orient(orient(image, at(a)), at(b)), orient(image, combine(at(a), at(b)))));
+      EXPECT_EQ(same_pixels(orient(image, at(a)), orient(image, at(b))), a == b);
     }
   }
   EXPECT_ERROR((void)gain_orientation_from("sideways"), bad_input, "rotate-90");
@@ -63,7 +63,7 @@ TEST(Gain, IsReadOrientedAndInverted) {
   TiffStackWriter writer(folder / "gain.tif", 4, 2, {.type = PixelType::f32});
   writer.append(gain);
   writer.close();
-  EXPECT_TRUE(equal(read_gain(folder / "gain.tif", 4, 2), gain));
+  EXPECT_TRUE(same_pixels(read_gain(folder / "gain.tif", 4, 2), gain));
 }
 
 TEST(Gain, WrongOnesAreRefused) {
@@ -126,8 +126,8 @@ TEST(Gain, RowsOfGainFilesOfEerAreNotFlippedThoughTheyAreTiff) {
   const auto gain = numbered(4, 2);
   write_tiff(folder / "g.gain", gain);
   write_tiff(folder / "g.tif", gain);
-  EXPECT_TRUE(equal(read_gain(folder / "g.tif", 4, 2), gain));
-  EXPECT_TRUE(equal(read_gain(folder / "g.gain", 4, 2), orient(gain, GainOrientation::flip_y)));
+  EXPECT_TRUE(same_pixels(read_gain(folder / "g.tif", 4, 2), gain));
+  EXPECT_TRUE(same_pixels(read_gain(folder / "g.gain", 4, 2), orient(gain, GainOrientation::flip_y)));
 }
 
 TEST(Gain, Dm4AndDm3AreReadWithTheRowsOfTiff) {
@@ -136,7 +136,7 @@ TEST(Gain, Dm4AndDm3AreReadWithTheRowsOfTiff) {
   gain.pixel_size = 1.25_A;
   for (const int version : {3, 4}) {
     write_text(folder / "g.dm", sim::dm_file(gain, version));  // its first row is the picture's top, as in a TIFF file
-    EXPECT_TRUE(equal(read_gain(folder / "g.dm", 5, 3), gain));
+    EXPECT_TRUE(same_pixels(read_gain(folder / "g.dm", 5, 3), gain));
     EXPECT_NEAR(read_info(folder / "g.dm").pixel_size.value(), 1.25, 1e-6);
     const auto bytes = read_text(folder / "g.dm");
     for (std::size_t cut = 40; cut + 10 < bytes.size(); cut += 7) {

@@ -24,14 +24,14 @@ using Node = StarExpression::Node;
 /// Operators from the loosest to the tightest binding; longer ones first within a level.
 constexpr std::array<std::array<std::string_view, 6>, 5> levels = {
     {{"||"}, {"&&"}, {"<=", ">=", "==", "!=", "<", ">"}, {"+", "-"}, {"*", "/"}}};
-constexpr int deepest = 200;
+constexpr int deepest_parentheses = 200;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-class Parser {
+class ExpressionParser {
  public:
-  Parser(std::string_view text, const StarTable& table) : text_(text), table_(table) {}
+  ExpressionParser(std::string_view text, const StarTable& table) : text_(text), table_(table) {}
 
   std::unique_ptr<Node> parse() {
     auto root = level(0);
@@ -71,7 +71,7 @@ class Parser {
 
   std::unique_ptr<Node> operand() {
     skip();
-    if (++depth_ > deepest) throw Error(ErrorCode::bad_input, "the expression has too many parentheses");
+    if (++depth_ > deepest_parentheses) throw Error(ErrorCode::bad_input, "the expression has too many parentheses");
     auto node = std::make_unique<Node>();
     const char c = at_ < text_.size() ? text_[at_] : '\0';
     if (c == '(') {
@@ -132,7 +132,7 @@ double evaluate(const Node& node, const StarTable& table, std::size_t row) {
 }  // namespace
 
 StarExpression::StarExpression(std::string_view text, const StarTable& table)
-    : table_(&table), root_(Parser(text, table).parse()) {}
+    : table_(&table), root_(ExpressionParser(text, table).parse()) {}
 StarExpression::~StarExpression() = default;
 StarExpression::StarExpression(StarExpression&&) noexcept = default;
 StarExpression& StarExpression::operator=(StarExpression&&) noexcept = default;

@@ -21,9 +21,9 @@ struct Token {
   bool quoted = false;
 };
 
-class Parser {
+class StarParser {
  public:
-  Parser(std::string_view text, StarFile& file) : rest_(text), file_(file) {}
+  StarParser(std::string_view text, StarFile& file) : rest_(text), file_(file) {}
 
   void parse() {
     while (next_line()) {
@@ -167,7 +167,7 @@ StarFile parse_star(std::string_view text, const std::string& name) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   if (text.find('\0') != std::string_view::npos)
     throw Error(ErrorCode::corrupt, "{}: not a STAR file, it holds binary data", name);
-  Parser(text, file).parse();
+  StarParser(text, file).parse();
   if (file.tables.empty()) throw Error(ErrorCode::corrupt, "{}: no data_ block in the file", name);
   return file;
 }

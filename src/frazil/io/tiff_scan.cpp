@@ -40,9 +40,9 @@ enum Tag : unsigned {
   eer_sub_y_bits = 65009
 };
 
-constexpr std::uint64_t most_tags = 4096;
+constexpr std::uint64_t most_tiff_tags = 4096;
 
-struct Entry {
+struct TiffEntry {
   unsigned tag = 0, type = 0;
   std::uint64_t count = 0;
   std::uint64_t place = 0;  ///< where the values stand
@@ -75,9 +75,9 @@ std::uint64_t type_bytes(unsigned type) {
   }
 }
 
-class Walker {
+class DirectoryWalker {
  public:
-  Walker(const ByteSource& source, TiffScan& scan) : source_(source), scan_(scan) {}
+  DirectoryWalker(const ByteSource& source, TiffScan& scan) : source_(source), scan_(scan) {}
 
   void walk() {
     auto offset = first_directory();
@@ -137,12 +137,12 @@ class Walker {
     std::byte raw_count[8];
     source_.read(offset, {raw_count, static_cast<std::size_t>(count_bytes)});
     const std::uint64_t count = scan_.big ? take<std::uint64_t>(raw_count) : take<std::uint16_t>(raw_count);
-    if (count == 0 || count > most_tags)
-      throw Stop{TiffEnd::broken, fmt::format("{} has {} tags, 1 to {} are expected", frame(), count, most_tags)};
+    if (count == 0 || count > most_tiff_tags)
+      throw Stop{TiffEnd::broken, fmt::format("{} has {} tags, 1 to {} are expected", frame(), count, most_tiff_tags)};
     need(offset + count_bytes, count * entry_bytes + link_bytes, "the list of tags");
     std::vector<std::byte> raw(static_cast<std::size_t>(count * entry_bytes + link_bytes));
     source_.read(offset + count_bytes, raw);
-    std::vector<Entry> entries;
+    std::vector<TiffEntry> entries;
     entries.reserve(static_cast<std::size_t>(count));
     for (std::uint64_t i = 0; i < count; ++i)
       entries.push_back(entry(raw.data() + i * entry_bytes, offset + count_bytes + i * entry_bytes));
@@ -150,8 +150,8 @@ class Walker {
     return offset_at(raw.data() + count * entry_bytes);
   }
 
-  Entry entry(const std::byte* raw, std::uint64_t offset) {
-    Entry e;
+  TiffEntry entry(const std::byte* raw, std::uint64_t offset) {
+    TiffEntry e;
     e.tag = take<std::uint16_t>(raw), e.type = take<std::uint16_t>(raw + 2);
     const std::uint64_t inline_bytes = scan_.big ? 8 : 4, value_at = scan_.big ? 12 : 8;
     e.count = scan_.big ? take<std::uint64_t>(raw + 4) : take<std::uint32_t>(raw + 4);
@@ -165,7 +165,7 @@ class Walker {
   }
 
   /// All values of a tag of integers.
-  std::vector<std::uint64_t> integers(const Entry& e) const {
+  std::vector<std::uint64_t> integers(const TiffEntry& e) const {
     const auto bytes = type_bytes(e.type);
     if (e.type != 1 && e.type != 3 && e.type != 4 && e.type != 16)
       throw Stop{TiffEnd::broken,
@@ -185,17 +185,17 @@ class Walker {
     return values;
   }
 
-  std::uint64_t first_integer(const Entry& e) const {
+  std::uint64_t first_integer(const TiffEntry& e) const {
     if (e.count == 0) throw Stop{TiffEnd::broken, fmt::format("tag {} of {} has no value", e.tag, frame())};
     auto one = e;
     one.count = 1;
     return integers(one)[0];
   }
 
-  std::string text(const Entry& e) const { return e.type == 2 ? bytes_of(e, 256) : std::string(); }
+  std::string text(const TiffEntry& e) const { return e.type == 2 ? bytes_of(e, 256) : std::string(); }
 
   /// The first `most` bytes of a value of single bytes.
-  std::string bytes_of(const Entry& e, std::uint64_t most) const {
+  std::string bytes_of(const TiffEntry& e, std::uint64_t most) const {
     if (type_bytes(e.type) != 1) return {};
     std::string value(static_cast<std::size_t>(std::min(e.count, most)), '\0');
     source_.read(e.place, std::as_writable_bytes(std::span(value)));
@@ -203,12 +203,12 @@ class Walker {
   }
 
   /// −1 for what is no small number.
-  int bit_depth(const Entry& e) const {
+  int bit_depth(const TiffEntry& e) const {
     const bool integer = e.count == 1 && (e.type == 1 || e.type == 3 || e.type == 4 || e.type == 16);
     return integer ? static_cast<int>(std::min<std::uint64_t>(first_integer(e), 99)) : -1;
   }
 
-  double rational(const Entry& e) const {
+  double rational(const TiffEntry& e) const {
     if (e.type != 5 || e.count != 1) return 0;
     std::byte raw[8];
     source_.read(e.place, raw);
@@ -216,9 +216,9 @@ class Walker {
     return below == 0 ? 0 : static_cast<double>(take<std::uint32_t>(raw)) / below;
   }
 
-  TiffDirectory interpret(const std::vector<Entry>& entries) {
+  TiffDirectory interpret(const std::vector<TiffEntry>& entries) {
     TiffDirectory d;
-    const Entry *offsets = nullptr, *counts = nullptr;
+    const TiffEntry *offsets = nullptr, *counts = nullptr;
     for (const auto& e : entries) {
       const auto value = [&] { return static_cast<unsigned>(first_integer(e)); };
       switch (e.tag) {
@@ -298,7 +298,7 @@ class Walker {
     return d;
   }
 
-  void strips(TiffDirectory& d, const Entry* offsets, const Entry* counts) {
+  void strips(TiffDirectory& d, const TiffEntry* offsets, const TiffEntry* counts) {
     if (offsets == nullptr) throw Stop{TiffEnd::broken, fmt::format("{} says nothing of its strips", frame())};
     const auto wanted =
         (d.ny + d.rows_per_strip - 1) / d.rows_per_strip * (d.planar == 2 ? std::max(1U, d.samples) : 1U);
@@ -349,7 +349,7 @@ bool looks_like_tiff(std::span<const std::byte> head) {
 TiffScan scan_tiff(const ByteSource& source) {
   TiffScan scan;
   try {
-    Walker(source, scan).walk();
+    DirectoryWalker(source, scan).walk();
     scan.end = TiffEnd::whole;
   } catch (Stop& stop) {
     scan.end = stop.end;

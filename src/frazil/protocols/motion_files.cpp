@@ -9,7 +9,7 @@ namespace {
 constexpr int field_nodes = 5;
 
 /// Ten-thousandths of a pixel: the fit knows less, and files stay small.
-double rounded(double v) { return std::round(v * 1e4) / 1e4; }
+double to_4_digits(double v) { return std::round(v * 1e4) / 1e4; }
 
 }  // namespace
 
@@ -29,8 +29,8 @@ Json field_json(const motion::Alignment& alignment, int nx, int ny) {
       Json row = Json::array(), row_errors = Json::array();
       for (const double px : x) {
         const auto s = field.at(t, px, py);
-        row.push_back({rounded(s.x), rounded(s.y)});
-        if (error != alignment.local.sigma_px.end()) row_errors.push_back(rounded(*error++));
+        row.push_back({to_4_digits(s.x), to_4_digits(s.y)});
+        if (error != alignment.local.sigma_px.end()) row_errors.push_back(to_4_digits(*error++));
       }
       frame.push_back(std::move(row));
       frame_errors.push_back(std::move(row_errors));
@@ -42,7 +42,7 @@ Json field_json(const motion::Alignment& alignment, int nx, int ny) {
             {"y_px", y},
             {"shift_px", std::move(shifts)},
             {"model", EnumNames<motion::MotionModel>::names.at(static_cast<std::size_t>(alignment.local.used))},
-            {"held_out_gain", rounded(alignment.local.held_out_gain)},
+            {"held_out_gain", to_4_digits(alignment.local.held_out_gain)},
             {"outlying_tiles", alignment.local.outlying_tiles}};
   if (!alignment.local.sigma_px.empty()) json["sigma_px"] = std::move(errors);
   return json;

@@ -42,7 +42,7 @@ Stack find_stack(const fs::path& star, const std::string& named, const flow::Con
   throw Error(ErrorCode::not_found, "{}: the image stack {} that it names is not there", star.string(), named);
 }
 
-struct Place {
+struct StackPlace {
   std::size_t stack;
   int index;
 };
@@ -86,7 +86,7 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
   out.set.pixel_size = used.front()->pixel_size;
   out.set.phase_flipped = used.front()->phase_flipped;
   auto stacks = std::make_shared<std::vector<std::string>>();
-  auto places = std::make_shared<std::vector<Place>>();
+  auto places = std::make_shared<std::vector<StackPlace>>();
   for (std::size_t f = 0; f < files.size(); ++f) {
     const auto& table = files[f].table_with("rlnImageName");
     const auto star = context.input(used[f]->star);

@@ -8,7 +8,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 std::size_t draw_share(const std::vector<double>& shares, Rng& rng) {
   double u = rng.uniform() * std::accumulate(shares.begin(), shares.end(), 0.0);

@@ -7,7 +7,7 @@
 namespace frazil::sim {
 namespace {
 constexpr int table_steps = 4096;
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 }  // namespace
 
 RadialTable::RadialTable(double k_max_per_A, const std::function<double(double)>& function)

@@ -7,7 +7,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr double rest_energy_keV = 510.99895;
 constexpr double planck_J_s = 6.62607015e-34, electron_kg = 9.1093837015e-31, charge_C = 1.602176634e-19,
                  light_m_s = 299792458.0;
@@ -22,8 +22,6 @@ double relative_to_300kV(Kilovolt voltage) { return beta_squared(voltage) / beta
 double critical_dose(double k_per_A, Kilovolt voltage) {
   return (0.24499 * std::pow(k_per_A, -1.6649) + 2.8141) * relative_to_300kV(voltage);
 }
-
-double sinc(double x) { return std::abs(x) < 1e-9 ? 1 : std::sin(pi * x) / (pi * x); }
 
 /// Scattering length of one water molecule in Å: two Gaussians fitted to O + 2 H of the International Tables, within
 /// 0.02 % below 0.5 1/Å.

@@ -1,10 +1,19 @@
 // The simulator's own microscope optics: wavelength, aberration, coherence envelopes, damage, structure of ice.
 #pragma once
 
+#include <cmath>
+#include <numbers>
+
 #include "frazil/base/random.hpp"
 #include "frazil/model/optics.hpp"
 
 namespace frazil::sim {
+
+/// sin(π x) / (π x).
+inline double sinc(double x) {
+  const double turn = std::numbers::pi * x;
+  return std::abs(x) < 1e-9 ? 1 : std::sin(turn) / turn;
+}
 
 /// de Broglie wavelength of relativistic electrons from the CODATA constants, in Å.
 [[nodiscard]] double electron_wavelength_A(Kilovolt voltage);

@@ -7,7 +7,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr int dome = Motion::modes - 1;
 
 double lognormal(Rng& rng, double median, double sigma) { return median * std::exp(sigma * rng.normal()); }

@@ -8,7 +8,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr int taps = 8, phases = 1024, block = 16;
 constexpr double group_dose = 5;  // the specimen is redrawn (damage, moved water) every 5 e⁻/Å²
 constexpr float steps_of_contrast =

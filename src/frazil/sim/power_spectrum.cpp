@@ -8,7 +8,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 /// Phase power (rad² Å²) of protein of 465 kDa, one in (250 Å)²: its compact shape and its 65,000 atoms (Wilson
 /// statistics).
@@ -23,8 +23,6 @@ double protein_power(double k_per_A, Kilovolt voltage) {
 double carbon_power(double k_per_A, Kilovolt voltage) {
   return 0.1 * 150 * std::pow(interaction(voltage) * 2.5 * std::exp(-2 * k_per_A * k_per_A), 2);
 }
-
-double sinc(double x) { return std::abs(x) < 1e-9 ? 1 : std::sin(pi * x) / (pi * x); }
 
 /// Gamma(shape)/shape by Marsaglia & Tsang 2000 (doi:10.1145/358407.358414), shape ≥ 1.
 double mean_of_exponentials(int shape, Rng& rng) {

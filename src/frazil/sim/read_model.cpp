@@ -14,7 +14,7 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr double water_density = 0.0311 * 3.04;  // molecules per Å³ times the scattering length of H₂O in Å
 
 /// Mean number of hydrogens on an atom of a protein, and the volume of the atom without them (Fraser et al. 1978, table

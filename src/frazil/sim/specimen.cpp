@@ -9,28 +9,30 @@
 namespace frazil::sim {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr double spread_px = 0.9;  // of the twice finer grid
-constexpr int taps = 10;
+constexpr int specimen_taps = 10;
 
 /// One scatterer onto the fine grid, periodic.
 void spread(const std::array<double, 2>& weight, double u, double v, int side, std::array<Image, 2>& grids) {
-  std::array<float, taps> wx{}, wy{};
-  const int x0 = static_cast<int>(std::floor(u)) - taps / 2 + 1, y0 = static_cast<int>(std::floor(v)) - taps / 2 + 1;
-  for (int i = 0; i < taps; ++i) {
+  std::array<float, specimen_taps> wx{}, wy{};
+  const int x0 = static_cast<int>(std::floor(u)) - specimen_taps / 2 + 1,
+            y0 = static_cast<int>(std::floor(v)) - specimen_taps / 2 + 1;
+  for (int i = 0; i < specimen_taps; ++i) {
     wx[static_cast<std::size_t>(i)] = static_cast<float>(std::exp(-std::pow((x0 + i - u) / spread_px, 2) / 2));
     wy[static_cast<std::size_t>(i)] = static_cast<float>(std::exp(-std::pow((y0 + i - v) / spread_px, 2) / 2));
   }
-  const bool inside = x0 >= 0 && x0 + taps <= side;
+  const bool inside = x0 >= 0 && x0 + specimen_taps <= side;
   for (std::size_t g = 0; g < 2; ++g) {
     if (weight[g] == 0) continue;
-    for (int j = 0; j < taps; ++j) {
+    for (int j = 0; j < specimen_taps; ++j) {
       const float w = static_cast<float>(weight[g]) * wy[static_cast<std::size_t>(j)];
       float* row = grids[g].row(((y0 + j) % side + side) % side);
       if (inside)
-        for (int i = 0; i < taps; ++i) row[x0 + i] += w * wx[static_cast<std::size_t>(i)];
+        for (int i = 0; i < specimen_taps; ++i) row[x0 + i] += w * wx[static_cast<std::size_t>(i)];
       else
-        for (int i = 0; i < taps; ++i) row[((x0 + i) % side + side) % side] += w * wx[static_cast<std::size_t>(i)];
+        for (int i = 0; i < specimen_taps; ++i)
+          row[((x0 + i) % side + side) % side] += w * wx[static_cast<std::size_t>(i)];
     }
   }
 }

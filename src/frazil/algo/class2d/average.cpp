@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/class2d/polar.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
 
@@ -17,12 +18,6 @@ struct HalfSums {
   std::vector<double> weight;  ///< Σ turned CTF² on the half-complex grid
   int count = 0;
 };
-
-std::array<float, 4> cubic_weights(double t) {
-  const double t2 = t * t, t3 = t2 * t;
-  return {static_cast<float>(-0.5 * t + t2 - 0.5 * t3), static_cast<float>(1 - 2.5 * t2 + 1.5 * t3),
-          static_cast<float>(0.5 * t + 2 * t2 - 1.5 * t3), static_cast<float>(-0.5 * t2 + 0.5 * t3)};
-}
 
 /// sum += image moved by the origin and turned back by psi: the point r of the average lies at R(psi) r − origin.
 void add_turned_back(const Image& image, double psi_rad, double origin_x_px, double origin_y_px, Image& sum) {

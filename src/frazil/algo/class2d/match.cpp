@@ -10,7 +10,7 @@
 namespace frazil::class2d {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 constexpr std::size_t most_poses = 96;  // of one class and particle; what is left out weighs less than any kept
 constexpr float pose_margin = 9;        // e^-9: below this a pose does not move an average
 

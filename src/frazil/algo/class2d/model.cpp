@@ -10,7 +10,7 @@
 namespace frazil::class2d {
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 /// Mean over a ring and its two neighbours.
 Eigen::VectorXf smoothed(const Eigen::VectorXf& values) {

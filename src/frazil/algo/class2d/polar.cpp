@@ -10,14 +10,7 @@
 namespace frazil::class2d {
 namespace {
 
-constexpr double pi = std::numbers::pi;
-
-/// Weights of the four neighbours of a point `t` past the second one: Keys' cubic with a = −½.
-std::array<float, 4> cubic_weights(double t) {
-  const double t2 = t * t, t3 = t2 * t;
-  return {static_cast<float>(-0.5 * t + t2 - 0.5 * t3), static_cast<float>(1 - 2.5 * t2 + 1.5 * t3),
-          static_cast<float>(0.5 * t + 2 * t2 - 1.5 * t3), static_cast<float>(-0.5 * t2 + 0.5 * t3)};
-}
+using std::numbers::pi;
 
 /// Fourier transform of Keys' kernel at `u` cycles per sample, by Simpson's rule over its support.
 double cubic_transform(double u) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <array>
 #include <complex>
 #include <vector>
 
@@ -10,6 +11,14 @@
 namespace frazil::class2d {
 
 using Matrix = Eigen::MatrixXf;
+
+/// Weights of the four neighbours of a point `t` past the second one: the cubic with a = −½ of Keys (1981,
+/// doi:10.1109/TASSP.1981.1163711).
+inline std::array<float, 4> cubic_weights(double t) {
+  const double t2 = t * t, t3 = t2 * t;
+  return {static_cast<float>(-0.5 * t + t2 - 0.5 * t3), static_cast<float>(1 - 2.5 * t2 + 1.5 * t3),
+          static_cast<float>(0.5 * t + 2 * t2 - 1.5 * t3), static_cast<float>(-0.5 * t2 + 0.5 * t3)};
+}
 
 /// Geometry of the rings. Ring j has the radius (j + ½)·step in Fourier pixels of the working box; it is sampled at the
 /// angles π m / half_angles, m < half_angles: the other half of the circle is the conjugate of this one.

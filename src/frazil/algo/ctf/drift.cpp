@@ -9,8 +9,8 @@ namespace {
 
 using std::numbers::pi;
 
-constexpr int sectors = 36;    // of the half circle
-constexpr int directions = 9;  // of the half circle
+constexpr int drift_sectors = 36;  // of the half circle
+constexpr int directions = 9;      // of the half circle
 constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
 
 /// Sums over the pixels of one shell in one sector, rings f (1 − c cos 2χ).
@@ -21,14 +21,14 @@ struct Cell {
 };
 
 std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solution& solution) {
-  std::vector<Cell> cells(rings.bins() * sectors);
+  std::vector<Cell> cells(rings.bins() * drift_sectors);
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
     const double angle = std::atan2(p.iy - rings.n / 2, p.ix);  // −π/2 to π/2: columns right of the axis
-    const auto sector =
-        std::min(static_cast<std::size_t>(sectors - 1), static_cast<std::size_t>((angle / pi + 0.5) * sectors));
-    auto& cell = cells[b * sectors + sector];
+    const auto sector = std::min(static_cast<std::size_t>(drift_sectors - 1),
+                                 static_cast<std::size_t>((angle / pi + 0.5) * drift_sectors));
+    auto& cell = cells[b * drift_sectors + sector];
     const double w = double{p.w};
     cell.bin = b;
     cell.kx += w * p.ix;

@@ -12,7 +12,7 @@ using std::numbers::pi;
 
 // Knots of the background in √k (1/√Å), of the envelope in k (1/Å). Cubic splines with knots h apart follow waves
 // longer than about 2h: 0.066 in √k is 2h = 0.08 1/Å at k = 0.1 1/Å, twice the ring spacing there at 0.5 µm, 300 kV.
-constexpr double background_spacing = 0.066, envelope_spacing = 0.075;
+constexpr double ring_background_spacing = 0.066, ring_envelope_spacing = 0.075;
 constexpr double outlier_sigmas = 6;
 constexpr std::size_t fewest_bins = 8;
 
@@ -143,8 +143,8 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
 }
 
 void set_stiffness(Rings& rings, double factor) {
-  rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), factor * background_spacing);
-  rings.envelope = SplineBasis(rings.k_min, rings.k_max, factor * envelope_spacing);
+  rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), factor * ring_background_spacing);
+  rings.envelope = SplineBasis(rings.k_min, rings.k_max, factor * ring_envelope_spacing);
   rings.background_at.clear();
   rings.envelope_at.clear();
   for (const double k : rings.k) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "frazil/base/index.hpp"
 #include "frazil/base/random.hpp"
 
 namespace frazil::gain {
@@ -18,8 +19,6 @@ constexpr int displacements = 24;      // of the null distribution
 constexpr int least_displacement = 5;  // beyond the local mean
 constexpr double clip_sigmas = 4;
 constexpr double clear_sigmas = 6;  // chance gives less in 16 states; the standard deviation itself is known to 15 %
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// A rectangle of a fine pattern.
 struct Tile {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "frazil/base/index.hpp"
 #include "frazil/image/fft.hpp"
 #include "frazil/image/ops.hpp"
 
@@ -14,9 +15,7 @@ constexpr int local_px = 63;                           // side of the local mean
 constexpr double slow_px = 128;                        // longest wave kept when halves are other movies
 constexpr double fine_px = 5;                          // longest wave kept when the specimen is in both halves
 constexpr double low_factor = 0.5, high_factor = 1.5;  // beyond: a defect, not a gain
-constexpr double clear_sigmas = 6;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
+constexpr double defect_sigmas = 6;
 
 /// Mean of the pixels that are not flagged in a window of side 2 half + 1, cut at the borders.
 Image local_mean(const Image& image, const std::vector<char>& flagged, int half) {
@@ -55,7 +54,7 @@ std::vector<char> find_defects(const Image& sum) {
     for (std::size_t i = 0; i < sum.size(); ++i) {
       const double m = mean.pixels()[i], v = sum.pixels()[i];
       flagged[i] = (v < low_factor * m || v > high_factor * m) &&
-                           std::abs(std::sqrt(v + 0.375) - std::sqrt(m + 0.375)) > clear_sigmas / 2
+                           std::abs(std::sqrt(v + 0.375) - std::sqrt(m + 0.375)) > defect_sigmas / 2
                        ? 1
                        : 0;
     }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t recent_movies = 8, dose_window = 50;
 constexpr int repeats = 3;
-constexpr double clear_sigmas = 6;
+constexpr double alarm_sigmas = 6;
 constexpr double least_growth_std = 0.005, noticed_pattern_std = 0.01;
 constexpr double left_share = 0.25;  // of the reference's variance: a stale reference leaves more
 constexpr double dose_tolerance = 0.05, dose_alarm_share = 0.3;
@@ -83,7 +83,7 @@ Verdict judge(const Check& check, GainOrientation used, bool divided, const Resi
                     "give a corrected reference",
                     to_string(check.orientation), check.inverted ? "divided by" : "multiplied with", check.correlation,
                     check.significance, to_string(used), divided ? "divided by" : "multiplied with")};
-  if (residual.variance - clear_sigmas * residual.sigma > left_share * reference && residual.sigma > 0)
+  if (residual.variance - alarm_sigmas * residual.sigma > left_share * reference && residual.sigma > 0)
     return {"stale", fmt::format("the gain reference leaves a pattern of {:.2f} % where it takes {:.2f} % away: it is "
                                  "out of date, record a new one",
                                  percent(residual.variance), percent(reference))};
@@ -91,7 +91,7 @@ Verdict judge(const Check& check, GainOrientation used, bool divided, const Resi
 }
 
 Verdict judge_without_gain(const Residual& raw) {
-  if (raw.sigma > 0 && raw.variance - clear_sigmas * raw.sigma > noticed_pattern_std * noticed_pattern_std)
+  if (raw.sigma > 0 && raw.variance - alarm_sigmas * raw.sigma > noticed_pattern_std * noticed_pattern_std)
     return {"none", fmt::format("the movies carry a fixed pattern of {:.2f} % and no gain reference was given: give "
                                 "one, or make one with estimate-gain",
                                 percent(raw.variance))};
@@ -127,7 +127,7 @@ Trend follow(TrendState& state, const std::vector<MovieSigns>& batch) {
   if (raised != nullptr) add(trend.alarm, raised->alarm);
   const double growth = trend.residual.variance - state.first.variance,
                error = std::hypot(trend.residual.sigma, state.first.sigma);
-  if (!is_first && growth > clear_sigmas * error && growth > least_growth_std * least_growth_std)
+  if (!is_first && growth > alarm_sigmas * error && growth > least_growth_std * least_growth_std)
     add(trend.alarm,
         fmt::format(
             "the pattern that the gain reference leaves has grown from {:.2f} % to {:.2f} %: record a new reference",

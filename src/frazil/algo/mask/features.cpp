@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/index.hpp"
+
 namespace frazil::mask {
 namespace {
 
 constexpr double clip_sigmas = 8;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Gaussian mean along one axis, cut at the borders.
 Image blur_axis(const Image& in, const std::vector<float>& weights, bool along_x) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "frazil/algo/mask/features.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/image/regions.hpp"
 
 namespace frazil::mask {
@@ -16,8 +17,6 @@ constexpr double sharp_steps = 5,
                  sharp_share = 0.6;         // a gradient of ice has a third of its change within a diameter of any line
 constexpr double rough_texture = 0.2;       // log of energy
 constexpr double aggregate_strength = 0.9;  // clean areas of seeds 301 to 408 reach 5.3
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Mean over the cells where `chosen` is set.
 template <class Chosen>

@@ -7,14 +7,13 @@
 #include "frazil/algo/motion/local.hpp"
 #include "frazil/algo/motion/survey.hpp"
 #include "frazil/algo/motion/track.hpp"
+#include "frazil/base/index.hpp"
 
 namespace frazil::motion {
 namespace {
 
 constexpr int most_groups = 128;
 constexpr std::uint64_t repair_seed = 0x6d6f74696f6eULL;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Variance of the difference of two entries under a covariance.
 double variance_between(const Eigen::MatrixXd& c, Eigen::Index i, Eigen::Index j) {

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "frazil/algo/motion/survey.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 #include "frazil/image/fft_part.hpp"
@@ -14,8 +15,6 @@ namespace frazil::motion {
 namespace {
 
 constexpr int cross = 2;  ///< steps around the axes that are left out
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 std::vector<float> margin(int n) {
   std::vector<float> taper(z(n), 1.0F);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <numbers>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "frazil/base/units.hpp"
 
 namespace frazil::motion {
+
+inline constexpr double two_pi = 2 * std::numbers::pi;
 
 struct BandLimits {
   Angstrom min_resolution = 100_A;  ///< coarsest structure used

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 
@@ -14,9 +15,6 @@ namespace {
 
 constexpr double finest_A = 16, b_factor_A2 = 1000, reach_A = 15;
 constexpr double search_A = 16 * reach_A;  ///< a peak farther off would have to stand out by 128 units of likelihood
-constexpr double two_pi = 2 * std::numbers::pi;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 struct Point {
   double x = 0, y = 0;

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::motion {
 namespace {
-
-constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 int cropped(int n, double binning) {
   return binning <= 1 ? n : std::max(2, 2 * static_cast<int>(std::lround(n / binning / 2)));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "frazil/algo/motion/event_kernels.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
 
@@ -20,7 +21,6 @@ constexpr int one_electron = 256;  ///< counters hold electrons in units of 1/25
 constexpr float most_gain = 16;
 constexpr int far_away = 8;  ///< pixels of the frames' grid: farthest substitute of a defect
 
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /// Raw frames that are counted together: those of one frame, or fewer, so that no counter overflows.
@@ -166,9 +166,9 @@ struct Work {
 };
 
 /// One band on one thread.
-class Band {
+class BandOfRows {
  public:
-  Band(const Work& work, int first_row)
+  BandOfRows(const Work& work, int first_row)
       : w_(work),
         first_row_(first_row),
         rows_(std::min(band_rows, work.grid.ny() - first_row)),
@@ -384,7 +384,7 @@ std::vector<Image> deposit_all(const ElectronSource& source, const Detector& det
     auto& held = counters[z(slot)];
     held.resize(z(std::min<int>(slabs_at_once, static_cast<int>(slabs.size()))) * z(band_rows + 2) * z(stride));
     const int first_row = static_cast<int>(index) * band_rows;
-    Band band(work, first_row);
+    BandOfRows band(work, first_row);
     for (std::size_t from = 0; from < slabs.size(); from += slabs_at_once) {
       const std::size_t n = std::min<std::size_t>(slabs_at_once, slabs.size() - from);
       std::vector<float> b;  // [slab][r]

@@ -7,14 +7,13 @@
 #include <numbers>
 
 #include "frazil/algo/motion/event_band.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
 namespace {
 
-constexpr double pi = std::numbers::pi;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
+using std::numbers::pi;
 
 /// Part of each frame's raw frames that are whole, inverted; frames without any weigh nothing.
 std::vector<double> frame_scales(const ElectronSource& source) {

@@ -4,12 +4,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/index.hpp"
+
 namespace frazil::motion {
 namespace {
-
-constexpr double two_pi = 2 * std::numbers::pi;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Bessel function J₀ by table, for the overlap of a fixed pattern with itself along a track.
 class Bessel {

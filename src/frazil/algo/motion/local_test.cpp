@@ -15,7 +15,7 @@ namespace {
 
 using Displacement = std::function<Shift(int frame, double x, double y)>;
 
-struct Scene {
+struct LocalScene {
   int nx = 640, ny = 640, frames = 10;
   Angstrom pixel_size = 3_A;
   double contrast = 0.25, electrons_per_pixel = 9;
@@ -29,7 +29,7 @@ double cubic(const double p[4], double f) {
 }
 
 /// Texture of 12 to 80 Å moved by any displacement, counted.
-std::vector<Image> movie(const Scene& scene, std::uint64_t seed) {
+std::vector<Image> movie(const LocalScene& scene, std::uint64_t seed) {
   constexpr int margin = 16;
   Rng rng(seed);
   Image noise(scene.nx + 2 * margin, scene.ny + 2 * margin, scene.pixel_size);
@@ -58,7 +58,7 @@ std::vector<Image> movie(const Scene& scene, std::uint64_t seed) {
   return frames;
 }
 
-Alignment align(const std::vector<Image>& frames, MotionModel model = MotionModel::smooth, int threads = 2) {
+Alignment align_locally(const std::vector<Image>& frames, MotionModel model = MotionModel::smooth, int threads = 2) {
   const FrameSource source{frames[0].nx(), frames[0].ny(), static_cast<int>(frames.size()), frames[0].pixel_size,
                            [&frames](int i, Image& out) { out = frames[static_cast<std::size_t>(i)].clone(); }};
   Detector detector(source.nx, source.ny, {}, 1);
@@ -66,7 +66,7 @@ Alignment align(const std::vector<Image>& frames, MotionModel model = MotionMode
 }
 
 /// 2-D RMS in pixels over places and frames, each place's mean over time removed.
-double error_of(const MotionField& field, const Scene& scene) {
+double error_of(const MotionField& field, const LocalScene& scene) {
   double sum = 0;
   int places = 0;
   for (double y = scene.ny / 16.0; y < scene.ny; y += scene.ny / 8.0)
@@ -83,7 +83,7 @@ double error_of(const MotionField& field, const Scene& scene) {
 }
 
 /// A drift, and a swelling about a point that slows down.
-Displacement swelling(const Scene& scene, double most_px) {
+Displacement swelling(const LocalScene& scene, double most_px) {
   return [nx = scene.nx, ny = scene.ny, most_px](int t, double x, double y) {
     const double u = x / nx - 0.6, v = y / ny - 0.4, grown = 1 - std::exp(-t / 3.0);
     const double bell = 3 * most_px * std::exp(-(u * u + v * v) / 0.18);
@@ -92,7 +92,7 @@ Displacement swelling(const Scene& scene, double most_px) {
 }
 
 /// Two halves that part along a vertical line.
-Displacement crack(const Scene& scene, double step_px) {
+Displacement crack(const LocalScene& scene, double step_px) {
   return [nx = scene.nx, step_px](int t, double x, double) {
     const double side = x > 0.45 * nx ? 0.5 : -0.5, opened = 1 - std::exp(-t / 3.0);
     return Shift{0.2 * t + side * step_px * opened, 0.1 * t - side * step_px * opened};
@@ -100,10 +100,10 @@ Displacement crack(const Scene& scene, double step_px) {
 }
 
 TEST(LocalMotion, IsRecoveredWithItsErrors) {
-  Scene scene;
+  LocalScene scene;
   scene.motion = swelling(scene, 1.5);
   const auto frames = movie(scene, 3);
-  const auto found = align(frames);
+  const auto found = align_locally(frames);
   ASSERT_EQ(found.local.used, MotionModel::smooth);
   const double track_alone = error_of(MotionField(found.track), scene), error = error_of(found.field, scene);
   EXPECT_LT(error, 0.4 * track_alone);
@@ -116,32 +116,32 @@ TEST(LocalMotion, IsRecoveredWithItsErrors) {
 }
 
 TEST(LocalMotion, ShrinksToTheTrackWhereThereIsNone) {
-  Scene scene;
+  LocalScene scene;
   scene.contrast = 0.1;
   scene.motion = [](int t, double, double) { return Shift{0.3 * t, -0.1 * t}; };
   const auto frames = movie(scene, 4);
-  const auto smooth = align(frames), global = align(frames, MotionModel::global);
+  const auto smooth = align_locally(frames), global = align_locally(frames, MotionModel::global);
   EXPECT_LT(smooth.local.amplitude, 0.1_A);  // a thirtieth of a pixel
   EXPECT_LT(error_of(smooth.field, scene), error_of(global.field, scene) + 0.02);
 }
 
 TEST(LocalMotion, FlowFollowsACrackBetterThanASmoothField) {
-  Scene scene;
+  LocalScene scene;
   scene.nx = scene.ny = 900;
   scene.frames = 8;
   scene.motion = crack(scene, 2);
   const auto frames = movie(scene, 5);
-  const auto smooth = align(frames, MotionModel::smooth), flow = align(frames, MotionModel::flow);
+  const auto smooth = align_locally(frames, MotionModel::smooth), flow = align_locally(frames, MotionModel::flow);
   ASSERT_EQ(flow.local.used, MotionModel::flow);
   EXPECT_LT(error_of(flow.field, scene), 0.9 * error_of(smooth.field, scene));
 }
 
 TEST(LocalMotion, IsTheSameForOneAndTwoThreadsAndAnyShapeOfFrame) {
-  Scene scene;
+  LocalScene scene;
   scene.nx = 700, scene.ny = 460, scene.frames = 4;
   scene.motion = swelling(scene, 2);
   const auto frames = movie(scene, 6);
-  const auto one = align(frames, MotionModel::smooth, 1), two = align(frames, MotionModel::smooth, 2);
+  const auto one = align_locally(frames, MotionModel::smooth, 1), two = align_locally(frames, MotionModel::smooth, 2);
   EXPECT_EQ(one.local.tiles_x, 4);
   EXPECT_EQ(one.local.tiles_y, 2);
   for (int t = 0; t < 4; ++t)
@@ -153,11 +153,11 @@ TEST(LocalMotion, IsTheSameForOneAndTwoThreadsAndAnyShapeOfFrame) {
 }
 
 TEST(LocalMotion, TakesTwoAndThreeFrames) {
-  Scene scene;
+  LocalScene scene;
   scene.motion = [](int t, double, double) { return Shift{0.8 * t, 0.4 * t}; };
   for (const int frames : {2, 3}) {
     scene.frames = frames;
-    EXPECT_LT(error_of(align(movie(scene, 7)).field, scene), 0.3);
+    EXPECT_LT(error_of(align_locally(movie(scene, 7)).field, scene), 0.3);
   }
 }
 

@@ -6,16 +6,14 @@
 #include <numeric>
 
 #include "frazil/algo/motion/objective_kernels.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
 namespace {
 
-constexpr double two_pi = 2 * std::numbers::pi;
 constexpr int rows_per_chunk = 8;  ///< fixed, so that sums are split alike on any number of threads
 constexpr std::size_t lanes = Band::lanes;
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Without the checks for infinities that the operator makes.
 std::complex<double> product(const std::complex<double>& a, const std::complex<double>& b) {

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/index.hpp"
+
 namespace frazil::motion {
 namespace {
 
-constexpr double pi = std::numbers::pi;
-
-constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
+using std::numbers::pi;
 
 /// Mean over displacements of the gather's response relative to an exact shift, inverted, along one axis of n pixels at
 /// indices 0 … n − 1.

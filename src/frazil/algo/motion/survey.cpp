@@ -5,13 +5,12 @@
 #include <numeric>
 #include <type_traits>
 
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
 
 namespace frazil::motion {
 namespace {
-
-constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Unaligned sum without gain: whole numbers stay exact.
 template <class T>

@@ -5,13 +5,12 @@
 #include <numbers>
 
 #include "frazil/algo/motion/survey.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::motion {
 namespace {
-
-std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Components whose power, summed over frames, is this often that of their shell belong to a lattice: speckle gets
 /// there once in 3000 where there is nothing but specimen (exp(−8)), and never where noise prevails.

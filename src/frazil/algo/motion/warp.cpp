@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "frazil/algo/motion/warp_kernels.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
@@ -13,8 +14,6 @@ namespace {
 
 constexpr int tile_x = 128, tile_y = 64;  ///< one frame's source, four moved frames and five sums: 330 kB
 constexpr int most_taps = 6;
-
-constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Index mirrored into [0, n).
 int mirrored(int i, int n) {

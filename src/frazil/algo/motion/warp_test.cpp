@@ -9,13 +9,12 @@
 #include "frazil/algo/motion/sum.hpp"
 #include "frazil/algo/motion/survey.hpp"
 #include "frazil/algo/motion/warp_kernels.hpp"
+#include "frazil/base/index.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
 
 namespace frazil::motion {
 namespace {
-
-constexpr std::size_t z(int n) { return static_cast<std::size_t>(n); }
 
 /// Counted frames of any type.
 struct Movie {
