@@ -3,7 +3,9 @@
 //
 // KIND: good (default), a way of spoiling (empty, drifted, crystalline, carbon, charging), "time" (COUNT micrographs of
 // 4096² in memory), or "sessions": COUNT acquisitions of 50 micrographs each with right settings, a wrong voltage, a
-// pixel size wrong by 5 %, a wrong Cs and overfocus. One row a spectrum goes to CSV.
+// pixel size wrong by 5 %, a wrong Cs and overfocus. One row a spectrum goes to CSV. "specimens" or "specimens:NAME":
+// COUNT simulated micrographs of each kind of specimen, or of those whose name holds NAME; in place of CSV a folder
+// that keeps the spectra (ctf_specimens.hpp).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <map>
 
+#include "ctf_specimens.hpp"
 #include "frazil/algo/ctf/fit.hpp"
 #include "frazil/algo/ctf/synthetic.hpp"
 #include "frazil/base/parallel.hpp"
@@ -352,9 +355,9 @@ void report_time(std::uint64_t seed, std::size_t count) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(
-        stderr,
-        "ctf_bench COUNT|FIRST-LAST SEED [good|empty|drifted|crystalline|carbon|charging|sessions|time] [CSV]\n");
+    std::fprintf(stderr,
+                 "ctf_bench COUNT|FIRST-LAST SEED "
+                 "[good|empty|drifted|crystalline|carbon|charging|sessions|time|specimens[:NAME]] [CSV]\n");
     return 2;
   }
   const std::string range = argv[1];
@@ -366,6 +369,12 @@ int main(int argc, char** argv) {
   const std::string kind = argc > 3 ? argv[3] : "good";
   if (kind == "sessions") {
     report_sessions(seed, first, count);
+    return 0;
+  }
+  if (kind.starts_with("specimens")) {
+    frazil::bench::report_specimens(first, count, seed,
+                                    kind.substr(std::min(kind.size(), std::string("specimens:").size())),
+                                    argc > 4 ? argv[4] : "");
     return 0;
   }
   if (kind == "time") {

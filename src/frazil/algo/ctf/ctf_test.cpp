@@ -44,6 +44,33 @@ TEST(PowerSpectrum, OfWhiteNoiseIsFlatAndItsVarianceIsAsPredicted) {
   EXPECT_NEAR(std::pow(s.stddev / s.mean, 2), spectrum.relative_variance, 0.12 * spectrum.relative_variance);
 }
 
+TEST(PowerSpectrum, IsNotSpoiltBySinglePixelsFarBeyondAllOthers) {
+  const auto scene = strong_scene();
+  Rng rng(5);
+  const auto image = synthetic::micrograph(scene, rng);
+  const auto clean = power_spectrum(image, image.pixel_size);
+  for (const float value : {1e5F, 1e8F, -1e6F}) {
+    auto hot = image.clone();
+    hot(333, 444) = value;
+    hot(900, 17) = value;
+    const auto spectrum = power_spectrum(hot, image.pixel_size);
+    for (int y = 260; y < 500; y += 40)
+      EXPECT_NEAR(spectrum.power(300, y), clean.power(300, y), 0.01 * clean.power(300, y));
+    EXPECT_NEAR(fit(spectrum, Optics{}).ctf.mean_defocus().value(), mean_defocus(scene), 60);
+  }
+}
+
+TEST(PowerSpectrum, OfFewElectronsKeepsThemAll) {
+  Rng rng(6);
+  Image image(512, 512, 1.5_A);
+  for (float& v : image.pixels()) v = static_cast<float>(rng.poisson(0.01));
+  const auto spectrum = power_spectrum(image, image.pixel_size, {.box = 256});
+  double sum = 0;
+  for (int y = 150; y < 250; ++y)
+    for (int x = 150; x < 250; ++x) sum += double{spectrum.power(x, y)} / 10000;
+  EXPECT_NEAR(sum, 0.01, 0.001);  // Poisson: variance is the mean
+}
+
 TEST(PowerSpectrum, OfAFineImageIsThatOfTheResampledOne) {
   synthetic::Scene scene = strong_scene();
   scene.pixel_A = 0.8;

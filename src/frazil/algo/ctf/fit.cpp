@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "frazil/algo/ctf/criteria.hpp"
+#include "frazil/algo/ctf/errors.hpp"
 #include "frazil/algo/ctf/model_fit.hpp"
 #include "frazil/algo/ctf/quality.hpp"
 #include "frazil/algo/ctf/refine.hpp"
@@ -15,6 +16,7 @@ namespace frazil::ctf {
 namespace {
 
 constexpr int candidate_count = 6;
+constexpr Angstrom useful = 300_A;  // what `confidence` is about: an error that turns χ by 66° at 4 Å, 300 kV
 
 void check(const FitParams& params) {
   std::string all;
@@ -107,8 +109,8 @@ std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, doubl
   return list;
 }
 
-/// Standard errors: of the chosen solution, and for the defocus how far the alternatives lie and how likely they are.
-/// Without rings the defocus may be anywhere in the range.
+/// Standard errors and confidence: of the chosen solution, and for the defocus how far the alternatives lie and how
+/// likely they are. Without rings the defocus may be anywhere in the range.
 void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitParams& params, Fit& fit) {
   double none = 1, spread = 0;
   for (const auto& a : fit.alternatives) {
@@ -118,6 +120,8 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
   }
   spread += std::max(0.0, none) * spread_of_range(chosen, params);
   fit.sigma_defocus = Angstrom(std::sqrt(spread));
+  fit.quality.confidence = fit.alternatives.front().probability *
+                           std::erf(useful.value() / (std::numbers::sqrt2 * fit.sigma_defocus.value()));
   fit.sigma_astigmatism = Angstrom(std::sqrt(std::max(0.0, 0.5 * (covariance(1, 1) + covariance(2, 2)))));
   if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(std::max(0.0, covariance(3, 3))));
 }
@@ -126,6 +130,11 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
 /// doi:10.1103/PhysRev.40.207).
 Eigen::Matrix4d widened(const Eigen::Matrix4d& covariance, const Fit& fit) {
   return std::pow(std::max(1.0, fit.quality.background_misfit), 2) * covariance;
+}
+
+/// The first, or in proportion as much as the mean defocus of the second asks for.
+Eigen::Matrix4d larger(const Eigen::Matrix4d& covariance, const Eigen::Matrix4d& least) {
+  return covariance(0, 0) > 0 ? std::max(1.0, least(0, 0) / covariance(0, 0)) * covariance : least;
 }
 
 /// How far the prior's weight moved (C, S): the data alone, whose curvature is that of the fit less the prior's, would
@@ -156,18 +165,18 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
   out.b_factor = ring_decay(rings, best);
   out.quality = criteria(rings, waves, best);
   out.quality.strength *= undamped(out.b_factor);
-  out.quality.confidence = out.alternatives.empty() ? 0 : out.alternatives.front().probability;
 }
 
 /// Covariance of what the choice of background and envelope does to the shape: how far softer and stiffer splines move
 /// it from `centre`, or from each other where none is given. Where few rings are seen, protein's own structure looks
 /// like a part of them; the normal matrix knows nothing of that.
 Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const Shape& start,
-                                  const RefineOptions& options, bool about_start) {
+                                  const RefineOptions& options, double unit, bool about_start) {
   std::array<Eigen::Vector4d, 2> moves;
   for (std::size_t i = 0; i < moves.size(); ++i) {
     Rings other = rings;
     set_stiffness(other, i == 0 ? 0.7 : 1.4);
+    if (!rings.envelope_ridge.empty()) set_ridge(other, waves, solve_at(other, waves, start), unit);
     const auto moved = refine(other, waves, start, options).shape;
     moves[i] = {moved.defocus - start.defocus, moved.c - start.c, moved.s - start.s, moved.phase - start.phase};
   }
@@ -225,7 +234,9 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
     const auto options = options_of(params, unit_of_weighted);
     best = refine(rings, waves, best.shape, options);
     take_envelope(rings, waves, best, unit_of_weighted, out);
-    weigh(rings, waves, solve_at(rings, waves, best.shape));
+    const auto faded = solve_at(rings, waves, best.shape);
+    weigh(rings, waves, faded);
+    set_ridge(rings, waves, faded, unit_of_weighted);
     best = refine(rings, waves, best.shape, options);
   }
   describe(rings, waves, best, params, out);
@@ -233,8 +244,12 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   const Eigen::Matrix4d covariance = unit_of_best * best.covariance;
   out.quality.astigmatism_pull = pull_of(covariance, best.shape, params);
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
-  if (best.has_rings) systematic = choice_of_splines(rings, waves, best.shape, options_of(params, unit_of_best), true);
-  fill_errors(widened(covariance, out) + systematic, best.shape.defocus, params, out);
+  if (best.has_rings)
+    systematic = choice_of_splines(rings, waves, best.shape, options_of(params, unit_of_best), unit_of_best, true);
+  Eigen::Matrix4d known = covariance;
+  if (best.has_rings)
+    known = shape_errors(rings, waves, best, options_of(params, unit_of_best), unit_of_best).covariance;
+  fill_errors(larger(known, widened(covariance, out)) + systematic, best.shape.defocus, params, out);
   return out;
 }
 
@@ -259,7 +274,7 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
   if (solution.has_rings)
     systematic =
-        choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), false);
+        choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), 0, false);
   fill_errors(widened(model.covariance, out) + systematic, model.shape.defocus, params, out);
   return out;
 }

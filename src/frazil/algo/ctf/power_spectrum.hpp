@@ -29,6 +29,7 @@ struct TileParams {
 
 /// Tiles with 50 % overlap, mean removed, Hann-apodised. An image finer than `params.pixel_size` is cut into larger
 /// tiles whose spectra are cropped, which equals Fourier resampling first; a small image is cut into smaller ones.
+/// Single pixels beyond 30 standard deviations (hot ones, cosmic rays) are taken as the mean of the image.
 /// Tiles that hold a pixel that is not finite, or that are constant, are left out. An image of fewer than seven tiles
 /// along a side is also transformed as a whole, with a narrow taper, and its power averaged over the pixels of the
 /// spectrum: windows of tiles waste what lies near the edges, 44 % of 1024² pixels in tiles of 512. White noise of

@@ -6,6 +6,17 @@
 #include <numbers>
 
 namespace frazil::ctf {
+
+Level bare_level(const Rings& rings, const Solution& solution, std::size_t bin) {
+  Level level;
+  const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
+  for (int i = 0; i < 4; ++i) {
+    level.background += back.weight[static_cast<std::size_t>(i)] * solution.background(back.first + i);
+    level.envelope += env.weight[static_cast<std::size_t>(i)] * solution.envelope(env.first + i);
+  }
+  return level;
+}
+
 namespace {
 
 constexpr int max_steps = 40;
@@ -98,6 +109,8 @@ Linear assemble_linear(const Rings& rings, const std::vector<Moments>& all) {
     out.count += m.count;
   }
   out.normal.diagonal().array() += 1e-10 * out.normal.trace();
+  for (std::size_t j = 0; j < rings.envelope_ridge.size(); ++j)
+    out.normal(nb + static_cast<int>(j), nb + static_cast<int>(j)) += rings.envelope_ridge[j];
   return out;
 }
 
@@ -132,17 +145,6 @@ void solve_linear(const Rings& rings, const std::vector<Moments>& all, Solution&
   solution.cost = linear.data2 - 2 * full.dot(linear.right) + full.dot(linear.normal * full);
 }
 
-/// b and e without fade and contrast, which the columns hold.
-Level spline_level(const Rings& rings, const Solution& solution, std::size_t bin) {
-  Level level;
-  const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
-  for (int i = 0; i < 4; ++i) {
-    level.background += back.weight[static_cast<std::size_t>(i)] * solution.background(back.first + i);
-    level.envelope += env.weight[static_cast<std::size_t>(i)] * solution.envelope(env.first + i);
-  }
-  return level;
-}
-
 /// Normal equations of all parameters at a solution: background, envelope coefficients that are free, shape.
 struct Full {
   Eigen::MatrixXd normal;
@@ -157,7 +159,7 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
     const auto& m = all[b];
     if (m.count == 0) continue;
     const auto &back = rings.background_at[b], &env = rings.envelope_at[b];
-    const auto level = spline_level(rings, solution, b);
+    const auto level = bare_level(rings, solution, b);
     // Every parameter's column is factor × one of the seven columns of the bin.
     std::array<int, 13> index{}, column{};
     std::array<double, 13> factor{};
@@ -184,6 +186,11 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
       for (std::size_t j = 0; j < n; ++j)
         out.normal(index[i], index[j]) += factor[i] * factor[j] * m.at(column[i], column[j]);
     }
+  }
+  for (std::size_t j = 0; j < rings.envelope_ridge.size(); ++j) {
+    const auto i = static_cast<int>(j);
+    out.normal(nb + i, nb + i) += rings.envelope_ridge[j];
+    out.right(nb + i) -= rings.envelope_ridge[j] * solution.envelope(i);
   }
   for (int i = 0; i < ne; ++i)
     if (solution.envelope(i) <= 0) {
@@ -215,29 +222,10 @@ Shape moved(const Shape& p, const Eigen::VectorXd& step) {
   return {p.defocus + step(0), p.c + step(1), p.s + step(2), p.phase + (step.size() > 3 ? step(3) : 0)};
 }
 
-/// Mean square of the shells' mean residuals over their variance, at least 1.
-double radial_misfit(const Rings& rings, const std::vector<RingSums>& sums, const Solution& solution, double unit) {
-  double sum = 0, n = 0;
-  for (std::size_t b = 0; b < sums.size(); ++b) {
-    if (!(sums[b].one > 0)) continue;
-    const auto level = spline_level(rings, solution, b);
-    const double residual = sums[b].y - level.background * sums[b].one - level.envelope * sums[b].q;
-    sum += residual * residual / (unit * sums[b].one);
-    n += 1;
-  }
-  return n > 0 ? std::max(1.0, sum / n) : 1;
-}
-
-/// sinc(λ k² t).
-double node_contrast(double lambda, double k, double t_A) {
-  const double x = std::numbers::pi * lambda * k * k * t_A;
-  return x > 1e-6 ? std::sin(x) / x : 1;
-}
-
 }  // namespace
 
 Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
-  auto level = spline_level(rings, solution, bin);
+  auto level = bare_level(rings, solution, bin);
   level.envelope *= rings.fade[bin] * rings.contrast[bin];
   return level;
 }
@@ -260,6 +248,50 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
              : CsDeviation{};
 }
 
+void set_ridge(Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double least = 0.05;  // of the variance: nothing is drawn to zero altogether
+  rings.envelope_ridge.clear();
+  if (!solution.has_rings || !(unit > 0)) return;
+  const int nb = rings.background.size(), ne = rings.envelope.size();
+  const auto full = assemble_full(rings, moments(rings, waves, solution.shape, 2), solution, 0);
+  const Eigen::MatrixXd noise =
+      unit * full.normal.ldlt().solve(Eigen::MatrixXd::Identity(nb + ne, nb + ne)).bottomRightCorner(ne, ne);
+  std::vector<double> sum(static_cast<std::size_t>(ne), 0.0), weight = sum, floor = sum;
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (rings.in_fit[b] == 0) continue;
+    const auto& at = rings.envelope_at[b];
+    double variance = 0;
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j)
+        variance += at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)] *
+                    noise(at.first + i, at.first + j);
+    const double e = bare_level(rings, solution, b).envelope;
+    for (int i = 0; i < 4; ++i) {
+      const auto j = static_cast<std::size_t>(at.first + i);
+      const double w = at.weight[static_cast<std::size_t>(i)];
+      sum[j] += w * (e * e - variance);
+      floor[j] += w * variance;
+      weight[j] += w;
+    }
+  }
+  for (std::size_t j = 0; j < sum.size(); ++j)
+    rings.envelope_ridge.push_back(weight[j] > 0 ? unit * weight[j] / std::max({sum[j], least * floor[j], 1e-12}) : 0);
+}
+
+Sensitivity sensitivity(const Rings& rings, const Waves& waves, const Solution& solution,
+                        const RefineOptions& options) {
+  const int shapes = options.fit_phase ? 4 : 3;
+  auto full = assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes);
+  const auto n = full.shape_at;
+  full.normal(n + 1, n + 1) += options.astigmatism_weight;
+  full.normal(n + 2, n + 2) += options.astigmatism_weight;
+  Eigen::MatrixXd linear = full.normal.topLeftCorner(n, n);
+  linear.diagonal().array() += 1e-10 * linear.trace();
+  const Eigen::MatrixXd cross = full.normal.topRightCorner(n, shapes), follow = linear.ldlt().solve(cross);
+  const Eigen::MatrixXd reduced = full.normal.bottomRightCorner(shapes, shapes) - cross.transpose() * follow;
+  return {full.normal, follow, reduced.ldlt().solve(Eigen::MatrixXd::Identity(shapes, shapes))};
+}
+
 Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution) {
   double cubes = 0, squares = 0, ones = 0;
   for (std::size_t b = 0; b < rings.bins(); ++b) {
@@ -277,11 +309,6 @@ Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution
                 {shift - solution.shape.defocus, -solution.shape.c, -solution.shape.s, solution.shape.phase}, {});
 }
 
-void set_thickness(Rings& rings, const Waves& waves, double t_A) {
-  const double lambda = waves.pi_lambda / std::numbers::pi;
-  for (std::size_t b = 0; b < rings.bins(); ++b) rings.contrast[b] = node_contrast(lambda, rings.k[b], t_A);
-}
-
 Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums) {
   std::vector<Moments> all(sums.size());
   for (std::size_t b = 0; b < sums.size(); ++b) {
@@ -297,110 +324,6 @@ Solution solve_sums(const Rings& rings, const std::vector<RingSums>& sums) {
   Solution solution;
   solve_linear(rings, all, solution, rings.envelope.size());
   return solution;
-}
-
-namespace {
-
-/// Sums with the rings at full strength: neither fade nor contrast.
-std::vector<RingSums> bare_sums(const Rings& rings, const Waves& waves, const Shape& shape) {
-  std::vector<RingSums> all(rings.bins());
-  for (const auto& p : rings.pixels) {
-    const auto b = static_cast<std::size_t>(p.bin);
-    if (rings.in_fit[b] == 0) continue;
-    all[b].add(double{p.w}, -waves.cosine(shape, p), double{p.y});
-  }
-  return all;
-}
-
-/// The same with rings of the strength `factor` in each bin.
-std::vector<RingSums> scaled(std::vector<RingSums> sums, const std::vector<double>& factor) {
-  for (std::size_t b = 0; b < sums.size(); ++b) {
-    sums[b].q *= factor[b];
-    sums[b].qq *= factor[b] * factor[b];
-    sums[b].qy *= factor[b];
-  }
-  return sums;
-}
-
-/// Ways in which rings may fade: as the spline alone lets them, or as exp(−B k²/2) over the baseline, B in steps of
-/// `step_A2`.
-std::vector<std::vector<double>> fades(const Rings& rings, double step_A2) {
-  constexpr double largest_A2 = 1000;
-  std::vector<std::vector<double>> all{std::vector<double>(rings.bins(), 1.0)};
-  for (double b_A2 = 0; b_A2 <= largest_A2; b_A2 += step_A2) {
-    std::vector<double> fade;
-    for (std::size_t b = 0; b < rings.bins(); ++b)
-      fade.push_back(std::exp(-0.5 * b_A2 * (rings.k[b] * rings.k[b] - rings.k[0] * rings.k[0])) * rings.baseline[0] /
-                     rings.baseline[b]);
-    const double top = *std::max_element(fade.begin(), fade.end());
-    for (double& f : fade) f /= top;
-    all.push_back(std::move(fade));
-  }
-  return all;
-}
-
-/// Contrast that ice of thickness t leaves; `inverted`: the rings come back beyond a node, else they end at the first.
-std::vector<double> contrast_of(const Rings& rings, const Waves& waves, double t_A, bool inverted) {
-  const double lambda = waves.pi_lambda / std::numbers::pi;
-  std::vector<double> all;
-  for (const double k : rings.k)
-    all.push_back(!inverted && lambda * k * k * t_A > 1 ? 0 : node_contrast(lambda, k, t_A));
-  return all;
-}
-
-}  // namespace
-
-void set_fade(Rings& rings, const Waves& waves, const Solution& solution) {
-  std::fill(rings.fade.begin(), rings.fade.end(), 1.0);
-  if (!solution.has_rings) return;
-  const auto sums = scaled(bare_sums(rings, waves, solution.shape), rings.contrast);
-  double least = std::numeric_limits<double>::infinity();
-  for (auto& fade : fades(rings, 50))
-    if (const double cost = solve_sums(rings, scaled(sums, fade)).cost; cost < least) {
-      least = cost;
-      rings.fade = std::move(fade);
-    }
-}
-
-Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
-  constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25, coarse_A = 60, fine_A = 20;
-  if (!solution.has_rings || !(unit > 0)) return {};
-  const double k_max = rings.k_max,
-               low = std::max(thinnest_A, 1.1 * std::numbers::pi / (waves.pi_lambda * k_max * k_max));
-  const auto sums = bare_sums(rings, waves, solution.shape);
-  std::vector<std::vector<RingSums>> faded;
-  for (const auto& fade : fades(rings, 200)) faded.push_back(scaled(sums, fade));
-  const auto solved = [&](std::size_t f, double t_A, bool inverted) {
-    return solve_sums(rings, scaled(faded[f], contrast_of(rings, waves, t_A, inverted)));
-  };
-  const auto least_of_all = [&](double t_A, bool inverted) {
-    double least = std::numeric_limits<double>::infinity();
-    for (std::size_t f = 0; f < faded.size(); ++f) least = std::min(least, solved(f, t_A, inverted).cost);
-    return least;
-  };
-  double best = 0, least = least_of_all(0, true) - least_gain * unit;
-  std::size_t best_fade = 0;
-  const auto look = [&](std::size_t f, double t_A) {
-    const double cost = solved(f, t_A, true).cost;
-    if (cost >= least) return;
-    least = cost;
-    best = t_A;
-    best_fade = f;
-  };
-  for (std::size_t f = 0; f < faded.size(); ++f)
-    for (double t = low; t <= thickest_A; t += coarse_A) look(f, t);
-  if (best == 0) return {};
-  const double coarse = best;
-  for (double t = coarse - coarse_A + fine_A; t < coarse + coarse_A; t += fine_A) look(best_fade, t);
-  if (best <= low) return {};
-  const double misfit = radial_misfit(rings, scaled(faded[best_fade], contrast_of(rings, waves, best, true)),
-                                      solved(best_fade, best, true), unit);
-  if (least_of_all(best, false) < least + least_gain * unit * misfit) return {};
-  const double before = solved(best_fade, best - fine_A, true).cost,
-               after = solved(best_fade, best + fine_A, true).cost,
-               bend = (before - 2 * least + after) / (fine_A * fine_A);
-  if (!(bend > 0)) return {};
-  return {best - 0.5 * (after - before) / (fine_A * bend), std::sqrt(2 * unit / bend)};
 }
 
 void weigh(Rings& rings, const Waves& waves, const Solution& solution) {

@@ -34,6 +34,21 @@ struct RefineOptions {
 /// projection, Golub & Pereyra 1973, doi:10.1137/0710036). Fills `covariance`.
 [[nodiscard]] Solution refine(const Rings& rings, const Waves& waves, const Shape& start, const RefineOptions& options);
 
+/// Draws the envelope's coefficients to zero as far as they are noise at the solution: each gets a prior about zero
+/// whose variance is the mean of e² − var(e) over the basis function (empirical Bayes; Efron & Morris 1973,
+/// doi:10.1080/01621459.1973.10481350). Where rings stand well above the noise nothing moves; where they have died,
+/// noise that looks like rings pulls at the shape no more.
+void set_ridge(Rings& rings, const Waves& waves, const Solution& solution, double unit);
+
+/// How the shape answers to residuals at a solution, linear parameters following.
+struct Sensitivity {
+  Eigen::MatrixXd full;     ///< normal matrix of background, envelope and shape
+  Eigen::MatrixXd follow;   ///< linear parameters × shape: what of each linear column a shape's column holds
+  Eigen::MatrixXd inverse;  ///< of the shape's normal matrix, prior included
+};
+[[nodiscard]] Sensitivity sensitivity(const Rings& rings, const Waves& waves, const Solution& solution,
+                                      const RefineOptions& options);
+
 /// How much the spherical aberration that the rings show differs from the one given (mm): one Gauss–Newton step with Cs
 /// and a constant phase free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other
 /// powers of k than the defocus.
@@ -89,10 +104,11 @@ void weigh(Rings& rings, const Waves& waves, const Solution& solution);
 /// else be followed badly, and drag phases and nodes with them.
 void set_fade(Rings& rings, const Waves& waves, const Solution& solution);
 
-/// Value of b and of e, times fade and contrast, of a solution in one bin: beyond a node the latter is negative.
+/// Value of b and of e of a solution in one bin; `level_at`: times fade and contrast, beyond a node negative.
 struct Level {
   double background = 0, envelope = 0;
 };
+[[nodiscard]] Level bare_level(const Rings& rings, const Solution& solution, std::size_t bin);
 [[nodiscard]] Level level_at(const Rings& rings, const Solution& solution, std::size_t bin);
 
 }  // namespace frazil::ctf
