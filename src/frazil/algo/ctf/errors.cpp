@@ -10,18 +10,19 @@ namespace frazil::ctf {
 
 namespace {
 
-constexpr std::size_t shapes = 4, modes = 5;  // modes m = 4, 6 … 12: cos 2α is fitted, finer ones end within a grain
-constexpr double reach_per_A = 0.02;          // grains of particles of 50 Å and more
-constexpr double least_information = 0.1;     // below it nothing is known anyway
+constexpr std::size_t most_shapes = 4,
+                      modes = 5;           // modes m = 4, 6 … 12: cos 2α is fitted, finer ones end within a grain
+constexpr double reach_per_A = 0.02;       // grains of particles of 50 Å and more
+constexpr double least_information = 0.1;  // below it nothing is known anyway
 constexpr std::array lengths_per_A{1 / 400.0, 1 / 200.0, 1 / 100.0};  // structure of 100 to 400 Å
 
 using Eigen::Index;
 
 /// Sums over one shell. h = e (1 + q) is the specimen's part of the model: what its structure multiplies.
-struct Shell {
-  std::array<double, shapes> score{}, hd{};                                ///< Σ w g r, Σ w h d
-  std::array<std::array<std::complex<double>, shapes + 1>, modes> mode{};  ///< Σ w (g, h) r exp(imα)
-  std::array<double, shapes> dd{}, ed{};                                   ///< Σ w d² for e = 1, Σ w d²
+struct ScoreShell {
+  std::array<double, most_shapes> score{}, hd{};                                ///< Σ w g r, Σ w h d
+  std::array<std::array<std::complex<double>, most_shapes + 1>, modes> mode{};  ///< Σ w (g, h) r exp(imα)
+  std::array<double, most_shapes> dd{}, ed{};                                   ///< Σ w d² for e = 1, Σ w d²
   double h = 0, hq = 0, hh = 0, hr = 0;
 };
 
@@ -34,15 +35,15 @@ Eigen::MatrixXd at_bins(const std::vector<SplineAt>& at, const Eigen::MatrixXd& 
   return out;
 }
 
-std::vector<Shell> sum_shells(const Rings& rings, const Waves& waves, const Solution& solution,
-                              const Sensitivity& sensitivity) {
+std::vector<ScoreShell> sum_scores(const Rings& rings, const Waves& waves, const Solution& solution,
+                                   const Sensitivity& sensitivity) {
   const int nb = rings.background.size(), ne = rings.envelope.size();
   const auto count = static_cast<std::size_t>(sensitivity.inverse.rows());
   const Eigen::MatrixXd alpha = at_bins(rings.background_at, sensitivity.follow.topRows(nb)),
                         beta = at_bins(rings.envelope_at, sensitivity.follow.bottomRows(ne));
   std::vector<Level> level;
   for (std::size_t b = 0; b < rings.bins(); ++b) level.push_back(level_at(rings, solution, b));
-  std::vector<Shell> shells(rings.bins());
+  std::vector<ScoreShell> shells(rings.bins());
   for (const auto& p : rings.pixels) {
     const auto b = static_cast<std::size_t>(p.bin);
     if (rings.in_fit[b] == 0) continue;
@@ -51,14 +52,14 @@ std::vector<Shell> sum_shells(const Rings& rings, const Waves& waves, const Solu
     sine_cosine(2 * waves.chi(solution.shape, u, uc, us), sine, cosine);
     const double strength = rings.fade[b] * rings.contrast[b], q = -strength * cosine,
                  residual = double{p.y} - level[b].background + e * cosine, h = std::abs(e) - e * cosine;
-    const std::array<double, shapes> per_e{2 * sine * waves.pi_lambda * u, sine * waves.pi_lambda * uc,
-                                           sine * waves.pi_lambda * us, 2 * sine};
+    const std::array<double, most_shapes> per_e{2 * sine * waves.pi_lambda * u, sine * waves.pi_lambda * uc,
+                                                sine * waves.pi_lambda * us, 2 * sine};
     auto& shell = shells[b];
     shell.h += w * h;
     shell.hq += w * h * q;
     shell.hh += w * h * h;
     shell.hr += w * h * residual;
-    std::array<double, shapes + 1> score{};
+    std::array<double, most_shapes + 1> score{};
     for (std::size_t j = 0; j < count; ++j) {
       const double d = e * per_e[j],
                    g = d - alpha(p.bin, static_cast<Index>(j)) - beta(p.bin, static_cast<Index>(j)) * q;
@@ -68,35 +69,35 @@ std::vector<Shell> sum_shells(const Rings& rings, const Waves& waves, const Solu
       shell.ed[j] += w * d * d;
       shell.dd[j] += w * strength * strength * per_e[j] * per_e[j];
     }
-    score[shapes] = w * residual * h;
+    score[most_shapes] = w * residual * h;
     const std::complex<double> turn(uc / u, us / u);
     std::complex<double> wave = turn;
     for (auto& sums : shell.mode) {
       wave *= turn;
-      for (std::size_t j = 0; j <= shapes; ++j) sums[j] += score[j] * wave;
+      for (std::size_t j = 0; j <= most_shapes; ++j) sums[j] += score[j] * wave;
     }
   }
   return shells;
 }
 
 /// Variances of Σ w g r and of Σ w h r over all shells from the azimuthal modes; flat to half the reach, then falling.
-std::array<double, shapes + 1> variance_by_lags(const std::vector<Shell>& shells, double dk) {
+std::array<double, most_shapes + 1> variance_by_lags(const std::vector<ScoreShell>& shells, double dk) {
   const auto reach = std::max<std::size_t>(3, static_cast<std::size_t>(std::lround(reach_per_A / dk)));
-  std::array<double, shapes + 1> sum{};
+  std::array<double, most_shapes + 1> sum{};
   for (std::size_t lag = 0; lag <= reach; ++lag) {
     const double t = static_cast<double>(lag) / static_cast<double>(reach + 1),
                  weight = (t < 0.5 ? 1 : 2 * (1 - t)) * (lag == 0 ? 1 : 2) / modes;
     for (std::size_t b = 0; b + lag < shells.size(); ++b)
       for (std::size_t m = 0; m < modes; ++m)
-        for (std::size_t j = 0; j <= shapes; ++j)
+        for (std::size_t j = 0; j <= most_shapes; ++j)
           sum[j] += weight * (shells[b].mode[m][j] * std::conj(shells[b + lag].mode[m][j])).real();
   }
   return sum;
 }
 
 /// Normal matrix of the shape less what noise in the envelope adds to it; at least a tenth of it in every direction.
-Eigen::MatrixXd true_information(const Rings& rings, const std::vector<Shell>& shells, const Sensitivity& sensitivity,
-                                 const Solution& solution, double unit) {
+Eigen::MatrixXd true_information(const Rings& rings, const std::vector<ScoreShell>& shells,
+                                 const Sensitivity& sensitivity, const Solution& solution, double unit) {
   const int nb = rings.background.size(), ne = rings.envelope.size();
   const Index count = sensitivity.inverse.rows(), total = sensitivity.full.rows();
   const Eigen::MatrixXd normal = sensitivity.inverse.inverse();
@@ -128,22 +129,22 @@ Eigen::MatrixXd true_information(const Rings& rings, const std::vector<Shell>& s
 }
 
 /// What the specimen's structure does to the shells, and how they answer.
-struct Structure {
+struct OwnStructure {
   std::vector<double> k;
   Eigen::VectorXd data, root;  ///< Σ w h r / √Σ w h², √Σ w h²
   Eigen::MatrixXd left;        ///< what the fit leaves of a structure, in the units of data
   Eigen::MatrixXd push;        ///< shells × shape: Σ w h g, which δ turns into scores
 };
 
-Structure make_structure(const Rings& rings, const std::vector<Shell>& shells, const Solution& solution,
-                         const Sensitivity& sensitivity) {
+OwnStructure make_structure(const Rings& rings, const std::vector<ScoreShell>& shells, const Solution& solution,
+                            const Sensitivity& sensitivity) {
   const int nb = rings.background.size(), ne = rings.envelope.size();
   const Index count = sensitivity.inverse.rows(), total = sensitivity.full.rows();
   std::vector<std::size_t> rows;
   for (std::size_t b = 0; b < shells.size(); ++b)
     if (shells[b].hh > 0) rows.push_back(b);
   const auto n = static_cast<Index>(rows.size());
-  Structure out{{}, Eigen::VectorXd(n), Eigen::VectorXd(n), {}, Eigen::MatrixXd(n, count)};
+  OwnStructure out{{}, Eigen::VectorXd(n), Eigen::VectorXd(n), {}, Eigen::MatrixXd(n, count)};
   Eigen::MatrixXd columns = Eigen::MatrixXd::Zero(n, total);
   for (Index r = 0; r < n; ++r) {
     const auto b = rows[static_cast<std::size_t>(r)];
@@ -176,7 +177,7 @@ Eigen::MatrixXd correlation_of(const std::vector<double>& k, double length_per_A
 }
 
 /// The likeliest variance of δ over a grid, for noise of variance `unit` in each shell; and its log likelihood.
-std::pair<double, double> likeliest_variance(const Structure& s, const Eigen::MatrixXd& correlation, double unit) {
+std::pair<double, double> likeliest_variance(const OwnStructure& s, const Eigen::MatrixXd& correlation, double unit) {
   // In the eigenbasis of the correlation seen through the fit, relative to the noise, the likelihood is a sum.
   const Index n = s.data.size();
   Eigen::MatrixXd noise = unit * s.left;
@@ -207,7 +208,7 @@ ShapeErrors shape_errors(const Rings& rings, const Waves& waves, const Solution&
                          double unit) {
   const auto sens = sensitivity(rings, waves, solution, options);
   const Index count = sens.inverse.rows();
-  const auto shells = sum_shells(rings, waves, solution, sens);
+  const auto shells = sum_scores(rings, waves, solution, sens);
   const auto variance = variance_by_lags(shells, rings.dk);
   const Eigen::MatrixXd normal = sens.inverse.inverse(),
                         information = true_information(rings, shells, sens, solution, unit),
@@ -218,7 +219,7 @@ ShapeErrors shape_errors(const Rings& rings, const Waves& waves, const Solution&
   for (Index j = 0; j < 3; ++j) ratio += variance[static_cast<std::size_t>(j)] / (unit * normal(j, j)) / 3;
   out.speckle = std::max(1.0, ratio);
   const auto structure = make_structure(rings, shells, solution, sens);
-  const double unit_h = std::max(unit, variance[shapes] / std::max(1e-12, structure.root.squaredNorm()));
+  const double unit_h = std::max(unit, variance[most_shapes] / std::max(1e-12, structure.root.squaredNorm()));
   double top = -std::numeric_limits<double>::infinity(), tau2 = 0;
   Eigen::MatrixXd of_structure = Eigen::MatrixXd::Zero(count, count);
   for (const double length : lengths_per_A) {
