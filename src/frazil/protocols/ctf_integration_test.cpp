@@ -119,8 +119,8 @@ TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
     const auto area = area_name(file.string());
     const auto right = step.process({record(file), published_.at(area)}, context),
                wrong = step.process({record(file), trap_.at(area)}, context);
-    EXPECT_TRUE(right.accepted()) << area << ": " << right.reason;
-    EXPECT_FALSE(wrong.accepted()) << area << ": " << wrong.reason;
+    EXPECT_TRUE(right.accepted) << area << ": " << right.reason;
+    EXPECT_FALSE(wrong.accepted) << area << ": " << wrong.reason;
     EXPECT_GT(right.score, 3 * wrong.score);
   }
 }
