@@ -62,7 +62,7 @@ TEST(Cluster, KnowsTheStepOfATaskByWhereItsResultsGo) {
 }
 
 /// The next whole frame, none when the other side has hung up.
-std::optional<std::string> receive(int socket, FrameReader& reader) {
+std::optional<std::string> receive_frame(int socket, FrameReader& reader) {
   while (true) {
     if (auto text = reader.next()) return text;
     if (reader.fill(socket, true) == FrameReader::Status::closed) return std::nullopt;
@@ -82,7 +82,7 @@ TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
   std::jthread worker([file = hub->file()] {
     const int socket = connect_to_hub(file, "worker");
     FrameReader reader;
-    while (const auto text = receive(socket, reader)) {
+    while (const auto text = receive_frame(socket, reader)) {
       const auto tasks = Message(*text).task_heads();
       std::vector<Result> results(tasks.size());
       for (std::size_t i = 0; i < tasks.size(); ++i) results[i].number = tasks[i].number;
@@ -101,7 +101,7 @@ TEST(Cluster, AnswersReachTheEngineHoweverFastItAsksAgain) {
     task.number = i;
     task.reference = "steps/a/b";
     ASSERT_TRUE(send_frame(pair[0], encode(std::vector{task})));
-    const auto answer = receive(pair[0], reader);
+    const auto answer = receive_frame(pair[0], reader);
     ASSERT_TRUE(answer.has_value());
     ASSERT_EQ(Message(*answer).result_heads().at(0).number, i);
   }
