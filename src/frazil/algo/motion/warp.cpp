@@ -52,7 +52,7 @@ struct Move {
   std::array<float, most_taps> wx{}, wy{};
 };
 
-struct Scratch {
+struct TileScratch {
   AlignedVector<float> source, rows, sums;
   std::array<AlignedVector<float>, warp_group> moved;
   std::vector<Move> moves;
@@ -84,7 +84,7 @@ class Warp {
                  [&](std::size_t r) { sums[r] = Image(frames_.nx, frames_.ny, frames_.pixel_size); });
     const int batch = batch_of(frames_, params_.threads), across = (frames_.nx + tile_x - 1) / tile_x,
               down = (frames_.ny + tile_y - 1) / tile_y;
-    std::vector<Scratch> scratch(z(std::max(1, params_.threads)));
+    std::vector<TileScratch> scratch(z(std::max(1, params_.threads)));
     std::vector<Frame> held;
     for (int first = 0; first < frames_.count; first += batch) {
       held.assign(z(std::min(batch, frames_.count - first)), {});
@@ -102,7 +102,7 @@ class Warp {
   }
 
  private:
-  void do_tile(const Rectangle& tile, const std::vector<Frame>& held, int first, Scratch& scratch,
+  void do_tile(const Rectangle& tile, const std::vector<Frame>& held, int first, TileScratch& scratch,
                std::vector<Image>& sums) const {
     constexpr std::size_t tile_size = z(tile_x) * z(tile_y);
     scratch.places_x.clear(), scratch.places_y.clear();
@@ -149,7 +149,7 @@ class Warp {
   }
 
   /// One frame moved, over one tile; rows of `out` are tile_x apart.
-  void move(const Rectangle& tile, const Frame& frame, int t, Scratch& scratch, float* out) const {
+  void move(const Rectangle& tile, const Frame& frame, int t, TileScratch& scratch, float* out) const {
     const int taps = static_cast<int>(params_.spline);
     Rectangle needed = plan(tile, t, scratch);
     const std::ptrdiff_t stride = needed.nx + warp_slack;
@@ -168,7 +168,7 @@ class Warp {
   }
 
   /// Displacement of every block of a tile, and the source pixels that they need together.
-  Rectangle plan(const Rectangle& tile, int t, Scratch& scratch) const {
+  Rectangle plan(const Rectangle& tile, int t, TileScratch& scratch) const {
     const int taps = static_cast<int>(params_.spline), before = taps / 2 - 1;
     int left = std::numeric_limits<int>::max(), top = left, right = std::numeric_limits<int>::min(), bottom = right;
     scratch.moves.clear();
