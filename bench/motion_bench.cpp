@@ -64,7 +64,7 @@ double error_of(const std::vector<motion::Shift>& track, const nlohmann::json& t
 }
 
 motion::MotionModel params_from_name(const std::string& name) {
-  const auto& names = EnumNames<motion::MotionModel>::names;
+  const auto& names = enum_names<motion::MotionModel>;
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) throw Error(ErrorCode::bad_input, "motion model {}: expected global, smooth or flow", name);
   return static_cast<motion::MotionModel>(found - names.begin());
@@ -102,9 +102,9 @@ int main(int argc, char** argv) {
         "acceleration {:.2f} A, burst {:.0f}, {} rounds, {:.1f} s to align",
         area.at("file").get<std::string>(), error_of(found.track, area.at("shifts_px")),
         found.sigma_px * std::sqrt(2.0), whole.rms, std::sqrt(sigma2), whole.worst_tenth, track.rms,
-        EnumNames<motion::MotionModel>::names[static_cast<std::size_t>(found.local.used)], found.local.tiles_x,
-        found.local.tiles_y, found.local.outlying_tiles, found.local.held_out_gain, found.local.amplitude.value(),
-        found.path.total_path.value(), found.step_A, found.acceleration_A, found.burst, found.iterations, spent);
+        name_of(found.local.used), found.local.tiles_x, found.local.tiles_y, found.local.outlying_tiles,
+        found.local.held_out_gain, found.local.amplitude.value(), found.path.total_path.value(), found.step_A,
+        found.acceleration_A, found.burst, found.iterations, spent);
     if (argc <= 3 || std::string(argv[3]) != "0") {
       start = std::chrono::steady_clock::now();
       const auto basis = motion::dose_basis(exposure, raw.count, std::sqrt(0.5) / pixel.value());

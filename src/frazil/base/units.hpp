@@ -95,7 +95,6 @@ FRAZIL_LITERAL(Pixels, _px)
 
 /// Length in pixels of an image whose pixel measures `pixel_size`.
 constexpr double to_px(Angstrom length, Angstrom pixel_size) { return length / pixel_size; }
-constexpr Angstrom from_px(double pixels, Angstrom pixel_size) { return pixels * pixel_size; }
 constexpr double to_rad(Degrees angle) { return angle.value() * (std::numbers::pi / 180.0); }
 constexpr Degrees from_rad(double angle_rad) { return Degrees(angle_rad * (180.0 / std::numbers::pi)); }
 

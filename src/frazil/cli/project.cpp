@@ -272,7 +272,8 @@ int workflow_command(Arguments arguments) {
     return ok;
   }
   if (verb == "check") {
-    std::cout << fmt::format("{}: {} steps, in order\n", workflow.name, plan.steps.size());
+    std::cout << fmt::format("{}: {} steps{}, in order\n", workflow.name, plan.steps.size(),
+                             plan.monitors.empty() ? "" : fmt::format(" and {} alarm rules", plan.monitors.size()));
     return ok;
   }
   for (const auto& step : plan.steps) {
@@ -285,6 +286,15 @@ int workflow_command(Arguments arguments) {
                               input.broadcast ? " (last)" : "");
       }
     std::cout << fmt::format("{:18} {:20}{}\n", step.name, step.protocol->name, inputs);
+  }
+  for (const auto& monitor : plan.monitors) {
+    std::string limit;
+    if (monitor.above) limit += fmt::format(" above {:g}", *monitor.above);
+    if (monitor.below) limit += fmt::format("{} below {:g}", monitor.above ? " or" : "", *monitor.below);
+    const auto& step = plan.steps[static_cast<std::size_t>(monitor.step)];
+    std::cout << fmt::format("{:18} alarm ({})  {}.{} {}{}{}{}, {} of {}\n", monitor.name, monitor.kind, step.name,
+                             step.protocol->outputs[static_cast<std::size_t>(monitor.port)].name, monitor.field, limit,
+                             monitor.unit.empty() ? "" : " ", monitor.unit, monitor.count, monitor.in_last);
   }
   return ok;
 }

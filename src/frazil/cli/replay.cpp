@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 constexpr int chunks = 4;
 constexpr double truncated_at = 0.6;
 
-std::string name_of(Fault fault) { return EnumNames<Fault>::names.at(static_cast<std::size_t>(fault)); }
-
 /// Appends that write bytes [0, until) of a file from `start_s` on.
 void grow(std::vector<ReplayWrite>& plan, const RecordedFile& file, const std::string& target, double start_s,
           double duration_s, const std::string& fault, bool truncate) {
@@ -90,7 +88,7 @@ std::vector<ReplayWrite> plan_replay(const std::vector<RecordedFile>& files, dou
   std::vector<std::string> fault_of(files.size());
   double late_s = end_s + 2 * interval_s;
   for (const auto& [i, fault] : struck) {
-    fault_of[i] += (fault_of[i].empty() ? "" : "+") + name_of(fault);
+    fault_of[i] += (fault_of[i].empty() ? "" : "+") + std::string(name_of(fault));
     if (fault == Fault::out_of_order && files.size() > 1)
       std::swap(start_s[i], start_s[i + 1 < files.size() ? i + 1 : i - 1]);
     if (fault == Fault::late) start_s[i] = late_s, late_s += interval_s;

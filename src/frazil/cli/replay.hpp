@@ -16,15 +16,7 @@ namespace frazil::cli {
 /// late: arrives after all others. truncated: stops at 60 %, is completed later. forever: stops at 60 %. duplicate: the
 /// same bytes again under another name. out_of_order: changes places with its successor.
 enum class Fault { late, truncated, forever, duplicate, out_of_order };
-
-}  // namespace frazil::cli
-
-template <>
-struct frazil::EnumNames<frazil::cli::Fault> {
-  static constexpr std::array names{"late", "truncated", "forever", "duplicate", "out-of-order"};
-};
-
-namespace frazil::cli {
+constexpr auto names_of(Fault) { return std::array{"late", "truncated", "forever", "duplicate", "out-of-order"}; }
 
 struct RecordedFile {
   std::filesystem::path path;

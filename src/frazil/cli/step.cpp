@@ -18,7 +18,8 @@
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/progress_bar.hpp"
 #include "frazil/flow/iterate.hpp"
-#include "frazil/model/records.hpp"
+#include "frazil/model/kinds.hpp"
+#include "frazil/protocols/coordinate_files.hpp"
 #include "frazil/protocols/from_file.hpp"
 
 namespace frazil::cli {
@@ -95,7 +96,7 @@ class FolderContext final : public flow::Context {
 struct Job {
   std::string area;
   flow::Records inputs;
-  std::string missing;  ///< input port without a record for this area; the item fails
+  std::string missing;  ///< what lacks for this area; the item fails
 };
 
 std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
@@ -178,6 +179,21 @@ std::vector<std::vector<protocols::FileRecord>> read_inputs(const flow::Protocol
   return ports;
 }
 
+/// The records of another port that belong to `first`: those that name its image by path, else those of its name; a
+/// single one that names no image belongs to a single first.
+std::vector<Json> records_for(const protocols::FileRecord& first, const std::vector<protocols::FileRecord>& port,
+                              bool first_is_alone) {
+  std::vector<Json> by_path, by_name;
+  for (const auto& other : port) {
+    if (!first.micrograph.empty() && protocols::same_path(other.micrograph, first.micrograph))
+      by_path.push_back(other.record);
+    if (other.area == first.area) by_name.push_back(other.record);
+  }
+  if (!by_path.empty()) return by_path;
+  if (by_name.empty() && first_is_alone && port.size() == 1) return {port.front().record};
+  return by_name;
+}
+
 std::vector<Job> make_jobs(const flow::Protocol& protocol,
                            const std::vector<std::vector<protocols::FileRecord>>& ports) {
   std::vector<Job> jobs;
@@ -200,11 +216,12 @@ std::vector<Job> make_jobs(const flow::Protocol& protocol,
                   first.area, protocol.inputs.front().name);
     Job job{first.area, {{protocol.inputs.front().name, {first.record}}}, {}};
     for (std::size_t p = 1; p < ports.size(); ++p) {
-      std::vector<Json> matching;
-      for (const auto& other : ports[p])
-        if (other.area == first.area || (ports[p].size() == 1 && ports.front().size() == 1))
-          matching.push_back(other.record);
-      if (matching.empty() && !protocol.inputs[p].optional) job.missing = protocol.inputs[p].name;
+      auto matching = records_for(first, ports[p], ports.front().size() == 1);
+      if (matching.empty() && !protocol.inputs[p].optional)
+        job.missing = fmt::format("no {} belong to it", protocol.inputs[p].name);
+      if (matching.size() > 1 && !protocol.inputs[p].many)
+        job.missing = fmt::format("{} of the {} belong to it by name, one is expected: give those of one folder",
+                                  matching.size(), protocol.inputs[p].name);
       job.inputs.emplace_back(protocol.inputs[p].name, std::move(matching));
     }
     jobs.push_back(std::move(job));
@@ -212,15 +229,12 @@ std::vector<Job> make_jobs(const flow::Protocol& protocol,
   return jobs;
 }
 
-Json identity_of(const Job& job) {
-  Json line = Json::object();
+/// The field that says which item a line is about; a file that was given itself is the "input".
+Json identity_of(const flow::Protocol& protocol, const Job& job) {
   const auto& record = job.inputs.front().second.front();
-  for (const auto* key : {"movie", "micrograph", "path", "name", "star", "volume"})
-    if (record.contains(key)) {
-      line[key == std::string("path") ? "input" : key] = record[key];
-      break;
-    }
-  return line;
+  const auto key = naming_field(protocol.inputs.front().kind, record);
+  if (key.empty()) return Json::object();
+  return {{key == "path" ? "input" : key, record.at(key)}};
 }
 
 Rng seeded(const flow::Protocol& protocol, std::int64_t seed, const std::string& area) {
@@ -243,7 +257,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner,
                    Call& call) {
   const auto start = std::chrono::steady_clock::now();
-  if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: no {} belong to it", job.area, job.missing);
+  if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: {}", job.area, job.missing);
   FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area), call);
   const auto outputs = protocol.shape == flow::Shape::iterate
                            ? flow::run_iteration(protocol, params, job.inputs, context)
@@ -257,7 +271,7 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
     if (port != protocol.json_port) continue;
     for (const auto& record : records)
       for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
-        if (protocol.shape == flow::Shape::filter) line.update(identity_of(job));
+        if (protocol.shape == flow::Shape::filter) line.update(identity_of(protocol, job));
         line["seconds"] = seconds_since(start);
         if (manner.json) std::cout << line.dump() << std::endl;
       }
@@ -265,8 +279,9 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
   }
 }
 
-int print_failure(const Job& job, const Manner& manner, ErrorCode code, std::string_view message) {
-  Json line = identity_of(job);
+int print_failure(const flow::Protocol& protocol, const Job& job, const Manner& manner, ErrorCode code,
+                  std::string_view message) {
+  Json line = identity_of(protocol, job);
   line["error"] = message;
   line["error_code"] = to_string(code);
   if (manner.json) std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
@@ -282,13 +297,14 @@ int run_job(const flow::Protocol& protocol, const Job& job, const Json& params, 
   } catch (const Error& error) {
     call.bar.clear();
     if (error.code() == ErrorCode::cancelled && Interruption::asked()) return interrupted;
-    return print_failure(job, manner, error.code(), error.what());
+    return print_failure(protocol, job, manner, error.code(), error.what());
   } catch (const std::bad_alloc&) {
     call.bar.clear();
-    return print_failure(job, manner, ErrorCode::resource, fmt::format("{}: memory ran out", job.area));
+    return print_failure(protocol, job, manner, ErrorCode::resource, fmt::format("{}: memory ran out", job.area));
   } catch (const std::exception& error) {
     call.bar.clear();
-    return print_failure(job, manner, ErrorCode::bug, fmt::format("{}: internal defect: {}", job.area, error.what()));
+    return print_failure(protocol, job, manner, ErrorCode::bug,
+                         fmt::format("{}: internal defect: {}", job.area, error.what()));
   }
 }
 

@@ -51,7 +51,7 @@ std::vector<Added> added_templates() {
 /// The workflow in a file, checked. @throws Error(bad_input) with all its problems
 flow::Workflow checked(const fs::path& file) {
   std::vector<flow::Problem> problems;
-  auto workflow = flow::parse_workflow(read_text(file), problems);
+  auto workflow = flow::parse_workflow(flow::inherit(read_text(file), plugin::registry(), problems), problems);
   (void)flow::make_plan(workflow, plugin::registry(), Json::object(), problems, true);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}:\n{}", file.string(), flow::describe(problems));
   if (workflow.name.empty() ||
@@ -148,7 +148,8 @@ int list_templates(bool json) {
                                source.empty() ? "" : "  (from " + source + ")");
   };
   for (const auto& shipped : shipped_templates())
-    print(shipped.name, Json::parse(shipped.text).value("title", ""), hash_of({shipped.text}), "");
+    print(shipped.name, Json::parse(shipped.text).value("title", ""),
+          hash_of({template_text(std::string(shipped.name))}), "");
   for (const auto& added : added_templates()) print(added.name, added.title, added.checksum, added.source);
   return ok;
 }
@@ -162,7 +163,10 @@ int remove(const std::string& name) {
 
 }  // namespace
 
-std::string template_text(const std::string& name_or_file) {
+namespace {
+
+/// The text of a file or template as it was written.
+std::string written_text(const std::string& name_or_file) {
   if (fs::is_regular_file(name_or_file)) return read_text(name_or_file);
   std::string names;
   for (const auto& shipped : shipped_templates()) {
@@ -175,6 +179,15 @@ std::string template_text(const std::string& name_or_file) {
   }
   throw Error(ErrorCode::not_found, "{}: there is no such file, and no template of that name (there are {})",
               name_or_file, names);
+}
+
+}  // namespace
+
+std::string template_text(const std::string& name_or_file) {
+  std::vector<flow::Problem> problems;
+  auto text = flow::inherit(written_text(name_or_file), plugin::registry(), problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}:\n{}", name_or_file, flow::describe(problems));
+  return text;
 }
 
 std::string_view shipped_scene(std::string_view name) {

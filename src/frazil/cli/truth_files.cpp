@@ -101,7 +101,7 @@ Json scene_to_json(const sim::Scene& scene, const std::vector<sim::Specimen>& sp
   auto parameters = params_to_json(scene);
   parameters.erase("threads");
   return {{"scene", std::move(parameters)},
-          {"kind", EnumNames<sim::SceneKind>::names.at(static_cast<std::size_t>(scene.kind))},
+          {"kind", name_of(scene.kind)},
           {"pixel_size_A", scene.pixel_size.value()},
           {"nx", scene.nx},
           {"ny", scene.ny},

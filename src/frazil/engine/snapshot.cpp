@@ -8,8 +8,6 @@
 namespace frazil::engine {
 namespace {
 
-constexpr std::string_view shape_names[] = {"source", "map", "filter", "fold"};
-
 std::string endpoint_name(const flow::Plan& plan, const flow::Endpoint& from) {
   const auto& step = plan.steps[static_cast<std::size_t>(from.step)];
   return step.name + "." + step.protocol->outputs[static_cast<std::size_t>(from.port)].name;
@@ -32,7 +30,7 @@ Json describe_step(const flow::Plan& plan, const flow::PlannedStep& planned) {
           {"protocol", planned.protocol->name},
           {"version", planned.protocol->version},
           {"cites", planned.protocol->cites},
-          {"shape", shape_names[static_cast<int>(planned.protocol->shape)]},
+          {"shape", name_of(planned.protocol->shape)},
           {"params", planned.params},
           {"inputs", inputs},
           {"where", where}};

@@ -47,8 +47,8 @@ TEST(Messages, ResultsArriveAsTheyWereSentEvenWithTextThatIsNoUtf8) {
 }
 
 TEST(Messages, TheNamesOfAllErrorCodesAreThoseOfTheStore) {
-  for (std::size_t i = 0; i < EnumNames<ErrorCode>::names.size(); ++i)
-    EXPECT_EQ(EnumNames<ErrorCode>::names[i], to_string(static_cast<ErrorCode>(i)));
+  for (std::size_t i = 0; i < enum_names<ErrorCode>.size(); ++i)
+    EXPECT_EQ(enum_names<ErrorCode>[i], to_string(static_cast<ErrorCode>(i)));
 }
 
 TEST(Messages, AnUnknownFractionStaysUnknown) {

@@ -14,11 +14,10 @@
 
 namespace frazil {
 
-template <>
-struct EnumNames<ErrorCode> {
-  static constexpr std::array<std::string_view, 9> names{
-      "io", "resource", "external", "bad_input", "not_found", "corrupt", "unsupported", "cancelled", "bug"};
-};
+constexpr auto names_of(ErrorCode) {
+  return std::array{"io",      "resource",    "external",  "bad_input", "not_found",
+                    "corrupt", "unsupported", "cancelled", "bug"};
+}
 
 }  // namespace frazil
 

@@ -9,6 +9,7 @@ namespace frazil::flow {
 
 /// `held` is neither: the rule's reference is not sure yet. A held item does not flow on and is decided again.
 enum class Verdict { accepted, set_aside, held };
+constexpr auto names_of(Verdict) { return std::array{"accepted", "set_aside", "held"}; }
 
 /// Of a rule that knows only yes and no.
 [[nodiscard]] constexpr Verdict accept_if(bool good) { return good ? Verdict::accepted : Verdict::set_aside; }
@@ -38,12 +39,3 @@ struct Decision {
 [[nodiscard]] Decision decision_from_json(const Json& json);
 
 }  // namespace frazil::flow
-
-namespace frazil {
-
-template <>
-struct EnumNames<flow::Verdict> {
-  static constexpr std::array names{"accepted", "set_aside", "held"};
-};
-
-}  // namespace frazil

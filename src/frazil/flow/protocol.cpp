@@ -30,11 +30,6 @@ Json ports_json(const std::vector<PortInfo>& ports) {
 
 }  // namespace
 
-std::string_view to_string(Shape shape) {
-  constexpr std::string_view names[] = {"source", "map", "filter", "fold", "iterate"};
-  return names[static_cast<int>(shape)];
-}
-
 void Registry::add(Protocol protocol) {
   expect(find(protocol.name) == nullptr, "protocol names are unique");
   protocols_.push_back(std::move(protocol));
@@ -68,13 +63,24 @@ std::string default_port(std::string_view kind) {
   return name;
 }
 
+std::vector<PortInfo> filter_outputs(const std::vector<PortInfo>& inputs) {
+  PortInfo port;
+  if (!inputs.empty()) port = inputs.front();
+  port.optional = true;
+  port.many = false;
+  port.name = "set_aside";
+  auto accepted = port;
+  accepted.name = "accepted";
+  return {accepted, port};
+}
+
 Json describe(const Protocol& protocol) {
   Json params = Json::array();
   for (const auto& field : protocol.params) params.push_back(field_to_json(field));
   return {{"name", protocol.name},
           {"title", protocol.title},
           {"version", protocol.version},
-          {"shape", to_string(protocol.shape)},
+          {"shape", name_of(protocol.shape)},
           {"state", protocol.state == State::stable ? "stable" : "first version"},
           {"thin", protocol.thin},
           {"cites", protocol.cites},

@@ -87,19 +87,11 @@ class Context {
   Cache own_cache_;
 };
 
-/// One record travelling between steps, its type erased.
-struct Item {
-  std::string id;       ///< 32 hex digits, derived from what made it
-  std::string kind;     ///< "Movie", "Micrograph", …
-  std::string subject;  ///< id of the movie or imported image it descends from: what joins match on; empty for folds
-  std::string order;    ///< acquisition order key: sorts like the names of the recorded files
-  Json record;
-};
-
 struct PortInfo {
   std::string name, kind;
-  bool optional = false;  ///< may stay unconnected (input) or empty (output)
-  bool many = false;      ///< a list
+  bool optional = false;                           ///< may stay unconnected (input) or empty (output)
+  bool many = false;                               ///< a list
+  const std::vector<FieldInfo>* fields = nullptr;  ///< of its records; null: of a kind that only a plugin knows
 };
 
 /// Declares a member of an Input or Output struct as a port.
@@ -123,10 +115,10 @@ concept Ported = requires {
 };
 
 enum class Shape { source, map, filter, fold, iterate };
+constexpr auto names_of(Shape) { return std::array{"source", "map", "filter", "fold", "iterate"}; }
+[[nodiscard]] constexpr std::string_view to_string(Shape shape) { return name_of(shape); }
 /// Works on lists of items and gives versions of its own.
 [[nodiscard]] constexpr bool takes_lists(Shape shape) { return shape == Shape::fold || shape == Shape::iterate; }
-/// "source", "map", …
-[[nodiscard]] std::string_view to_string(Shape shape);
 
 /// The calls of an iteration, in order; `part` and `step` come again and again.
 enum class Stage { start, part, step, finish };
@@ -233,6 +225,8 @@ class Registry {
 
 /// "Micrograph" → "micrographs": the name of a lone port.
 [[nodiscard]] std::string default_port(std::string_view kind);
+/// The ports of a filter with these inputs: what goes in on the first comes out on one of them.
+[[nodiscard]] std::vector<PortInfo> filter_outputs(const std::vector<PortInfo>& inputs);
 /// JSON description of a protocol, as `frazil protocols NAME --json` prints it.
 [[nodiscard]] Json describe(const Protocol& protocol);
 
@@ -263,13 +257,14 @@ std::vector<PortInfo> ports_of() {
           (([&] {
              using Member = std::remove_cvref_t<decltype(std::declval<T>().*(p.member))>;
              using Type = PortType<Member>;
-             list.push_back({std::string(p.name), std::string(Type::Record::kind), Type::optional, Type::many});
+             list.push_back({std::string(p.name), std::string(Type::Record::kind), Type::optional, Type::many,
+                             &infos_of<typename Type::Record>()});
            }()),
            ...);
         },
         T::ports());
   } else {
-    list.push_back({default_port(T::kind), std::string(T::kind), false, false});
+    list.push_back({default_port(T::kind), std::string(T::kind), false, false, &infos_of<T>()});
   }
   return list;
 }
@@ -430,8 +425,7 @@ Protocol make_protocol() {
   protocol.shape = is_fold ? Shape::fold : is_filter ? Shape::filter : Shape::map;
   protocol.inputs = detail::ports_of<Input>();
   if constexpr (is_filter)
-    protocol.outputs = {{"accepted", protocol.inputs.front().kind, true, false},
-                        {"set_aside", protocol.inputs.front().kind, true, false}};
+    protocol.outputs = filter_outputs(protocol.inputs);
   else
     protocol.outputs = detail::ports_of<Output>();
   if constexpr (requires { P::json_port; })

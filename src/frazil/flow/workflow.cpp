@@ -2,79 +2,16 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "frazil/base/hash.hpp"
+#include "frazil/flow/reading.hpp"
 #include "frazil/flow/substitution.hpp"
 
 namespace frazil::flow {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
-
-void unknown_keys(const Json& object, std::initializer_list<std::string_view> known, const std::string& place,
-                  std::vector<Problem>& problems) {
-  for (const auto& [key, value] : object.items())
-    if (!is_comment(key) && std::find(known.begin(), known.end(), key) == known.end())
-      problems.push_back({place, "unknown key \"" + key + "\""});
-}
-
-std::string text_at(const Json& object, std::string_view key, const std::string& place, std::vector<Problem>& problems,
-                    std::string fallback = {}) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return fallback;
-  if (!found->is_string()) {
-    problems.push_back({place + "." + std::string(key), "must be text, not " + found->dump()});
-    return fallback;
-  }
-  return found->get<std::string>();
-}
-
-std::string canonical_type(const std::string& type) {
-  if (type == "text" || type == "choice" || type == "string") return "string";
-  if (type == "file" || type == "folder" || type == "path") return "path";
-  if (type == "number" || type == "integer" || type == "boolean") return type;
-  return {};
-}
-
-bool fits(const Json& value, const std::string& type) {
-  if (type == "integer")
-    return value.is_number_integer() ||
-           (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
-  if (type == "number") return value.is_number();
-  if (type == "boolean") return value.is_boolean();
-  return value.is_string();
-}
-
-Parameter parse_parameter(const Json& json, const std::string& place, std::vector<Problem>& problems) {
-  unknown_keys(json, {"name", "title", "help", "type", "unit", "default", "choices", "required", "advanced", "group"},
-               place, problems);
-  Parameter parameter;
-  parameter.name = text_at(json, "name", place, problems);
-  parameter.title = text_at(json, "title", place, problems, parameter.name);
-  parameter.help = text_at(json, "help", place, problems);
-  parameter.unit = text_at(json, "unit", place, problems);
-  const auto type = text_at(json, "type", place, problems, "string");
-  parameter.type = canonical_type(type);
-  if (parameter.name.empty()) problems.push_back({place, "a parameter needs a name"});
-  if (parameter.type.empty()) {
-    problems.push_back({place + ".type", "must be string, path, integer, number or boolean, not \"" + type + "\""});
-    parameter.type = "string";
-  }
-  parameter.required = json.value("required", Json(false)) == true;
-  parameter.default_value = json.value("default", Json());
-  if (const auto choices = json.find("choices"); choices != json.end()) {
-    if (choices->is_array())
-      for (const auto& choice : *choices)
-        parameter.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
-    else
-      problems.push_back({place + ".choices", "must be a list"});
-  }
-  if (!parameter.default_value.is_null() && parameter.default_value != "" &&
-      !fits(parameter.default_value, parameter.type))
-    problems.push_back(
-        {place + ".default", "must be of type " + parameter.type + ", not " + parameter.default_value.dump()});
-  return parameter;
-}
 
 struct Draft {  // a step between its text and the plan
   std::string name;
@@ -178,12 +115,6 @@ int find_output(const Protocol& protocol, std::string_view port) {
   return -1;
 }
 
-std::string port_names(const std::vector<PortInfo>& ports) {
-  std::string names;
-  for (const auto& port : ports) names += (names.empty() ? "" : ", ") + port.name;
-  return names;
-}
-
 struct Target {
   std::string step;
   int port = -1;
@@ -256,55 +187,6 @@ void switch_off(std::vector<Draft>& drafts) {
     }
   }
   std::erase_if(drafts, [](const Draft& d) { return !d.enabled; });
-}
-
-/// Something that a parameter without default might be: legal for every step that takes it.
-Json example_value(const Workflow& workflow, const Registry& registry, const Parameter& parameter) {
-  if (parameter.type == "boolean") return false;
-  if (parameter.type != "integer" && parameter.type != "number")
-    return parameter.choices.empty() ? "?" : parameter.choices.front();
-  double value = 1, low = -std::numeric_limits<double>::infinity(), high = -low;
-  for (const auto& [name, step] : workflow.steps) {
-    const auto protocol = step.value("protocol", Json());
-    const auto params = step.find("params");
-    if (!protocol.is_string() || params == step.end() || !params->is_object()) continue;
-    for (const auto& p : registry.all()) {
-      if (p.name != protocol.get<std::string>()) continue;
-      for (const auto& field : p.params) {
-        if (params->value(field.name, Json()) != "${" + parameter.name + "}") continue;
-        if (field.default_value.is_number()) value = field.default_value.get<double>();
-        low = std::max(low, field.low.value_or(low));
-        high = std::min(high, field.high.value_or(high));
-      }
-    }
-  }
-  value = std::max(low, std::min(value, high));
-  return parameter.type == "integer" ? Json(static_cast<std::int64_t>(std::ceil(value))) : Json(value);
-}
-
-Json fill_values(const Workflow& workflow, const Registry& registry, const Json& given, std::vector<Problem>& problems,
-                 bool check_only) {
-  Json values = Json::object();
-  for (const auto& parameter : workflow.parameters) {
-    const std::string place = "parameters." + parameter.name;
-    Json value = given.contains(parameter.name) ? given.at(parameter.name) : parameter.default_value;
-    if (value.is_null() || value == "") {
-      if (parameter.required && !check_only) problems.push_back({place, "is required: " + parameter.title});
-      if (parameter.required && check_only) value = example_value(workflow, registry, parameter);
-    } else if (!fits(value, parameter.type)) {
-      problems.push_back({place, "must be of type " + parameter.type + ", not " + value.dump()});
-    } else if (!parameter.choices.empty() &&
-               std::find(parameter.choices.begin(), parameter.choices.end(),
-                         value.is_string() ? value.get<std::string>() : value.dump()) == parameter.choices.end()) {
-      std::string choices;
-      for (const auto& choice : parameter.choices) choices += (choices.empty() ? "" : ", ") + choice;
-      problems.push_back({place, "must be one of " + choices + ", not " + value.dump()});
-    }
-    values[parameter.name] = std::move(value);
-  }
-  for (const auto& [key, value] : given.items())
-    if (!values.contains(key)) problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
-  return values;
 }
 
 /// A parameter handed on as it is must be measured as the protocol wants it.
@@ -539,6 +421,10 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
   workflow.title = text_at(json, "title", "workflow", problems, workflow.name);
   workflow.help = text_at(json, "help", "workflow", problems);
   workflow.monitors = json.value("monitors", Json::array());
+  if (!workflow.monitors.is_array()) {
+    problems.push_back({"monitors", "must be a list"});
+    workflow.monitors = Json::array();
+  }
   const auto parameters = json.value("parameters", Json::array());
   if (!parameters.is_array())
     problems.push_back({"parameters", "must be a list"});
@@ -572,32 +458,6 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
   return workflow;
 }
 
-Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings,
-                  std::vector<Problem>& problems) {
-  Json values = Json::object();
-  for (const auto& [key, text] : settings) {
-    const auto found = std::find_if(workflow.parameters.begin(), workflow.parameters.end(),
-                                    [&](const Parameter& p) { return p.name == key; });
-    if (found == workflow.parameters.end()) {
-      problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
-      continue;
-    }
-    if (text.empty()) {
-      values[key] = nullptr;
-      continue;
-    }
-    FieldInfo field;
-    field.name = key;
-    field.type = found->type == "path" ? "string" : found->type;
-    try {
-      values[key] = parse_value(field, text);
-    } catch (const Error& error) {
-      problems.push_back({"parameters." + key, error.what()});
-    }
-  }
-  return values;
-}
-
 Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems,
                bool check_only) {
   Plan plan;
@@ -609,6 +469,8 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   for (const auto& [name, json] : workflow.steps)
     drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
   check_units(workflow, drafts, problems);
+  std::set<std::string> all_steps;
+  for (const auto& draft : drafts) all_steps.insert(draft.name);
   switch_off(drafts);
 
   std::map<std::string, const Draft*> by_name;
@@ -635,6 +497,7 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   for (const auto* draft : order)
     if (draft->protocol != nullptr) planner.add(*draft);
   tell_apart(plan.steps);
+  add_monitors(plan, substitute(workflow.monitors, "monitors"), all_steps, problems);
   return plan;
 }
 

@@ -1,6 +1,7 @@
 // A workflow as data: parameters, steps, inputs by name and triggers; read, checked and resolved into a plan.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,12 +18,10 @@ struct Problem {
 /// "place: text" lines joined by newlines.
 [[nodiscard]] std::string describe(const std::vector<Problem>& problems);
 
-/// A value the user of a template may set; a form can be drawn from it.
-struct Parameter {
-  std::string name, title, help, type = "string", unit;  ///< type: string, path, integer, number, boolean
-  Json default_value;                                    ///< null: none
-  std::vector<std::string> choices;
-  bool required = false;
+/// A value the user of a template may set; a form can be drawn from it. In JSON the type of text that names a file is
+/// "path".
+struct Parameter : FieldInfo {
+  std::string title;
 };
 
 /// When a step acts on its input set as a whole.
@@ -44,16 +43,35 @@ struct Trigger {
   std::vector<int> stops;  ///< steps that take nothing new once this trigger (static or dynamic) has fired
 };
 
+/// A rule of alarms on a number of a step's results: raised when `count` of the last `in_last` lie beyond the limit.
+struct Monitor {
+  std::string name, title, advice;  ///< title: what is wrong, in a few words; advice: what to do, may be empty
+  std::string kind = "filter";      ///< of the alarm: drift, ctf, …
+  int step = 0, port = 0;           ///< whose records are looked at
+  std::string field;                ///< key in the record, with its unit ("total_path_A")
+  std::string unit;                 ///< of that number, for people
+  std::optional<double> above, below;
+  int count = 1, in_last = 1;
+
+  [[nodiscard]] bool breaks(double value) const { return (above && value > *above) || (below && value < *below); }
+};
+
 /// A workflow as it was written; `${name}` not yet replaced.
 struct Workflow {
   std::string name, title, help;
   std::vector<Parameter> parameters;
   std::vector<std::pair<std::string, Json>> steps;  ///< in the order of the file
-  Json monitors = Json::array();
-  std::string text;  ///< the JSON it was read from
+  Json monitors = Json::array();                    ///< the rules of its alarms
+  std::string text;                                 ///< the JSON it was read from
 };
 
-/// Reads a workflow. Appends one problem for everything that is not as the language wants it.
+/// A workflow whose parameters inherit ("of": "STEP.FIELD") what the field of that step's protocol declares: type,
+/// unit, default, choices, and its help as title, each unless the parameter says otherwise. The text with all of it
+/// written out; unchanged where nothing inherits. Appends unknown steps and fields.
+[[nodiscard]] std::string inherit(std::string_view text, const Registry& registry, std::vector<Problem>& problems);
+
+/// Reads a workflow that inherits nothing any more. Appends one problem for everything that is not as the language
+/// wants it.
 [[nodiscard]] Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems);
 
 /// Turns `key=value` texts into the typed values that the workflow declares. Appends unknown keys and wrong types.
@@ -109,6 +127,7 @@ struct Plan {
   std::string name, title;
   Json values = Json::object();  ///< parameters with defaults filled in
   std::vector<PlannedStep> steps;
+  std::vector<Monitor> monitors;                        ///< those whose step is switched on
   [[nodiscard]] int find(std::string_view step) const;  ///< −1: none
 };
 

@@ -1,8 +1,10 @@
 #include "frazil/flow/workflow.hpp"
 
-#include "frazil/flow/draw.hpp"
-
 #include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "frazil/flow/draw.hpp"
 
 namespace frazil::flow {
 namespace {
@@ -45,6 +47,17 @@ Registry make_registry() {
                                          : std::vector<std::string>{};
   };
   r.add(std::move(limited));
+  static const std::vector<FieldInfo> of_number = [] {
+    FieldInfo value, name;
+    value.name = "value";
+    value.type = "number";
+    value.unit = "Å";
+    value.suffix = "_A";
+    name.name = "name";
+    name.type = "string";
+    return std::vector{value, name};
+  }();
+  r.add(fake("measure", Shape::map, {{"numbers", "Number"}}, {{"numbers", "Number", false, false, &of_number}}));
   return r;
 }
 
@@ -76,7 +89,7 @@ TEST(Workflow, ReportsEverythingAtOnceWithItsPlace) {
         "e":{"protocol":"even"}}})",
                   {{"n", 1.5}});
   for (const auto* expected :
-       {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be of type integer",
+       {"unknown key \"stepz\"", "parameters[1].type", "parameters.n: must be a whole number",
         "steps.in.protocol: there is no protocol reed, did you mean read?", "wrong is not a parameter",
         "${gone} is not a parameter", "there is no step \"nowhere\"", "steps.s.inputs.up: add has no input",
         "has no output \"acepted\"", "must be static, dynamic, batches or closed",
@@ -202,6 +215,91 @@ TEST(Workflow, RefusesAParameterInAnotherUnit) {
   };
   EXPECT_EQ(with("Å"), "");
   EXPECT_EQ(with("px"), "steps.l.params.by: is measured in Å, but the parameter d in px");
+}
+
+TEST(Workflow, HoldsAParameterAgainstTheStepsThatTakeIt) {
+  const std::string text = R"({"parameters":[{"name":"d","type":"number","default":50},{"name":"on","type":"boolean",
+    "default":false}],"steps":{"r":{"protocol":"read"},
+    "l":{"protocol":"limited","enabled":"${on}","params":{"by":"${d}"},"inputs":{"numbers":"r"}}}})";
+  EXPECT_EQ(problems_of(text), "");
+  for (const Json& bad : {Json(7), Json("x"), Json(1e300)})
+    EXPECT_EQ(problems_of(text, {{"d", bad}}).find("parameters.d: must "), 0u) << bad << " though the step is off";
+  EXPECT_NE(problems_of(text, {{"d", 7}}).find("20 to 5000 Å, not 7: so l takes it (by)"), std::string::npos);
+  EXPECT_NE(problems_of(std::string(text).replace(text.find("50}"), 2, "19")).find("parameters.d"), std::string::npos)
+      << "a default is no better";
+}
+
+constexpr const char* inheriting = R"({
+  "name": "w",
+  "parameters": [
+    {"name": "least", "of": "l.by"},
+    {"name": "most", "of": "l.by", "title": "Most", "default": 100, "help": "h"},
+    {"name": "must", "of": "l.by", "required": true}
+  ],
+  "steps": {"r": {"protocol": "read"}, "l": {"protocol": "limited", "inputs": {"numbers": "r"}}}
+})";
+
+TEST(Workflow, ParametersInheritWhatTheFieldOfAStepDeclares) {
+  std::vector<Problem> problems;
+  const auto text = inherit(inheriting, registry(), problems);
+  EXPECT_EQ(describe(problems), "");
+  EXPECT_EQ(nlohmann::ordered_json::parse(text)["parameters"].dump(),
+            R"([{"name":"least","title":"","type":"number","default":0.0,"unit":"Å"},)"
+            R"({"name":"most","title":"Most","type":"number","default":100,"unit":"Å","help":"h"},)"
+            R"({"name":"must","title":"","type":"number","unit":"Å","required":true}])");
+  EXPECT_EQ(inherit(text, registry(), problems), text) << "nothing is left to inherit";
+  const auto workflow = parse_workflow(text, problems);
+  EXPECT_EQ(workflow.parameters.at(1).unit, "Å");
+  EXPECT_EQ(describe(problems), "");
+  const auto problem = [](const std::string& of) {
+    std::vector<Problem> found;
+    (void)inherit(R"({"parameters":[{"name":"p","of":)" + of + R"(}],"steps":{"l":{"protocol":"limited"}}})",
+                  registry(), found);
+    return describe(found);
+  };
+  EXPECT_EQ(problem(R"("l.height")"), "parameters[0].of: limited has no parameter \"height\"");
+  EXPECT_EQ(problem(R"("k.by")").find("parameters[0].of: must be \"STEP.FIELD\""), 0u);
+  EXPECT_EQ(problem("3").find("parameters[0].of: must be"), 0u);
+}
+
+TEST(Workflow, AlarmRulesAreReadAndCheckedWithTheirPlace) {
+  const auto with = [](const std::string& rules, const std::string& enabled = "true") {
+    return R"({"parameters":[{"name":"limit","type":"number","default":4}],"steps":{"r":{"protocol":"read"},
+      "m":{"protocol":"measure","enabled":)" +
+           enabled + R"(,"inputs":{"numbers":"r"}}},"monitors":[)" + rules + "]}";
+  };
+  const std::string good = R"({"name":"far","title":"Too far","from":"m.numbers","field":"value","above":"${limit}",
+    "count":2,"in_last":5,"kind":"drift","advice":"Wait."})";
+  const auto plan = plan_of(with(good));
+  ASSERT_EQ(plan.monitors.size(), 1u);
+  const auto& rule = plan.monitors.front();
+  EXPECT_EQ(rule.field, "value_A");
+  EXPECT_EQ(rule.unit, "Å");
+  EXPECT_EQ(plan.steps.at(static_cast<std::size_t>(rule.step)).name, "m");
+  EXPECT_EQ(rule.count, 2);
+  EXPECT_EQ(rule.in_last, 5);
+  EXPECT_TRUE(rule.breaks(4.1));
+  EXPECT_FALSE(rule.breaks(4));
+  EXPECT_FALSE(rule.breaks(std::nan("")));
+  EXPECT_TRUE(plan_of(with(good, "false")).monitors.empty()) << "its step is off";
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"("x")", "monitors[0]: must be an object"},
+      {R"({"name":"a","from":"m","field":"value","above":1,"colour":1})", "monitors[0]: unknown key \"colour\""},
+      {R"({"from":"m","field":"value","above":1})", "monitors[0]: a rule needs a name"},
+      {R"({"name":"a","from":"m","field":"value"})", "monitors[0]: needs a limit"},
+      {R"({"name":"a","from":"q","field":"value","above":1})", "monitors[0].from: there is no step \"q\""},
+      {R"({"name":"a","from":"m.out","field":"value","above":1})", "monitors[0].from: m has no output \"out\""},
+      {R"({"name":"a","from":"m","field":"name","above":1})", "Number has no number \"name\"; it has value"},
+      {R"({"name":"a","from":"m","field":"value","above":"high"})", "monitors[0].above: must be a number"},
+      {R"({"name":"a","from":"m","field":"value","above":1,"count":0})", "monitors[0].count: must be a whole number"},
+      {R"({"name":"a","from":"m","field":"value","above":1,"count":3,"in_last":2})", "3 of the last 2 can never be"},
+      {R"({"name":"a","from":"m","field":"value","above":1,"kind":"mood"})", "monitors[0].kind: must be one of"},
+      {R"({"name":"a","from":"m","field":"value","below":1},{"name":"a","from":"m","field":"value","below":1})",
+       "monitors[1]: there is another rule a"}};
+  for (const auto& [rules, told] : wrong)
+    EXPECT_NE(problems_of(with(rules)).find(told), std::string::npos) << problems_of(with(rules));
+  EXPECT_NE(problems_of(R"({"steps":{"r":{"protocol":"read"}},"monitors":{}})").find("monitors: must be a list"),
+            std::string::npos);
 }
 
 TEST(Workflow, IsDrawnWithEveryStepAndSet) {

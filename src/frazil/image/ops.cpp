@@ -204,19 +204,6 @@ Image thumbnail(const Image& image, int side, Angstrom resolution) {
   return small.pixel_size * 2 < resolution ? band_pass(small, 0_A, resolution) : std::move(small);
 }
 
-std::vector<double> radial_average(ImageView image) {
-  const auto rings = static_cast<std::size_t>(std::hypot(image.nx / 2.0, image.ny / 2.0)) + 2;
-  std::vector<double> sum(rings, 0.0), count(rings, 0.0);
-  for (int y = 0; y < image.ny; ++y)
-    for (int x = 0; x < image.nx; ++x) {
-      const auto r = static_cast<std::size_t>(std::lround(std::hypot(x - image.nx / 2, y - image.ny / 2)));
-      sum[r] += image(x, y);
-      count[r] += 1;
-    }
-  for (std::size_t i = 0; i < rings; ++i) sum[i] = count[i] > 0 ? sum[i] / count[i] : 0;
-  return sum;
-}
-
 void normalise_background(Image& image, double radius_px) {
   double sum = 0, squares = 0, count = 0;
   const auto outside = [&](int x, int y) { return std::hypot(x - image.nx() / 2, y - image.ny() / 2) > radius_px; };

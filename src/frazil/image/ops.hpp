@@ -39,8 +39,6 @@ void filter(Spectrum& spectrum, const std::function<double(double k_per_A)>& gai
 /// than that.
 [[nodiscard]] Image thumbnail(const Image& image, int side, Angstrom resolution = 20_A);
 
-/// Mean over rings of the real image around (nx/2, ny/2), ring i holds round(radius) == i.
-[[nodiscard]] std::vector<double> radial_average(ImageView image);
 /// Subtracts the mean and divides by the standard deviation of the pixels outside `radius_px` of the centre.
 void normalise_background(Image& image, double radius_px);
 /// Subtracts the least-squares plane.

@@ -27,8 +27,7 @@ constexpr std::array<Turn, gain_orientation_count> turns{{
     {0, 1, 1, 0},    // transpose
     {0, -1, -1, 0},  // transverse
 }};
-constexpr std::array<std::string_view, gain_orientation_count> names{
-    "identity", "rotate-90", "rotate-180", "rotate-270", "flip-x", "flip-y", "transpose", "transverse"};
+constexpr auto names = names_of(GainOrientation{});
 
 Turn turn_of(GainOrientation o) { return turns[static_cast<std::size_t>(o)]; }
 

@@ -1,6 +1,7 @@
 // The eight orientations of an image: turns by 90 degrees and mirrors.
 #pragma once
 
+#include <array>
 #include <string_view>
 
 #include "frazil/image/image.hpp"
@@ -12,6 +13,10 @@ namespace frazil {
 /// −y), transpose swaps x and y, transverse swaps x and −y.
 enum class GainOrientation { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
 inline constexpr int gain_orientation_count = 8;
+constexpr auto names_of(GainOrientation) {
+  return std::array<std::string_view, gain_orientation_count>{"identity", "rotate-90", "rotate-180", "rotate-270",
+                                                              "flip-x",   "flip-y",    "transpose",  "transverse"};
+}
 
 /// new(x, y) = old(x0 + xx x + xy y, y0 + yx x + yy y): where a pixel of the oriented image comes from.
 struct OrientationMap {

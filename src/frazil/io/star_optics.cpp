@@ -43,10 +43,35 @@ Optics optics_of(const StarTable& table, std::size_t row) {
   return optics;
 }
 
-/// "opticsGroup3": a name made of a number says nothing about the optics.
-bool is_numbered(std::string_view name) {
-  constexpr std::string_view start = "opticsGroup";
-  return name.starts_with(start) && name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
+/// Columns of data_optics that we read, or derive from what we read.
+constexpr std::array<std::string_view, 14> known_labels{"rlnOpticsGroup",
+                                                        "rlnOpticsGroupName",
+                                                        "rlnVoltage",
+                                                        "rlnSphericalAberration",
+                                                        "rlnAmplitudeContrast",
+                                                        "rlnImagePixelSize",
+                                                        "rlnMicrographPixelSize",
+                                                        "rlnMicrographOriginalPixelSize",
+                                                        "rlnImageSize",
+                                                        "rlnImageDimensionality",
+                                                        "rlnMagMat00",
+                                                        "rlnMagMat01",
+                                                        "rlnMagMat10",
+                                                        "rlnMagMat11"};
+
+std::vector<std::array<std::string, 2>> further_of(const StarTable& table, std::size_t row) {
+  std::vector<std::array<std::string, 2>> further;
+  for (int column = 0; column < table.columns(); ++column)
+    if (const auto& label = table.labels()[static_cast<std::size_t>(column)];
+        std::find(known_labels.begin(), known_labels.end(), label) == known_labels.end())
+      further.push_back({label, std::string(table.text(row, column))});
+  return further;
+}
+
+/// What RELION takes for a column of data_optics that is absent, told from the values that others have.
+std::string_view absent(std::string_view label, std::string_view like) {
+  if (label.ends_with("Name") || label.ends_with("File")) return "None";
+  return like.starts_with('[') ? "[]" : "0";
 }
 
 OpticsGroup group_of(const StarTable& table, std::size_t row) {
@@ -76,6 +101,30 @@ bool same(const OpticsGroup& a, const OpticsGroup& b) {
          a.image_size == b.image_size;
 }
 
+bool unnamed(const OpticsGroup& g) { return g.optics.optics_group.empty() || is_numbered_group(g.optics.optics_group); }
+
+/// Equal in all but the name, and the names are equal or say nothing.
+bool alike(const OpticsGroup& a, const OpticsGroup& b) {
+  if (a.optics.optics_group != b.optics.optics_group && !(unnamed(a) && unnamed(b))) return false;
+  auto renamed = b;
+  renamed.optics.optics_group = a.optics.optics_group;
+  return same(a, renamed);
+}
+
+bool is_taken(const std::vector<OpticsGroup>& groups, std::string_view name) {
+  return std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return g.name == name; });
+}
+
+int append_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted) {
+  wanted.id = static_cast<int>(groups.size()) + 1;
+  const auto& given = wanted.optics.optics_group;
+  wanted.name = given.empty() ? fmt::format("opticsGroup{}", wanted.id) : given;
+  for (int number = wanted.id; is_taken(groups, wanted.name); ++number)
+    wanted.name = unnamed(wanted) ? fmt::format("opticsGroup{}", number) : fmt::format("{}_{}", given, number);
+  groups.push_back(std::move(wanted));
+  return groups.back().id;
+}
+
 OpticsGroups groups_of_rows(const StarTable& table) {
   OpticsGroups found;
   for (std::size_t row = 0; row < table.rows(); ++row) {
@@ -101,18 +150,31 @@ Angstrom OpticsGroup::pixel_size() const {
   return 0_A;
 }
 
+bool is_numbered_group(std::string_view name) {
+  constexpr std::string_view start = "opticsGroup";
+  return name.starts_with(start) && name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
+}
+
 int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted) {
   const auto found = std::find_if(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return same(g, wanted); });
-  if (found != groups.end()) return found->id;
-  wanted.id = static_cast<int>(groups.size()) + 1;
-  const auto is_taken = [&](const std::string& name) {
-    return std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& g) { return g.name == name; });
+  return found != groups.end() ? found->id : append_group(groups, std::move(wanted));
+}
+
+std::vector<int> merge_groups(std::vector<OpticsGroup>& groups, const std::vector<OpticsGroup>& of_table) {
+  std::vector<int> numbers(of_table.size(), 0);
+  const auto free = [&](const OpticsGroup& g) {
+    return std::find(numbers.begin(), numbers.end(), g.id) == numbers.end();
   };
-  wanted.name =
-      wanted.optics.optics_group.empty() ? fmt::format("opticsGroup{}", wanted.id) : wanted.optics.optics_group;
-  if (is_taken(wanted.name)) wanted.name += fmt::format("_{}", wanted.id);
-  groups.push_back(std::move(wanted));
-  return groups.back().id;
+  // Those that keep their name choose first.
+  for (std::size_t i = 0; i < of_table.size(); ++i)
+    for (const auto& g : groups)
+      if (numbers[i] == 0 && same(g, of_table[i]) && free(g)) numbers[i] = g.id;
+  for (std::size_t i = 0; i < of_table.size(); ++i)
+    for (const auto& g : groups)
+      if (numbers[i] == 0 && alike(g, of_table[i]) && free(g)) numbers[i] = g.id;
+  for (std::size_t i = 0; i < of_table.size(); ++i)
+    if (numbers[i] == 0) numbers[i] = append_group(groups, of_table[i]);
+  return numbers;
 }
 
 StarTable optics_table(std::span<const OpticsGroup> groups) {
@@ -133,6 +195,12 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
   if (table.has("rlnImageSize")) table.add_column("rlnImageDimensionality");
   if (std::any_of(groups.begin(), groups.end(), [](const OpticsGroup& g) { return !g.optics.magnification.empty(); }))
     for (const auto* label : magnification_labels) table.add_column(label);
+  std::vector<std::array<std::string, 2>> further;  // each label with the first value that it has
+  for (const auto& g : groups)
+    for (const auto& column : g.optics.further)
+      if (std::none_of(further.begin(), further.end(), [&](const auto& known) { return known[0] == column[0]; }))
+        further.push_back(column);
+  for (const auto& [label, like] : further) table.add_column(label);
   for (const auto& g : groups) {
     const auto row = table.add_row();
     table.set(row, "rlnOpticsGroupName", g.name);
@@ -146,6 +214,8 @@ StarTable optics_table(std::span<const OpticsGroup> groups) {
     const auto& matrix = g.optics.magnification.empty() ? unit_magnification : g.optics.magnification;
     for (std::size_t i = 0; i < 4 && table.has(magnification_labels[0]); ++i)
       table.set(row, magnification_labels[i], matrix.at(i));
+    for (const auto& [label, like] : further) table.set(row, label, absent(label, like));
+    for (const auto& [label, text] : g.optics.further) table.set(row, label, std::string_view(text));
   }
   return table;
 }
@@ -158,7 +228,9 @@ std::vector<OpticsGroup> parse_optics(const StarTable& table) {
                                        : static_cast<int>(row) + 1;
     g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName"))
                                              : fmt::format("opticsGroup{}", g.id);
-    if (!is_numbered(g.name)) g.optics.optics_group = g.name;
+    g.optics.further = further_of(table, row);
+    // A number is no name, unless it tells groups apart.
+    if (table.rows() > 1 || !is_numbered_group(g.name)) g.optics.optics_group = g.name;
     groups.push_back(std::move(g));
   }
   return groups;

@@ -30,10 +30,17 @@ struct OpticsGroups {
   std::vector<int> group_of_row;  ///< index into `groups`
 };
 
+/// "opticsGroup3": a name made of a number, as programs give it to groups without a name.
+[[nodiscard]] bool is_numbered_group(std::string_view name);
+
 /// Finds the group of the same optics and sizes, or adds it with the next number and a name that no other has. @return
 /// its number
 int add_group(std::vector<OpticsGroup>& groups, OpticsGroup wanted);
-/// data_optics; columns only for what at least one group has.
+/// The same for all groups of one table: those that it tells apart stay apart, even where only their names differ; a
+/// numbered name finds a group of equal values under another number. @return the number of each
+std::vector<int> merge_groups(std::vector<OpticsGroup>& groups, const std::vector<OpticsGroup>& of_table);
+/// data_optics; columns only for what at least one group has. Columns that we pass on stand last; a group that lacks
+/// one of them gets what RELION takes where it is absent (0, [], None).
 [[nodiscard]] StarTable optics_table(std::span<const OpticsGroup> groups);
 [[nodiscard]] std::vector<OpticsGroup> parse_optics(const StarTable& table);
 /// For the rows of `table` (which is one of `file`): by rlnOpticsGroup and data_optics, or in files of RELION 3.0 from

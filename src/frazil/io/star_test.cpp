@@ -131,7 +131,8 @@ TEST(Star, OpticsGroupsKeepTheirNamesAndAnisotropicMagnification) {
   file.add(optics_table(groups));
   const auto again = parse_optics(parse_star(format_star(file), "x").table("optics"));
   ASSERT_EQ(again.size(), 3U);
-  EXPECT_EQ(again[0].optics, first.optics) << "a name made of a number says nothing, the unit matrix neither";
+  EXPECT_EQ(again[0].optics.optics_group, "opticsGroup1") << "a number tells groups of one table apart";
+  EXPECT_TRUE(again[0].optics.magnification.empty()) << "the unit matrix says nothing";
   EXPECT_EQ(again[1].optics, named.optics);
   EXPECT_EQ(again[2].optics.magnification, bent.optics.magnification);
   const auto table = [](const std::string& matrix) {
@@ -143,6 +144,49 @@ TEST(Star, OpticsGroupsKeepTheirNamesAndAnisotropicMagnification) {
   };
   EXPECT_ERROR((void)table("1 300 1 0 0\n"), corrupt, "expected the four numbers");
   EXPECT_ERROR((void)table("_rlnMagMat11\n1 300 10 0 0 1\n"), corrupt, "m.star line 9: magnification");
+}
+
+constexpr const char* tilted =
+    "data_optics\nloop_\n_rlnOpticsGroup\n_rlnOpticsGroupName\n_rlnVoltage\n_rlnBeamTiltX\n_rlnMtfFileName\n_"
+    "rlnOddZernike\n";
+
+TEST(Star, GroupsKeepColumnsThatWeDoNotUse) {
+  const auto groups =
+      parse_optics(parse_star(std::string(tilted) + "4 opticsGroup4 300 0.1 k3.star [0,1.5,0]\n7 opticsGroup7 300 0.2 "
+                                                    "k3.star [0,0,0]\n",
+                              "t.star")
+                       .table("optics"));
+  ASSERT_EQ(groups.size(), 2U);
+  OpticsGroup plain;
+  plain.optics.voltage = 200_kV;
+  std::vector<OpticsGroup> all;
+  EXPECT_EQ(add_group(all, plain), 1);
+  EXPECT_EQ(merge_groups(all, groups), (std::vector{2, 3}));
+  const auto table = optics_table(all);
+  EXPECT_EQ(table.texts("rlnBeamTiltX"), (std::vector<std::string>{"0", "0.1", "0.2"}));
+  EXPECT_EQ(table.texts("rlnMtfFileName"), (std::vector<std::string>{"None", "k3.star", "k3.star"}));
+  EXPECT_EQ(table.texts("rlnOddZernike"), (std::vector<std::string>{"[]", "[0,1.5,0]", "[0,0,0]"}));
+  EXPECT_EQ(table.texts("rlnOpticsGroupName"),
+            (std::vector<std::string>{"opticsGroup1", "opticsGroup4", "opticsGroup7"}));
+  EXPECT_EQ(merge_groups(all, parse_optics(table)), (std::vector{1, 2, 3})) << "what was written is found again";
+}
+
+TEST(Star, GroupsThatOneTableTellsApartStayApart) {
+  const auto read = [](const std::string& rows) {
+    return parse_optics(parse_star(tilted + rows, "t.star").table("optics"));
+  };
+  std::vector<OpticsGroup> all;
+  const auto twins = read("1 opticsGroup1 300 0 m []\n2 opticsGroup2 300 0 m []\n");
+  EXPECT_EQ(merge_groups(all, twins), (std::vector{1, 2})) << "of equal values, but told apart";
+  EXPECT_EQ(merge_groups(all, twins), (std::vector{1, 2})) << "the same file again";
+  EXPECT_EQ(merge_groups(all, read("1 opticsGroup1 300 0 m []\n")), std::vector{1}) << "a part of it";
+  EXPECT_EQ(merge_groups(all, read("1 opticsGroup1 300 0.3 m []\n")), std::vector{3}) << "one with another tilt";
+  EXPECT_EQ(all.back().name, "opticsGroup3") << "RELION wants names that differ";
+  EXPECT_EQ(merge_groups(all, read("1 opticsGroup1 300 0.3 m []\n")), std::vector{3});
+  EXPECT_EQ(merge_groups(all, read("1 left 300 0 m []\n")), std::vector{4}) << "a real name is a difference";
+  EXPECT_EQ(merge_groups(all, read("1 left 300 9 m []\n")), std::vector{5});
+  EXPECT_EQ(all.back().name, "left_5");
+  EXPECT_EQ(merge_groups(all, read("1 left 300 9 m []\n")), std::vector{5});
 }
 
 TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "frazil/model/kind_traits.hpp"
 #include "frazil/model/optics.hpp"
 
 namespace frazil {
@@ -28,25 +29,30 @@ struct Detector {
 
   static constexpr auto fields() {
     using P = Detector;
-    return std::tuple(
-        field(&P::movie, "movie", "Movie file"), field(&P::name, "name", "Name of the area"),
-        field(&P::frames, "frames", "Frames used"),
-        field(&P::counts, "counts", "Mean counts of a pixel in one frame, gain applied"),
-        field(&P::dose_per_frame, "dose_per_frame", "Counts over the area of a pixel"),
-        field(&P::declared_dose_per_frame, "declared_dose_per_frame", "As given at import"),
-        field(&P::hot, "hot", "Pixels found too bright"), field(&P::dead, "dead", "Pixels found too dark"),
-        field(&P::defects, "defects", "File with the pixels found"), field(&P::gain, "gain", "Gain reference"),
-        field(&P::orientation, "orientation", "Orientation that the reference needs"),
-        field(&P::inverted, "inverted", "The reference must be divided by"),
-        field(&P::correlation, "correlation", "Of the movie's fixed pattern with the reference"),
-        field(&P::significance, "significance", "Correlation over what chance gives"),
-        field(&P::agreement, "agreement", "Share of the reference's pattern that the movie shows"),
-        field(&P::residual_std, "residual_std", "Pattern left after the gain, relative"),
-        field(&P::residual_variance, "residual_variance", "Its square, negative by chance"),
-        field(&P::residual_sigma, "residual_sigma", "Standard error of residual_variance"),
-        field(&P::verdict, "verdict", "The gain reference in a word"),
-        field(&P::alarm, "alarm", "What is wrong, and what to do"));
+    return std::tuple(field(&P::movie, "movie", "Movie file").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::frames, "frames", "Frames used"),
+                      field(&P::counts, "counts", "Mean counts of a pixel in one frame, gain applied"),
+                      field(&P::dose_per_frame, "dose_per_frame", "Counts over the area of a pixel"),
+                      field(&P::declared_dose_per_frame, "declared_dose_per_frame", "As given at import"),
+                      field(&P::hot, "hot", "Pixels found too bright"),
+                      field(&P::dead, "dead", "Pixels found too dark"),
+                      field(&P::defects, "defects", "File with the pixels found").file(),
+                      field(&P::gain, "gain", "Gain reference").file(),
+                      field(&P::orientation, "orientation", "Orientation that the reference needs"),
+                      field(&P::inverted, "inverted", "The reference must be divided by"),
+                      field(&P::correlation, "correlation", "Of the movie's fixed pattern with the reference"),
+                      field(&P::significance, "significance", "Correlation over what chance gives"),
+                      field(&P::agreement, "agreement", "Share of the reference's pattern that the movie shows"),
+                      field(&P::residual_std, "residual_std", "Pattern left after the gain, relative"),
+                      field(&P::residual_variance, "residual_variance", "Its square, negative by chance"),
+                      field(&P::residual_sigma, "residual_sigma", "Standard error of residual_variance"),
+                      field(&P::verdict, "verdict", "The gain reference in a word"),
+                      field(&P::alarm, "alarm", "What is wrong, and what to do"));
   }
+};
+template <>
+struct KindTraits<Detector> {
+  static constexpr KindFacts facts{.one = "detector", .names = {"movie"}};
 };
 
 /// The camera over many movies; each version continues the one before.
@@ -82,9 +88,13 @@ struct DetectorTrend {
         field(&P::correlation, "correlation", "Of the movies' fixed pattern with the reference"),
         field(&P::verdict, "verdict", "The gain reference in a word"),
         field(&P::alarm, "alarm", "What is wrong, and what to do"),
-        field(&P::defects, "defects", "File with the pixels that stay bad"),
-        field(&P::state, "state", "State of the monitor"));
+        field(&P::defects, "defects", "File with the pixels that stay bad").file(),
+        field(&P::state, "state", "State of the monitor").file());
   }
+};
+template <>
+struct KindTraits<DetectorTrend> {
+  static constexpr KindFacts facts{.one = "detector trend"};
 };
 
 /// A gain reference estimated from movies, and how a given one compares.
@@ -106,25 +116,29 @@ struct GainReference {
 
   static constexpr auto fields() {
     using P = GainReference;
-    return std::tuple(field(&P::gain, "gain", "Gain reference made, factors"),
-                      field(&P::version, "version", "Counts up as movies come in"),
-                      field(&P::movies, "movies", "Movies it rests on"),
-                      field(&P::electrons, "electrons", "Counts a pixel that it rests on"),
-                      field(&P::pattern_std, "pattern_std", "Pattern found, relative"),
-                      field(&P::error_std, "error_std", "Expected error of a factor, relative"),
-                      field(&P::defects_count, "defects_count", "Pixels set to 0"),
-                      field(&P::given, "given", "Reference that came with the movies"),
-                      field(&P::orientation, "orientation", "Brings the given reference to the movies"),
-                      field(&P::inverted, "inverted", "The given reference must be divided by"),
-                      field(&P::correlation, "correlation", "Of the movies' fixed pattern with the given reference"),
-                      field(&P::significance, "significance", "Correlation over what chance gives"),
-                      field(&P::agreement, "agreement", "Share of the given pattern that the movies show"),
-                      field(&P::residual_std, "residual_std", "Pattern that the given reference leaves, relative"),
-                      field(&P::residual_sigma, "residual_sigma", "Standard error of its square"),
-                      field(&P::verdict, "verdict", "The given reference in a word"),
-                      field(&P::alarm, "alarm", "What is wrong, and what to do"),
-                      field(&P::sum_a, "sum_a", "Sum of one half"), field(&P::sum_b, "sum_b", "Sum of the other half"));
+    return std::tuple(
+        field(&P::gain, "gain", "Gain reference made, factors").file(),
+        field(&P::version, "version", "Counts up as movies come in"), field(&P::movies, "movies", "Movies it rests on"),
+        field(&P::electrons, "electrons", "Counts a pixel that it rests on"),
+        field(&P::pattern_std, "pattern_std", "Pattern found, relative"),
+        field(&P::error_std, "error_std", "Expected error of a factor, relative"),
+        field(&P::defects_count, "defects_count", "Pixels set to 0"),
+        field(&P::given, "given", "Reference that came with the movies").file(),
+        field(&P::orientation, "orientation", "Brings the given reference to the movies"),
+        field(&P::inverted, "inverted", "The given reference must be divided by"),
+        field(&P::correlation, "correlation", "Of the movies' fixed pattern with the given reference"),
+        field(&P::significance, "significance", "Correlation over what chance gives"),
+        field(&P::agreement, "agreement", "Share of the given pattern that the movies show"),
+        field(&P::residual_std, "residual_std", "Pattern that the given reference leaves, relative"),
+        field(&P::residual_sigma, "residual_sigma", "Standard error of its square"),
+        field(&P::verdict, "verdict", "The given reference in a word"),
+        field(&P::alarm, "alarm", "What is wrong, and what to do"), field(&P::sum_a, "sum_a", "Sum of one half").file(),
+        field(&P::sum_b, "sum_b", "Sum of the other half").file());
   }
+};
+template <>
+struct KindTraits<GainReference> {
+  static constexpr KindFacts facts{.one = "gain reference", .names = {"gain"}};
 };
 
 }  // namespace frazil

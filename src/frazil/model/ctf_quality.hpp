@@ -7,11 +7,7 @@ namespace frazil {
 
 /// How sharp rings of frozen water show.
 enum class IcePhase { vitreous, cubic, hexagonal };
-
-template <>
-struct EnumNames<IcePhase> {
-  static constexpr std::array names{"vitreous", "cubic", "hexagonal"};
-};
+constexpr auto names_of(IcePhase) { return std::array{"vitreous", "cubic", "hexagonal"}; }
 
 /// Definitions and sources beside their formulas in algo/ctf/criteria.cpp. NaN: cannot be told from this spectrum.
 struct CtfQuality {

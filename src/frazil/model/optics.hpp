@@ -1,6 +1,7 @@
 // Microscope and CTF as plain records, and the one CTF formula of the program.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -17,19 +18,20 @@ struct Optics {
   std::string optics_group{};  ///< name of the optics group: images with the same beam shift; empty: named by number
   std::vector<double>
       magnification{};  ///< anisotropic magnification, rows of the 2 × 2 matrix as rlnMagMat00, 01, 10, 11; empty: none
+  /// Columns of its optics group that we pass on and do not use (beam tilt, MTF, aberrations): label and text.
+  std::vector<std::array<std::string, 2>> further{};
 
   friend bool operator==(const Optics&, const Optics&) = default;
 
   static constexpr auto fields() {
     using P = Optics;
-    return std::tuple(field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV).star("rlnVoltage"),
-                      field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm).star("rlnSphericalAberration"),
-                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast")
-                          .range(0, 1)
-                          .star("rlnAmplitudeContrast"),
-                      field(&P::optics_group, "optics_group", "Name of the optics group").star("rlnOpticsGroupName"),
+    return std::tuple(field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV),
+                      field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
+                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
+                      field(&P::optics_group, "optics_group", "Name of the optics group"),
                       field(&P::magnification, "magnification",
-                            "Anisotropic magnification: the matrix rlnMagMat00, 01, 10, 11; empty: none"));
+                            "Anisotropic magnification: the matrix rlnMagMat00, 01, 10, 11; empty: none"),
+                      field(&P::further, "further", "Other columns of its optics group, as label and text"));
   }
 };
 
@@ -51,12 +53,11 @@ struct Ctf {
 
   static constexpr auto fields() {
     using P = Ctf;
-    return std::tuple(
-        field(&P::defocus_u, "defocus_u", "Larger defocus, underfocus positive").star("rlnDefocusU"),
-        field(&P::defocus_v, "defocus_v", "Smaller defocus").star("rlnDefocusV"),
-        field(&P::astigmatism_angle, "astigmatism_angle", "From +x to the axis of defocus U").star("rlnDefocusAngle"),
-        field(&P::phase_shift, "phase_shift", "Shift by a phase plate").star("rlnPhaseShift"),
-        field(&P::b_factor, "b_factor", "Envelope exp(−B k²/4) of the amplitude").star("rlnCtfBfactor"));
+    return std::tuple(field(&P::defocus_u, "defocus_u", "Larger defocus, underfocus positive"),
+                      field(&P::defocus_v, "defocus_v", "Smaller defocus"),
+                      field(&P::astigmatism_angle, "astigmatism_angle", "From +x to the axis of defocus U"),
+                      field(&P::phase_shift, "phase_shift", "Shift by a phase plate"),
+                      field(&P::b_factor, "b_factor", "Envelope exp(−B k²/4) of the amplitude"));
   }
 };
 

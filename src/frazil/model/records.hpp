@@ -8,6 +8,7 @@
 
 #include "frazil/model/ctf_quality.hpp"
 #include "frazil/model/exposure_info.hpp"
+#include "frazil/model/kind_traits.hpp"
 #include "frazil/model/optics.hpp"
 
 namespace frazil {
@@ -15,10 +16,7 @@ namespace frazil {
 /// Grid on which the electrons of an EER movie are counted, named after cameras of 4096 pixels a side: 4K is the
 /// sensor's own pixel, 2K twice as coarse, 8K two and 16K four times as fine.
 enum class EerGrid { k2, k4, k8, k16 };
-template <>
-struct EnumNames<EerGrid> {
-  static constexpr std::array names{"2K", "4K", "8K", "16K"};
-};
+constexpr auto names_of(EerGrid) { return std::array{"2K", "4K", "8K", "16K"}; }
 
 /// A recorded movie with what is known of how it was recorded.
 struct Movie {
@@ -42,20 +40,14 @@ struct Movie {
   static constexpr auto fields() {
     using P = Movie;
     return std::tuple(
-        field(&P::path, "path", "File with the frames").star("rlnMicrographMovieName"),
-        field(&P::name, "name", "File name"), field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"),
-        field(&P::frames, "frames", "Number of frames"),
-        field(&P::pixel_size, "pixel_size", "Size of a pixel at the specimen")
-            .range(0.05_A, 100_A)
-            .star("rlnMicrographOriginalPixelSize"),
+        field(&P::path, "path", "File with the frames").file(), field(&P::name, "name", "File name"),
+        field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"), field(&P::frames, "frames", "Number of frames"),
+        field(&P::pixel_size, "pixel_size", "Size of a pixel at the specimen").range(0.05_A, 100_A),
         field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
         field(&P::dose_per_frame, "dose_per_frame", "Exposure of one frame; 0 if unknown")
             .range(0_e_per_A2, 100_e_per_A2),
-        field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame")
-            .range(0_e_per_A2, 1000_e_per_A2)
-            .star("rlnMicrographPreExposure"),
-        field(&P::gain, "gain", "Gain reference").star("rlnMicrographGainName"),
-        field(&P::defects, "defects", "Defect list or map").star("rlnMicrographDefectFile"),
+        field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2),
+        field(&P::gain, "gain", "Gain reference").file(), field(&P::defects, "defects", "Defect list or map").file(),
         field(&P::exposure, "exposure", "Where and how it was taken, as the microscope tells"),
         field(&P::raw_frames, "raw_frames", "Raw frames of an EER movie"),
         field(&P::eer_grid, "eer_grid", "Grid on which EER electrons are counted: 4K is the sensor's pixel"),
@@ -64,6 +56,14 @@ struct Movie {
         field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame, made of raw frames")
             .range(0_e_per_A2, 100_e_per_A2));
   }
+};
+template <>
+struct KindTraits<Movie> {
+  static constexpr KindFacts facts{.one = "movie",
+                                   .names = {"path"},
+                                   .settable = {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects",
+                                                "eer_grid", "eer_dose_per_fraction", "eer_frames_per_fraction"},
+                                   .is_image = true};
 };
 
 /// A summed (or single) image of one area.
@@ -79,14 +79,22 @@ struct Micrograph {
 
   static constexpr auto fields() {
     using P = Micrograph;
-    return std::tuple(
-        field(&P::path, "path", "Image file").star("rlnMicrographName"), field(&P::name, "name", "Name of the area"),
-        field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"),
-        field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A).star("rlnMicrographPixelSize"),
-        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-        field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"),
-        field(&P::thumbnail, "thumbnail", "Small picture"));
+    return std::tuple(field(&P::path, "path", "Image file").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::nx, "nx", "Columns"), field(&P::ny, "ny", "Rows"),
+                      field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"),
+                      field(&P::thumbnail, "thumbnail", "Small picture").file());
   }
+};
+template <>
+struct KindTraits<Micrograph> {
+  static constexpr KindFacts facts{.one = "micrograph",
+                                   .names = {"path"},
+                                   .settable = {"pixel_size"},
+                                   .star_label = "rlnMicrographName",
+                                   .star_without = {"rlnCoordinateX", "rlnImageName"},
+                                   .is_image = true};
 };
 
 /// Regions of a micrograph where nothing is to be picked.
@@ -99,14 +107,18 @@ struct MicrographMask {
 
   static constexpr auto fields() {
     using P = MicrographMask;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
-                      field(&P::name, "name", "Name of the area"), field(&P::mask, "mask", "Mask file"),
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::mask, "mask", "Mask file").file(),
                       field(&P::masked_fraction, "masked_fraction", "Masked part of the image"),
                       field(&P::carbon_fraction, "carbon_fraction", "Part taken for carbon"),
                       field(&P::crystal_fraction, "crystal_fraction", "Part taken for ice crystals"),
                       field(&P::aggregate_fraction, "aggregate_fraction", "Part taken for aggregates"),
-                      field(&P::picture, "picture", "Image with the mask drawn over it"));
+                      field(&P::picture, "picture", "Image with the mask drawn over it").file());
   }
+};
+template <>
+struct KindTraits<MicrographMask> {
+  static constexpr KindFacts facts{.one = "mask", .names = {"micrograph", "mask"}};
 };
 
 /// How the specimen moved during a movie.
@@ -134,19 +146,19 @@ struct Motion {
   static constexpr auto fields() {
     using P = Motion;
     return std::tuple(
-        field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"),
-        field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum"), field(&P::frames, "frames", "Frames used"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
+        field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
+        field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum").file(),
+        field(&P::frames, "frames", "Frames used"), field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
         field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
         field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"),
         field(&P::total_path, "total_path", "Length of the smoothed path"),
         field(&P::net_drift, "net_drift", "Distance from first to last frame"),
         field(&P::max_step, "max_step", "Largest step between frames"),
         field(&P::local_amplitude, "local_amplitude", "RMS of local motion"),
-        field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid"),
-        field(&P::local_model, "local_model", "File with RELION's third-order model"),
-        field(&P::spectra, "spectra", "File with power spectra of frame groups"),
-        field(&P::star, "star", "RELION motion STAR"), field(&P::plot, "plot", "Picture of the track"),
+        field(&P::motion_field, "motion_field", "File with the fitted displacement on a grid").file(),
+        field(&P::local_model, "local_model", "File with RELION's third-order model").file(),
+        field(&P::spectra, "spectra", "File with power spectra of frame groups").file(),
+        field(&P::star, "star", "RELION motion STAR").file(), field(&P::plot, "plot", "Picture of the track").file(),
         field(&P::dose, "dose", "Exposure of the frames used"),
         field(&P::defects, "defects", "Hot and dead pixels replaced"),
         field(&P::fixed_pattern, "fixed_pattern",
@@ -157,6 +169,11 @@ struct Motion {
         field(&P::eer_frames_per_fraction, "eer_frames_per_fraction", "EER: raw frames in one frame"),
         field(&P::eer_dose_per_fraction, "eer_dose_per_fraction", "EER: exposure of one frame; 0 if unknown"));
   }
+};
+template <>
+struct KindTraits<Motion> {
+  static constexpr KindFacts facts{
+      .one = "motion", .names = {"movie"}, .star_label = "rlnMicrographShiftX", .star_without = {"rlnImageName"}};
 };
 
 /// A CTF estimate and how far to trust it.
@@ -197,17 +214,14 @@ struct CtfFit {
   static constexpr auto fields() {
     using P = CtfFit;
     return std::tuple(
-        field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
-        field(&P::name, "name", "Name of the area"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the image").star("rlnMicrographPixelSize"),
+        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the image"),
         field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-        field(&P::defocus_u, "defocus_u", "Larger defocus").star("rlnDefocusU"),
-        field(&P::defocus_v, "defocus_v", "Smaller defocus").star("rlnDefocusV"),
-        field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U").star("rlnDefocusAngle"),
-        field(&P::phase_shift, "phase_shift", "Phase plate").star("rlnPhaseShift"),
-        field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree")
-            .star("rlnCtfMaxResolution"),
-        field(&P::score, "score", "Agreement of rings and model, 0 to 1").star("rlnCtfFigureOfMerit"),
+        field(&P::defocus_u, "defocus_u", "Larger defocus"), field(&P::defocus_v, "defocus_v", "Smaller defocus"),
+        field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"),
+        field(&P::phase_shift, "phase_shift", "Phase plate"),
+        field(&P::fit_resolution, "fit_resolution", "Finest resolution where rings and model agree"),
+        field(&P::score, "score", "Agreement of rings and model, 0 to 1"),
         field(&P::sigma_defocus, "sigma_defocus", "Standard error of the mean defocus").star("frazilCtfSigmaDefocus"),
         field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the astigmatism")
             .star("frazilCtfSigmaAstigmatism"),
@@ -229,9 +243,17 @@ struct CtfFit {
             .star("frazilCtfDifference"),
         field(&P::difference_z, "difference_z", "The same over their error bars"),
         field(&P::quality, "quality", "Criteria of the spectrum and the fit"), field(&P::method, "method", "Estimator"),
-        field(&P::power_spectrum, "power_spectrum", "Picture"), field(&P::star, "star", "STAR row"),
-        field(&P::profile, "profile", "Radial profile"));
+        field(&P::power_spectrum, "power_spectrum", "Picture").file(), field(&P::star, "star", "STAR row").file(),
+        field(&P::profile, "profile", "Radial profile").file());
   }
+};
+template <>
+struct KindTraits<CtfFit> {
+  static constexpr KindFacts facts{.one = "CTF fit",
+                                   .names = {"micrograph"},
+                                   .settable = {"pixel_size"},
+                                   .star_label = "rlnDefocusU",
+                                   .star_without = {"rlnImageName"}};
 };
 
 /// Power spectra of the frame groups of one movie, averaged: what estimate-ctf reads instead of the sum.
@@ -248,9 +270,9 @@ struct Spectra {
 
   static constexpr auto fields() {
     using P = Spectra;
-    return std::tuple(field(&P::movie, "movie", "Movie file"), field(&P::micrograph, "micrograph", "Sum"),
+    return std::tuple(field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
                       field(&P::name, "name", "Name of the area"),
-                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts"),
+                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts").file(),
                       field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
                       field(&P::groups, "groups", "Frame groups averaged"),
                       field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
@@ -258,6 +280,10 @@ struct Spectra {
                       field(&P::y_A, "y_A", "Centres of the parts, y"),
                       field(&P::tiles, "tiles", "Tiles behind each part"));
   }
+};
+template <>
+struct KindTraits<Spectra> {
+  static constexpr KindFacts facts{.one = "spectra", .names = {"movie", "micrograph", "path"}};
 };
 
 /// Verdict on the estimates of one micrograph.
@@ -280,7 +306,7 @@ struct CtfConsensus {
   static constexpr auto fields() {
     using P = CtfConsensus;
     return std::tuple(
-        field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
+        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
         field(&P::accepted, "accepted", "The estimates agree"), field(&P::rule, "rule", "Criterion"),
         field(&P::reason, "reason", "Why not"), field(&P::value, "value", "Measured"),
         field(&P::limit, "limit", "Limit"), field(&P::defocus_u, "defocus_u", "Larger defocus"),
@@ -294,8 +320,12 @@ struct CtfConsensus {
         field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate"),
         field(&P::difference_z, "difference_z", "The same over their error bars"),
         field(&P::methods, "methods", "Estimators"), field(&P::used, "used", "Joined (1) or left out (0)"),
-        field(&P::star, "star", "STAR file"));
+        field(&P::star, "star", "STAR file").file());
   }
+};
+template <>
+struct KindTraits<CtfConsensus> {
+  static constexpr KindFacts facts{.one = "CTF consensus", .names = {"micrograph"}};
 };
 
 /// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the
@@ -339,6 +369,10 @@ struct CtfTrend {
         field(&P::alarms, "alarms", "What is wrong with the acquisition"));
   }
 };
+template <>
+struct KindTraits<CtfTrend> {
+  static constexpr KindFacts facts{.one = "CTF trend"};
+};
 
 /// How well a CTF that was given describes an image.
 struct CtfAssessment {
@@ -356,7 +390,7 @@ struct CtfAssessment {
   static constexpr auto fields() {
     using P = CtfAssessment;
     return std::tuple(
-        field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
+        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
         field(&P::defocus_u, "defocus_u", "Given larger defocus"),
         field(&P::defocus_v, "defocus_v", "Given smaller defocus"),
         field(&P::astigmatism_angle, "astigmatism_angle", "Given: +x to the axis of U"),
@@ -370,6 +404,10 @@ struct CtfAssessment {
         field(&P::agreement, "agreement", "Finest resolution where given and best CTF agree within 90 degrees"),
         field(&P::best_defocus, "best_defocus", "Mean defocus that fits best"));
   }
+};
+template <>
+struct KindTraits<CtfAssessment> {
+  static constexpr KindFacts facts{.one = "CTF assessment", .names = {"micrograph"}};
 };
 
 /// Particle positions of one micrograph.
@@ -385,16 +423,22 @@ struct Coordinates {
 
   static constexpr auto fields() {
     using P = Coordinates;
-    return std::tuple(field(&P::micrograph, "micrograph", "Image").star("rlnMicrographName"),
-                      field(&P::name, "name", "Name of the area"),
-                      field(&P::coordinates, "coordinates", "STAR file").star("rlnMicrographCoordinates"),
+    return std::tuple(field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::coordinates, "coordinates", "STAR file").file(),
                       field(&P::count, "count", "Number of positions"),
                       field(&P::diameter, "diameter", "Particle diameter"),
                       field(&P::pixel_size, "pixel_size",
                             "Pixel of the image the positions count in; 0: of the one they are used with"),
                       field(&P::threshold, "threshold", "Lowest score taken, in standard deviations of the noise"),
-                      field(&P::picture, "picture", "Positions drawn on the image"));
+                      field(&P::picture, "picture", "Positions drawn on the image").file());
   }
+};
+template <>
+struct KindTraits<Coordinates> {
+  static constexpr KindFacts facts{.one = "positions",
+                                   .names = {"micrograph", "coordinates"},
+                                   .settable = {"diameter", "pixel_size"},
+                                   .star_label = "rlnCoordinateX"};
 };
 
 /// All particles cut from one micrograph: one STAR file and one stack.
@@ -413,16 +457,23 @@ struct Particles {
 
   static constexpr auto fields() {
     using P = Particles;
-    return std::tuple(field(&P::star, "star", "STAR file of the particles"), field(&P::stack, "stack", "Image stack"),
-                      field(&P::micrograph, "micrograph", "Image"), field(&P::name, "name", "Name of the area"),
-                      field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
-                      field(&P::pixel_size, "pixel_size", "Pixel of the stack"),
-                      field(&P::diameter, "diameter", "Particle diameter"),
-                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-                      field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
-                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
-                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
+    return std::tuple(
+        field(&P::star, "star", "STAR file of the particles").file(), field(&P::stack, "stack", "Image stack").file(),
+        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+        field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
+        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+        field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
+        field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
+        field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
+};
+template <>
+struct KindTraits<Particles> {
+  static constexpr KindFacts facts{.one = "particles",
+                                   .names = {"micrograph", "star"},
+                                   .settable = {"pixel_size", "diameter"},
+                                   .star_label = "rlnImageName"};
 };
 
 /// One version of a growing 2D classification.
@@ -444,9 +495,9 @@ struct Classes {
   static constexpr auto fields() {
     using P = Classes;
     return std::tuple(
-        field(&P::star, "star", "classes.star"), field(&P::averages, "averages", "averages.mrcs"),
-        field(&P::particles, "particles", "particles.star with class, angle and shift"),
-        field(&P::state, "state", "State of the classification"),
+        field(&P::star, "star", "classes.star").file(), field(&P::averages, "averages", "averages.mrcs").file(),
+        field(&P::particles, "particles", "particles.star with class, angle and shift").file(),
+        field(&P::state, "state", "State of the classification").file(),
         field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
         field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
         field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"),
@@ -458,6 +509,11 @@ struct Classes {
         field(&P::scores, "scores", "How likely a class shows particles"),
         field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
   }
+};
+template <>
+struct KindTraits<Classes> {
+  static constexpr KindFacts facts{
+      .one = "classes", .names = {"star"}, .settable = {"pixel_size", "diameter"}, .star_label = "rlnReferenceImage"};
 };
 
 /// A density map.
@@ -476,15 +532,20 @@ struct VolumeMap {
 
   static constexpr auto fields() {
     using P = VolumeMap;
-    return std::tuple(field(&P::volume, "volume", "MRC map"), field(&P::half1, "half1", "Half map 1"),
-                      field(&P::half2, "half2", "Half map 2"), field(&P::box, "box", "Side in voxels"),
-                      field(&P::pixel_size, "pixel_size", "Voxel"),
-                      field(&P::score, "score", "How well the particles agree with the map"),
-                      field(&P::resolution, "resolution", "Agreement of the halves"),
-                      field(&P::particle_count, "particle_count", "Particles used"),
-                      field(&P::symmetry, "symmetry", "Point group"), field(&P::star, "star", "Particles with poses"),
-                      field(&P::fsc, "fsc", "FSC curve"));
+    return std::tuple(
+        field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
+        field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
+        field(&P::pixel_size, "pixel_size", "Voxel"),
+        field(&P::score, "score", "How well the particles agree with the map"),
+        field(&P::resolution, "resolution", "Agreement of the halves"),
+        field(&P::particle_count, "particle_count", "Particles used"), field(&P::symmetry, "symmetry", "Point group"),
+        field(&P::star, "star", "Particles with poses").file(), field(&P::fsc, "fsc", "FSC curve").file());
   }
+};
+template <>
+struct KindTraits<VolumeMap> {
+  static constexpr KindFacts facts{
+      .one = "volume", .names = {"volume"}, .settable = {"pixel_size", "symmetry"}, .is_image = true};
 };
 
 // Compiled once, in records.cpp: these are the templates that cost most time in every file that names a record.

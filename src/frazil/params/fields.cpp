@@ -1,6 +1,7 @@
 #include "frazil/params/fields.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <sstream>
 
 namespace frazil {
@@ -33,7 +34,8 @@ void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_
                   text.advanced,
                   text.runtime,
                   text.required,
-                  std::string(text.star_label)});
+                  std::string(text.star_label),
+                  text.file});
 }
 
 bool is_object(const Json& json, std::vector<std::string>& problems) {
@@ -41,30 +43,85 @@ bool is_object(const Json& json, std::vector<std::string>& problems) {
   return json.is_object();
 }
 
-void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems,
-                  std::string (*read)(const Json&, void*), void* target) {
-  const auto* value = find_member(json, text.name, {});
+void read_member(const Json& json, const FieldInfo& field, std::vector<std::string>& problems,
+                 std::string (*read)(const Json&, void*), void* target) {
+  const auto* value = find_member(json, field.name, {});
   if (value == nullptr) {
-    if (text.required) problems.push_back(fmt::format("{} is missing: {}", text.name, text.help));
+    if (field.required) problems.push_back(fmt::format("{} is missing: {}", field.name, field.help));
     return;
   }
-  if (const auto problem = read(*value, target); !problem.empty()) {
-    problems.push_back(fmt::format("{} {}, not {}", text.name, problem, value->dump()));
+  if (const auto problem = problem_of(field, *value); !problem.empty()) {
+    problems.push_back(field.name + " " + problem);
     return;
   }
-  if (!value->is_number() || !text.low) return;
-  if (const double number = value->get<double>(); !(number >= *text.low && number <= *text.high))
-    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", text.name, *text.low, *text.high,
-                                   text.unit, value->dump()));
+  if (const auto problem = read(*value, target); !problem.empty())  // within lists and objects
+    problems.push_back(fmt::format("{} {}, not {}", field.name, problem, value->dump()));
 }
 
-void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems) {
+void check_unknown(const Json& json, const std::vector<FieldInfo>& known, std::vector<std::string>& problems) {
   for (const auto& entry : json.items())
-    if (std::none_of(known.begin(), known.end(), [&](const FieldText& text) { return text.name == entry.key(); }))
+    if (std::none_of(known.begin(), known.end(), [&](const FieldInfo& field) { return field.name == entry.key(); }))
       problems.push_back(entry.key() + " is not a parameter");
 }
 
+std::string read_whole(const Json& json, std::int64_t low, std::int64_t high, std::int64_t& value) {
+  const auto outside = [&] { return fmt::format("must be a whole number from {} to {}", low, high); };
+  if (json.is_number_unsigned()) {
+    if (json.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return outside();
+    value = json.get<std::int64_t>();
+  } else if (json.is_number_integer()) {
+    value = json.get<std::int64_t>();
+  } else if (json.is_number_float() && json.get<double>() == std::floor(json.get<double>())) {
+    if (std::abs(json.get<double>()) > 9e15) return outside();  // beyond, doubles are not all whole numbers
+    value = static_cast<std::int64_t>(json.get<double>());
+  } else {
+    return "must be a whole number";
+  }
+  return value < low || value > high ? outside() : std::string();
+}
+
 }  // namespace detail
+
+namespace {
+
+/// Empty if `value` is of the field's type.
+std::string type_problem(const FieldInfo& field, const Json& value) {
+  if (field.type == "boolean") return value.is_boolean() ? "" : "must be true or false";
+  if (field.type == "integer") {
+    std::int64_t whole = 0;
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    const auto problem = detail::read_whole(value, -most, most, whole);
+    return problem.empty() || !value.is_number() ? problem : "must be a whole number";
+  }
+  if (field.type == "number") {
+    if (!value.is_number()) return "must be a number";
+    return std::isfinite(value.get<double>()) ? "" : "must be a finite number";
+  }
+  if (field.type == "array") return value.is_array() ? "" : "must be a list";
+  if (field.type == "object") return value.is_object() ? "" : "must be an object";
+  return value.is_string() ? "" : "must be text";
+}
+
+}  // namespace
+
+std::string problem_of(const FieldInfo& field, const Json& value) {
+  if (field.default_value.is_null() && !field.required && (value.is_null() || value == "")) return {};
+  if (!field.choices.empty()) {
+    const auto text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (std::find(field.choices.begin(), field.choices.end(), text) != field.choices.end()) return {};
+    return fmt::format("must be one of {}, not {}", fmt::join(field.choices, ", "), value.dump());
+  }
+  if (const auto problem = type_problem(field, value); !problem.empty())
+    return fmt::format("{}, not {}", problem, value.dump());
+  if (!value.is_number() || (!field.low && !field.high)) return {};
+  const double number = value.get<double>();
+  const double low = field.low.value_or(-std::numeric_limits<double>::infinity());
+  const double high = field.high.value_or(std::numeric_limits<double>::infinity());
+  if (number >= low && number <= high) return {};
+  return fmt::format("must lie in {:g} to {:g}{}{}, not {}", low, high, field.unit.empty() ? "" : " ", field.unit,
+                     value.dump());
+}
 
 Json json_schema(const std::vector<FieldInfo>& fields) {
   Json properties = Json::object();

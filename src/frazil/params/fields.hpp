@@ -21,6 +21,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "frazil/base/error.hpp"
@@ -39,14 +40,26 @@ struct is_optional : std::false_type {};
 template <class T>
 struct is_optional<std::optional<T>> : std::true_type {};
 
-/// An enum that takes part in fields specialises this: `static constexpr std::array names{"log", "dog"};`, in order.
-template <class E>
-struct EnumNames;
-
+/// An enum that takes part in fields has, in its own namespace, `constexpr auto names_of(E) { return
+/// std::array{"log", "dog"}; }`, in order.
 template <class T>
-concept NamedEnum = std::is_enum_v<T> && requires {
-  EnumNames<T>::names.size();
+concept NamedEnum = std::is_enum_v<T> && requires(T value) {
+  names_of(value).size();
 };
+
+/// The names of all values, in order.
+template <NamedEnum E>
+inline constexpr auto enum_names = [] {
+  constexpr auto names = names_of(E{});
+  std::array<std::string_view, names.size()> copy{};
+  std::copy(names.begin(), names.end(), copy.begin());
+  return copy;
+}();
+
+template <NamedEnum E>
+[[nodiscard]] constexpr std::string_view name_of(E value) {
+  return enum_names<E>.at(static_cast<std::size_t>(value));
+}
 
 template <class S>
 concept Described = requires {
@@ -68,8 +81,8 @@ struct Field {
   bool is_advanced = false;
   bool is_runtime = false;
   bool is_required = false;
+  bool is_file = false;
   std::string_view star_label{};
-  double star_factor = 1;
 
   /// Values outside [a, b] are refused, with the range in the message.
   constexpr Field range(T a, T b) const {
@@ -108,11 +121,16 @@ struct Field {
     copy.is_required = true;
     return copy;
   }
-  /// Column of a RELION STAR table that holds this value, multiplied by `factor`.
-  constexpr Field star(std::string_view label, double factor = 1) const {
+  /// Names a file, or none where it is empty.
+  constexpr Field file() const {
+    auto copy = *this;
+    copy.is_file = true;
+    return copy;
+  }
+  /// Column of our STAR tables that holds this value.
+  constexpr Field star(std::string_view label) const {
     auto copy = *this;
     copy.star_label = label;
-    copy.star_factor = factor;
     return copy;
   }
 };
@@ -131,6 +149,7 @@ struct FieldInfo {
   std::vector<std::string> choices;
   bool advanced = false, runtime = false, required = false;
   std::string star_label;
+  bool file = false;
 };
 
 namespace detail {
@@ -144,16 +163,17 @@ struct FieldText {
   std::string_view name, help, type, unit, suffix, star_label;
   std::span<const std::string_view> choices;
   std::optional<double> low, high;
-  bool advanced, runtime, required;
+  bool advanced, runtime, required, file;
 };
 void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value);
 /// No problem if it is null: every parameter has its default then.
 [[nodiscard]] bool is_object(const Json& json, std::vector<std::string>& problems);
-/// Problems of one parameter: missing, of the wrong type, out of range. @param read  stores the value, or says what is
-/// wrong
-void check_member(const Json& json, const FieldText& text, std::vector<std::string>& problems,
-                  std::string (*read)(const Json&, void*), void* target);
-void check_unknown(const Json& json, std::span<const FieldText> known, std::vector<std::string>& problems);
+/// Problems of one parameter: missing, or what problem_of and `read` say, which stores the value.
+void read_member(const Json& json, const FieldInfo& field, std::vector<std::string>& problems,
+                 std::string (*read)(const Json&, void*), void* target);
+void check_unknown(const Json& json, const std::vector<FieldInfo>& known, std::vector<std::string>& problems);
+/// A whole number between two bounds; returns what is wrong, empty if nothing.
+std::string read_whole(const Json& json, std::int64_t low, std::int64_t high, std::int64_t& value);
 
 template <class T>
 constexpr std::string_view suffix_of() {
@@ -188,7 +208,7 @@ Json value_to_json(const T& value) {
   } else if constexpr (is_optional<T>::value) {
     return value ? value_to_json(*value) : Json();
   } else if constexpr (NamedEnum<T>) {
-    return std::string(EnumNames<T>::names.at(static_cast<std::size_t>(value)));
+    return std::string(name_of(value));
   } else if constexpr (std::is_arithmetic_v<T> || std::is_convertible_v<T, std::string>) {
     return value;
   } else if constexpr (Described<T>) {
@@ -228,21 +248,24 @@ std::string value_from_json(const Json& json, T& value) {
     value = json.get<bool>();
   } else if constexpr (NamedEnum<T>) {
     std::string choices;
-    for (std::size_t i = 0; i < EnumNames<T>::names.size(); ++i) {
-      if (json == EnumNames<T>::names[i]) {
+    for (std::size_t i = 0; i < enum_names<T>.size(); ++i) {
+      if (json == enum_names<T>[i]) {
         value = static_cast<T>(i);
         return {};
       }
-      choices += (i == 0 ? "" : ", ") + std::string(EnumNames<T>::names[i]);
+      choices += (i == 0 ? "" : ", ") + std::string(enum_names<T>[i]);
     }
     return "must be one of " + choices;
   } else if constexpr (std::is_integral_v<T>) {
-    const bool whole = json.is_number_integer() ||
-                       (json.is_number_float() &&
-                        json.get<double>() == static_cast<double>(static_cast<std::int64_t>(json.get<double>())));
-    if (!whole) return "must be a whole number";
-    value = static_cast<T>(json.is_number_integer() ? json.get<std::int64_t>()
-                                                    : static_cast<std::int64_t>(json.get<double>()));
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    constexpr auto high = std::cmp_less(std::numeric_limits<T>::max(), most)
+                              ? static_cast<std::int64_t>(std::numeric_limits<T>::max())
+                              : most;
+    std::int64_t whole = 0;
+    if (auto problem = read_whole(json, static_cast<std::int64_t>(std::numeric_limits<T>::min()), high, whole);
+        !problem.empty())
+      return problem;
+    value = static_cast<T>(whole);
   } else if constexpr (std::is_floating_point_v<T>) {
     if (json.is_null()) {
       value = std::numeric_limits<T>::quiet_NaN();
@@ -280,18 +303,11 @@ std::string value_from_json(const Json& json, T& value) {
   return {};
 }
 
-template <NamedEnum E>
-inline constexpr auto names_of = [] {
-  std::array<std::string_view, EnumNames<E>::names.size()> copy{};
-  std::copy(EnumNames<E>::names.begin(), EnumNames<E>::names.end(), copy.begin());
-  return copy;
-}();
-
 /// What a field of this type may be, if it has a choice of names.
 template <class T>
 constexpr std::span<const std::string_view> choices_of() {
   if constexpr (NamedEnum<T>)
-    return names_of<T>;
+    return enum_names<T>;
   else
     return {};
 }
@@ -315,14 +331,14 @@ constexpr std::string_view json_type() {
 }
 
 template <class T>
-std::string read_member(const Json& json, void* target) {
+std::string read_value(const Json& json, void* target) {
   return value_from_json(json, *static_cast<T*>(target));
 }
 
 template <class S, class T>
 constexpr FieldText text_of(const Field<S, T>& f) {
-  return {f.name,          f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label,
-          choices_of<T>(), f.low,  f.high,         f.is_advanced,  f.is_runtime,   f.is_required};
+  return {f.name, f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label, choices_of<T>(),
+          f.low,  f.high, f.is_advanced,  f.is_runtime,   f.is_required,  f.is_file};
 }
 
 /// What is said of all fields of S, as one constant.
@@ -343,6 +359,18 @@ std::vector<FieldInfo> describe() {
       fields_of<S>);
   return list;
 }
+
+/// The same, made once.
+template <Described S>
+const std::vector<FieldInfo>& infos_of() {
+  static const auto infos = describe<S>();
+  return infos;
+}
+
+/// What is wrong with a value of a field, as the end of a sentence ("must lie in 1 to 10 Å, not 11"); empty: nothing.
+/// The one check of parameters, wherever they come from: command line, workflow, table or plugin. Null is legal where
+/// it is the default, which means "not given".
+[[nodiscard]] std::string problem_of(const FieldInfo& field, const Json& value);
 
 /// A record as it stands in `--json` lines and in the store: keys end in the unit ("defocus_u_A").
 template <Described S>
@@ -375,16 +403,16 @@ template <Described S>
 S params_from_json(const Json& json, std::vector<std::string>& problems) {
   S params{};
   if (!detail::is_object(json, problems)) return params;
-  const auto* text = detail::texts_of<S>.data();
+  const auto* info = infos_of<S>().data();
   std::apply(
       [&](const auto&... f) {
-        (detail::check_member(json, *text++, problems,
-                              &detail::read_member<typename std::remove_cvref_t<decltype(f)>::Value>,
-                              &(params.*f.member)),
+        (detail::read_member(json, *info++, problems,
+                             &detail::read_value<typename std::remove_cvref_t<decltype(f)>::Value>,
+                             &(params.*f.member)),
          ...);
       },
       fields_of<S>);
-  detail::check_unknown(json, detail::texts_of<S>, problems);
+  detail::check_unknown(json, infos_of<S>(), problems);
   if constexpr (requires { check(params); })
     for (auto& problem : check(params)) problems.push_back(std::move(problem));
   return params;

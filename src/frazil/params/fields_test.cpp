@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace frazil {
 namespace {
 
 enum class Shape { round, square };
+constexpr auto names_of(Shape) { return std::array{"round", "square"}; }
 struct Example {
   int box = 512;
   Angstrom low = 30_A;
@@ -21,19 +24,48 @@ struct Example {
   }
 };
 
-}  // namespace
-
-template <>
-struct EnumNames<Shape> {
-  static constexpr std::array names{"round", "square"};
-};
-
-namespace {
-
 TEST(Fields, ReportsEveryProblemAtOnce) {
   std::vector<std::string> problems;
   (void)params_from_json<Example>({{"box", 7}, {"low", "x"}, {"depe", true}, {"shape", "oval"}}, problems);
   EXPECT_EQ(problems.size(), 4u);
+}
+
+TEST(Fields, WholeNumbersAreReadWithoutWrappingRound) {
+  struct Wide {
+    std::int64_t wide = 0;
+    int narrow = 0;
+    static constexpr auto fields() {
+      return std::tuple(field(&Wide::wide, "wide", "64 bits"), field(&Wide::narrow, "narrow", "32 bits, no range"));
+    }
+  };
+  const auto problem = [](const char* key, const Json& value) {
+    std::vector<std::string> problems;
+    (void)params_from_json<Wide>({{key, value}}, problems);
+    return problems.empty() ? std::string() : problems.front();
+  };
+  for (const Json& good : {Json(7), Json(-7), Json(7.0), Json(2147483647)}) EXPECT_EQ(problem("narrow", good), "");
+  for (const Json& bad : {Json(2147483648), Json(1e300), Json(-1e300), Json(4294967296 + 5), Json(1.5), Json("7"),
+                          Json(nullptr), Json(true), Json(18446744073709551615u), Json(std::nan(""))})
+    EXPECT_EQ(problem("narrow", bad).find("narrow must be a"), 0u) << bad << ": " << problem("narrow", bad);
+  EXPECT_EQ(problem("wide", 9223372036854775807), "");
+  EXPECT_NE(problem("wide", 18446744073709551615u), "");
+  EXPECT_NE(problem("wide", 1e19), "");
+  EXPECT_THROW((void)record_from_json<Wide>({{"narrow", 4294967301}}), Error) << "records are read the same way";
+}
+
+TEST(Fields, NothingIsNotANumberForParameters) {
+  const auto problems_of = [](const Json& json) {
+    std::vector<std::string> problems;
+    (void)params_from_json<Example>(json, problems);
+    return problems;
+  };
+  EXPECT_EQ(problems_of({{"low", nullptr}}), std::vector<std::string>{"low must be a number, not null"});
+  EXPECT_EQ(problems_of({{"low", std::nan("")}}).size(), 1u);
+  EXPECT_EQ(problems_of({{"low", 7}}), std::vector<std::string>{"low must lie in 10 to 100 Å, not 7"});
+  EXPECT_TRUE(problems_of({{"diameter", nullptr}}).empty()) << "optional: not given";
+  EXPECT_TRUE(problems_of({{"diameter", ""}}).empty());
+  EXPECT_EQ(problems_of({{"diameter", "wide"}}).size(), 1u);
+  EXPECT_TRUE(std::isnan(record_from_json<Example>({{"low_A", nullptr}}).low.value())) << "records keep it";
 }
 
 TEST(Fields, RoundTripsThroughJson) {

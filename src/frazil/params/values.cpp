@@ -6,35 +6,10 @@
 namespace frazil {
 namespace {
 
-bool has_type(const Json& value, const std::string& type) {
-  if (type == "boolean") return value.is_boolean();
-  if (type == "integer")
-    return value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
-  if (type == "number") return value.is_number();
-  if (type == "array") return value.is_array();
-  if (type == "object") return value.is_object();
-  return value.is_string();
-}
-
 std::string list_of(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
-}
-
-void check_value(const FieldInfo& field, const Json& value, std::vector<std::string>& problems) {
-  if (value.is_null() && field.default_value.is_null() && !field.required) return;
-  if (!has_type(value, field.type)) {
-    problems.push_back(fmt::format("{} must be of type {}, not {}", field.name, field.type, value.dump()));
-  } else if (!field.choices.empty() &&
-             std::find(field.choices.begin(), field.choices.end(),
-                       value.is_string() ? value.get<std::string>() : value.dump()) == field.choices.end()) {
-    problems.push_back(fmt::format("{} must be one of {}, not {}", field.name, list_of(field.choices), value.dump()));
-  } else if (field.low && value.is_number() &&
-             !(value.get<double>() >= *field.low && value.get<double>() <= *field.high)) {
-    problems.push_back(fmt::format("{} must lie in {:g} to {:g} {}, not {}", field.name, *field.low, *field.high,
-                                   field.unit, value.dump()));
-  }
 }
 
 /// {"a": …} without the keys that no field has.
@@ -56,10 +31,11 @@ std::vector<std::string> check_values(const std::vector<FieldInfo>& fields, cons
     return problems;
   }
   for (const auto& field : fields) {
-    if (values.contains(field.name))
-      check_value(field, values.at(field.name), problems);
-    else if (field.required)
-      problems.push_back(field.name + " is missing: " + field.help);
+    if (!values.contains(field.name)) {
+      if (field.required) problems.push_back(field.name + " is missing: " + field.help);
+    } else if (const auto problem = problem_of(field, values.at(field.name)); !problem.empty()) {
+      problems.push_back(field.name + " " + problem);
+    }
   }
   for (const auto& [key, value] : values.items())
     if (std::none_of(fields.begin(), fields.end(), [&, name = key](const FieldInfo& f) { return f.name == name; }))
@@ -121,7 +97,9 @@ FieldInfo field_from_json(const Json& json, std::vector<std::string>& problems) 
     problems.push_back(place + ": range must be a list of two numbers");
   }
   field.default_value = json.value("default", Json());
-  if (!field.default_value.is_null()) check_value(field, field.default_value, problems);
+  if (!field.default_value.is_null())
+    if (const auto problem = problem_of(field, field.default_value); !problem.empty())
+      problems.push_back(fmt::format("{}: its default {}", place, problem));
   return field;
 }
 

@@ -39,8 +39,9 @@ fs::path needed(std::string_view kind, const Json& record, const char* key, cons
   return path;
 }
 
-void complete_micrograph(Json& record, const fs::path& folder) {
-  const auto path = needed("Micrograph", record, "path", folder);
+// What the files of a result say of it, for the kinds whose files are checked.
+void complete_files(Type<Micrograph>, Json& record, const fs::path& folder) {
+  const auto path = needed(Micrograph::kind, record, "path", folder);
   const auto info = io::read_info(path);
   if (info.nz != 1)
     throw Error(ErrorCode::external, "{}: a micrograph is one image, this file holds {}", path.filename().string(),
@@ -50,8 +51,8 @@ void complete_micrograph(Json& record, const fs::path& folder) {
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
 }
 
-void complete_volume(Json& record, const fs::path& folder) {
-  const auto path = needed("Volume", record, "volume", folder);
+void complete_files(Type<VolumeMap>, Json& record, const fs::path& folder) {
+  const auto path = needed(VolumeMap::kind, record, "volume", folder);
   const auto info = io::read_info(path);
   if (info.nx != info.ny || info.nx != info.nz)
     throw Error(ErrorCode::external, "{}: a volume is a cube, this one has {} × {} × {} voxels",
@@ -60,8 +61,8 @@ void complete_volume(Json& record, const fs::path& folder) {
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
 }
 
-void complete_coordinates(Json& record, const fs::path& folder) {
-  const auto path = needed("Coordinates", record, "coordinates", folder);
+void complete_files(Type<Coordinates>, Json& record, const fs::path& folder) {
+  const auto path = needed(Coordinates::kind, record, "coordinates", folder);
   const auto star = io::read_star(path);
   const auto& table = star.table_with("rlnCoordinateX");
   settle(record, "count", table.rows(), path.filename().string());
@@ -71,8 +72,8 @@ void complete_coordinates(Json& record, const fs::path& folder) {
         throw Error(ErrorCode::external, "{}: {} is not finite", path.filename().string(), label);
 }
 
-void complete_particles(Json& record, const fs::path& folder) {
-  const auto path = needed("Particles", record, "star", folder);
+void complete_files(Type<Particles>, Json& record, const fs::path& folder) {
+  const auto path = needed(Particles::kind, record, "star", folder);
   const auto star = io::read_star(path);
   const auto& table = star.table_with("rlnImageName");
   settle(record, "count", table.rows(), path.filename().string());
@@ -91,10 +92,9 @@ void complete_particles(Json& record, const fs::path& folder) {
 Json complete(std::string_view kind, Json record, const fs::path& folder) {
   if (!record.is_object())
     throw Error(ErrorCode::external, "a result of kind {} must be an object, not {}", kind, record.dump());
-  if (kind == "Micrograph") complete_micrograph(record, folder);
-  if (kind == "Volume") complete_volume(record, folder);
-  if (kind == "Coordinates") complete_coordinates(record, folder);
-  if (kind == "Particles") complete_particles(record, folder);
+  visit_record(kind, [&](auto type) {
+    if constexpr (requires { complete_files(type, record, folder); }) complete_files(type, record, folder);
+  });
   const auto* known = find_kind(kind);
   if (known == nullptr) return record;
   for (const auto& field : known->fields) {

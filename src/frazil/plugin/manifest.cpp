@@ -65,6 +65,7 @@ std::vector<flow::PortInfo> parse_ports(const Json& json, const char* key, const
     flow::PortInfo port{text_of(entry, "name"), text_of(entry, "kind"), entry.value("optional", Json(false)) == true,
                         entry.value("many", Json(false)) == true};
     if (port.kind.empty()) problems.push_back(place + key + ": a port needs a kind, e.g. Micrograph");
+    if (const auto* kind = find_kind(port.kind)) port.fields = &kind->fields;
     if (port.name.empty() && !port.kind.empty()) port.name = flow::default_port(port.kind);
     ports.push_back(std::move(port));
   }
@@ -128,8 +129,7 @@ PluginProtocol parse_protocol(const Json& json, std::vector<std::string>& proble
   protocol.inputs = parse_ports(json, "inputs", place, problems);
   if (protocol.inputs.empty()) problems.push_back(place + "needs inputs");
   if (protocol.shape == flow::Shape::filter)
-    protocol.outputs = {{"accepted", protocol.inputs.empty() ? "" : protocol.inputs.front().kind, true, false},
-                        {"set_aside", protocol.inputs.empty() ? "" : protocol.inputs.front().kind, true, false}};
+    protocol.outputs = flow::filter_outputs(protocol.inputs);
   else
     protocol.outputs = parse_ports(json, "outputs", place, problems);
   if (protocol.outputs.empty()) problems.push_back(place + "needs outputs");

@@ -5,6 +5,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/process.hpp"
+#include "frazil/model/kinds.hpp"
 #include "frazil/params/values.hpp"
 #include "frazil/plugin/check.hpp"
 #include "frazil/plugin/manifest.hpp"
@@ -133,13 +134,14 @@ class Job {
     return paths;
   }
 
-  static std::string name_of(const flow::Records& inputs) {
-    for (const auto& [port, list] : inputs)
+  std::string name_of(const flow::Records& inputs) const {
+    for (const auto& [port, list] : inputs) {
+      const auto info = std::find_if(protocol_.inputs.begin(), protocol_.inputs.end(),
+                                     [&, name = port](const flow::PortInfo& p) { return p.name == name; });
       for (const auto& record : list)
-        for (const auto* key : {"name", "path", "star", "volume"})
-          if (const auto found = record.find(key);
-              found != record.end() && found->is_string() && !found->get<std::string>().empty())
-            return protocols::area_name(found->get<std::string>());
+        if (const auto name = item_name(info == protocol_.inputs.end() ? "" : info->kind, record); !name.empty())
+          return protocols::area_name(name);
+    }
     return "task";
   }
 
@@ -254,7 +256,7 @@ class Job {
   }
 
   void check_against_inputs(const flow::PortInfo& port, const Json& record, const flow::Records& inputs) const {
-    if (port.kind == "Coordinates")
+    if (port.kind == Coordinates::kind)
       for (const auto& [name, list] : inputs)
         for (const auto& input : list)
           if (input.contains("path") && input.contains("nx") && list.size() == 1)

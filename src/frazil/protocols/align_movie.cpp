@@ -59,7 +59,7 @@ struct GainState {
 
 /// As the parameters say; where that does not fit the size and may be corrected, the first orientation that does.
 GainState configured_gain(const Movie& movie, const AlignMovieParams& params, const flow::Context& context) {
-  GainState state{static_cast<io::GainOrientation>(params.gain_orientation), gain_kind(movie, params.gain_use)};
+  GainState state{params.gain_orientation, gain_kind(movie, params.gain_use)};
   if (movie.gain.empty() || params.gain_correction == GainCorrection::ask) return state;
   const auto info = io::read_info(context.input(movie.gain));
   const auto map = orientation_map(state.orientation, info.nx, info.ny);
@@ -218,8 +218,8 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const auto raw = cache.source();
   const motion::Exposure exposure{movie.dose_per_frame, movie.pre_exposure + movie.dose_per_frame * (range.first - 1),
                                   movie.optics.voltage};
-  const motion::AlignParams align_params{params.model, params.min_resolution, params.max_resolution,
-                                         params.find_defects, context.threads()};
+  motion::AlignParams align_params = params;
+  align_params.threads = context.threads();
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
   const auto view = [&] { return camera_view(alignment, detector, gain_state, raw.count, known); };

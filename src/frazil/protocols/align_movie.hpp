@@ -3,64 +3,60 @@
 
 #include "frazil/algo/motion/align.hpp"
 #include "frazil/flow/protocol.hpp"
+#include "frazil/image/orientation.hpp"
 #include "frazil/model/camera.hpp"
 #include "frazil/model/records.hpp"
 
 namespace frazil::protocols {
 
-enum class GainTurn { identity, rotate_90, rotate_180, rotate_270, flip_x, flip_y, transpose, transverse };
 enum class GainUse { automatic, multiply, divide, average };
+constexpr auto names_of(GainUse) { return std::array{"automatic", "multiply", "divide", "average"}; }
 /// What to do when the movie shows that the gain reference lies the other way round.
 enum class GainCorrection { ask, apply };
+constexpr auto names_of(GainCorrection) { return std::array{"ask", "apply"}; }
 enum class OutputFormat { f32, f16 };
+constexpr auto names_of(OutputFormat) { return std::array{"f32", "f16"}; }
 
-struct AlignMovieParams {
+struct AlignMovieParams : motion::AlignParams {
   std::string frames;
   double binning = 1;
-  motion::MotionModel model = motion::MotionModel::smooth;
   bool dose_weighting = true;
-  GainTurn gain_orientation = GainTurn::identity;
+  GainOrientation gain_orientation = GainOrientation::identity;
   GainUse gain_use = GainUse::automatic;
   GainCorrection gain_correction = GainCorrection::ask;
-  bool find_defects = true;
   bool halves = false;
   bool spectra = false;
   Dose spectra_dose = 4_e_per_A2;
   OutputFormat output_format = OutputFormat::f32;
-  Angstrom min_resolution = 100_A;
-  Angstrom max_resolution = 8_A;
 
   static constexpr auto fields() {
     using P = AlignMovieParams;
-    return std::tuple(
-        field(&P::frames, "frames", "Frames to use, as first-last counted from 1 (2-15, 3-); empty: all"),
-        field(&P::binning, "binning", "Fourier-crop the sums by this factor").range(1, 8),
-        field(&P::model, "model",
-              "Motion over the field: global (one track), smooth (where held-out data say it is better), flow (may "
-              "break)"),
-        field(&P::dose_weighting, "dose_weighting", "Also write the sum weighted by exposure (needs dose_per_frame)"),
-        field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie")
-            .advanced(),
-        field(&P::gain_use, "gain_use",
-              "What raw counts do with the reference: multiply, divide, or average for an image of the evenly lit "
-              "camera; automatic: average for EER unless the file is named .gain, else multiply")
-            .advanced(),
-        field(&P::gain_correction, "gain_correction",
-              "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) or "
-              "apply (use it as it fits)"),
-        field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced(),
-        field(&P::halves, "halves", "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum")
-            .advanced(),
-        field(&P::spectra, "spectra", "Also write power spectra of groups of frames, for estimate-ctf").advanced(),
-        field(&P::spectra_dose, "spectra_dose",
-              "Exposure of one such group; four frames where the dose of a frame is unknown")
-            .range(0.1_e_per_A2, 100_e_per_A2)
-            .advanced(),
-        field(&P::output_format, "output_format", "Pixels of the micrographs: 32-bit or 16-bit floats").advanced(),
-        field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment")
-            .range(30_A, 1000_A)
-            .advanced(),
-        field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced());
+    return std::tuple_cat(
+        std::tuple(field(&P::frames, "frames", "Frames to use, as first-last counted from 1 (2-15, 3-); empty: all"),
+                   field(&P::binning, "binning", "Fourier-crop the sums by this factor").range(1, 8)),
+        motion::AlignParams::fields(),
+        std::tuple(
+            field(&P::dose_weighting, "dose_weighting",
+                  "Also write the sum weighted by exposure (needs dose_per_frame)"),
+            field(&P::gain_orientation, "gain_orientation", "Brings the gain reference to the orientation of the movie")
+                .advanced(),
+            field(&P::gain_use, "gain_use",
+                  "What raw counts do with the reference: multiply, divide, or average for an image of the evenly lit "
+                  "camera; automatic: average for EER unless the file is named .gain, else multiply")
+                .advanced(),
+            field(&P::gain_correction, "gain_correction",
+                  "When a movie shows that the reference fits another way round: ask (use it as told, raise the alarm) "
+                  "or apply (use it as it fits)"),
+            field(&P::halves, "halves",
+                  "Also write the sums of odd (1, 3, …) and even frames, weighted like the best sum")
+                .advanced(),
+            field(&P::spectra, "spectra", "Also write power spectra of groups of frames, for estimate-ctf").advanced(),
+            field(&P::spectra_dose, "spectra_dose",
+                  "Exposure of one such group; four frames where the dose of a frame is unknown")
+                .range(0.1_e_per_A2, 100_e_per_A2)
+                .advanced(),
+            field(&P::output_format, "output_format", "Pixels of the micrographs: 32-bit or 16-bit floats")
+                .advanced()));
   }
 };
 
@@ -104,23 +100,3 @@ struct AlignMovie {
 };
 
 }  // namespace frazil::protocols
-
-namespace frazil {
-template <>
-struct EnumNames<protocols::GainTurn> {
-  static constexpr std::array names{"identity", "rotate-90", "rotate-180", "rotate-270",
-                                    "flip-x",   "flip-y",    "transpose",  "transverse"};
-};
-template <>
-struct EnumNames<protocols::GainCorrection> {
-  static constexpr std::array names{"ask", "apply"};
-};
-template <>
-struct EnumNames<protocols::OutputFormat> {
-  static constexpr std::array names{"f32", "f16"};
-};
-template <>
-struct EnumNames<protocols::GainUse> {
-  static constexpr std::array names{"automatic", "multiply", "divide", "average"};
-};
-}  // namespace frazil

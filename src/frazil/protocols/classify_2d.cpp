@@ -112,7 +112,7 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
                 details(context, state, files.set.phase_flipped));
   auto table = std::move(files.table);
   add_assignments(table, state);
-  write_particles(context.output("particles.star"), files, std::move(table));
+  write_particles(context.output("particles.star"), files.groups, std::move(table));
   write_text(context.output("state.bin"), to_text(saved.files, state));
 
   Classes out;

@@ -60,8 +60,8 @@ double angle_between(Degrees a, Degrees b) {
 
 std::map<std::string, CtfFit> fits_of(const fs::path& star) {
   std::map<std::string, CtfFit> fits;
-  for (const auto& [area, record] : records_from_file("CtfFit", star, Json::object()))
-    fits[area] = record_from_json<CtfFit>(record);
+  for (const auto& found : records_from_file("CtfFit", star, Json::object()))
+    fits[found.area] = record_from_json<CtfFit>(found.record);
   return fits;
 }
 
@@ -456,7 +456,7 @@ TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
 TEST(ShippedTemplates, PlanAndJoinTwoEstimators) {
   for (const auto& entry : fs::directory_iterator("templates")) {
     std::vector<flow::Problem> problems;
-    const auto workflow = flow::parse_workflow(read_text(entry.path()), problems);
+    const auto workflow = flow::parse_workflow(flow::inherit(read_text(entry.path()), registry(), problems), problems);
     const auto plan = flow::make_plan(workflow, registry(), Json::object(), problems, true);
     EXPECT_TRUE(problems.empty()) << entry.path() << ": " << flow::describe(problems);
     if (plan.find("ctf") < 0 || workflow.name == "paper") continue;  // particles only; the paper had no monitor

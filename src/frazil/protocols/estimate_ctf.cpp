@@ -70,7 +70,7 @@ CtfFit record_of(const ctf::Fit& found, const Micrograph& micrograph, CtfMethod 
   out.sigma_thickness = found.sigma_thickness;
   out.iceness = found.iceness;
   out.b_factor = found.b_factor;
-  out.method = EnumNames<CtfMethod>::names[static_cast<std::size_t>(method)];
+  out.method = name_of(method);
   return out;
 }
 

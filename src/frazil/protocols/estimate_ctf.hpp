@@ -9,24 +9,11 @@ namespace frazil::protocols {
 
 /// What the input file holds.
 enum class CtfInput { micrograph, spectrum, movie };
+constexpr auto names_of(CtfInput) { return std::array{"micrograph", "spectrum", "movie"}; }
 /// Estimators to choose from: least squares on the rings after a search over all defoci, or a full model of the
 /// spectrum started from its sectors.
 enum class CtfMethod { rings, model };
-
-}  // namespace frazil::protocols
-
-namespace frazil {
-template <>
-struct EnumNames<protocols::CtfInput> {
-  static constexpr std::array names{"micrograph", "spectrum", "movie"};
-};
-template <>
-struct EnumNames<protocols::CtfMethod> {
-  static constexpr std::array names{"rings", "model"};
-};
-}  // namespace frazil
-
-namespace frazil::protocols {
+constexpr auto names_of(CtfMethod) { return std::array{"rings", "model"}; }
 
 struct EstimateCtfParams : ctf::FitParams {
   CtfInput input_kind = CtfInput::micrograph;

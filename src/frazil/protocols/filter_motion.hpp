@@ -8,6 +8,7 @@ namespace frazil::protocols {
 
 /// `paper`: 5 Å from frame to frame and 15 Å in all, as Maluenda et al. 2019 used.
 enum class MotionLimits { standard, paper };
+constexpr auto names_of(MotionLimits) { return std::array{"default", "paper"}; }
 
 struct FilterMotionParams {
   MotionLimits preset = MotionLimits::standard;
@@ -41,10 +42,3 @@ struct FilterMotion {
 };
 
 }  // namespace frazil::protocols
-
-namespace frazil {
-template <>
-struct EnumNames<protocols::MotionLimits> {
-  static constexpr std::array names{"default", "paper"};
-};
-}  // namespace frazil

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <sstream>
 
 #include "frazil/base/files.hpp"
@@ -9,7 +11,7 @@
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
-#include "frazil/model/records.hpp"
+#include "frazil/model/kinds.hpp"
 #include "frazil/protocols/ctf_star.hpp"
 
 namespace frazil::protocols {
@@ -26,13 +28,18 @@ std::string extension_of(const fs::path& path) {
 bool is_star(const fs::path& path) { return extension_of(path) == ".star"; }
 bool is_json(const fs::path& path) { return extension_of(path) == ".json" || extension_of(path) == ".jsonl"; }
 
+bool is_optics(const std::string& name) {
+  const auto& fields = infos_of<Optics>();
+  return std::any_of(fields.begin(), fields.end(), [&](const FieldInfo& field) { return field.name == name; });
+}
+
 /// Sets what the user gave; names are those of settable_fields.
 template <class Record>
 void apply(Record& record, const Json& settings) {
   Json json = record_to_json(record);
   for (const auto& field : settable_fields(std::string(Record::kind))) {
     if (!settings.contains(field.name)) continue;
-    auto& target = field.star_label == "optics" ? json["optics"] : json;
+    auto& target = is_optics(field.name) ? json["optics"] : json;
     target[field.name + field.suffix] = settings.at(field.name);
   }
   record = record_from_json<Record>(json);
@@ -99,16 +106,19 @@ FileRecord movie_from(const fs::path& path, Json settings) {
   return finish(movie, settings, area_name(movie.path));
 }
 
-FileRecord micrograph_from(const fs::path& path, const Json& settings) {
+FileRecord micrograph_from(const fs::path& path, const Json& settings, const Optics& optics = {}) {
   const auto info = io::read_info(path);
   Micrograph mic;
+  mic.optics = optics;
   mic.path = path.string();
   mic.name = path.filename().string();
   mic.nx = info.nx;
   mic.ny = info.ny;
   mic.pixel_size = known_pixel_size(info.pixel_size, settings, path);
   mic.dose_weighted = path.stem().string().ends_with("_DW");
-  return finish(mic, settings, area_name(mic.path));
+  auto record = finish(mic, settings, area_name(mic.path));
+  record.micrograph = mic.path;
+  return record;
 }
 
 FileRecord mask_from(const fs::path& path, const Json& settings) {
@@ -134,6 +144,14 @@ FileRecord motion_from(const fs::path& path, const Json& settings) {
   return finish(motion, settings, area_name(motion.movie));
 }
 
+/// The optics of a group; the pixel of the movies, in which RELION counts MTFs, goes with what is only passed on.
+Optics optics_with_movie_pixel(const io::OpticsGroup& group) {
+  auto optics = group.optics;
+  if (group.original_pixel_size > 0_A && group.original_pixel_size != group.pixel_size())
+    optics.further.push_back({"rlnMicrographOriginalPixelSize", fmt::format("{}", group.original_pixel_size.value())});
+  return optics;
+}
+
 std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& settings) {
   const auto file = io::read_star(path);
   const auto& table = file.table_with("rlnMicrographName");
@@ -141,19 +159,10 @@ std::vector<FileRecord> micrographs_from_star(const fs::path& path, const Json& 
   std::vector<FileRecord> records;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const auto image = find_named(path, std::string(table.text(row, "rlnMicrographName")));
-    Json with_optics = settings;
+    Json sized = settings;
     const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
-    if (!with_optics.contains("pixel_size") && group.pixel_size() > 0_A)
-      with_optics["pixel_size"] = group.pixel_size().value();
-    for (const auto& [name, value] : {std::pair{"voltage", group.optics.voltage.value()},
-                                      {"cs", group.optics.cs.value()},
-                                      {"amplitude_contrast", group.optics.amplitude_contrast}})
-      if (!with_optics.contains(name)) with_optics[name] = value;
-    if (!with_optics.contains("optics_group") && !group.optics.optics_group.empty())
-      with_optics["optics_group"] = group.optics.optics_group;
-    if (!with_optics.contains("magnification") && !group.optics.magnification.empty())
-      with_optics["magnification"] = group.optics.magnification;
-    records.push_back(micrograph_from(image, with_optics));
+    if (!sized.contains("pixel_size") && group.pixel_size() > 0_A) sized["pixel_size"] = group.pixel_size().value();
+    records.push_back(micrograph_from(image, sized, optics_with_movie_pixel(group)));
   }
   return records;
 }
@@ -168,25 +177,53 @@ std::vector<FileRecord> ctf_fits_from_star(const fs::path& path, const Json& set
     CtfFit fit;
     fit.micrograph = table.has("rlnMicrographName") ? std::string(table.text(row, "rlnMicrographName")) : path.string();
     fit.name = fs::path(fit.micrograph).filename().string();
-    fit.optics = group.optics;
+    fit.optics = optics_with_movie_pixel(group);
     if (group.pixel_size() > 0_A) fit.pixel_size = group.pixel_size();
     read_ctf_row(table, row, fit);
     records.push_back(finish(fit, settings, area_name(fit.micrograph)));
+    if (table.has("rlnMicrographName")) records.back().micrograph = fit.micrograph;
   }
   return records;
 }
 
-FileRecord coordinates_from(const fs::path& path, const Json& settings) {
+/// Pixel of the images in which a table counts its positions: tables of particles tell it in their optics.
+Angstrom pixel_of_positions(const io::StarFile& file, const io::StarTable& table) {
+  if (!table.has("rlnImageName") || file.find_table("optics") == nullptr) return 0_A;
+  const auto optics = io::read_optics(file, table);
+  const auto first = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(0))).micrograph_pixel_size;
+  for (const auto group : optics.group_of_row)
+    if (optics.groups.at(static_cast<std::size_t>(group)).micrograph_pixel_size != first)
+      throw Error(ErrorCode::bad_input, "{}: its positions count in pixels of different sizes; take one at a time",
+                  file.source);
+  return first;
+}
+
+/// One record for each micrograph that the table names, in the order of their first rows; one in all if it names none.
+std::vector<FileRecord> coordinates_from(const fs::path& path, const Json& settings) {
   const auto file = io::read_star(path);
   const auto& table = file.table_with("rlnCoordinateX");
-  Coordinates coordinates;
-  coordinates.coordinates = path.string();
-  coordinates.count = static_cast<int>(table.rows());
-  if (table.has("rlnMicrographName") && table.rows() > 0) coordinates.micrograph = table.text(0, "rlnMicrographName");
-  coordinates.name =
-      coordinates.micrograph.empty() ? path.stem().string() : fs::path(coordinates.micrograph).filename().string();
-  return finish(coordinates, settings,
-                area_name(coordinates.micrograph.empty() ? path.string() : coordinates.micrograph));
+  std::vector<std::pair<std::string, int>> counts;
+  std::map<std::string, std::size_t, std::less<>> place;
+  const auto column = table.find_column("rlnMicrographName");
+  if (!column || table.rows() == 0) counts.emplace_back("", static_cast<int>(table.rows()));
+  for (std::size_t row = 0; column && row < table.rows(); ++row) {
+    const std::string name(table.text(row, *column));
+    const auto [found, is_new] = place.emplace(name, counts.size());
+    if (is_new) counts.emplace_back(name, 0);
+    ++counts[found->second].second;
+  }
+  std::vector<FileRecord> records;
+  for (const auto& [micrograph, count] : counts) {
+    Coordinates coordinates;
+    coordinates.coordinates = path.string();
+    coordinates.count = count;
+    coordinates.micrograph = micrograph;
+    coordinates.name = micrograph.empty() ? path.stem().string() : fs::path(micrograph).filename().string();
+    if (table.rows() > 0) coordinates.pixel_size = pixel_of_positions(file, table);
+    records.push_back(finish(coordinates, settings, area_name(micrograph.empty() ? path.string() : micrograph)));
+    records.back().micrograph = micrograph;
+  }
+  return records;
 }
 
 FileRecord particles_from(const fs::path& path, const Json& settings) {
@@ -202,6 +239,9 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
   particles.name = path.stem().string();
   const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(0)));
   particles.optics = group.optics;
+  particles.phase_flipped =
+      std::any_of(group.optics.further.begin(), group.optics.further.end(),
+                  [](const auto& column) { return column[0] == "rlnCtfDataArePhaseFlipped" && column[1] == "1"; });
   const auto info = io::read_info(particles.stack);
   particles.box = info.nx;
   particles.pixel_size =
@@ -293,79 +333,120 @@ std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& 
       throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
     if (object.contains("error") || (object.contains("kind") && object["kind"] != kind)) continue;
     object.erase("kind");
-    std::string name;
-    for (const auto* key : {"name", "movie", "micrograph", "path", "star", "volume"})
-      if (object.contains(key) && object[key].is_string()) {
-        name = object[key];
-        break;
-      }
+    const auto name = item_name(kind, object);
     records.push_back({area_name(name), std::move(object)});
   }
   return records;
 }
 
-template <class Record>
-void collect(std::vector<FieldInfo>& list, const std::vector<std::string_view>& names) {
-  for (auto& field : describe<Record>())
-    if (std::find(names.begin(), names.end(), field.name) != names.end()) list.push_back(std::move(field));
-  if constexpr (requires(Record r) { r.optics; })
-    for (auto& field : describe<Optics>()) {
-      field.star_label = "optics";  // where apply() puts it
-      list.push_back(std::move(field));
-    }
+/// The STAR files in a folder and below that hold records of a kind, by name.
+std::vector<fs::path> star_files_of(const std::string& kind, const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied))
+    if (is_star(entry.path()) && entry.is_regular_file() && may_hold(kind, entry.path())) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<FileRecord> from_folder(const std::string& kind, const fs::path& folder, const Json& settings) {
+  std::vector<FileRecord> records;
+  for (const auto& file : star_files_of(kind, folder))
+    for (auto& record : records_from_file(kind, file, settings)) records.push_back(std::move(record));
+  if (records.empty())
+    throw Error(ErrorCode::bad_input, "{}: no STAR file in this folder holds {}", folder.string(), kind);
+  return records;
+}
+
+// How each kind is read: from an image file, from a STAR file. A kind without such a function comes from JSON alone.
+std::vector<FileRecord> from_image(Type<Movie>, const fs::path& path, const Json& settings) {
+  return {movie_from(path, settings)};
+}
+std::vector<FileRecord> from_image(Type<Micrograph>, const fs::path& path, const Json& settings) {
+  return {micrograph_from(path, settings)};
+}
+std::vector<FileRecord> from_image(Type<MicrographMask>, const fs::path& path, const Json& settings) {
+  return {mask_from(path, settings)};
+}
+std::vector<FileRecord> from_image(Type<VolumeMap>, const fs::path& path, const Json& settings) {
+  return {volume_from(path, settings)};
+}
+std::vector<FileRecord> from_star(Type<Micrograph>, const fs::path& path, const Json& settings) {
+  return micrographs_from_star(path, settings);
+}
+std::vector<FileRecord> from_star(Type<Motion>, const fs::path& path, const Json& settings) {
+  return {motion_from(path, settings)};
+}
+std::vector<FileRecord> from_star(Type<CtfFit>, const fs::path& path, const Json& settings) {
+  return ctf_fits_from_star(path, settings);
+}
+std::vector<FileRecord> from_star(Type<Coordinates>, const fs::path& path, const Json& settings) {
+  return coordinates_from(path, settings);
+}
+std::vector<FileRecord> from_star(Type<Particles>, const fs::path& path, const Json& settings) {
+  return {particles_from(path, settings)};
+}
+std::vector<FileRecord> from_star(Type<Classes>, const fs::path& path, const Json& settings) {
+  return {classes_from(path, settings)};
+}
+
+template <class R>
+std::vector<FileRecord> from_file(Type<R> type, const fs::path& path, const Json& settings) {
+  constexpr bool image = requires { from_image(type, path, settings); };
+  constexpr bool star = requires { from_star(type, path, settings); };
+  if constexpr (star)
+    if (is_star(path)) return from_star(type, path, settings);
+  if constexpr (image) {
+    if (is_star(path)) throw Error(ErrorCode::bad_input, "{}: {} are read from image files", path.string(), R::kind);
+    return from_image(type, path, settings);
+  }
+  if constexpr (star && !image)
+    throw Error(ErrorCode::bad_input, "{}: {} are read from STAR or JSON files", path.string(), R::kind);
+  throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(),
+              R::kind);
 }
 
 }  // namespace
 
 std::vector<FieldInfo> settable_fields(const std::string& kind) {
   std::vector<FieldInfo> list;
-  if (kind == Movie::kind)
-    collect<Movie>(list, {"pixel_size", "dose_per_frame", "pre_exposure", "gain", "defects", "eer_grid",
-                          "eer_dose_per_fraction", "eer_frames_per_fraction"});
-  if (kind == Micrograph::kind) collect<Micrograph>(list, {"pixel_size"});
-  if (kind == CtfFit::kind) collect<CtfFit>(list, {"pixel_size"});
-  if (kind == Coordinates::kind) collect<Coordinates>(list, {"diameter", "pixel_size"});
-  if (kind == Particles::kind) collect<Particles>(list, {"pixel_size", "diameter"});
-  if (kind == Classes::kind) collect<Classes>(list, {"pixel_size", "diameter"});
-  if (kind == VolumeMap::kind) collect<VolumeMap>(list, {"pixel_size", "symmetry"});
-  for (auto& field : list)
-    if (field.star_label != "optics") field.star_label.clear();
+  visit_record(kind, [&]<class R>(Type<R>) {
+    const auto& names = KindTraits<R>::facts.settable;
+    for (const auto& field : infos_of<R>())
+      if (std::find(names.begin(), names.end(), field.name) != names.end()) list.push_back(field);
+    if constexpr (requires(R r) { r.optics; })
+      if (!names.front().empty())
+        for (const auto& field : infos_of<Optics>())
+          if (field.name != "further") list.push_back(field);  // comes with tables alone
+  });
   return list;
 }
 
 bool may_hold(const std::string& kind, const fs::path& path) {
+  if (fs::is_directory(path)) return !star_files_of(kind, path).empty();
   if (is_json(path)) return !from_json_file(kind, path).empty();
-  if (!is_star(path)) return kind == Movie::kind || kind == Micrograph::kind || kind == VolumeMap::kind;
+  const auto* known = find_kind(kind);
+  if (known == nullptr) return false;
+  if (!is_star(path)) return known->facts.is_image;
+  if (known->facts.star_label.empty()) return false;
   const auto file = io::read_star(path);
   const auto has = [&](std::string_view label) {
     return std::any_of(file.tables.begin(), file.tables.end(), [&](const io::StarTable& t) { return t.has(label); });
   };
-  if (kind == Particles::kind) return has("rlnImageName");
-  if (kind == Classes::kind) return has("rlnReferenceImage");
-  if (has("rlnImageName")) return false;
-  if (kind == Coordinates::kind) return has("rlnCoordinateX");
-  if (kind == CtfFit::kind) return has("rlnDefocusU");
-  if (kind == Motion::kind) return has("rlnMicrographShiftX");
-  if (kind == Micrograph::kind) return has("rlnMicrographName") && !has("rlnCoordinateX");
-  return false;
+  const auto& without = known->facts.star_without;
+  return has(known->facts.star_label) && std::none_of(without.begin(), without.end(), [&](std::string_view label) {
+           return !label.empty() && has(label);
+         });
 }
 
 std::vector<FileRecord> records_from_file(const std::string& kind, const fs::path& path, const Json& settings) {
   if (!fs::exists(path)) throw Error(ErrorCode::not_found, "{}: there is no such file", path.string());
+  if (fs::is_directory(path)) return from_folder(kind, path, settings);
   if (is_json(path)) return from_json_file(kind, path);
-  if (kind == Movie::kind) return {movie_from(path, settings)};
-  if (kind == Micrograph::kind)
-    return is_star(path) ? micrographs_from_star(path, settings) : std::vector{micrograph_from(path, settings)};
-  if (kind == VolumeMap::kind) return {volume_from(path, settings)};
-  if (kind == MicrographMask::kind && !is_star(path)) return {mask_from(path, settings)};
-  if (!is_star(path)) throw Error(ErrorCode::bad_input, "{}: {} are read from STAR or JSON files", path.string(), kind);
-  if (kind == CtfFit::kind) return ctf_fits_from_star(path, settings);
-  if (kind == Coordinates::kind) return {coordinates_from(path, settings)};
-  if (kind == Particles::kind) return {particles_from(path, settings)};
-  if (kind == Classes::kind) return {classes_from(path, settings)};
-  if (kind == Motion::kind) return {motion_from(path, settings)};
-  throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(),
-              kind);
+  std::vector<FileRecord> records;
+  if (!visit_record(kind, [&](auto type) { records = from_file(type, path, settings); }))
+    throw Error(ErrorCode::bad_input, "{}: {} records are read from JSON files, as --json prints them", path.string(),
+                kind);
+  return records;
 }
 
 fs::path find_named(const fs::path& star, const std::string& named) {

@@ -118,7 +118,7 @@ Movie ImportMovies::record(const std::filesystem::path& path, const std::string&
   auto settings = optics_settings(params);
   settings["dose_per_frame"] = params.dose_per_frame.value();
   settings["pre_exposure"] = params.pre_exposure.value();
-  settings["eer_grid"] = EnumNames<EerGrid>::names[static_cast<std::size_t>(params.eer_grid)];
+  settings["eer_grid"] = name_of(params.eer_grid);
   settings["eer_dose_per_fraction"] = params.eer_dose_per_fraction.value();
   settings["eer_frames_per_fraction"] = params.eer_frames_per_fraction;
   settings["gain"] = params.gain;

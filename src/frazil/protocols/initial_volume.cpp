@@ -103,7 +103,7 @@ VolumeMap InitialVolume::process(const Particles& particles, flow::Context& cont
   curve["resolution_A"] = found.resolution.value();
   curve["start_scores"] = found.start_scores;
   write_text(context.output("fsc.json"), curve.dump(1));
-  write_particles(context.output("particles.star"), files, pose_table(files, found.poses));
+  write_particles(context.output("particles.star"), files.groups, pose_table(files, found.poses));
   io::write_png_auto(context.output("volume.png"), contact_sheet(found.volume));
 
   VolumeMap map;

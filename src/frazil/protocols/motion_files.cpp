@@ -41,7 +41,7 @@ Json field_json(const motion::Alignment& alignment, int nx, int ny) {
   Json json{{"x_px", x},
             {"y_px", y},
             {"shift_px", std::move(shifts)},
-            {"model", EnumNames<motion::MotionModel>::names.at(static_cast<std::size_t>(alignment.local.used))},
+            {"model", name_of(alignment.local.used)},
             {"held_out_gain", to_4_digits(alignment.local.held_out_gain)},
             {"outlying_tiles", alignment.local.outlying_tiles}};
   if (!alignment.local.sigma_px.empty()) json["sigma_px"] = std::move(errors);

@@ -1,8 +1,10 @@
 #include "frazil/protocols/particle_files.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "frazil/io/image_file.hpp"
 #include "frazil/params/fields.hpp"
@@ -42,20 +44,39 @@ Stack find_stack(const fs::path& star, const std::string& named, const flow::Con
   throw Error(ErrorCode::not_found, "{}: the image stack {} that it names is not there", star.string(), named);
 }
 
-struct StackPlace {
-  std::size_t stack;
-  int index;
-};
+bool is_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
 
-/// Columns that every table has, in the order of the first.
-std::vector<std::string> common_labels(const std::vector<io::StarFile>& files) {
-  std::vector<std::string> labels;
-  for (const auto& label : files.front().table_with("rlnImageName").labels())
-    if (std::all_of(files.begin(), files.end(),
-                    [&](const io::StarFile& f) { return f.table_with("rlnImageName").has(label); }))
-      labels.push_back(label);
-  if (std::find(labels.begin(), labels.end(), "rlnOpticsGroup") == labels.end()) labels.emplace_back("rlnOpticsGroup");
-  return labels;
+/// What RELION takes for a column that is absent.
+std::string_view absent(std::string_view label, std::string_view like) {
+  if (label == "rlnCtfScalefactor") return "1";
+  return is_number(like) ? "0" : "None";
+}
+
+/// Absent is not 0 here: a row without it cannot stand among rows with it.
+void refuse_partly(const std::vector<const io::StarTable*>& tables, const std::vector<io::StarFile>& files,
+                   std::string_view label, std::string_view what) {
+  const io::StarFile *with = nullptr, *without = nullptr;
+  for (std::size_t f = 0; f < files.size(); ++f)
+    if (tables[f]->rows() > 0) (tables[f]->has(label) ? with : without) = &files[f];
+  if (with != nullptr && without != nullptr)
+    throw Error(ErrorCode::bad_input, "{} has {} ({}), {} has none: they cannot be put together", with->source, what,
+                label, without->source);
+}
+
+/// All columns that a table has, in the order of their first appearance, each with a value that stands in it.
+std::vector<std::pair<std::string, std::string>> all_columns(const std::vector<const io::StarTable*>& tables) {
+  std::vector<std::pair<std::string, std::string>> columns;
+  std::set<std::string> known;
+  for (const auto* table : tables)
+    for (int c = 0; table->rows() > 0 && c < table->columns(); ++c)
+      if (const auto& label = table->labels()[static_cast<std::size_t>(c)]; known.insert(label).second)
+        columns.emplace_back(label, table->text(0, c));
+  if (known.insert("rlnOpticsGroup").second) columns.emplace_back("rlnOpticsGroup", "1");
+  return columns;
 }
 
 Ctf ctf_of(const io::StarTable& table, std::size_t row) {
@@ -68,60 +89,138 @@ Ctf ctf_of(const io::StarTable& table, std::size_t row) {
   return ctf;
 }
 
+/// What the arithmetic of the CTF needs of them, and no text for each of millions of particles.
+Optics bare(Optics optics) {
+  optics.further.clear();
+  optics.optics_group.clear();
+  return optics;
+}
+
+bool is_premultiplied(const io::OpticsGroup& group) {
+  return std::any_of(group.optics.further.begin(), group.optics.further.end(), [](const auto& column) {
+    return column[0] == "rlnCtfDataAreCtfPremultiplied" && column[1] == "1";
+  });
+}
+
+/// Places of all images; names in the table become those that whoever reads our tables finds.
+ImagePlaces find_images(io::StarTable& table, const std::vector<fs::path>& stars,
+                        const std::vector<std::size_t>& star_of_row, const flow::Context& context) {
+  ImagePlaces images;
+  std::map<std::pair<std::size_t, std::string>, std::pair<std::size_t, std::string>> known;
+  const int column = table.column("rlnImageName");
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const auto reference = io::split_reference(std::string(table.text(row, column)));
+    const auto key = std::pair{star_of_row[row], reference.file};
+    auto found = known.find(key);
+    if (found == known.end()) {
+      const auto stack = find_stack(stars[star_of_row[row]], reference.file, context);
+      found = known.emplace(key, std::pair{images.stacks.size(), stack.name}).first;
+      images.stacks.push_back(stack.path.string());
+    }
+    images.of_row.push_back({found->second.first, reference.index});
+    if (found->second.second != reference.file)
+      table.set(row, column, std::string_view(io::join_reference(reference.index, found->second.second)));
+  }
+  return images;
+}
+
 }  // namespace
 
-ParticleFiles read_particles(const std::vector<Particles>& records, const flow::Context& context) {
-  ParticleFiles out;
-  std::vector<io::StarFile> files;
-  std::vector<const Particles*> used;
-  for (const auto& record : records) {
-    if (record.count == 0) continue;
-    files.push_back(io::read_star(context.input(record.star)));
-    used.push_back(&record);
-  }
-  if (files.empty()) throw Error(ErrorCode::bad_input, "{} particle files hold no particles at all", records.size());
-  const auto labels = common_labels(files);
+const io::OpticsGroup& ParticleTables::group_of(std::size_t row) const {
+  return groups.at(static_cast<std::size_t>(table.integer(row, "rlnOpticsGroup") - 1));
+}
+
+ParticleTables merge_tables(const std::vector<io::StarFile>& files) {
+  ParticleTables out;
+  std::vector<const io::StarTable*> tables;
+  for (const auto& file : files) tables.push_back(&file.table_with("rlnImageName"));
+  refuse_partly(tables, files, "rlnDefocusU", "a CTF");
+  refuse_partly(tables, files, "rlnCoordinateX", "positions");
+  const auto columns = all_columns(tables);
+  std::vector<std::string> labels;
+  for (const auto& [label, like] : columns) labels.push_back(label);
   out.table = io::StarTable("particles", labels);
-  out.set.box = used.front()->box;
-  out.set.pixel_size = used.front()->pixel_size;
-  out.set.phase_flipped = used.front()->phase_flipped;
-  auto stacks = std::make_shared<std::vector<std::string>>();
-  auto places = std::make_shared<std::vector<StackPlace>>();
   for (std::size_t f = 0; f < files.size(); ++f) {
-    const auto& table = files[f].table_with("rlnImageName");
-    const auto star = context.input(used[f]->star);
-    if (used[f]->box != out.set.box || std::abs(used[f]->pixel_size / out.set.pixel_size - 1) > 1e-3)
-      throw Error(ErrorCode::bad_input,
-                  "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å",
-                  star.string(), used[f]->box, used[f]->pixel_size.value(), out.set.box, out.set.pixel_size.value());
+    const auto& table = *tables[f];
+    if (table.rows() == 0) continue;
     const auto optics = io::read_optics(files[f], table);
-    std::vector<int> number;
-    for (const auto& group : optics.groups) number.push_back(io::add_group(out.groups, group));
-    std::map<std::string, std::pair<std::size_t, std::string>> known_stacks;  // name in this table → number, our name
+    const auto numbers = io::merge_groups(out.groups, optics.groups);
+    std::vector<std::optional<int>> from;
+    for (const auto& label : labels) from.push_back(table.find_column(label));
     for (std::size_t row = 0; row < table.rows(); ++row) {
-      const auto reference = io::split_reference(std::string(table.text(row, "rlnImageName")));
-      auto known = known_stacks.find(reference.file);
-      if (known == known_stacks.end()) {
-        const auto stack = find_stack(star, reference.file, context);
-        known = known_stacks.emplace(reference.file, std::pair{stacks->size(), stack.name}).first;
-        stacks->push_back(stack.path.string());
-      }
-      places->push_back({known->second.first, reference.index});
-      const auto group = static_cast<std::size_t>(optics.group_of_row.at(row));
-      out.set.ctf.push_back(ctf_of(table, row));
-      out.set.optics.push_back(optics.groups.at(group).optics);
       const auto to = out.table.add_row();
-      for (const auto& label : labels)
-        if (label != "rlnOpticsGroup") out.table.set(to, label, table.text(row, label));
-      out.table.set(to, "rlnImageName", io::join_reference(reference.index, known->second.second));
-      out.table.set(to, "rlnOpticsGroup", number.at(group));
+      for (std::size_t c = 0; c < labels.size(); ++c)
+        out.table.set(to, static_cast<int>(c),
+                      from[c] ? table.text(row, *from[c]) : absent(labels[c], columns[c].second));
+      out.table.set(to, "rlnOpticsGroup", numbers.at(static_cast<std::size_t>(optics.group_of_row.at(row))));
     }
   }
-  auto open = std::make_shared<OpenStacks>();
+  return out;
+}
+
+FoundParticles read_tables(const std::vector<Particles>& records, const flow::Context& context) {
+  std::vector<io::StarFile> files;
+  std::vector<fs::path> stars;
+  std::vector<std::size_t> star_of_row;
+  const Particles* first = nullptr;
+  for (const auto& record : records) {
+    if (record.count == 0) continue;
+    const auto star = context.input(record.star);
+    if (first == nullptr) first = &record;
+    if (record.box != first->box || std::abs(record.pixel_size / first->pixel_size - 1) > 1e-3)
+      throw Error(ErrorCode::bad_input,
+                  "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å",
+                  star.string(), record.box, record.pixel_size.value(), first->box, first->pixel_size.value());
+    files.push_back(io::read_star(star));
+    star_of_row.insert(star_of_row.end(), files.back().table_with("rlnImageName").rows(), stars.size());
+    stars.push_back(star);
+  }
+  if (first == nullptr) throw Error(ErrorCode::bad_input, "{} particle files hold no particles at all", records.size());
+  FoundParticles out{merge_tables(files), {}};
+  out.images = find_images(out.table, stars, star_of_row, context);
+  return out;
+}
+
+void check_sampling(const ParticleTables& tables, Angstrom pixel_size, int box, const std::string& star) {
+  std::set<long> used;
+  for (const long number : tables.table.integers("rlnOpticsGroup")) used.insert(number);
+  for (const auto number : used) {
+    const auto& group = tables.groups.at(static_cast<std::size_t>(number - 1));
+    const bool other_pixel = group.image_pixel_size > 0_A && std::abs(group.image_pixel_size / pixel_size - 1) > 1e-3;
+    if (other_pixel || (group.image_size > 0 && group.image_size != box))
+      throw Error(ErrorCode::bad_input,
+                  "{}: optics group {} has images of {} pixels of {:.4f} Å, others have {} pixels of {:.4f} Å: extract "
+                  "all with one pixel size and box",
+                  star, group.name, group.image_size, group.image_pixel_size.value(), box, pixel_size.value());
+  }
+}
+
+ParticleFiles read_particles(const std::vector<Particles>& records, const flow::Context& context) {
+  auto found = read_tables(records, context);
+  const auto first = std::find_if(records.begin(), records.end(), [](const Particles& p) { return p.count > 0; });
+  check_sampling(found, first->pixel_size, first->box, first->star);
+  if (!found.table.has("rlnDefocusU"))
+    throw Error(ErrorCode::bad_input, "{}: no column rlnDefocusU: extract the particles with their CTF", first->star);
+  for (const auto& group : found.groups)
+    if (is_premultiplied(group))
+      throw Error(ErrorCode::unsupported,
+                  "{}: the images of optics group {} are multiplied by their CTF; take those "
+                  "that are not",
+                  first->star, group.name);
+  ParticleFiles out{std::move(static_cast<ParticleTables&>(found)), {}};
+  out.set.box = first->box;
+  out.set.pixel_size = first->pixel_size;
+  out.set.phase_flipped = first->phase_flipped;
+  for (std::size_t row = 0; row < out.table.rows(); ++row) {
+    out.set.ctf.push_back(ctf_of(out.table, row));
+    out.set.optics.push_back(bare(out.group_of(row).optics));
+  }
+  const auto images = std::make_shared<const ImagePlaces>(std::move(found.images));
+  const auto open = std::make_shared<OpenStacks>();
   const int box = out.set.box;
-  out.set.image = [stacks, places, open, box](std::size_t i) {
-    const auto& place = (*places)[i];
-    const auto& path = (*stacks)[place.stack];
+  out.set.image = [images, open, box](std::size_t i) {
+    const auto& place = images->of_row[i];
+    const auto& path = images->stacks[place.stack];
     auto image = open->get(path)->read(place.index);
     if (image.nx() != box || image.ny() != box)
       throw Error(ErrorCode::bad_input, "{}: expected images of {} × {} pixels, found {} × {}", path, box, box,
@@ -131,9 +230,10 @@ ParticleFiles read_particles(const std::vector<Particles>& records, const flow::
   return out;
 }
 
-void write_particles(const std::filesystem::path& path, const ParticleFiles& files, io::StarTable table) {
+void write_particles(const std::filesystem::path& path, const std::vector<io::OpticsGroup>& groups,
+                     io::StarTable table) {
   io::StarFile star;
-  star.add(io::optics_table(files.groups));
+  star.add(io::optics_table(groups));
   star.add(std::move(table));
   io::write_star(path, star);
 }

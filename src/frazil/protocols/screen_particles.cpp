@@ -1,43 +1,33 @@
 #include "frazil/protocols/screen_particles.hpp"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 
 #include "frazil/io/image_file.hpp"
-#include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 namespace {
 
-/// The images that a table names, from as many stacks as it names.
+/// The images of a table, from as many stacks as it names.
 class Images {
  public:
-  Images(const io::StarTable& table, Angstrom pixel_size, flow::Context& context) : pixel_size_(pixel_size) {
-    const int column = table.column("rlnImageName");
-    for (std::size_t row = 0; row < table.rows(); ++row) {
-      auto reference = io::split_reference(std::string(table.text(row, column)));
-      auto& stack = stacks_[reference.file];
-      if (!stack) stack = std::make_unique<io::StackReader>(context.input(reference.file));
-      places_.push_back({stack.get(), reference.index});
-    }
+  Images(const ImagePlaces& places, Angstrom pixel_size) : places_(places), pixel_size_(pixel_size) {
+    for (const auto& path : places.stacks) stacks_.push_back(std::make_unique<io::StackReader>(path));
   }
   [[nodiscard]] Image read(std::size_t i) const {
-    auto image = places_[i].stack->read(places_[i].index);
+    const auto& place = places_.of_row[i];
+    auto image = stacks_[place.stack]->read(place.index);
     image.pixel_size = pixel_size_;
     return image;
   }
 
  private:
-  struct Place {
-    const io::StackReader* stack;
-    int index;
-  };
+  const ImagePlaces& places_;
   Angstrom pixel_size_;
-  std::map<std::string, std::unique_ptr<io::StackReader>> stacks_;
-  std::vector<Place> places_;
+  std::vector<std::unique_ptr<io::StackReader>> stacks_;
 };
 
 /// The rows of `table` for which the verdict fits; with a column of reasons for those set aside.
@@ -58,19 +48,14 @@ io::StarTable chosen_rows(const io::StarTable& table, const std::vector<extract:
   return out;
 }
 
-void write_chosen(const std::filesystem::path& path, const io::StarFile& in, const io::StarTable& particles,
-                  const std::vector<extract::Verdict>& verdicts, bool set_aside) {
-  io::StarFile out;
-  for (const auto& table : in.tables) out.add(&table == &particles ? chosen_rows(table, verdicts, set_aside) : table);
-  io::write_star(path, out);
-}
-
 }  // namespace
 
 ScreenedParticles ScreenParticles::process(const Particles& particles, flow::Context& context) const {
-  const auto file = io::read_star(context.input(particles.star));
-  const auto& table = file.table_with("rlnImageName");
-  const Images images(table, particles.pixel_size, context);
+  if (particles.count == 0) return {particles, std::nullopt};
+  const auto file = read_tables({particles}, context);
+  check_sampling(file, particles.pixel_size, particles.box, particles.star);
+  const auto& table = file.table;
+  const Images images(file.images, particles.pixel_size);
   const Angstrom diameter = params.diameter.value() > 0 ? params.diameter : particles.diameter;
   const auto verdicts = [&] {
     try {
@@ -96,14 +81,14 @@ ScreenedParticles ScreenParticles::process(const Particles& particles, flow::Con
   }
   out.accepted.count = static_cast<int>(verdicts.size()) - left_out;
   out.accepted.star = context.reference(stem + "_accepted_particles.star");
-  write_chosen(context.output(stem + "_accepted_particles.star"), file, table, verdicts, false);
+  write_particles(context.output(stem + "_accepted_particles.star"), file.groups, chosen_rows(table, verdicts, false));
   if (left_out == 0) return out;
   out.set_aside = particles;
   out.set_aside->count = left_out;
   out.set_aside->left_out_reasons.clear();
   out.set_aside->left_out_counts.clear();
   out.set_aside->star = context.reference(stem + "_set_aside_particles.star");
-  write_chosen(context.output(stem + "_set_aside_particles.star"), file, table, verdicts, true);
+  write_particles(context.output(stem + "_set_aside_particles.star"), file.groups, chosen_rows(table, verdicts, true));
   return out;
 }
 

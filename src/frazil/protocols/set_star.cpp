@@ -4,8 +4,9 @@
 
 #include "frazil/io/star.hpp"
 #include "frazil/io/star_optics.hpp"
-#include "frazil/model/records.hpp"
+#include "frazil/model/kinds.hpp"
 #include "frazil/protocols/ctf_star.hpp"
+#include "frazil/protocols/particle_files.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -17,7 +18,7 @@ std::string finish(const std::vector<io::OpticsGroup>& groups, io::StarTable tab
   return io::format_star(file);
 }
 
-std::string movies(const std::vector<Json>& records) {
+std::string star_of(Type<Movie>, const std::vector<Json>& records, const std::filesystem::path&) {
   std::vector<io::OpticsGroup> groups;
   io::StarTable table("movies", {"rlnMicrographMovieName", "rlnOpticsGroup"});
   for (const auto& json : records) {
@@ -40,7 +41,7 @@ io::OpticsGroup micrograph_group(const Optics& optics, Angstrom pixel_size) {
   return group;
 }
 
-std::string micrographs(const std::vector<Json>& records) {
+std::string star_of(Type<Micrograph>, const std::vector<Json>& records, const std::filesystem::path&) {
   std::vector<io::OpticsGroup> groups;
   io::StarTable table("micrographs", {"rlnMicrographName", "rlnOpticsGroup"});
   for (const auto& json : records) {
@@ -52,7 +53,7 @@ std::string micrographs(const std::vector<Json>& records) {
   return finish(groups, std::move(table));
 }
 
-std::string motion(const std::vector<Json>& records) {
+std::string star_of(Type<Motion>, const std::vector<Json>& records, const std::filesystem::path&) {
   io::StarTable table("micrographs", {"rlnMicrographName", "rlnMicrographMetadata", "rlnAccumMotionTotal"});
   for (const auto& json : records) {
     const auto m = record_from_json<Motion>(json);
@@ -66,7 +67,7 @@ std::string motion(const std::vector<Json>& records) {
   return io::format_star(file);
 }
 
-std::string ctf_fits(const std::vector<Json>& records) {
+std::string star_of(Type<CtfFit>, const std::vector<Json>& records, const std::filesystem::path&) {
   std::vector<io::OpticsGroup> groups;
   std::vector<CtfFit> fits;
   for (const auto& json : records) fits.push_back(record_from_json<CtfFit>(json));
@@ -76,7 +77,7 @@ std::string ctf_fits(const std::vector<Json>& records) {
   return finish(groups, std::move(table));
 }
 
-std::string coordinates(const std::vector<Json>& records) {
+std::string star_of(Type<Coordinates>, const std::vector<Json>& records, const std::filesystem::path&) {
   io::StarTable table("coordinate_files", {"rlnMicrographName", "rlnMicrographCoordinates"});
   for (const auto& json : records) {
     const auto c = record_from_json<Coordinates>(json);
@@ -89,53 +90,29 @@ std::string coordinates(const std::vector<Json>& records) {
   return io::format_star(file);
 }
 
-/// Rows of many tables in one, optics groups renumbered; columns that a table lacks are filled with 0.
-std::string particles(const std::vector<Json>& records, const std::filesystem::path& project) {
-  std::vector<io::OpticsGroup> groups;
-  io::StarTable merged("particles");
+/// Rows of many tables in one.
+std::string star_of(Type<Particles>, const std::vector<Json>& records, const std::filesystem::path& project) {
   std::vector<io::StarFile> files;
-  std::vector<std::string> labels;
   // A selection (without a stack of its own) replaces the one before it; particles of micrographs add up.
   const bool versions = !records.empty() && record_from_json<Particles>(records.back()).stack.empty() &&
                         record_from_json<Particles>(records.back()).count > 0;
   for (const auto& json : std::vector<Json>(versions ? records.end() - 1 : records.begin(), records.end())) {
     const auto record = record_from_json<Particles>(json);
-    if (record.count == 0) continue;
-    files.push_back(io::read_star(project / record.star));
-    for (const auto& label : files.back().table_with("rlnImageName").labels())
-      if (std::find(labels.begin(), labels.end(), label) == labels.end()) labels.push_back(label);
+    if (record.count > 0) files.push_back(io::read_star(project / record.star));
   }
-  if (std::find(labels.begin(), labels.end(), "rlnOpticsGroup") == labels.end()) labels.emplace_back("rlnOpticsGroup");
-  merged = io::StarTable("particles", labels);
-  for (const auto& file : files) {
-    const auto& table = file.table_with("rlnImageName");
-    if (table.rows() == 0) continue;
-    const auto optics = io::read_optics(file, table);
-    std::vector<int> number;
-    for (const auto& group : optics.groups) number.push_back(io::add_group(groups, group));
-    for (std::size_t row = 0; row < table.rows(); ++row) {
-      const auto to = merged.add_row();
-      for (int c = 0; c < merged.columns(); ++c) {
-        const auto from = table.find_column(labels[static_cast<std::size_t>(c)]);
-        merged.set(to, c, from ? table.text(row, *from) : std::string_view("0"));
-      }
-      merged.set(to, "rlnOpticsGroup", number.at(static_cast<std::size_t>(optics.group_of_row.at(row))));
-    }
-  }
-  return finish(groups, std::move(merged));
+  auto merged = merge_tables(files);
+  return finish(merged.groups, std::move(merged.table));
 }
 
 }  // namespace
 
 std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records,
                                     const std::filesystem::path& project) {
-  if (kind == Movie::kind) return movies(records);
-  if (kind == Micrograph::kind) return micrographs(records);
-  if (kind == Motion::kind) return motion(records);
-  if (kind == CtfFit::kind) return ctf_fits(records);
-  if (kind == Coordinates::kind) return coordinates(records);
-  if (kind == Particles::kind) return particles(records, project);
-  return std::nullopt;
+  std::optional<std::string> text;
+  visit_record(kind, [&](auto type) {
+    if constexpr (requires { star_of(type, records, project); }) text = star_of(type, records, project);
+  });
+  return text;
 }
 
 }  // namespace frazil::protocols

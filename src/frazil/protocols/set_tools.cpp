@@ -7,6 +7,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/io/star_expression.hpp"
+#include "frazil/protocols/coordinate_files.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
@@ -16,7 +17,7 @@ namespace {
 
 using RowList = std::vector<std::size_t>;
 
-/// Where a particle lies: micrograph and position in Å; without positions its image alone.
+/// Where a particle lies: micrograph as its table names it and position in Å; without positions its image alone.
 struct Place {
   std::string micrograph;
   double x = 0, y = 0;
@@ -35,17 +36,28 @@ std::vector<Place> places_of(const io::StarFile& file) {
     const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
     const auto pixel = group.micrograph_pixel_size > 0_A ? group.micrograph_pixel_size : group.original_pixel_size;
     const double scale = pixel > 0_A ? pixel.value() : 1;
-    places.push_back({area_name(std::string(table.text(row, "rlnMicrographName"))),
-                      table.number(row, "rlnCoordinateX") * scale, table.number(row, "rlnCoordinateY") * scale});
+    places.push_back({std::string(table.text(row, "rlnMicrographName")), table.number(row, "rlnCoordinateX") * scale,
+                      table.number(row, "rlnCoordinateY") * scale});
   }
   return places;
 }
 
-/// Finds out whether a place is among others.
+/// Whether one name stands for images of two folders, so that names do not tell micrographs apart.
+bool names_repeat(const std::vector<Place>& places) {
+  std::unordered_map<std::string, std::string> path_of;
+  for (const auto& place : places)
+    if (path_of.emplace(area_name(place.micrograph), place.micrograph).first->second != place.micrograph) return true;
+  return false;
+}
+
+/// Finds out whether a place is among others. Micrographs are known by name, as sets of different runs and binnings
+/// call their folders and suffixes differently; by their whole path where names repeat.
 class PlaceIndex {
  public:
-  PlaceIndex(const std::vector<Place>& places, double tolerance_A)
-      : tolerance_A_(tolerance_A), cell_A_(std::max(tolerance_A, 1.0)) {
+  PlaceIndex(const std::vector<Place>& places, const std::vector<Place>& asked, double tolerance_A)
+      : by_path_(names_repeat(places) || names_repeat(asked)),
+        tolerance_A_(tolerance_A),
+        cell_A_(std::max(tolerance_A, 1.0)) {
     for (const auto& place : places)
       cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
   }
@@ -62,10 +74,11 @@ class PlaceIndex {
 
  private:
   [[nodiscard]] long cell(double at) const { return std::lround(std::floor(at / cell_A_)); }
-  static std::string key(const std::string& micrograph, long x, long y) {
-    return fmt::format("{}:{}:{}", micrograph, x, y);
+  [[nodiscard]] std::string key(const std::string& micrograph, long x, long y) const {
+    return fmt::format("{}:{}:{}", by_path_ ? micrograph : area_name(micrograph), x, y);
   }
 
+  bool by_path_;
   double tolerance_A_, cell_A_;
   std::unordered_map<std::string, std::vector<std::pair<double, double>>> cells_;
 };
@@ -75,10 +88,10 @@ std::vector<Place> places_of(const Particles& particles, const flow::Context& co
 }
 
 /// A record for some rows of `files`, written as `name`; nothing for no rows.
-std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& files, const RowList& rows,
+std::optional<Particles> write_rows(const Particles& like, const ParticleTables& files, const RowList& rows,
                                     const std::string& name, flow::Context& context) {
   if (rows.empty()) return std::nullopt;
-  write_particles(context.output(name + ".star"), files, pick_rows(files.table, rows));
+  write_particles(context.output(name + ".star"), files.groups, pick_rows(files.table, rows));
   Particles out = like;
   out.star = context.reference(name + ".star");
   out.count = static_cast<int>(rows.size());
@@ -91,7 +104,7 @@ std::optional<Particles> write_rows(const Particles& like, const ParticleFiles& 
 PartedParticles part(const Particles& particles, const std::function<bool(std::size_t, const io::StarTable&)>& accepts,
                      const std::string& reason, flow::Context& context) {
   if (particles.count == 0) return {particles, std::nullopt};
-  const auto files = read_particles({particles}, context);
+  const auto files = read_tables({particles}, context);
   RowList accepted, set_aside;
   for (std::size_t row = 0; row < files.table.rows(); ++row)
     (accepts(row, files.table) ? accepted : set_aside).push_back(row);
@@ -118,9 +131,9 @@ RowList shuffled(std::size_t count, Rng rng) {
 Particles Union::process(const Input& input, flow::Context& context) const {
   if (input.others.count == 0) return input.particles;
   if (input.particles.count == 0) return input.others;
-  const PlaceIndex known(places_of(input.particles, context), params.tolerance.value());
   const auto others = places_of(input.others, context);
-  const auto files = read_particles({input.particles, input.others}, context);
+  const PlaceIndex known(places_of(input.particles, context), others, params.tolerance.value());
+  const auto files = read_tables({input.particles, input.others}, context);
   const auto first = files.table.rows() - others.size();
   RowList rows(first);
   std::iota(rows.begin(), rows.end(), std::size_t{0});
@@ -131,8 +144,8 @@ Particles Union::process(const Input& input, flow::Context& context) const {
 }
 
 PartedParticles Intersect::process(const Input& input, flow::Context& context) const {
-  const PlaceIndex others(places_of(input.others, context), params.tolerance.value());
   const auto places = places_of(input.particles, context);
+  const PlaceIndex others(places_of(input.others, context), places, params.tolerance.value());
   return part(
       input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.at(row)); },
       "not in the other set", context);
@@ -140,7 +153,7 @@ PartedParticles Intersect::process(const Input& input, flow::Context& context) c
 
 HalvedParticles Split::process(const Particles& particles, flow::Context& context) const {
   if (particles.count == 0) return {particles, std::nullopt};
-  const auto files = read_particles({particles}, context);
+  const auto files = read_tables({particles}, context);
   auto first = shuffled(files.table.rows(), context.rng());
   const auto at =
       first.begin() + static_cast<std::ptrdiff_t>(std::lround(params.fraction * static_cast<double>(first.size())));
@@ -155,7 +168,7 @@ HalvedParticles Split::process(const Particles& particles, flow::Context& contex
 
 Particles Sample::process(const Particles& particles, flow::Context& context) const {
   if (particles.count == 0) return particles;
-  const auto files = read_particles({particles}, context);
+  const auto files = read_tables({particles}, context);
   auto rows = shuffled(files.table.rows(), context.rng());
   const auto wanted = params.count > 0
                           ? static_cast<std::size_t>(params.count)
@@ -177,19 +190,15 @@ PartedParticles FilterItems::process(const Particles& particles, flow::Context& 
 }
 
 Coordinates ExportCoordinates::process(const Coordinates& coordinates, flow::Context& context) const {
-  const auto file = io::read_star(context.input(coordinates.coordinates));
-  const auto& table = file.table_with("rlnCoordinateX");
-  const auto x = table.numbers("rlnCoordinateX"), y = table.numbers("rlnCoordinateY");
+  const auto picked = read_coordinates(coordinates, {}, context);
+  auto positions = pick_rows(picked.table(), picked.rows);
+  const auto x = positions.numbers("rlnCoordinateX"), y = positions.numbers("rlnCoordinateY");
   const auto name = area_name(coordinates.name.empty() ? coordinates.coordinates : coordinates.name) + "." +
-                    EnumNames<CoordinateFormat>::names[static_cast<std::size_t>(params.format)];
+                    std::string(name_of(params.format));
   if (params.format == CoordinateFormat::star) {
     io::StarFile out;
-    io::StarTable positions("", {"rlnCoordinateX", "rlnCoordinateY"});
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const auto row = positions.add_row();
-      positions.set(row, "rlnCoordinateX", x[i]);
-      positions.set(row, "rlnCoordinateY", y[i]);
-    }
+    if (positions.has("rlnOpticsGroup"))
+      if (const auto* optics = picked.file.find_table("optics")) out.add(*optics);
     out.add(std::move(positions));
     io::write_star(context.output(name), out);
   } else {

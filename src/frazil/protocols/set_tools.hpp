@@ -4,18 +4,10 @@
 #include "frazil/flow/protocol.hpp"
 #include "frazil/model/records.hpp"
 
-namespace frazil {
+namespace frazil::protocols {
 
-namespace protocols {
 enum class CoordinateFormat { star, box, csv };
-}
-
-template <>
-struct EnumNames<protocols::CoordinateFormat> {
-  static constexpr std::array names{"star", "box", "csv"};
-};
-
-namespace protocols {
+constexpr auto names_of(CoordinateFormat) { return std::array{"star", "box", "csv"}; }
 
 struct TwoParticleSets {
   Particles particles, others;
@@ -174,5 +166,4 @@ struct ExportCoordinates {
   [[nodiscard]] Output process(const Coordinates& coordinates, flow::Context& context) const;
 };
 
-}  // namespace protocols
-}  // namespace frazil
+}  // namespace frazil::protocols

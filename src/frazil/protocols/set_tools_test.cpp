@@ -127,5 +127,103 @@ TEST_F(SetTools, FiltersByExpressionAndExportsPositions) {
             "x,y\n100.4,50\n7,8\n");
 }
 
+/// A particle table of another program as text, with its record.
+class SetToolsOnForeignTables : public SetTools {
+ protected:
+  Particles foreign(const std::string& name, const std::string& optics, const std::string& particles, int count) {
+    write_text(context_.output(name + ".star"),
+               "data_optics\nloop_\n" + optics + "\ndata_particles\nloop_\n" + particles);
+    write_text(context_.output("s.mrcs"), "stacks are named, not read");
+    Particles record;
+    record.star = name + ".star";
+    record.count = count;
+    record.box = 48;
+    record.pixel_size = 1_A;
+    return record;
+  }
+  io::StarFile read(const Particles& particles) { return io::read_star(context_.input(particles.star)); }
+};
+
+constexpr const char* odd_optics =
+    "_rlnOpticsGroup\n_rlnOpticsGroupName\n_rlnVoltage\n_rlnImagePixelSize\n_rlnImageSize\n_rlnBeamTiltX\n_"
+    "rlnMtfFileName\n"
+    "3 opticsGroup3 300 1 48 0.3 k3.star\n1 opticsGroup1 300 1 48 0.1 k3.star\n9 left 300 1 48 0.1 k3.star\n";
+constexpr const char* odd_particles =
+    "_rlnImageName\n_rlnOpticsGroup\n_rlnDefocusU\n_wrpUnheardOf\n_rlnHelicalTubeID\n"
+    "1@s.mrcs 3 10000 \"a b\" 7\n2@s.mrcs 9 10000 c 7\n3@s.mrcs 1 10000 d 8\n4@s.mrcs 3 20000 e 8\n";
+
+TEST_F(SetToolsOnForeignTables, OpticsGroupsAndUnknownColumnsGoThroughAllTools) {
+  const auto all = foreign("odd", odd_optics, odd_particles, 4);
+  const auto halves = Split{}.process(all, context_);
+  const auto parts = FilterItems{{.expression = "rlnDefocusU > 15000"}}.process(all, context_);
+  const auto common = Intersect{}.process({all, *parts.set_aside}, context_);
+  const auto joined = Union{}.process({*halves.first, *halves.second}, context_);
+  const auto some = Sample{{.count = 3}}.process(all, context_);
+  for (const auto& made :
+       {*halves.first, *halves.second, *parts.accepted, *parts.set_aside, *common.accepted, joined, some}) {
+    SCOPED_TRACE(made.star);
+    const auto file = read(made);
+    EXPECT_EQ(file.table("optics").texts("rlnBeamTiltX"), (Names{"0.3", "0.1", "0.1"}));
+    EXPECT_EQ(file.table("optics").texts("rlnMtfFileName"), Names(3, "k3.star"));
+    EXPECT_EQ(file.table("optics").texts("rlnOpticsGroupName"), (Names{"opticsGroup3", "opticsGroup1", "left"}));
+    const auto& rows = file.table("particles");
+    const std::map<std::string, std::pair<std::string, long>> right = {
+        {"a b", {"7", 1}}, {"c", {"7", 3}}, {"d", {"8", 2}}, {"e", {"8", 1}}};
+    for (std::size_t row = 0; row < rows.rows(); ++row) {
+      const auto& [tube, group] = right.at(std::string(rows.text(row, "wrpUnheardOf")));
+      EXPECT_EQ(rows.text(row, "rlnHelicalTubeID"), tube);
+      EXPECT_EQ(rows.integer(row, "rlnOpticsGroup"), group);
+    }
+  }
+  EXPECT_EQ(joined.count, 4);
+  EXPECT_EQ(parts.accepted->count, 1);
+  EXPECT_EQ(common.accepted->count, 3);
+}
+
+TEST_F(SetToolsOnForeignTables, ParticlesWithoutCtfArePartedAndPutTogether) {
+  const char* optics = "_rlnOpticsGroup\n_rlnVoltage\n_rlnImagePixelSize\n_rlnMicrographPixelSize\n1 300 1 1\n";
+  const char* columns = "_rlnImageName\n_rlnOpticsGroup\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n";
+  const auto text =
+      std::string(columns) + "1@s.mrcs 1 m.mrc 100 100\n2@s.mrcs 1 m.mrc 200 100\n3@s.mrcs 1 n.mrc 100 100\n";
+  const auto all = foreign("bare", optics, text, 3);
+  const auto halves = Split{}.process(all, context_);
+  EXPECT_EQ(Union{}.process({*halves.first, *halves.second}, context_).count, 3);
+  EXPECT_EQ(Intersect{}.process({all, *halves.first}, context_).accepted->count, halves.first->count);
+  EXPECT_EQ(images(FilterItems{{.expression = "rlnCoordinateX > 150"}}.process(all, context_).accepted),
+            Names{"2@s.mrcs"});
+  EXPECT_EQ(images(Sample{{.count = 2}}.process(all, context_)).size(), 2u);
+
+  const auto fitted =
+      foreign("fitted", optics, std::string(columns) + "_rlnDefocusU\n4@s.mrcs 1 m.mrc 300 300 9000\n", 1);
+  EXPECT_THROW((void)Union{}.process({all, fitted}, context_), Error) << "a defocus of 0 would be a lie";
+}
+
+TEST_F(SetToolsOnForeignTables, MicrographsOfOneNameInTwoFoldersAreTwo) {
+  const char* optics = "_rlnOpticsGroup\n_rlnVoltage\n_rlnImagePixelSize\n_rlnMicrographPixelSize\n1 300 1 1\n";
+  const std::string columns = "_rlnImageName\n_rlnOpticsGroup\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n";
+  const auto all = foreign("two", optics, columns + "1@s.mrcs 1 a/m.mrc 100 100\n2@s.mrcs 1 b/m.mrc 100 100\n", 2);
+  const auto one = foreign("one", optics, columns + "9@s.mrcs 1 b/m.mrc 100 100\n", 1);
+  EXPECT_EQ(images(Intersect{}.process({all, one}, context_).accepted), Names{"2@s.mrcs"});
+  const auto same =
+      foreign("same", optics, columns + "9@s.mrcs 1 elsewhere/b_m.mrc 1 1\n8@s.mrcs 1 elsewhere/m_DW.mrc 100 100\n", 2);
+  EXPECT_EQ(images(Intersect{}.process({one, same}, context_).accepted), Names{"9@s.mrcs"})
+      << "suffixes and folders differ";
+}
+
+TEST_F(SetTools, PositionsOfOneMicrographAmongMany) {
+  write_text(context_.output("many.star"),
+             "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAutopickFigureOfMerit\n"
+             "a.mrc 1 2 0.5\nb.mrc 3 4 0.6\na.mrc 5 6 0.7\n");
+  Coordinates coordinates;
+  coordinates.coordinates = "many.star";
+  coordinates.micrograph = coordinates.name = "a.mrc";
+  EXPECT_EQ(read_text(context_.input(
+                ExportCoordinates{{.format = CoordinateFormat::csv}}.process(coordinates, context_).coordinates)),
+            "x,y\n1,2\n5,6\n");
+  const auto star = io::read_star(
+      context_.input(ExportCoordinates{{.format = CoordinateFormat::star}}.process(coordinates, context_).coordinates));
+  EXPECT_EQ(star.table_with("rlnCoordinateX").texts("rlnAutopickFigureOfMerit"), (Names{"0.5", "0.7"}));
+}
+
 }  // namespace
 }  // namespace frazil::protocols

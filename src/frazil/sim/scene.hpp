@@ -4,20 +4,11 @@
 #include "frazil/sim/lens.hpp"
 
 namespace frazil::sim {
+
 enum class SceneKind { movies, micrographs, particles, project };
+constexpr auto names_of(SceneKind) { return std::array{"movies", "micrographs", "particles", "project"}; }
 enum class MovieFormat { mrc, tiff, eer };
-}  // namespace frazil::sim
-
-template <>
-struct frazil::EnumNames<frazil::sim::SceneKind> {
-  static constexpr std::array names{"movies", "micrographs", "particles", "project"};
-};
-template <>
-struct frazil::EnumNames<frazil::sim::MovieFormat> {
-  static constexpr std::array names{"mrc", "tiff", "eer"};
-};
-
-namespace frazil::sim {
+constexpr auto names_of(MovieFormat) { return std::array{"mrc", "tiff", "eer"}; }
 
 /// Lengths at the specimen in Å, doses in e⁻/Å² at the specimen. Fractions and counts "per movie" are means of random
 /// numbers.

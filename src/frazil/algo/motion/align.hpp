@@ -16,24 +16,26 @@ namespace frazil::motion {
 /// How much freedom motion has: one track for the whole field; a smooth field, where held-out data say that it is
 /// better; a field that may break, on finer tiles, under the same condition.
 enum class MotionModel { global, smooth, flow };
+constexpr auto names_of(MotionModel) { return std::array{"global", "smooth", "flow"}; }
 
 struct AlignParams {
   MotionModel model = MotionModel::smooth;
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
   bool find_defects = true;
-  int threads = 1;
+  int threads = 1;  ///< for one movie; said by whoever runs it, and no parameter
 
   static constexpr auto fields() {
     using P = AlignParams;
     return std::tuple(
-        field(&P::model, "model", "Motion over the field: global, smooth, or flow (may break)"),
+        field(&P::model, "model",
+              "Motion over the field: global (one track), smooth (where held-out data say it is better), flow (may "
+              "break)"),
         field(&P::min_resolution, "min_resolution", "Coarsest structure used for alignment")
             .range(30_A, 1000_A)
             .advanced(),
         field(&P::max_resolution, "max_resolution", "Finest structure used for alignment").range(2_A, 20_A).advanced(),
-        field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum"),
-        field(&P::threads, "threads", "Threads for one movie").range(1, 256).runtime());
+        field(&P::find_defects, "find_defects", "Look for hot and dead pixels in the unaligned sum").advanced());
   }
 };
 
@@ -85,10 +87,3 @@ struct Alignment {
                                      const AlignParams& params = {});
 
 }  // namespace frazil::motion
-
-namespace frazil {
-template <>
-struct EnumNames<motion::MotionModel> {
-  static constexpr std::array names{"global", "smooth", "flow"};
-};
-}  // namespace frazil

@@ -13,7 +13,9 @@ enum class Method {
   log,  ///< Laplacian of a Gaussian
   dog   ///< difference of Gaussians (Voss et al. 2009, doi:10.1016/j.jsb.2009.01.004)
 };
+constexpr auto names_of(Method) { return std::array{"log", "dog"}; }
 enum class Contrast { dark, bright };
+constexpr auto names_of(Contrast) { return std::array{"dark", "bright"}; }
 
 struct PickParams {
   Angstrom diameter{};
@@ -80,12 +82,3 @@ struct PickResult {
 [[nodiscard]] PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded = nullptr);
 
 }  // namespace frazil::pick
-
-template <>
-struct frazil::EnumNames<frazil::pick::Method> {
-  static constexpr std::array<std::string_view, 2> names{"log", "dog"};
-};
-template <>
-struct frazil::EnumNames<frazil::pick::Contrast> {
-  static constexpr std::array<std::string_view, 2> names{"dark", "bright"};
-};

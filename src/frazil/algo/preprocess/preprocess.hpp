@@ -10,6 +10,7 @@
 namespace frazil::preprocess {
 
 enum class Normalisation { none, stddev, plane };
+constexpr auto names_of(Normalisation) { return std::array{"none", "stddev", "plane"}; }
 
 /// Everything is off unless asked for; 0 switches a quantity off.
 struct PreprocessParams {
@@ -63,10 +64,3 @@ struct PreprocessParams {
 int remove_hot_spots(Image& image, double limit);
 
 }  // namespace frazil::preprocess
-
-namespace frazil {
-template <>
-struct EnumNames<preprocess::Normalisation> {
-  static constexpr std::array names{"none", "stddev", "plane"};
-};
-}  // namespace frazil
