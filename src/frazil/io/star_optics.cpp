@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
 
 #include "frazil/base/error.hpp"
 
@@ -28,12 +29,22 @@ double positive_or_zero(const StarTable& table, std::size_t row, std::string_vie
   return value;
 }
 
+/// A number that fills a field of Optics, within the range of that field.
+double for_optics(const StarTable& table, std::size_t row, std::string_view label, double value) {
+  const auto check = [&](const auto& field) {
+    if (field.star_label == label && field.low && !(value >= *field.low && value <= *field.high))
+      throw Error(ErrorCode::bad_input, "{}: {} must lie in {:g} to {:g}, not {}", table.place(row), label, *field.low,
+                  *field.high, value);
+  };
+  std::apply([&](const auto&... field) { (check(field), ...); }, fields_of<Optics>);
+  return value;
+}
+
 Optics optics_of(const StarTable& table, std::size_t row) {
-  const double voltage = table.number(row, "rlnVoltage");
-  if (!(voltage > 0 && voltage < 1e4))
-    throw Error(ErrorCode::corrupt, "{}: rlnVoltage is {} kV", table.place(row), voltage);
-  Optics optics{Kilovolt(voltage), Millimetre(table.number_or(row, "rlnSphericalAberration", 2.7)),
-                table.number_or(row, "rlnAmplitudeContrast", 0.1)};
+  const auto number = [&](std::string_view label, double value) { return for_optics(table, row, label, value); };
+  Optics optics{Kilovolt(number("rlnVoltage", table.number(row, "rlnVoltage"))),
+                Millimetre(number("rlnSphericalAberration", table.number_or(row, "rlnSphericalAberration", 2.7))),
+                number("rlnAmplitudeContrast", table.number_or(row, "rlnAmplitudeContrast", 0.1))};
   std::vector<double> matrix;
   for (const auto* label : magnification_labels)
     if (const auto column = table.find_column(label)) matrix.push_back(table.number(row, *column));

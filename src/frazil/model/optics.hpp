@@ -25,9 +25,11 @@ struct Optics {
 
   static constexpr auto fields() {
     using P = Optics;
-    return std::tuple(field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV),
-                      field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
-                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
+    return std::tuple(field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV).star("rlnVoltage"),
+                      field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm).star("rlnSphericalAberration"),
+                      field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast")
+                          .range(0, 1)
+                          .star("rlnAmplitudeContrast"),
                       field(&P::optics_group, "optics_group", "Name of the optics group"),
                       field(&P::magnification, "magnification",
                             "Anisotropic magnification: the matrix rlnMagMat00, 01, 10, 11; empty: none"),
