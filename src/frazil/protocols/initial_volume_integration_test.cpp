@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <Eigen/LU>
 #include <algorithm>
 #include <array>
 #include <cstdio>
