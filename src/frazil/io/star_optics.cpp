@@ -106,10 +106,30 @@ Angstrom pixel_size_30(const StarTable& table, std::size_t row) {
   return Angstrom(size);
 }
 
-bool same(const OpticsGroup& a, const OpticsGroup& b) {
-  return a.optics == b.optics && a.image_pixel_size == b.image_pixel_size &&
+/// Written where a group lacks a column that others have, and so as good as missing.
+bool says_nothing(std::string_view text) {
+  if (text == "None" || text == "[]") return true;
+  return !text.empty() && text.find_first_not_of("0.+-") == std::string_view::npos;
+}
+
+/// Whether all that the further columns of `a` say stands in `b` too.
+bool holds_further(const Optics& a, const Optics& b) {
+  return std::all_of(a.further.begin(), a.further.end(), [&](const auto& column) {
+    return says_nothing(column[1]) || std::find(b.further.begin(), b.further.end(), column) != b.further.end();
+  });
+}
+
+/// Equal in all but the name.
+bool same_values(const OpticsGroup& a, const OpticsGroup& b) {
+  return a.optics.voltage == b.optics.voltage && a.optics.cs == b.optics.cs &&
+         a.optics.amplitude_contrast == b.optics.amplitude_contrast &&
+         a.optics.magnification == b.optics.magnification && a.image_pixel_size == b.image_pixel_size &&
          a.micrograph_pixel_size == b.micrograph_pixel_size && a.original_pixel_size == b.original_pixel_size &&
-         a.image_size == b.image_size;
+         a.image_size == b.image_size && holds_further(a.optics, b.optics) && holds_further(b.optics, a.optics);
+}
+
+bool same(const OpticsGroup& a, const OpticsGroup& b) {
+  return a.optics.optics_group == b.optics.optics_group && same_values(a, b);
 }
 
 bool unnamed(const OpticsGroup& g) { return g.optics.optics_group.empty() || is_numbered_group(g.optics.optics_group); }
@@ -117,9 +137,7 @@ bool unnamed(const OpticsGroup& g) { return g.optics.optics_group.empty() || is_
 /// Equal in all but the name, and the names are equal or say nothing.
 bool alike(const OpticsGroup& a, const OpticsGroup& b) {
   if (a.optics.optics_group != b.optics.optics_group && !(unnamed(a) && unnamed(b))) return false;
-  auto renamed = b;
-  renamed.optics.optics_group = a.optics.optics_group;
-  return same(a, renamed);
+  return same_values(a, b);
 }
 
 bool is_taken(const std::vector<OpticsGroup>& groups, std::string_view name) {
