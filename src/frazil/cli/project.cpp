@@ -23,13 +23,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Call {
+struct ProjectCall {
   fs::path project;
   std::vector<std::string> items;
   bool json = false;
 };
 
-Call parse_call(Arguments arguments, std::string_view command, bool takes_items) {
+ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes_items) {
   const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
                                           option("json", "boolean", "Print JSON")};
   const auto parsed = parse(arguments, options);
@@ -65,7 +65,7 @@ int simple_command(Arguments arguments, std::string_view command) {
 }
 
 /// Goes through all items although some are unknown.
-int for_each_item(const Call& call, const std::function<void(const std::string&)>& act) {
+int for_each_item(const ProjectCall& call, const std::function<void(const std::string&)>& act) {
   int result = ok;
   for (const auto& item : call.items) {
     try {
@@ -174,7 +174,7 @@ int approve_command(Arguments arguments) { return change_command(arguments, "app
 namespace {
 
 /// key=value… as {"key": "value"}.
-Json settings_of(const Call& call, std::string_view command) {
+Json settings_of(const ProjectCall& call, std::string_view command) {
   Json settings = Json::object();
   for (const auto& text : call.items) {
     const auto equals = text.find('=');
