@@ -23,7 +23,7 @@ struct Extract {
   static constexpr flow::Info info{
       .name = "extract",
       .title = "Particle extraction",
-      .version = 1,
+      .version = 2,
       .help = "Cut the particles out of each micrograph, protein white on a normalised background."};
   using Params = extract::ExtractParams;
   using Input = ExtractInput;

@@ -38,7 +38,7 @@ struct SamePlaceParams {
 struct Union {
   static constexpr flow::Info info{.name = "union",
                                    .title = "Union of particles",
-                                   .version = 1,
+                                   .version = 2,
                                    .help = "All particles of two sets; those in both once, as in the first.",
                                    .state = flow::State::stable};
   using Params = SamePlaceParams;
@@ -54,7 +54,7 @@ struct Intersect {
   static constexpr flow::Info info{
       .name = "intersect",
       .title = "Subset by another set",
-      .version = 1,
+      .version = 2,
       .help = "Those particles that are in another set too, whatever the size of its images; the rest is set aside.",
       .state = flow::State::stable};
   using Params = SamePlaceParams;
@@ -84,7 +84,7 @@ struct HalvedParticles {
 struct Split {
   static constexpr flow::Info info{.name = "split",
                                    .title = "Split at random",
-                                   .version = 1,
+                                   .version = 2,
                                    .help = "Two random parts of a set, the same for the same seed.",
                                    .state = flow::State::stable};
   using Params = FractionParams;
@@ -109,7 +109,7 @@ struct SampleParams {
 struct Sample {
   static constexpr flow::Info info{.name = "sample",
                                    .title = "Random sample",
-                                   .version = 1,
+                                   .version = 2,
                                    .help = "Some particles of a set at random, the same for the same seed.",
                                    .state = flow::State::stable};
   using Params = SampleParams;
@@ -132,7 +132,7 @@ struct FilterItems {
   static constexpr flow::Info info{
       .name = "filter-items",
       .title = "Filter by expression",
-      .version = 1,
+      .version = 2,
       .help = "Those particles whose STAR columns fulfil a condition; the rest is set aside.",
       .state = flow::State::stable};
   using Params = FilterItemsParams;
@@ -156,7 +156,7 @@ struct ExportCoordinatesParams {
 struct ExportCoordinates {
   static constexpr flow::Info info{.name = "export-coordinates",
                                    .title = "Positions for other programs",
-                                   .version = 1,
+                                   .version = 2,
                                    .help = "Write particle positions in a format that other programs read.",
                                    .state = flow::State::stable};
   using Params = ExportCoordinatesParams;
