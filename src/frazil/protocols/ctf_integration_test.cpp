@@ -31,13 +31,13 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Outputs go to a folder of their own; references are paths.
-class TestContext final : public flow::Context {
+class CtfContext final : public flow::Context {
  public:
-  explicit TestContext(const std::string& name)
+  explicit CtfContext(const std::string& name)
       : folder_(fs::temp_directory_path() / (name + "-" + std::to_string(::getpid()))) {
     make_folders(folder_);
   }
-  ~TestContext() override { fs::remove_all(folder_); }
+  ~CtfContext() override { fs::remove_all(folder_); }
   fs::path output(std::string_view name) override { return folder_ / name; }
   [[nodiscard]] std::string reference(std::string_view name) const override { return (folder_ / name).string(); }
   [[nodiscard]] fs::path input(const std::string& reference) const override { return reference; }
@@ -91,7 +91,7 @@ class RealSpectra : public ::testing::Test {
 };
 
 TEST_F(RealSpectra, AreFittedAsPublished) {
-  TestContext context("frazil-ctf-real");
+  CtfContext context("frazil-ctf-real");
   EstimateCtf step;
   step.params.input_kind = CtfInput::spectrum;
   for (const auto& file : files_) {
@@ -112,7 +112,7 @@ TEST_F(RealSpectra, AreFittedAsPublished) {
 }
 
 TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
-  TestContext context("frazil-assess-real");
+  CtfContext context("frazil-assess-real");
   AssessCtf step;
   step.params.input_kind = CtfInput::spectrum;
   for (const auto& file : files_) {
@@ -126,7 +126,7 @@ TEST_F(RealSpectra, AreAssessedRightWithPublishedAndWithWrongValues) {
 }
 
 TEST_F(RealSpectra, AreJoinedFromTwoEstimatesAndATrapIsNotTakenForOne) {
-  TestContext context("frazil-consensus-real");
+  CtfContext context("frazil-consensus-real");
   EstimateCtf rings, model;
   rings.params.input_kind = model.params.input_kind = CtfInput::spectrum;
   model.params.method = CtfMethod::model;
@@ -160,7 +160,7 @@ TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
   const auto data = io::shared_data();
   if (!data || !std::filesystem::exists(*data / "apoferritin-10146-micrographs/sums"))
     GTEST_SKIP() << "no real data; set FRAZIL_SHARED to the folder that holds apoferritin-10146-micrographs";
-  TestContext context("frazil-ctf-apoferritin");
+  CtfContext context("frazil-ctf-apoferritin");
   const Json optics = {{"voltage", 300.0}, {"cs", 0.001}, {"amplitude_contrast", 0.07}, {"pixel_size", 1.5}};
   int seen = 0;
   for (const auto& entry : fs::directory_iterator(*data / "apoferritin-10146-micrographs/sums")) {
@@ -189,7 +189,7 @@ TEST(ApoferritinSums, AreFittedButForTheOneThatDrifted) {
 }
 
 TEST(FilterCtf, NamesTheRuleThatIsBrokenMost) {
-  TestContext context("frazil-filter");
+  CtfContext context("frazil-filter");
   CtfFit fit;
   fit.defocus_u = 15000_A;
   fit.defocus_v = 14800_A;
@@ -222,7 +222,7 @@ CtfFit good_fit() {
 }
 
 TEST(FilterCtf, HoldsTheCriteriaOfTheSpectrumAgainstALimit) {
-  TestContext context("frazil-filter-criteria");
+  CtfContext context("frazil-filter-criteria");
   auto fit = good_fit();
   EXPECT_TRUE(FilterCtf{}.process(fit, context).accepted());
   fit.quality.directional_damping = 0.95;
@@ -316,7 +316,7 @@ std::vector<CtfFit> session(Rng& rng, int count, double cs_mm, double difference
 }
 
 TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
-  TestContext context("frazil-monitor");
+  CtfContext context("frazil-monitor");
   Rng rng(3);
   EXPECT_TRUE(MonitorCtf{}.fold(nullptr, session(rng, 50, 0, 1), context).alarms.empty());
   const auto wrong = MonitorCtf{}.fold(nullptr, session(rng, 50, 1.2, 1), context);
@@ -335,7 +335,7 @@ TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
 }
 
 TEST(ConsensusCtf, WritesTheFusedRowBesideItsSources) {
-  TestContext context("frazil-consensus");
+  CtfContext context("frazil-consensus");
   CtfFit a;
   a.micrograph = a.name = "mic_1.mrc";
   a.defocus_u = 15100_A;
@@ -361,7 +361,7 @@ TEST(ConsensusCtf, WritesTheFusedRowBesideItsSources) {
 }
 
 TEST(EstimateCtf, WritesAPictureARowAndAProfile) {
-  TestContext context("frazil-estimate");
+  CtfContext context("frazil-estimate");
   Image image(512, 512, 2_A);
   Rng rng(5);
   for (float& v : image.pixels()) v = static_cast<float>(rng.normal());
@@ -410,7 +410,7 @@ TEST(FrameGroups, GiveTheCtfOfAMovieAlignedOrNot) {
   const auto specimens = sim::load_specimens(scene);
   const auto camera = sim::camera(scene);
   const sim::SimulatedMovie simulated(scene, specimens, camera, 0);
-  TestContext context("frazil-ctf-groups");
+  CtfContext context("frazil-ctf-groups");
   const auto path = context.output("movie.tif"), gain = context.output("gain.mrc");
   io::write_image(gain, camera.gain);
   {

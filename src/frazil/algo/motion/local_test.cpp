@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <Eigen/LU>
+
+#include <Eigen/LU>
 #include <cmath>
 #include <functional>
 
