@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <Eigen/LU>
-
-#include <Eigen/LU>
 #include <cmath>
 #include <functional>
 
