@@ -9,6 +9,7 @@
 #include "frazil/algo/motion/event_sum.hpp"
 #include "frazil/algo/motion/frame_cache.hpp"
 #include "frazil/algo/motion/sum.hpp"
+#include "frazil/base/file_state.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
@@ -69,11 +70,21 @@ GainState configured_gain(const Movie& movie, const AlignMovieParams& params, co
   return state;
 }
 
+/// The gain reference of a movie, read once by each worker for all movies that come with it, and again when the file
+/// has changed.
+Image gain_of(const Movie& movie, const GainState& state, flow::Context& context) {
+  const auto path = context.input(movie.gain);
+  const auto key = fmt::format("gain {} {} {}x{} {} {}", path.string(), file_state(path), movie.nx, movie.ny,
+                               static_cast<int>(state.orientation), static_cast<int>(state.kind));
+  return context
+      .cached<Image>(key, [&] { return io::read_gain(path, movie.nx, movie.ny, state.orientation, state.kind); })
+      ->clone();
+}
+
 motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, const GainState& state,
-                             const flow::Context& context) {
+                             flow::Context& context) {
   Image gain;
-  if (!movie.gain.empty())
-    gain = io::read_gain(context.input(movie.gain), movie.nx, movie.ny, state.orientation, state.kind);
+  if (!movie.gain.empty()) gain = gain_of(movie, state, context);
   motion::Detector detector(movie.nx, movie.ny, std::move(gain), context.rng()());
   if (!movie.defects.empty()) {
     const auto* eer = reader.eer();
