@@ -1,5 +1,6 @@
 // Parameters of a template that inherit what the field of a step declares (workflow.hpp).
 #include <algorithm>
+#include <cmath>
 
 #include "frazil/flow/workflow.hpp"
 
@@ -26,6 +27,14 @@ const FieldInfo* find_field(const std::string& of, const OrderedJson& steps, con
   return nullptr;
 }
 
+/// 300 for 300.0.
+OrderedJson as_people_write(const Json& value) {
+  if (value.is_number_float() && std::abs(value.get<double>()) < 1e15 &&
+      value.get<double>() == std::floor(value.get<double>()))
+    return static_cast<std::int64_t>(value.get<double>());
+  return OrderedJson::parse(value.dump());
+}
+
 /// A parameter with what it inherits written out, in the order of keys that people read.
 OrderedJson inherited(const OrderedJson& parameter, const FieldInfo& field) {
   OrderedJson full;
@@ -40,8 +49,7 @@ OrderedJson inherited(const OrderedJson& parameter, const FieldInfo& field) {
   put("type", field.file ? "path" : field.type);
   const bool required =
       parameter.value("required", OrderedJson(field.required && !parameter.contains("default"))) == true;
-  if (!required)
-    put("default", field.default_value.is_null() ? OrderedJson("") : OrderedJson::parse(field.default_value.dump()));
+  if (!required) put("default", field.default_value.is_null() ? OrderedJson("") : as_people_write(field.default_value));
   put("unit", field.unit.empty() ? OrderedJson() : OrderedJson(field.unit));
   put("choices", field.choices.empty() ? OrderedJson() : OrderedJson(field.choices));
   if (required) full["required"] = true;

@@ -244,7 +244,7 @@ TEST(Workflow, ParametersInheritWhatTheFieldOfAStepDeclares) {
   const auto text = inherit(inheriting, registry(), problems);
   EXPECT_EQ(describe(problems), "");
   EXPECT_EQ(nlohmann::ordered_json::parse(text)["parameters"].dump(),
-            R"([{"name":"least","title":"","type":"number","default":0.0,"unit":"Å"},)"
+            R"([{"name":"least","title":"","type":"number","default":0,"unit":"Å"},)"
             R"({"name":"most","title":"Most","type":"number","default":100,"unit":"Å","help":"h"},)"
             R"({"name":"must","title":"","type":"number","unit":"Å","required":true}])");
   EXPECT_EQ(inherit(text, registry(), problems), text) << "nothing is left to inherit";
