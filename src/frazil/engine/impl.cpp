@@ -90,6 +90,13 @@ Engine::Impl::Impl(Options options, const flow::Registry& registry)
       store_(project_folder(options_.project)) {
   options_.project = fs::canonical(options_.project);
   open();
+  dispatcher_.emplace(
+      DispatcherSettings{
+          .retry_base_s = options_.retry_base_s, .attempts = options_.attempts, .oldest_first = oldest_first_},
+      [this](const Execution& execution, std::uint64_t number) { return compose(execution, number); },
+      [this](const Execution& execution, const exec::RecordTexts& inputs) {
+        return estimated_memory(execution, inputs);
+      });
   load();
 }
 
@@ -98,7 +105,7 @@ Engine::Impl::~Impl() {
   if (intake_) intake_->stop();
   control_.reset();
   reporter_.reset();
-  running_.clear();  // gives back what it has of the machine
+  if (dispatcher_) dispatcher_->forget_running();  // gives back what it has of the machine
   pool_.reset();
 }
 
@@ -129,8 +136,6 @@ void Engine::Impl::open() {
   oldest_first_ = plan_.values.value("backlog", Json()) == "oldest";
   seed_ = store_.get("seed").value_or("1");
   intake_ = std::make_unique<Intake>(plan_.steps.size());
-  queued_count_.assign(plan_.steps.size(), 0);
-  running_count_.assign(plan_.steps.size(), 0);
   programs_.clear();
   for (const auto& planned : plan_.steps) {
     programs_.push_back(options_.program);
@@ -145,12 +150,7 @@ void Engine::Impl::open() {
 
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
 void Engine::Impl::load() {
-  for (auto& [place, queue] : queues_) queue.ready.clear();
-  sort_queues();
-  suspects_.clear();
-  later_.clear();
-  std::fill(queued_count_.begin(), queued_count_.end(), 0);
-  for (auto& [number, running] : running_) running.attached = false;
+  dispatcher_->reset(lanes());
   ++generation_;
   star_job_.reset();
   star_step_ = -1;
@@ -169,7 +169,7 @@ void Engine::Impl::load() {
     if (const int index = plan_.find(files[i].step); index >= 0 && files[i].state == "item")
       imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
   replay_.emplace(store_, imported);
-  for (auto& row : store_.costs()) costs_[{row.key, row.size}] = std::move(row);
+  for (auto& row : store_.costs()) dispatcher_->restore_cost(std::move(row));
   people_.clear();
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
   for (auto& row : store_.batches())
@@ -201,14 +201,14 @@ End Engine::Impl::run() {
   const int threads = options_.threads > 0 ? options_.threads : available_cpus();
   const int memory = options_.memory_mib > 0 ? options_.memory_mib : default_memory_mib();
   if (!options_.budget) options_.budget = std::make_shared<exec::Budget>(threads, memory, options_.gpus);
-  pool_ =
-      std::make_unique<exec::LocalPool>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (const auto& planned = plan_.steps[i];
-        !queue_of_step_[i]->elsewhere && planned.gpus > static_cast<int>(options_.gpus.size()))
+  for (const auto& planned : plan_.steps)
+    if (!(options_.place && options_.place(planned)) && planned.gpus > static_cast<int>(options_.gpus.size()))
       throw Error(ErrorCode::bad_input,
                   "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less",
                   planned.name, planned.gpus, options_.gpus.size());
+  pool_ =
+      std::make_unique<LocalWorkers>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
+  dispatcher_->attach(*pool_);
   control_ = std::make_unique<ControlServer>(control_socket(options_.project),
                                              [this](const Json& json) { return request(json); });
   if (options_.on_progress)
@@ -220,12 +220,13 @@ End Engine::Impl::run() {
   start_sources();
 
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file : {pool_->descriptor(), pool_->account().descriptor(), control_->descriptor(),
+  for (const int file : {pool_->processes().descriptor(), pool_->account().descriptor(), control_->descriptor(),
                          intake_->descriptor(), signals.descriptor()})
     watch_descriptor(epoll, file);
   while (!may_end()) {
     watch_disk();
-    dispatch();
+    dispatcher_->set_streaming(!graph_->all_sources_closed());
+    dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
     commit_if_due();
     epoll_event events[8];
     const int timeout = next_timeout_ms();
@@ -235,11 +236,11 @@ End Engine::Impl::run() {
     lock.lock();
     wanted_ = false;
     pool_->account().woken();
-    for (const auto& result : pool_->collect()) finish(result);
+    while (auto ended = dispatcher_->next_ended()) finish(std::move(*ended));
     control_->handle();
     take_findings();
     if (const int count = signals.take(); count > 0) {
-      if (stopping_) pool_->kill(), running_.clear();
+      if (stopping_) pool_->processes().kill(), dispatcher_->forget_running();
       begin_stop(End::interrupted);
     }
     check_sources();
@@ -254,7 +255,7 @@ End Engine::Impl::run() {
     read_some_decided();
   }
   ::close(epoll);
-  pool_->kill();
+  pool_->processes().kill();
   leaving_ = true;
   lock.unlock();
   if (reporter_) reporter_->stop();
@@ -272,7 +273,7 @@ End Engine::Impl::run() {
 
 bool Engine::Impl::may_end() const {
   if (stopping_) return pool_->running() == 0 || Clock::now() > stop_until_;
-  return options_.until_closed && graph_->all_closed() && running_.empty() && intake_->empty();
+  return options_.until_closed && graph_->all_closed() && dispatcher_->is_idle() && intake_->empty();
 }
 
 void Engine::Impl::begin_stop(End how) {
@@ -281,15 +282,14 @@ void Engine::Impl::begin_stop(End how) {
   end_ = how;
   state_ = "stopping";
   stop_until_ = Clock::now() + seconds(options_.stop_grace_s);
-  pool_->cancel();
+  pool_->processes().cancel();
 }
 
 int Engine::Impl::next_timeout_ms() const {
-  if (signals_seen_ > 0) return 0;
   if (star_job_ || star_step_ >= 0) return 1;
   auto next = Clock::now() + milliseconds(1000);
   if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
-  if (!later_.empty()) next = std::min(next, later_.begin()->first);
+  if (const auto time = dispatcher_->next_time()) next = std::min(next, *time);
   if (!undecided_.empty()) next = std::min(next, next_reading_);
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
@@ -383,8 +383,8 @@ Status Engine::Impl::status() {
                  planned.title,
                  planned.protocol->name,
                  counts.waiting,
-                 queued_count_[i],
-                 running_count_[i],
+                 dispatcher_->queued(static_cast<int>(i)),
+                 dispatcher_->running(static_cast<int>(i)),
                  counts.done,
                  counts.failed,
                  counts.accepted,
@@ -413,8 +413,8 @@ Status Engine::Impl::status() {
   const auto since = Clock::now() - seconds(window_s);
   const auto lately = std::count_if(through_.begin(), through_.end(), [&](Clock::time_point t) { return t >= since; });
   status.per_hour = window_s > 1 ? static_cast<double>(lately) * 3600 / window_s : 0;
-  status.start_p50_ms = start_latency_.percentile(0.5) * 1000;
-  status.start_p99_ms = start_latency_.percentile(0.99) * 1000;
+  status.start_p50_ms = dispatcher_->start_latency().percentile(0.5) * 1000;
+  status.start_p99_ms = dispatcher_->start_latency().percentile(0.99) * 1000;
   status.item_p50_s = item_latency_.percentile(0.5);
   status.item_p95_s = item_latency_.percentile(0.95);
   status.items_through = static_cast<int>(item_latency_.count());
