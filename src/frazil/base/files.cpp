@@ -12,6 +12,7 @@
 
 #include "frazil/base/durability.hpp"
 #include "frazil/base/error.hpp"
+#include "frazil/base/no_space.hpp"
 
 namespace frazil {
 namespace {
@@ -19,8 +20,9 @@ namespace {
 std::atomic<bool> durable{true};
 
 [[noreturn]] void fail(const std::filesystem::path& path, std::string_view doing, int error) {
-  const auto code = error == ENOSPC || error == EDQUOT || error == EMFILE ? ErrorCode::resource : ErrorCode::io;
-  throw Error(code, "{}: {} failed: {}", path.string(), doing, std::strerror(error));
+  if (is_no_space(error)) throw NoSpace("{}: {} failed: {}", path.string(), doing, std::strerror(error));
+  throw Error(error == EMFILE ? ErrorCode::resource : ErrorCode::io, "{}: {} failed: {}", path.string(), doing,
+              std::strerror(error));
 }
 
 std::filesystem::path temporary_beside(const std::filesystem::path& path) {

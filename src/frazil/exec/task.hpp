@@ -63,13 +63,15 @@ struct ResultHead {
   bool has_files = false;  ///< the temporary folder exists and is synced
   double seconds = 0;
   int peak_mib = 0;
-  std::string target;  ///< CPU target
+  std::string target;     ///< CPU target
+  bool no_space = false;  ///< it failed because a disk or quota is full: not the task's fault
   static constexpr auto fields() {
     using R = ResultHead;
     return std::tuple(field(&R::number, "task", "Number"), field(&R::failed, "failed", "Gave no result"),
                       field(&R::code, "code", "Kind of failure"), field(&R::message, "message", "What is wrong"),
                       field(&R::has_files, "files", "Wrote files"), field(&R::seconds, "seconds", "Time taken"),
-                      field(&R::peak_mib, "peak_mib", "Peak memory"), field(&R::target, "target", "CPU target"));
+                      field(&R::peak_mib, "peak_mib", "Peak memory"), field(&R::target, "target", "CPU target"),
+                      field(&R::no_space, "no_space", "No space left to write"));
   }
 };
 

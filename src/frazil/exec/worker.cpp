@@ -14,6 +14,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/no_space.hpp"
 #include "frazil/base/process.hpp"
 #include "frazil/exec/cluster.hpp"
 #include "frazil/exec/messages.hpp"
@@ -146,10 +147,16 @@ Result run_task(const ReceivedTask& task, const Surroundings& around) {
     const auto outputs = protocol.run(task.params, task.inputs, task.previous ? &*task.previous : nullptr, context);
     result.has_files = context.sync_outputs();
     result.outputs = texts_of(outputs);
+  } catch (const NoSpace& error) {
+    fail(error.code(), error.what());
+    result.no_space = true;
   } catch (const Error& error) {
     fail(error.code(), error.what());
   } catch (const std::bad_alloc&) {
     fail(ErrorCode::resource, "memory ran out");
+  } catch (const std::system_error& error) {
+    fail(ErrorCode::io, error.what());
+    result.no_space = is_no_space(error.code().value());
   } catch (const std::exception& error) {
     fail(ErrorCode::bug, error.what());
   }

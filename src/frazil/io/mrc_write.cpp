@@ -11,6 +11,7 @@
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/no_space.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/mrc.hpp"
 
@@ -135,8 +136,9 @@ struct SectionWriter {
 
   [[noreturn]] void fail(std::string_view what) const {
     const int error = errno;
-    throw Error(error == ENOSPC || error == EDQUOT || error == EMFILE ? ErrorCode::resource : ErrorCode::io,
-                "{}: {}: {}", path.string(), what, std::strerror(error));
+    if (is_no_space(error)) throw NoSpace("{}: {}: {}", path.string(), what, std::strerror(error));
+    throw Error(error == EMFILE ? ErrorCode::resource : ErrorCode::io, "{}: {}: {}", path.string(), what,
+                std::strerror(error));
   }
 
   void write_all(std::span<const std::byte> bytes) {

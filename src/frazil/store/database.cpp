@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "frazil/base/error.hpp"
+#include "frazil/base/no_space.hpp"
 
 namespace frazil::store {
 namespace {
@@ -21,7 +22,9 @@ namespace {
   const std::string why = sqlite3_errmsg(connection);
   sqlite3_mutex_leave(sqlite3_db_mutex(connection));
   const char* file = sqlite3_db_filename(connection, "main");
-  throw Error(kind, "{}: {}: {}", file != nullptr ? file : "project database", doing, why);
+  if (file == nullptr) file = "project database";
+  if (code == SQLITE_FULL) throw NoSpace("{}: {}: {}", file, doing, why);
+  throw Error(kind, "{}: {}: {}", file, doing, why);
 }
 
 /// "file:/a%20b?immutable=1": a file that nobody changes is read without locks.
@@ -143,6 +146,7 @@ void Database::execute(const std::string& sql) {
     fail(connection_.get(), sql);
 }
 
+bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
 std::int64_t Database::last_row() const { return sqlite3_last_insert_rowid(connection_.get()); }
 int Database::changes() const { return sqlite3_changes(connection_.get()); }
 

@@ -76,6 +76,8 @@ class Database {
   [[nodiscard]] Query query(const char* sql);
   /// Runs one or several statements without parameters.
   void execute(const std::string& sql);
+  /// Whether a transaction is open. A serious error ends one on its own: then nothing of it is left.
+  [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] std::int64_t last_row() const;
   [[nodiscard]] int changes() const;  ///< rows that the last statement changed
   /// Copies the whole database into another file.

@@ -59,6 +59,10 @@ UPDATE decision SET actor = rule WHERE by = 'rule';
     R"sql(
 ALTER TABLE decision ADD COLUMN title TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+CREATE TABLE kill (key TEXT PRIMARY KEY, deaths INTEGER NOT NULL, alone INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+ALTER TABLE decision ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace frazil::store

@@ -85,6 +85,7 @@ std::vector<DecisionRow> read_decisions(Query& query) {
     row.time = query.number();
     row.actor = query.text();
     row.title = query.text();
+    row.held = query.integer() != 0;
     list.push_back(std::move(row));
   }
   return list;
@@ -223,14 +224,24 @@ std::int64_t Project::commit() {
   put("sequence", std::to_string(sequence_ + 1));
   try {
     database_->query("COMMIT").run();
-  } catch (const Error&) {  // what was numbered may be gone with the rest
-    program_numbers_.clear();
-    actor_numbers_.clear();
+  } catch (const Error&) {
+    rollback();
     throw;
   }
   dirty_ = false;
   durable_event_ = event_;
   return ++sequence_;
+}
+
+void Project::rollback() {
+  if (!std::exchange(dirty_, false)) return;
+  program_numbers_.clear();  // what was numbered is gone with the rest
+  actor_numbers_.clear();
+  try {
+    if (database_->in_transaction()) database_->query("ROLLBACK").run();
+  } catch (const Error&) {  // the transaction is not committed, which is all that is asked for
+  }
+  read_counters();
 }
 
 /// What goes on counting from where it stood.
@@ -341,6 +352,23 @@ std::int64_t Project::number_of(const std::string& text, Numbers& known, const c
   return known[text] = query.integer();
 }
 
+void Project::end_hold(std::int64_t task, bool accepted, std::string_view why) {
+  begin();
+  database_->query("UPDATE output SET port = ? WHERE task = ? AND place = 0")
+      .bind(accepted ? "accepted" : "set_aside")
+      .bind(task)
+      .run();
+  database_
+      ->query(
+          "UPDATE decision SET accepted = ?, held = 0, reason = reason || ?, time = ? WHERE by = 'rule' AND key = "
+          "(SELECT key FROM task WHERE n = ?)")
+      .bind(accepted)
+      .bind(why)
+      .bind(now())
+      .bind(task)
+      .run();
+}
+
 void Project::forget_task(const std::string& key) {
   begin();
   database_->query("DELETE FROM task WHERE key = ?").bind(key).run();
@@ -362,7 +390,7 @@ void Project::add_decision(const DecisionRow& decision) {
     database_->query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
   auto query = database_->query(
       "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, "
-      "title) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "title, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   query.bind(decision.step)
       .bind(decision.item)
       .bind(decision.subject)
@@ -372,7 +400,7 @@ void Project::add_decision(const DecisionRow& decision) {
   bind_finite(query, decision.value);
   bind_finite(query, decision.limit);
   query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).bind(decision.actor);
-  query.bind(decision.title).run();
+  query.bind(decision.title).bind(decision.held).run();
 }
 
 void Project::add_file(const FileRow& file) {
@@ -494,6 +522,33 @@ std::vector<CostRow> Reader::costs() {
   return list;
 }
 
+std::vector<KillRow> Reader::kills() {
+  auto query = database_->query("SELECT key, deaths, alone FROM kill");
+  std::vector<KillRow> list;
+  while (query.step()) {
+    KillRow row;
+    row.key = query.text();
+    row.deaths = static_cast<int>(query.integer());
+    row.alone = static_cast<int>(query.integer());
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+void Project::put_kills(const KillRow& kills) {
+  begin();
+  database_->query("INSERT OR REPLACE INTO kill (key, deaths, alone) VALUES (?, ?, ?)")
+      .bind(kills.key)
+      .bind(kills.deaths)
+      .bind(kills.alone)
+      .run();
+}
+
+void Project::forget_kills(const std::string& key) {
+  begin();
+  database_->query("DELETE FROM kill WHERE key = ?").bind(key).run();
+}
+
 void Project::put_cost(const CostRow& cost) {
   begin();
   database_
@@ -575,7 +630,8 @@ std::vector<BatchRow> Reader::batches() {
 
 std::vector<DecisionRow> Reader::decisions() {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title, held "
+      "FROM "
       "decision ORDER "
       "BY n");
   return read_decisions(query);
@@ -583,7 +639,8 @@ std::vector<DecisionRow> Reader::decisions() {
 
 std::vector<DecisionRow> Reader::decisions_of_people() {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title, held "
+      "FROM "
       "decision WHERE "
       "by = 'person' ORDER BY n");
   return read_decisions(query);
@@ -591,7 +648,8 @@ std::vector<DecisionRow> Reader::decisions_of_people() {
 
 std::vector<DecisionRow> Reader::decisions_of_task(const std::string& key) {
   auto query = database_->query(
-      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title, held "
+      "FROM "
       "decision WHERE "
       "by = 'rule' AND key = ?");
   query.bind(key);

@@ -62,6 +62,7 @@ struct DecisionRow {
   double time = 0;
   std::string actor = {};  ///< the rule, or the person's name; empty: a person, before names were noted
   std::string title = {};  ///< what breaking the rule means, in a few words; empty where the rule says no more
+  bool held = false;       ///< neither accepted nor set aside yet
 };
 
 /// A file that a source has seen and finished with.
@@ -88,6 +89,13 @@ struct CostRow {
   int peak_mib = 0;    ///< the most
   double seconds = 0;  ///< mean of the last ones
   std::int64_t count = 0;
+};
+
+/// Workers that have died with a task that has not ended yet.
+struct KillRow {
+  std::string key;  ///< of the task
+  int deaths = 0;
+  int alone = 0;  ///< of these, while nothing else was at work
 };
 
 /// What a project's database holds, read row by row. Made from a Project it is for other threads than the one that
@@ -118,6 +126,7 @@ class Reader {
   /// True if a task of this step that did not fail has a key with this beginning.
   [[nodiscard]] bool has_task(const std::string& step, const std::string& key_start);
   [[nodiscard]] std::vector<CostRow> costs();
+  [[nodiscard]] std::vector<KillRow> kills();
   [[nodiscard]] std::optional<TaskRow> find_task(const std::string& key);
   /// Visits the task with this number, if there is one.
   void for_task(std::int64_t n, const std::function<void(const TaskRow&)>& visit);
@@ -163,14 +172,20 @@ class Project : public Reader {
   /// @param actor  whose doing it is; empty: the engine's
   void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text,
                  std::string_view actor = {});
+  /// The verdict of a filter's task that held its item: what became of it in the end, and a few words to its reason.
+  void end_hold(std::int64_t task, bool accepted, std::string_view why);
   /// Forgets a failure, so that it is tried again.
   void forget_task(const std::string& key);
   void put_cost(const CostRow& cost);
+  void put_kills(const KillRow& kills);
+  void forget_kills(const std::string& key);
 
   [[nodiscard]] bool dirty() const { return dirty_; }
-  /// Makes everything written so far durable. @return the number of this commit: one more than that of the last one
-  /// that changed something, over restarts too
+  /// Makes everything written so far durable. When that fails all of it is dropped: nothing is half there. @return the
+  /// number of this commit: one more than that of the last one that changed something, over restarts too
   std::int64_t commit();
+  /// Drops everything written since the last commit. Whoever has gone on from it must read the store again.
+  void rollback();
   /// Number of the last event that is durable.
   [[nodiscard]] std::int64_t last_event() const { return durable_event_; }
 

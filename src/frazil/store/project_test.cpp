@@ -1,6 +1,8 @@
 #include "frazil/store/project.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +60,47 @@ TEST_F(ProjectTest, KeepsWhatWasCommittedAndLeavesOneFile) {
   EXPECT_TRUE(std::isnan(project.decisions().at(0).value));
   EXPECT_EQ(project.find_item("a1")->label, "one");
   EXPECT_EQ(project.find_task("k")->outputs.at(0).first, "sums");
+}
+
+/// The largest file that this process may write, in bytes.
+void limit_files(rlim_t bytes) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  limit.rlim_cur = std::min(bytes, limit.rlim_max);
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+TEST_F(ProjectTest, WhatCannotBeCommittedIsDroppedAsAWhole) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  Project project(folder_);
+  project.put("a", "1");
+  const auto sequence = project.commit();
+  project.put("a", "2");
+  project.add_item({0, "big", "Number", "in", "numbers", "s", "0001", "one", std::string(1 << 20, ' ')});
+  limit_files(64 << 10);
+  EXPECT_THROW(project.commit(), Error);
+  limit_files(RLIM_INFINITY);
+  EXPECT_FALSE(project.dirty());
+  EXPECT_EQ(project.get("a"), "1");
+  EXPECT_FALSE(project.find_item("big").has_value());
+  project.put("a", "3");
+  EXPECT_EQ(project.commit(), sequence + 1);
+  EXPECT_EQ(project.get("a"), "3");
+}
+
+TEST_F(ProjectTest, RemembersWorkersThatDiedWithATask) {
+  {
+    Project project(folder_);
+    project.put_kills({"k", 2, 1});
+    project.put_kills({"k", 3, 2});
+    project.put_kills({"other", 1, 0});
+    project.forget_kills("other");
+    project.commit();
+  }
+  Project project(folder_);
+  ASSERT_EQ(project.kills().size(), 1u);
+  EXPECT_EQ(project.kills()[0].deaths, 3);
+  EXPECT_EQ(project.kills()[0].alone, 2);
 }
 
 TEST_F(ProjectTest, RefusesADatabaseOfANewerProgram) {
