@@ -451,8 +451,8 @@ std::optional<Retry> Dispatcher::again(Ended& ended, bool stopping) {
 }
 
 std::optional<Retry> Dispatcher::again_after_kill(Ended& ended, bool stopping) {
-  ++ended.kills.all;
-  if (ended.alone) ++ended.kills.alone;
+  ended.kills.all += ended.result.blamed;
+  ended.kills.alone += ended.result.blamed && ended.alone;
   if (ended.kills.alone >= kills_alone) {
     kills_.erase(ended.execution.key);
     return std::nullopt;

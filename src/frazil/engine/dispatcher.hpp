@@ -85,6 +85,8 @@ class Dispatcher {
   [[nodiscard]] bool is_attached() const { return pool_ != nullptr; }
   /// The steps by index. Forgets what has not begun; what runs is no longer wanted until it is asked for again.
   void reset(std::vector<Lane> lanes);
+  /// A step's tasks are computed by something else now.
+  void rename(int step, std::string key) { lanes_[static_cast<std::size_t>(step)].key = std::move(key); }
   /// More items may still come in: tasks on many items leave a thread to them.
   void set_streaming(bool streaming) { streaming_ = streaming; }
 

@@ -364,18 +364,19 @@ TEST_F(DispatcherTest, WhatIsAskedForAgainWhileItRunsIsNotRunTwice) {
 
 TEST_F(DispatcherTest, AStepIsTakenBackWholeWithWhatWaitsForItsNextAttempt) {
   begin(1, {lane("a"), lane("b")});
-  add(0, 1, 2);
-  add(1, 1, 1);
+  add(0, 1, 1);
   EXPECT_EQ(at_work(), Keys{"1 of 0"});
   end("1 of 0", failed(ErrorCode::io));
+  add(1, 1, 1);
+  EXPECT_EQ(at_work(), Keys{"1 of 1"});
+  add(0, 2, 2);
   auto subjects = dispatcher->withdraw(0);
   std::sort(subjects.begin(), subjects.end());
-  const auto keys = at_work();
+  EXPECT_EQ(subjects, (std::vector{1, 2}));
   EXPECT_EQ(dispatcher->queued(0), 0);
-  EXPECT_FALSE(subjects.empty());
   wait(100);
-  end(keys.front());
-  EXPECT_EQ(at_work(), Keys{"1 of 1"});
+  end("1 of 1");
+  EXPECT_TRUE(at_work().empty());
 }
 
 }  // namespace

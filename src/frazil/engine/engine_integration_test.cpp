@@ -100,6 +100,44 @@ TEST_F(EngineTest, ASecondEngineIsRefusedAndStopLeavesAProjectThatGoesOn) {
   EXPECT_EQ(values(snapshot("p"), "add", "numbers").size(), 30u);
 }
 
+TEST_F(EngineTest, WhatIsHeldIsDecidedWhenItIsSureOrAtTheEndAndNotTwice) {
+  write_text(folder_ / "workflow.json", R"({"name": "holds", "parameters": [{"name": "files", "type": "path"},
+    {"name": "expected", "type": "integer", "default": 0}, {"name": "count", "type": "integer", "default": 4}],
+    "steps": {"in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}"}},
+      "total": {"protocol": "total", "inputs": {"numbers": "in.numbers"}, "trigger": {"mode": "batches", "count": 4}},
+      "sure": {"protocol": "sure", "params": {"count": "${count}"}, "inputs": {"numbers": "in.numbers",
+        "reference": "total.totals"}},
+      "next": {"protocol": "add", "inputs": {"left": "sure.accepted"}}}})");
+  write_numbers(1, 10);
+  for (const auto* count : {"8", "100"}) {
+    SCOPED_TRACE(count);
+    ASSERT_EQ(run(count, {"expected=10", fmt::format("count={}", count)}), 0);
+    const auto before = result_of(count);
+    EXPECT_EQ(values(snapshot(count), "next", "numbers"), (std::vector{3, 5, 7, 9, 11}));
+    const auto why = ask(count, "why", "n_3").dump();
+    EXPECT_EQ(why.find("best reference") != std::string::npos, std::string_view(count) == "100") << why;
+    EXPECT_EQ(run(count, {"expected=10"}), 0);
+    EXPECT_EQ(result_of(count), before) << "the same follows from what is stored";
+  }
+}
+
+TEST_F(EngineTest, AnEngineWhoseProjectAnotherHasTakenWritesNoMore) {
+  write_numbers(1, 40);
+  const auto process = spawn("p", {"expected=40", "sleep=20"});
+  for (int i = 0; i < 500; ++i) {
+    const auto answer = send_request(control_socket(folder_ / "p"), {{"command", "status"}});
+    if (answer && answer->at("status").at("steps").at(1).at("done") > 2) break;
+    std::this_thread::sleep_for(10ms);
+  }
+  write_text(folder_ / "p" / "engine.lock", R"({"host": "elsewhere", "pid": 1, "epoch": 99})");
+  EXPECT_EQ(wait_for(process), 2);
+  const auto left = values(snapshot("p"), "add", "numbers").size();
+  EXPECT_GT(left, 2u);
+  EXPECT_LT(left, 40u);
+  EXPECT_EQ(run("p", {"expected=40"}), 0);
+  EXPECT_EQ(values(snapshot("p"), "add", "numbers").size(), 40u);
+}
+
 TEST_F(EngineTest, WaitsWhileTheDiskHasLessSpaceThanItMustKeep) {
   write_numbers(1, 3);
   std::vector<flow::Problem> problems;

@@ -11,6 +11,18 @@ namespace frazil::engine {
 using flow::Shape;
 using flow::Trigger;
 
+std::string_view port_of(const Outcome& outcome) {
+  using flow::Verdict;
+  if (outcome.verdict == Verdict::held) return outcome.otherwise == Verdict::accepted ? "held" : "held_aside";
+  return outcome.verdict == Verdict::accepted ? "accepted" : "set_aside";
+}
+
+void read_verdict(std::string_view port, Outcome& outcome) {
+  using flow::Verdict;
+  outcome.verdict = port.starts_with("held") ? Verdict::held : flow::accept_if(port != "set_aside");
+  outcome.otherwise = flow::accept_if(port == "held");
+}
+
 bool Graph::ByOrder::operator()(int a, int b) const {
   const auto& first = (*subjects)[static_cast<std::size_t>(a)];
   const auto& second = (*subjects)[static_cast<std::size_t>(b)];
@@ -65,7 +77,8 @@ int Graph::add_subject(Subject subject) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     auto& s = states_[i];
     const auto mode = plan_.steps[i].trigger.mode;
-    if (mode == Trigger::Mode::none || !in_domain(static_cast<int>(i), added.root) || s.committed_in.contains(added.id))
+    if (mode == Trigger::Mode::none || !in_domain(static_cast<int>(i), added.root) ||
+        list_of(static_cast<int>(i), index) >= 0)
       continue;
     s.known.insert(index);
     // A late one goes back in line before those that wait for the next list.
@@ -89,13 +102,15 @@ void Graph::set_cell(int index, int subject, Cell to) {
   auto& s = state(index);
   auto& c = cell(index, subject);
   const auto count = [&](Cell value, int by) {
-    if (value == Cell::waiting || value == Cell::ready || value == Cell::running) {
+    if (value == Cell::waiting || value == Cell::ready || value == Cell::running || value == Cell::held) {
       s.open += by;
       if (auto& open = open_of_subject_[static_cast<std::size_t>(subject)];
           is_followed_[static_cast<std::size_t>(index)] && open >= 0 && (open += by) == 0)
         maybe_through_.push_back(subject);
     }
     if (value == Cell::waiting) s.waiting += by;
+    if (value == Cell::held) s.held += by;
+    if (value == Cell::again) s.again += by;
     if (value == Cell::done) s.done += by;
     if (value == Cell::failed) s.failed += by;
     if (value == Cell::absent) s.absent += by;
@@ -118,7 +133,7 @@ std::int64_t Graph::task(int index, int subject) const {
 }
 
 std::string_view Graph::cell_name(int index, int subject) const {
-  constexpr std::string_view names[] = {"", "waiting", "ready", "running", "done", "failed", "absent"};
+  constexpr std::string_view names[] = {"", "waiting", "ready", "running", "done", "failed", "absent", "held", ""};
   const auto& cells = state(index).cells;
   return static_cast<std::size_t>(subject) < cells.size()
              ? names[static_cast<int>(cells[static_cast<std::size_t>(subject)])]
@@ -134,6 +149,7 @@ void Graph::put(int index, int port, int subject, int item) {
   auto& list = state(index).outputs[static_cast<std::size_t>(port)];
   if (list.size() <= static_cast<std::size_t>(subject)) list.resize(subjects_.size(), unknown);
   list[static_cast<std::size_t>(subject)] = item;
+  state(index).latest_items.clear();
 }
 
 void Graph::note_set(int index) {
@@ -149,7 +165,10 @@ void Graph::note_cell(int index, int subject) {
 void Graph::push(int index, int subject) {
   note_set(index);
   for (const auto& consumer : state(index).consumers)
-    if (!consumer.broadcast) work_.push_back({Work::Kind::evaluate, consumer.step, subject});
+    if (!consumer.broadcast)
+      work_.push_back({Work::Kind::evaluate, consumer.step, subject});
+    else if (may_hold(consumer.step))
+      new_reference(consumer.step);
 }
 
 int Graph::find(int index, int port, int subject) const {
@@ -170,7 +189,9 @@ std::vector<std::pair<int, int>> Graph::members(int index, int port) const {
 
 Counts Graph::counts(int index) const {
   const auto& s = state(index);
-  return {s.open, s.waiting, s.done, s.failed, s.accepted, s.set_aside, s.absent, is_fold(index) ? s.introduced : 0};
+  return {s.open,   s.waiting,  s.done,
+          s.failed, s.accepted, s.set_aside,
+          s.held,   s.absent,   is_fold(index) ? s.introduced : 0};
 }
 
 bool Graph::all_closed() const {
@@ -187,7 +208,7 @@ bool Graph::all_sources_closed() const {
 
 void Graph::add_committed(int index, int number, std::vector<std::string> members) {
   auto& s = state(index);
-  for (const auto& member : members) s.committed_in[member] = static_cast<std::size_t>(number);
+  for (const auto& member : members) s.committed_in[member] = number;
   const auto missing = members.size();
   s.committed.push_back({number, std::move(members), missing});
   for (const int stopped : step(index).trigger.stops)
@@ -197,11 +218,9 @@ void Graph::add_committed(int index, int number, std::vector<std::string> member
 
 int Graph::add_source_item(int index, Subject subject, ItemHandle item) {
   subject.root = index;
-  const auto id = item.id;
   const int added = add_subject(std::move(subject));
-  const bool withdrawn = knowledge_.person(index, id) == std::optional(false);
-  put(index, 0, added, withdrawn ? absent : add_item(std::move(item)));
-  set_cell(index, added, withdrawn ? Cell::absent : Cell::done);
+  put(index, 0, added, add_item(std::move(item)));
+  (void)place(index, added);
   if (state(index).closed) reopen(index);
   push(index, added);
   return added;
@@ -226,7 +245,6 @@ void Graph::close_source(int index) {
 void Graph::reopen(int index) {
   auto& s = state(index);
   s.closed = false;
-  s.last.clear();
   for (const auto& consumer : s.consumers)
     if (const auto& next = state(consumer.step); next.closed && !is_cut(next) && !takes_nothing_new(next.phase))
       reopen(consumer.step);
@@ -292,6 +310,10 @@ Effects Graph::settle() {
     effects_.through.push_back(subject);
   }
   maybe_through_.clear();
+  effects_.closed.clear();
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (auto& s = states_[i]; !std::exchange(s.told_closed, s.closed) && s.closed)
+      effects_.closed.push_back(static_cast<int>(i));
   return std::exchange(effects_, {});
 }
 
@@ -315,6 +337,23 @@ int Graph::broadcast_item(const flow::PlannedInput& input) {
     if (const int item = last_item(from.step, from.port); item != absent) last = item;
   }
   return last;
+}
+
+/// What a filter that may hold goes by: the last item so far, unknown while there is none and there may be one.
+int Graph::reference_item(const flow::PlannedInput& input) {
+  int last = absent;
+  bool may_come = false;
+  for (const auto& from : input.from) {
+    auto& s = state(from.step);
+    may_come = may_come || !s.closed;
+    if (s.latest_items.empty())
+      for (std::size_t p = 0; p < s.outputs.size(); ++p) {
+        const auto list = members(from.step, static_cast<int>(p));
+        s.latest_items.push_back(list.empty() ? absent : list.back().second);
+      }
+    if (const int item = s.latest_items[static_cast<std::size_t>(from.port)]; item != absent) last = item;
+  }
+  return last == absent && may_come && !input.optional ? unknown : last;
 }
 
 /// Fills `chosen` with the items of one port. @return 0, or why there are none: unknown or absent
@@ -350,7 +389,7 @@ Graph::Gathered Graph::gather(int index, int subject) {
     std::vector<int> chosen;
     int problem = 0;
     if (input.broadcast) {
-      problem = broadcast_item(input);
+      problem = may_hold(index) ? reference_item(input) : broadcast_item(input);
       if (problem >= 0) chosen.push_back(std::exchange(problem, 0));
     } else {
       problem = choose(input, subject, chosen);
@@ -365,11 +404,11 @@ Graph::Gathered Graph::gather(int index, int subject) {
 
 void Graph::evaluate(int index, int subject) {
   const auto current = cell(index, subject);
-  if (current != Cell::unknown && current != Cell::waiting) return;
+  if (!is_new(current) && current != Cell::waiting) return;
   auto& s = state(index);
-  if (current == Cell::unknown) set_cell(index, subject, Cell::waiting);
-  if (is_cut(s) && !s.committed_in.contains(this->subject(subject).id))
-    return resolve_absent(index, subject, Cell::absent);
+  if (current != Cell::waiting) set_cell(index, subject, Cell::waiting);
+  if (current == Cell::again) work_.push_back({Work::Kind::close, index, 0});
+  if (is_cut(s) && list_of(index, subject) < 0) return resolve_absent(index, subject, Cell::absent);
   const auto gathered = gather(index, subject);
   if (gathered.state == Cell::absent) return resolve_absent(index, subject, Cell::absent);
   if (gathered.state == Cell::waiting || s.phase == Phase::held) return;
@@ -419,7 +458,10 @@ void Graph::start(int index, int subject) {
   execution.inputs = gather(index, subject).inputs;
   const auto key = key_of(execution);
   set_cell(index, subject, Cell::running);
-  if (const auto outcome = knowledge_.known(key)) {
+  auto outcome = knowledge_.known(key);
+  if (may_hold(index) && (!outcome || outcome->verdict == flow::Verdict::held))
+    if (auto decided = find_decided(execution)) outcome = std::move(decided);
+  if (outcome) {
     apply_map(execution, *outcome);
     work_.push_back({Work::Kind::close, index, 0});
   } else if (takes_nothing_new(state(index).phase)) {
@@ -446,10 +488,10 @@ void Graph::pump(int index) {
         execution.inputs[i].insert(execution.inputs[i].end(), gathered.inputs[i].begin(), gathered.inputs[i].end());
     }
     execution.members = std::move(batch.members);
-    execution.previous = s.previous;
+    if (!s.versions.empty()) execution.previous = s.versions.back().outputs;
     const auto key = key_of(execution);
     execution.key = key.hex();
-    s.running = true;
+    s.running = batch.number;
     if (const auto outcome = knowledge_.known(key))
       apply_fold(execution, *outcome);
     else
@@ -465,7 +507,15 @@ void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
   std::vector<int> values(protocol.outputs.size(), absent);
   if (protocol.shape == Shape::filter) {
     const int passed = execution.inputs.at(0).at(0);
-    const bool accepted = knowledge_.person(index, item(passed).id).value_or(outcome.accepted);
+    const auto said = knowledge_.person(index, item(passed).id);
+    if (!said && outcome.verdict == flow::Verdict::held) {
+      const bool is_outdated = gather(index, subject).inputs != execution.inputs;  // a better reference has come since
+      state(index).held_by[subject] = outcome;
+      set_cell(index, subject, is_outdated ? Cell::waiting : Cell::held);
+      if (is_outdated) work_.push_back({Work::Kind::evaluate, index, subject});
+      return;
+    }
+    const bool accepted = said.value_or(outcome.verdict == flow::Verdict::accepted);
     values[accepted ? 0 : 1] = passed;
     ++(accepted ? state(index).accepted : state(index).set_aside);
   } else {
@@ -484,27 +534,37 @@ void Graph::apply_map(const Execution& execution, const Outcome& outcome) {
 void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
   const int index = execution.step;
   auto& s = state(index);
-  s.running = false;
+  s.running.reset();
   s.fold_tasks.push_back(outcome.task);
+  s.versions.push_back({execution.batch, -1, execution.previous});
   for (const int member : execution.members) set_cell(index, member, outcome.failed ? Cell::failed : Cell::done);
   if (outcome.failed) return;  // the next version builds on the last that succeeded
   const auto& protocol = *step(index).protocol;
   Subject version{hash_of({"version", step(index).name, execution.key}),
                   fmt::format("{}_v{:04}", step(index).name, execution.batch + 1),
                   fmt::format("{:08}", execution.batch), index};
-  const int added = add_subject(std::move(version));
-  s.previous.clear();
+  int added = find_subject(version.id);
+  if (added < 0) {
+    added = add_subject(std::move(version));
+  } else {  // made anew from the same members: the same version
+    subjects_[static_cast<std::size_t>(added)].gone = false;
+    ++s.introduced;
+    for (const auto& consumer : s.consumers)
+      if (!consumer.broadcast) retract(consumer.step, added);
+  }
+  auto& made = s.versions.back();
+  made.subject = added;
+  made.outputs.clear();
   std::vector<int> values(protocol.outputs.size(), absent);
   for (const auto& [port, handle] : outcome.outputs) {
     const auto found = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
                                     [&](const flow::PortInfo& p) { return p.name == port; });
     if (found == protocol.outputs.end()) continue;
-    const bool withdrawn = knowledge_.person(index, handle.id) == std::optional(false);
-    const int added_item = add_item(handle);
-    s.previous.emplace_back(port, added_item);
-    if (!withdrawn) values[static_cast<std::size_t>(found - protocol.outputs.begin())] = added_item;
+    made.outputs.emplace_back(port, add_item(handle));
+    values[static_cast<std::size_t>(found - protocol.outputs.begin())] = made.outputs.back().second;
   }
   for (std::size_t port = 0; port < values.size(); ++port) put(index, static_cast<int>(port), added, values[port]);
+  (void)place(index, added);
   push(index, added);
 }
 

@@ -33,7 +33,8 @@ struct ItemHandle {
 /// What joins match on: an imported file, or one version of a fold.
 struct Subject {
   std::string id, label, order;
-  int root = 0;  ///< step that introduced it
+  int root = 0;       ///< step that introduced it
+  bool gone = false;  ///< a version that has been made anew since
 };
 
 /// One execution of a step. Input ports hold indices into Graph::item.
@@ -53,8 +54,14 @@ struct Outcome {
   bool failed = false;
   std::string message;
   std::vector<std::pair<std::string, ItemHandle>> outputs;
-  bool accepted = true;  ///< of a filter
+  flow::Verdict verdict = flow::Verdict::accepted;    ///< of a filter
+  flow::Verdict otherwise = flow::Verdict::accepted;  ///< of one that holds: what it says if nothing better comes
 };
+
+/// The port under which a filter's verdict is stored, and back: "accepted", "set_aside", or one of two for what is
+/// held.
+[[nodiscard]] std::string_view port_of(const Outcome& outcome);
+void read_verdict(std::string_view port, Outcome& outcome);
 
 /// What the graph asks. Nothing it asks for changes anything.
 class Knowledge {
@@ -78,10 +85,19 @@ struct Effects {
     int step = 0, subject = 0;
     friend bool operator==(const Cell&, const Cell&) = default;
   };
+  struct Verdict {  ///< on an item that was held when the stream closed: by the best reference that there was
+    int step = 0, subject = 0;
+    std::int64_t task = 0;  ///< number in the store of the one that held it
+    flow::Verdict verdict = flow::Verdict::accepted;
+  };
   std::vector<List> batch;
+  /// Asked for before and wanted no more: step, subject and batch of each.
+  std::vector<Execution> dropped;
   std::vector<Execution> start;  ///< not known yet: to be run
   /// Steps that take nothing new: the owner takes back what has not begun and tells `Graph::withdrawn`.
   std::vector<int> withdrawn;
+  std::vector<Verdict> final;
+  std::vector<int> rewound;        ///< folds that have taken versions back
   std::vector<int> closed;         ///< steps whose output is complete
   std::vector<int> through;        ///< subjects that all steps which take them by themselves, optional ones apart, are
                                    ///< through with for the first time
@@ -95,6 +111,7 @@ struct Counts {
   int waiting = 0;  ///< of these, for their inputs
   int done = 0, failed = 0;
   int accepted = 0, set_aside = 0;  ///< of a filter
+  int held = 0;                     ///< of these that are open: neither accepted nor set aside yet
   int absent = 0;                   ///< subjects that never reach this step
   int versions = 0;                 ///< of a fold
 };
@@ -150,6 +167,12 @@ class Graph {
   void close_source(int step);
   /// The stream goes on after all.
   void reopen(int step);
+  /// What a person says of an item that this subject brings to this step has changed, or its failure is forgotten, or
+  /// the step's parameters are others. Everything that followed from it is taken back and follows anew: downstream
+  /// steps, and the versions of folds from the first list on that holds it.
+  void reconsider(int step, int subject);
+  /// The same of all subjects of a step.
+  void reconsider(int step);
   void finish(const Execution& execution, const Outcome& outcome);
   /// These subjects were taken back before their tasks at this step began.
   void withdrawn(int step, const std::vector<int>& subjects);
@@ -173,14 +196,16 @@ class Graph {
   [[nodiscard]] std::int64_t task(int step, int subject) const;
   /// Tasks of a fold's versions, failed ones included.
   [[nodiscard]] const std::vector<std::int64_t>& fold_tasks(int step) const { return state(step).fold_tasks; }
-  /// waiting, ready, running, done, failed, absent; empty if the subject never came near.
+  /// waiting, ready, running, done, failed, absent, held; empty if the subject never came near.
   [[nodiscard]] std::string_view cell_name(int step, int subject) const;
   [[nodiscard]] int find_subject(const std::string& id) const;
+  /// Item that a filter holds of a subject, −1 if it holds none.
+  [[nodiscard]] int held_item(int step, int subject);
   /// Subjects that entered at this source or fold.
   [[nodiscard]] int introduced(int step) const { return states_[static_cast<std::size_t>(step)].introduced; }
 
  private:
-  enum class Cell : std::uint8_t { unknown, waiting, ready, running, done, failed, absent };
+  enum class Cell : std::uint8_t { unknown, waiting, ready, running, done, failed, absent, held, again };
   static constexpr int unknown = -1, absent = -2;
 
   struct ByOrder {
@@ -196,6 +221,11 @@ class Graph {
     std::vector<std::string> members;
     std::size_t missing = 0;
   };
+  struct Version {
+    int number = 0;                                    ///< of its list
+    int subject = -1;                                  ///< −1: it failed
+    std::vector<std::pair<std::string, int>> outputs;  ///< what the next one builds on: of the last that succeeded
+  };
   struct Consumer {
     int step = 0;
     bool broadcast = false;
@@ -206,24 +236,31 @@ class Graph {
     std::vector<std::int64_t> tasks;        ///< by subject
     std::vector<std::int64_t> fold_tasks;
     std::vector<Consumer> consumers;
-    std::vector<int> last;  ///< by port, while closed: last item in order
+    std::vector<int> last;                     ///< by port, while closed: last item in order
+    std::vector<int> latest_items;             ///< by port: the same while open; empty: to be looked for
+    std::unordered_map<int, Outcome> held_by;  ///< of a filter, by subject: what holds it
     Phase phase = Phase::open;
     bool closed = false;
-    int open = 0, waiting = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
+    bool told_closed = false;  ///< by an effect
+    int again = 0;             ///< cells that were taken back and are evaluated soon
+    int open = 0, waiting = 0, held = 0, done = 0, failed = 0, absent = 0, accepted = 0, set_aside = 0, introduced = 0;
     // Triggers:
     std::vector<int> pending;  ///< ready members of the next list, in order
     double weight = 0;
     std::set<int, ByOrder> known;  ///< order=acquisition: subjects not yet in a list
     std::deque<Committed> committed;
-    std::unordered_map<std::string, std::size_t> committed_in;  ///< subject id → number of its committed list
+    std::unordered_map<std::string, int> committed_in;  ///< subject id → number of its list, of lists that were stored
+    std::vector<int> list_of;                           ///< the same by subject, of all lists; −1: in none
     int next_batch = 0;
-    int latest = -1;                     ///< last subject in order that a list has held
     std::optional<std::string> horizon;  ///< of a source
     std::optional<Lack> lack;            ///< what was too little when it was last looked at
     // Folds:
     std::deque<Batch> queue;
-    bool running = false;
-    std::vector<std::pair<std::string, int>> previous;
+    std::vector<Committed> formed;  ///< all lists that have been consumed, in order of their numbers
+    std::optional<int> running;     ///< number of the list at work
+    std::vector<Version> versions;
+    // Sources and folds:
+    std::unordered_map<int, std::vector<int>> withdrawn;  ///< by subject: items by port that a person has set aside
   };
   struct Work {
     enum class Kind { evaluate, close } kind;
@@ -239,6 +276,7 @@ class Graph {
   const StepState& state(int index) const { return states_[static_cast<std::size_t>(index)]; }
   bool is_fold(int index) const { return step(index).protocol->shape == flow::Shape::fold; }
   static bool takes_nothing_new(Phase phase) { return phase == Phase::stopping || phase == Phase::enough; }
+  static bool is_new(Cell cell) { return cell == Cell::unknown || cell == Cell::again; }
   static bool is_cut(const StepState& state) { return state.phase == Phase::cut; }
   static bool is_flowing(const StepState& state) { return state.phase == Phase::flowing; }
   bool in_domain(int step, int root) const;
@@ -251,6 +289,11 @@ class Graph {
   Cell& cell(int step, int subject);
   void set_cell(int step, int subject, Cell to);
   int broadcast_item(const flow::PlannedInput& input);
+  int reference_item(const flow::PlannedInput& input);
+  [[nodiscard]] bool may_hold(int step) const { return this->step(step).protocol->may_hold; }
+  std::optional<Outcome> find_decided(Execution execution);
+  void new_reference(int step);
+  void decide_held(int step);
   int last_item(int step, int port);
   int choose(const flow::PlannedInput& input, int subject, std::vector<int>& chosen) const;
   Gathered gather(int step, int subject);
@@ -261,12 +304,16 @@ class Graph {
   void resolve_absent(int step, int subject, Cell as);
   void offer(int step, int subject);
   void note_committed(int step, int subject);
+  [[nodiscard]] int list_of(int step, int subject);
+  void note_members(int step, int number, const std::vector<int>& members);
+  Committed* find_committed(int step, int number);
   void advance(int step);
   bool blocked(int subject) const;
+  [[nodiscard]] int latest_listed(int step);
   bool suffices(int step, const std::vector<int>& members);
   void cut(int step, bool remainder);
   void replay_committed(int step, bool force);
-  void consume(int step, int number, std::vector<int> members);
+  void consume(int step, Committed list, std::vector<int> members);
   void start(int step, int subject);
   void pump(int step);
   void apply_map(const Execution& execution, const Outcome& outcome);
@@ -274,6 +321,16 @@ class Graph {
   Digest key_of(const Execution& execution) const;
   void check_closed(int step);
   void close(int step);
+  void look_again(int step, int subject);
+  void retract(int step, int subject);
+  void retract_after(int step, int subject);
+  void drop(int step, int subject, int batch);
+  void leave_line(int step, int subject);
+  void rewind(int step, int number);
+  void bury(int step, const Version& version);
+  void open_again(int step);
+  bool place(int step, int subject);
+  [[nodiscard]] bool has_other_last(int step, const std::vector<int>& before);
   void note_set(int step);
   void note_cell(int step, int subject);
   bool inputs_closed(int step) const;

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
+#include <memory>
+#include <set>
 
 #include "frazil/base/random.hpp"
 
@@ -31,6 +34,11 @@ const flow::Registry& registry() {
         fake("even", flow::Shape::filter, {{"numbers", "Number"}}, {{"accepted", "Number"}, {"set_aside", "Number"}}));
     r.add(fake("total", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}}));
     auto heavy = fake("heavy", flow::Shape::fold, {{"numbers", "Number"}}, {{"totals", "Number"}});
+    // Goes by the number of the reference's version: holds what is larger than ten times that.
+    auto judge = fake("judge", flow::Shape::filter, {{"numbers", "Number"}, {"by", "Number", true}},
+                      {{"accepted", "Number"}, {"set_aside", "Number"}});
+    judge.may_hold = true;
+    r.add(std::move(judge));
     heavy.needs = [](const Json&) { return std::vector<flow::Need>{{"numbers", "value", 12, "grams"}}; };
     r.add(std::move(heavy));
     return r;
@@ -64,8 +72,15 @@ class TestHost final : public Knowledge {
     for (bool again = true; again;) {
       auto effects = graph->settle();
       for (auto& list : effects.batch) batches[list.step].push_back(std::move(list.members));
+      for (const auto& dropped : effects.dropped)
+        std::erase_if(waiting, [&](const Execution& e) {
+          return e.step == dropped.step && e.subject == dropped.subject && e.batch == dropped.batch;
+        });
       for (auto& execution : effects.start) waiting.push_back(std::move(execution));
       for (const int step : effects.withdrawn) graph->withdrawn(step, withdraw(step));
+      for (const auto& final : effects.final)
+        for (auto& [key, outcome] : results)
+          if (outcome.task == final.task) outcome.verdict = final.verdict;
       for (const int step : effects.closed) closed.push_back(plan.steps[static_cast<std::size_t>(step)].name);
       for (const int subject : effects.through) through.push_back(graph->subject(subject).label);
       again = !effects.withdrawn.empty();
@@ -95,12 +110,34 @@ class TestHost final : public Knowledge {
     outcome.task = ++tasks;
     outcome.failed = failed;
     if (planned.protocol->shape == flow::Shape::filter)
-      outcome.accepted = graph->item(execution.inputs[0][0]).n % 2 == 0;
+      outcome.verdict = verdict_of(execution);
     else if (!failed)
       outcome.outputs = {{planned.protocol->outputs[0].name, {1000 + tasks, id_of("of " + execution.key)}}};
+    if (outcome.verdict == flow::Verdict::held)
+      outcome.otherwise = flow::accept_if(graph->item(execution.inputs[0][0]).n % 2 == 0);
+    if (execution.subject < 0) version_of[1000 + tasks] = execution.batch + 1;
     if (!failed) results[execution.key] = outcome;
     graph->finish(execution, outcome);
     settle();
+  }
+  /// A person says what is to become of what this subject brings to a step; none: what the rule says.
+  void decide(const std::string& name, const std::string& label, std::optional<bool> accepted) {
+    const int step = plan.find(name), subject = graph->find_subject(label);
+    auto& id = said_of[{step, label}];
+    for (int port = 0; port < static_cast<int>(plan.steps[static_cast<std::size_t>(step)].protocol->outputs.size());
+         ++port)
+      if (const int made = graph->find(step, port, subject); made >= 0) id = graph->item(made).id;
+    people.erase({step, id});
+    if (accepted) people[{step, id}] = *accepted;
+    graph->reconsider(step, subject);
+    settle();
+  }
+  flow::Verdict verdict_of(const Execution& execution) const {
+    const auto number = graph->item(execution.inputs[0][0]).n;
+    const auto verdict = flow::accept_if(number % 2 == 0);
+    if (execution.inputs.size() < 2) return verdict;
+    const auto versions = execution.inputs[1].empty() ? 0 : version_of.at(graph->item(execution.inputs[1][0]).n);
+    return number > 3 * versions ? flow::Verdict::held : verdict;
   }
   void end_all() {
     while (!waiting.empty()) end(0);
@@ -122,6 +159,8 @@ class TestHost final : public Knowledge {
   std::map<std::string, Outcome> results;
   std::map<int, std::vector<std::vector<std::string>>> batches;
   std::map<std::pair<int, Digest>, bool> people;
+  std::map<std::pair<int, std::string>, Digest> said_of;  ///< items that people have spoken of, by step and label
+  std::map<std::int64_t, int> version_of;                 ///< number of a fold's version, by number of its item
   std::vector<std::string> closed, through;
   std::int64_t tasks = 0;
 };
@@ -236,6 +275,178 @@ TEST(Graph, APersonsDecisionOutweighsTheRule) {
   host.end_all();
   EXPECT_EQ(host.members("even"), Labels{"003"});
   EXPECT_EQ(host.members("join"), Labels{"003"});
+}
+
+/// A graph into which all that another knows is replayed.
+std::unique_ptr<TestHost> replay_of(const TestHost& host, const std::string& steps, Order order, bool closed) {
+  auto again = std::make_unique<TestHost>(steps, order);
+  again->results = host.results;
+  again->people = host.people;
+  again->tasks = host.tasks;
+  again->version_of = host.version_of;
+  for (const auto& [step, lists] : host.batches) {
+    int number = 0;
+    for (const auto& members : lists) again->graph->add_committed(step, number++, members);
+  }
+  again->batches = host.batches;
+  for (std::size_t i = 0; i < host.graph->subject_count(); ++i)
+    if (const auto& s = host.graph->subject(static_cast<int>(i)); s.root == host.plan.find("in"))
+      again->arrive(std::stoi(s.label));
+  if (closed) again->close();
+  return again;
+}
+
+/// What two graphs must agree on.
+std::string state_of(const TestHost& host) {
+  std::string text;
+  for (int step = 0; step < static_cast<int>(host.plan.steps.size()); ++step) {
+    const auto& planned = host.plan.steps[static_cast<std::size_t>(step)];
+    const auto counts = host.graph->counts(step);
+    text += fmt::format("{}: {} open, {} waiting, {} done, {} failed, {} in, {} out, {} versions, {}\n", planned.name,
+                        counts.open, counts.waiting, counts.done, counts.failed, counts.accepted, counts.set_aside,
+                        counts.versions, host.graph->closed(step) ? "closed" : "open");
+    for (int port = 0; port < static_cast<int>(planned.protocol->outputs.size()); ++port)
+      for (const auto& [subject, item] : host.graph->members(step, port))
+        text += fmt::format("  {} {} {}\n", port, host.graph->subject(subject).label, host.graph->item(item).id.hex());
+  }
+  std::set<std::string> keys;
+  for (const auto& execution : host.waiting) keys.insert(execution.key);
+  for (const auto& key : keys) text += "  waits " + key + "\n";
+  return text;
+}
+
+TEST(Graph, ADecisionTakenBackIsFollowedEverywhere) {
+  TestHost host(chain, Order::acquisition);
+  for (int number = 1; number <= 8; ++number) host.arrive(number);
+  host.close();
+  host.end_all();
+  EXPECT_EQ(host.members("join"), (Labels{"002", "004", "006", "008"}));
+  const auto before = state_of(host);
+  const auto tasks = host.tasks;
+  host.decide("even", "004", false);
+  EXPECT_EQ(host.members("join"), (Labels{"002", "006", "008"}));
+  EXPECT_FALSE(host.graph->all_closed());
+  ASSERT_EQ(host.waiting.size(), 1u) << "the first version, of 2 alone";
+  host.end_all();
+  EXPECT_EQ(host.tasks, tasks + 2) << "both versions were built anew, and nothing else";
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.members("total").size(), 2u);
+  host.decide("even", "004", true);
+  EXPECT_TRUE(host.waiting.empty()) << "all of that is known";
+  EXPECT_EQ(state_of(host), before);
+}
+
+TEST(Graph, ChangedDecisionsLeadToWhatAReplayOfAllThatIsStoredLeadsTo) {
+  constexpr const char* full =
+      R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},
+      "even":{"protocol":"even","inputs":{"numbers":"in.numbers"}},
+      "join":{"protocol":"add","inputs":{"left":"add.sums","right":"in.numbers"},"where":["even.accepted"]},
+      "total":{"protocol":"total","inputs":{"numbers":"join.sums"},"trigger":{"mode":"batches","count":2}},
+      "each":{"protocol":"add","inputs":{"left":"total.totals"}},
+      "again":{"protocol":"total","inputs":{"numbers":"each.sums"},"trigger":{"mode":"batches","count":2}},
+      "first":{"protocol":"total","inputs":{"numbers":"even.accepted"},"trigger":{"mode":"static","count":3}},
+      "few":{"protocol":"add","inputs":{"left":"even.accepted"},"trigger":{"mode":"static","count":2}},
+      "follow":{"protocol":"total","inputs":{"numbers":"join.sums"},"trigger":{"mode":"dynamic","count":3}},
+      "last":{"protocol":"add","inputs":{"left":"total.totals"},"trigger":{"mode":"closed"}},
+      "all":{"protocol":"add","inputs":{"left":"in.numbers","right":"first.totals"}}})";
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    const auto order = seed % 2 == 0 ? Order::arrival : Order::acquisition;
+    TestHost host(full, order);
+    Rng rng(seed);
+    int next = 1;
+    for (int event = 0; event < 80; ++event) {
+      const auto kind = rng.below(10);
+      if (kind < 3 && next <= 12) {
+        host.arrive(next++);
+      } else if (kind == 3 && next > 8) {
+        host.close();
+      } else if (kind == 4 && next > 1) {
+        const auto* names = std::array{"even", "even", "in", "add", "join"}[rng.below(5)];
+        host.decide(names, fmt::format("{:03}", 1 + rng.below(static_cast<std::uint64_t>(next - 1))),
+                    std::array{std::optional(true), std::optional(false), std::optional<bool>()}[rng.below(3)]);
+      } else if (!host.waiting.empty()) {
+        host.end(rng.below(host.waiting.size()));
+      }
+    }
+    while (next <= 12) host.arrive(next++);
+    host.end_all();
+    host.close();
+    host.end_all();
+    const auto again = replay_of(host, full, order, true);
+    again->end_all();
+    ASSERT_EQ(state_of(host), state_of(*again));
+    EXPECT_EQ(again->batches, host.batches) << "no list is formed anew";
+    EXPECT_TRUE(host.graph->all_closed());
+  }
+}
+
+constexpr const char* holding =
+    R"({"in":{"protocol":"read"},
+    "total":{"protocol":"total","inputs":{"numbers":"in.numbers"},"trigger":{"mode":"batches","count":3}},
+    "judge":{"protocol":"judge","inputs":{"numbers":"in.numbers","by":"total.totals"}},
+    "add":{"protocol":"add","inputs":{"left":"judge.accepted"}}})";
+
+TEST(Graph, WhatIsHeldIsDecidedByABetterReferenceByAPersonOrAtTheEnd) {
+  TestHost host(holding, Order::arrival);
+  const auto judge = host.plan.find("judge");
+  const auto end_of = [&](const std::string& step) {
+    for (std::size_t i = 0; i < host.waiting.size();)
+      if (host.waiting[i].step == host.plan.find(step))
+        host.end(i);
+      else
+        ++i;
+  };
+  for (const int number : {1, 2}) host.arrive(number);
+  end_of("judge");
+  EXPECT_EQ(host.graph->counts(judge).held, 2) << "there is no reference yet";
+  EXPECT_TRUE(host.waiting.empty()) << "what is held does not flow on";
+  EXPECT_EQ(host.graph->cell_name(judge, 0), "held");
+  for (const int number : {3, 4, 5}) host.arrive(number);
+  end_of("judge");
+  EXPECT_EQ(host.graph->counts(judge).held, 5);
+  end_of("total");  // the first version: sure up to 3
+  end_of("judge");
+  EXPECT_EQ(host.graph->counts(judge).held, 2);
+  EXPECT_EQ(host.members("judge"), Labels{"002"});
+  host.people[{judge, id_of("item 004")}] = true;
+  host.graph->reconsider(judge, 3);
+  host.settle();
+  EXPECT_EQ(host.members("judge"), (Labels{"002", "004"})) << "a person does not wait";
+  EXPECT_EQ(host.graph->counts(judge).held, 1);
+  for (const int number : {6, 8}) host.arrive(number);
+  host.close();
+  while (!host.waiting.empty()) host.end(0);
+  EXPECT_TRUE(host.graph->all_closed());
+  EXPECT_EQ(host.graph->counts(judge).held, 0);
+  EXPECT_EQ(host.members("judge"), (Labels{"002", "004", "006", "008"})) << "8 by the best reference there was";
+  EXPECT_EQ(host.members("add").size(), 4u);
+}
+
+TEST(Graph, WhatWasHeldEndsTheSameAfterAReplay) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    TestHost host(holding, seed % 2 == 0 ? Order::arrival : Order::acquisition);
+    Rng rng(seed);
+    int next = 1;
+    for (int event = 0; event < 60; ++event) {
+      if (rng.below(3) == 0 && next <= 12)
+        host.arrive(next++);
+      else if (rng.below(8) == 0 && next > 1)
+        host.decide("judge", fmt::format("{:03}", 1 + rng.below(static_cast<std::uint64_t>(next - 1))),
+                    std::array{std::optional(true), std::optional(false), std::optional<bool>()}[rng.below(3)]);
+      else if (rng.below(20) == 0 && next > 6)
+        host.close();
+      else if (!host.waiting.empty())
+        host.end(rng.below(host.waiting.size()));
+      if (event % 20 == 19) {
+        host.end_all();
+        const auto half =
+            replay_of(host, holding, seed % 2 == 0 ? Order::arrival : Order::acquisition, host.graph->closed(0));
+        EXPECT_EQ(state_of(host), state_of(*half)) << "event " << event;
+      }
+    }
+  }
 }
 
 TEST(Graph, ADynamicTriggerWaitsForItsCountAndThenFollowsTheStream) {

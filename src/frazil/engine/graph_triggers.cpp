@@ -11,9 +11,30 @@ using flow::Trigger;
 
 // ---- triggers ---------------------------------------------------------------------------------------------------
 
+/// Number of the list that holds a subject, −1: it is in none.
+int Graph::list_of(int index, int subject) {
+  auto& s = state(index);
+  if (static_cast<std::size_t>(subject) < s.list_of.size() && s.list_of[static_cast<std::size_t>(subject)] >= 0)
+    return s.list_of[static_cast<std::size_t>(subject)];
+  const auto found = s.committed_in.find(this->subject(subject).id);
+  return found == s.committed_in.end() ? -1 : found->second;
+}
+
+/// The list with this number, if it waits for its members.
+Graph::Committed* Graph::find_committed(int index, int number) {
+  for (auto& list : state(index).committed)
+    if (list.number == number) return &list;
+  return nullptr;
+}
+
 void Graph::offer(int index, int subject) {
   auto& s = state(index);
-  if (s.committed_in.contains(this->subject(subject).id)) return note_committed(index, subject);
+  if (const int number = list_of(index, subject); number >= 0) {
+    if (find_committed(index, number) != nullptr) return note_committed(index, subject);
+    if (!is_fold(index)) return start(index, subject);  // the list was formed without it
+    rewind(index, number);
+    return replay_committed(index, false);
+  }
   if (order_ == Order::arrival && s.committed.empty() && s.weight >= 0)
     take_in_line(index, subject);
   else if (order_ == Order::arrival)
@@ -22,12 +43,9 @@ void Graph::offer(int index, int subject) {
 }
 
 void Graph::note_committed(int index, int subject) {
-  auto& s = state(index);
-  const auto found = s.committed_in.find(this->subject(subject).id);
-  if (found == s.committed_in.end()) return;
-  const auto place =
-      s.committed.empty() ? std::size_t{0} : found->second - static_cast<std::size_t>(s.committed.front().number);
-  if (place < s.committed.size() && s.committed[place].missing > 0) --s.committed[place].missing;
+  const int number = list_of(index, subject);
+  if (number < 0) return;
+  if (auto* list = find_committed(index, number); list != nullptr && list->missing > 0) --list->missing;
   replay_committed(index, false);
 }
 
@@ -36,10 +54,10 @@ void Graph::note_committed(int index, int subject) {
 void Graph::replay_committed(int index, bool force) {
   auto& s = state(index);
   while (!s.committed.empty() && (force || s.committed.front().missing == 0)) {
-    auto batch = std::move(s.committed.front());
+    auto list = std::move(s.committed.front());
     s.committed.pop_front();
     std::vector<int> members;
-    for (const auto& id : batch.members)
+    for (const auto& id : list.members)
       if (const auto found = subject_by_id_.find(id);
           found != subject_by_id_.end() && cell(index, found->second) == Cell::ready)
         members.push_back(found->second);
@@ -48,7 +66,8 @@ void Graph::replay_committed(int index, bool force) {
       state(stopped).phase = Phase::enough;
       work_.push_back({Work::Kind::close, stopped, 0});
     }
-    consume(index, batch.number, std::move(members));
+    note_members(index, list.number, members);
+    consume(index, std::move(list), std::move(members));
   }
   if (s.committed.empty()) advance(index);
 }
@@ -80,7 +99,7 @@ void Graph::advance(int index) {
     const int subject = *s.known.begin();
     if (blocked(subject)) return;
     const auto c = cell(index, subject);
-    if (c == Cell::unknown || c == Cell::waiting) return;
+    if (is_new(c) || c == Cell::waiting) return;
     s.known.erase(s.known.begin());
     if (c == Cell::ready) take_in_line(index, subject);
   }
@@ -139,6 +158,18 @@ std::optional<Lack> Graph::lack(int index) const {
   return Lack{s.weight, trigger.count, trigger.of.empty() ? "items" : trigger.of};
 }
 
+/// The last subject in order that a list holds and that is still there, −1: none.
+int Graph::latest_listed(int index) {
+  int latest = -1;
+  for (int subject = 0; subject < static_cast<int>(state(index).list_of.size()); ++subject) {
+    const auto is = cell(index, subject);
+    const bool was_taken = is == Cell::running || is == Cell::done || is == Cell::failed;
+    if (was_taken && list_of(index, subject) >= 0 && (latest < 0 || ByOrder{&subjects_}(latest, subject)))
+      latest = subject;
+  }
+  return latest;
+}
+
 /// Commits the list of the pending members and consumes it.
 void Graph::cut(int index, bool remainder) {
   auto& s = state(index);
@@ -154,7 +185,8 @@ void Graph::cut(int index, bool remainder) {
       s.pending = std::move(members);
       return;
     }
-    const bool is_newer = s.latest < 0 || before(s.latest, latest);
+    const int last = latest_listed(index);
+    const bool is_newer = last < 0 || before(last, latest);
     for (const int member : members)
       if (member != latest || !is_newer) resolve_absent(index, member, Cell::absent);
     members = is_newer ? std::vector{latest} : std::vector<int>{};
@@ -165,11 +197,9 @@ void Graph::cut(int index, bool remainder) {
   const int number = s.next_batch++;
   if (!ids.empty()) effects_.batch.push_back({index, number, ids});
   for (const int stopped : planned.trigger.stops) stop(stopped);
-  if (planned.trigger.mode == Trigger::Mode::first) {
-    for (const auto& id : ids) s.committed_in[id] = static_cast<std::size_t>(number);
-    drop_rest(index);
-  }
-  consume(index, number, std::move(members));
+  note_members(index, number, members);
+  if (planned.trigger.mode == Trigger::Mode::first) drop_rest(index);
+  consume(index, {number, std::move(ids), 0}, std::move(members));
 }
 
 /// A static trigger has its list: whoever is not in it never will be.
@@ -180,19 +210,25 @@ void Graph::drop_rest(int index) {
   s.known.clear();
   for (std::size_t i = 0; i < s.cells.size(); ++i) {
     const auto c = s.cells[i];
-    if ((c == Cell::waiting || c == Cell::ready) && !s.committed_in.contains(subjects_[i].id))
+    if ((c == Cell::waiting || c == Cell::ready) && list_of(index, static_cast<int>(i)) < 0)
       resolve_absent(index, static_cast<int>(i), Cell::absent);
   }
 }
 
-void Graph::consume(int index, int number, std::vector<int> members) {
+/// These subjects are in this list from now on.
+void Graph::note_members(int index, int number, const std::vector<int>& members) {
+  auto& list = state(index).list_of;
+  if (list.size() < subjects_.size()) list.resize(subjects_.size(), -1);
+  for (const int member : members) list[static_cast<std::size_t>(member)] = number;
+}
+
+void Graph::consume(int index, Committed list, std::vector<int> members) {
   work_.push_back({Work::Kind::close, index, 0});
   if (auto& phase = state(index).phase; step(index).trigger.mode == Trigger::Mode::dynamic && phase == Phase::open)
     phase = Phase::flowing;
+  const int number = list.number;
+  if (is_fold(index)) state(index).formed.push_back(std::move(list));
   if (members.empty()) return;
-  auto& latest = state(index).latest;
-  for (const int member : members)
-    if (latest < 0 || ByOrder{&subjects_}(latest, member)) latest = member;
   if (!is_fold(index)) {
     for (const int member : members) start(index, member);
     return;
@@ -215,13 +251,14 @@ bool Graph::inputs_closed(int index) const {
 
 void Graph::check_closed(int index) {
   auto& s = state(index);
-  if (s.closed || step(index).protocol->shape == Shape::source) return;
+  if (s.closed || s.again > 0 || step(index).protocol->shape == Shape::source) return;
   const bool last = inputs_closed(index);
   const auto mode = step(index).trigger.mode;
   if (last) {
     for (std::size_t subject = 0; s.waiting > 0 && subject < s.cells.size();
          ++subject)  // those that waited for a closed set
       if (s.cells[subject] == Cell::waiting) evaluate(index, static_cast<int>(subject));
+    decide_held(index);
     if (mode != Trigger::Mode::none && s.waiting == 0) {
       replay_committed(index, true);
       if (mode == Trigger::Mode::closed && order_ == Order::acquisition) {
@@ -239,16 +276,19 @@ void Graph::check_closed(int index) {
   close(index);
 }
 
-/// The output is complete: those that waited for that go on.
+/// The output is complete: those that waited for that go on, and those that had its last item before it went on.
 void Graph::close(int index) {
-  state(index).closed = true;
-  effects_.closed.push_back(index);
-  for (const auto& consumer : state(index).consumers) {
+  auto& s = state(index);
+  s.closed = true;
+  const bool is_other = has_other_last(index, std::exchange(s.last, {}));
+  for (const auto& consumer : s.consumers) {
     if (consumer.broadcast) {
-      auto& waiting = state(consumer.step);
-      for (std::size_t subject = 0; subject < waiting.cells.size(); ++subject)
-        if (waiting.cells[subject] == Cell::waiting)
-          work_.push_back({Work::Kind::evaluate, consumer.step, static_cast<int>(subject)});
+      const auto& cells = state(consumer.step).cells;
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        const int subject = static_cast<int>(i);
+        if (is_other) look_again(consumer.step, subject);
+        if (!is_other && cells[i] == Cell::waiting) work_.push_back({Work::Kind::evaluate, consumer.step, subject});
+      }
     }
     work_.push_back({Work::Kind::close, consumer.step, 0});
   }

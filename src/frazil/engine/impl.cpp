@@ -11,6 +11,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/no_space.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/engine/recovery.hpp"
 
@@ -63,14 +64,6 @@ class SignalBlock {
   sigset_t before_{};
 };
 
-void watch_descriptor(int epoll, int file) {
-  if (file < 0) return;
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = file;
-  ::epoll_ctl(epoll, EPOLL_CTL_ADD, file, &event);
-}
-
 fs::path project_folder(const fs::path& folder) {
   if (!fs::exists(folder / "project.frazil"))
     throw Error(ErrorCode::not_found, "{}: there is no project here", folder.string());
@@ -78,6 +71,14 @@ fs::path project_folder(const fs::path& folder) {
 }
 
 }  // namespace
+
+void watch_descriptor(int epoll, int file) {
+  if (file < 0) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = file;
+  ::epoll_ctl(epoll, EPOLL_CTL_ADD, file, &event);
+}
 
 int default_memory_mib() { return free_memory_mib() / 5 * 4; }
 
@@ -170,6 +171,7 @@ void Engine::Impl::load() {
       imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
   replay_.emplace(store_, imported);
   for (auto& row : store_.costs()) dispatcher_->restore_cost(std::move(row));
+  for (const auto& row : store_.kills()) dispatcher_->restore_kills(row.key, {row.deaths, row.alone});
   people_.clear();
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
   for (auto& row : store_.batches())
@@ -219,42 +221,30 @@ End Engine::Impl::run() {
   store_.add_event("engine", "", "", "started");
   start_sources();
 
-  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   for (const int file : {pool_->processes().descriptor(), pool_->account().descriptor(), control_->descriptor(),
                          intake_->descriptor(), signals.descriptor()})
-    watch_descriptor(epoll, file);
+    watch_descriptor(epoll_, file);
   while (!may_end()) {
-    watch_disk();
-    dispatcher_->set_streaming(!graph_->all_sources_closed());
-    dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
-    commit_if_due();
+    guard([this] { go_on(); });
     epoll_event events[8];
     const int timeout = next_timeout_ms();
     lock.unlock();
-    (void)::epoll_wait(epoll, events, 8, timeout);
+    if (lost_)
+      std::this_thread::sleep_for(milliseconds(50));  // results wait in their sockets, and would wake us at once
+    (void)::epoll_wait(epoll_, events, 8, timeout);
     wanted_ = true;
     lock.lock();
     wanted_ = false;
     pool_->account().woken();
-    while (auto ended = dispatcher_->next_ended()) finish(std::move(*ended));
-    control_->handle();
-    take_findings();
     if (const int count = signals.take(); count > 0) {
       if (stopping_) pool_->processes().kill(), dispatcher_->forget_running();
       begin_stop(End::interrupted);
     }
-    check_sources();
-    check_triggers();
-    try {
-      write_stars(false);
-    } catch (const Error& error) {  // written again later: what is in the store is what counts
-      if (!disk_is_full(error.what())) throw;
-      wait_for_disk(error.what());
-    }
+    guard([this] { take_in(); });
     report_progress();
-    read_some_decided();
   }
-  ::close(epoll);
+  ::close(epoll_);
   pool_->processes().kill();
   leaving_ = true;
   lock.unlock();
@@ -271,7 +261,43 @@ End Engine::Impl::run() {
   return end_;
 }
 
+/// Starts what can start, and makes durable what has come in.
+void Engine::Impl::go_on() {
+  watch_disk();
+  if (lost_ && !regain()) return;
+  dispatcher_->set_streaming(!graph_->all_sources_closed());
+  dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
+  commit_if_due();
+}
+
+/// Takes in whatever has come: results, requests, files.
+void Engine::Impl::take_in() {
+  control_->handle();
+  if (lost_) return;
+  while (auto ended = dispatcher_->next_ended()) finish(std::move(*ended));
+  take_findings();
+  check_sources();
+  check_triggers();
+  read_some_decided();
+  try {
+    write_stars(false);
+  } catch (const Error& error) {  // written again later: what is in the store is what counts
+    if (!is_transient(error.code())) throw;
+    wait_for_disk(error.what(), dynamic_cast<const NoSpace*>(&error) != nullptr);
+  }
+}
+
+/// Does something; what cannot be written then is dealt with.
+void Engine::Impl::guard(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    lose(error);
+  }
+}
+
 bool Engine::Impl::may_end() const {
+  if (lost_) return stopping_;
   if (stopping_) return pool_->running() == 0 || Clock::now() > stop_until_;
   return options_.until_closed && graph_->all_closed() && dispatcher_->is_idle() && intake_->empty();
 }
@@ -317,6 +343,9 @@ void Engine::Impl::entry_made(const fs::path& path) {
 void Engine::Impl::commit() {
   for (const auto& folder : unsynced_) sync_path(folder);
   unsynced_.clear();
+  if (store_.dirty() && !lease_.is_ours())
+    throw Fenced(ErrorCode::resource, "{}: another engine has taken this project; this one ends and writes no more",
+                 options_.project.string());
   store_.commit();
   dirty_since_.reset();
 }

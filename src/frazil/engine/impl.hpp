@@ -82,6 +82,14 @@ class StarWriter {
   std::jthread thread_;
 };
 
+/// Another engine has taken the project: this one must write no more.
+class Fenced : public Error {
+ public:
+  using Error::Error;
+};
+
+void watch_descriptor(int epoll, int file);
+
 class Engine::Impl final : public Knowledge {
  public:
   Impl(Options options, const flow::Registry& registry);
@@ -119,8 +127,12 @@ class Engine::Impl final : public Knowledge {
   void check_triggers();
   void report_progress();
   void watch_disk();
-  bool disk_is_full(const std::string& message) const;
-  void wait_for_disk(const std::string& message);
+  void wait_for_disk(const std::string& message, bool is_full);
+  void lose(const Error& error);
+  bool regain();
+  void go_on();
+  void take_in();
+  void guard(const std::function<void()>& act);
   void begin_stop(End how);
   [[nodiscard]] bool may_end() const;
 
@@ -184,7 +196,8 @@ class Engine::Impl final : public Knowledge {
   Json set(const Json& settings);
   std::vector<int> find_subjects(const std::string& text) const;
   void decide(int step, int subject, const std::string& item, bool accepted);
-  void reload();
+  void follow_decisions();
+  void follow_params(const std::vector<int>& steps);
 
   const flow::PlannedStep& step(int index) const { return plan_.steps[static_cast<std::size_t>(index)]; }
 
@@ -205,6 +218,7 @@ class Engine::Impl final : public Knowledge {
   std::optional<Graph> graph_;
   std::optional<Replay> replay_;  ///< while loading
   std::map<std::pair<std::string, std::string>, bool> people_;
+  std::vector<std::pair<int, int>> touched_;  ///< steps and subjects that a request has decided on
   std::unique_ptr<Intake> intake_;
   std::atomic<bool> leaving_ = false;  ///< the engine ends
 
@@ -212,6 +226,8 @@ class Engine::Impl final : public Knowledge {
   std::optional<Dispatcher> dispatcher_;
   std::vector<std::string> programs_;  ///< by step: names and versions of those that compute it
   bool paused_ = false, stopping_ = false;
+  bool lost_ = false;  ///< what is loaded is not what is stored
+  int epoll_ = -1;
   std::string disk_problem_;  ///< why nothing starts; empty: there is space
   Clock::time_point next_disk_{}, disk_until_{};
   int disk_pause_s_ = 5;  ///< longer with every failure in a row: quotas do not say what is left

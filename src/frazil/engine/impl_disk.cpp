@@ -2,11 +2,10 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/no_space.hpp"
 #include "frazil/engine/impl.hpp"
 
 namespace frazil::engine {
@@ -23,30 +22,56 @@ std::int64_t free_disk_mib(const fs::path& folder) {
 
 }  // namespace
 
-/// True if an error that said this came from a disk or quota with no space left.
-bool Engine::Impl::disk_is_full(const std::string& message) const {
-  for (const int error : {ENOSPC, EDQUOT})
-    if (message.find(std::strerror(error)) != std::string::npos) return true;
-  if (message.find("disk is full") != std::string::npos) return true;  // SQLite's words
-  const auto free = free_disk_mib(options_.project);
-  return free >= 0 && free < 1;
-}
-
 Error Engine::Impl::last_words(const Error& error) const {
-  if (!disk_is_full(error.what())) return error;
+  if (dynamic_cast<const NoSpace*>(&error) == nullptr) return error;
   return {ErrorCode::resource,
           "the disk of {} is full: free some space and give the same command again, nothing is lost ({})",
           options_.project.string(), error.what()};
 }
 
 /// Nothing starts for a while, and then only if there is space.
-void Engine::Impl::wait_for_disk(const std::string& message) {
-  if (!disk_problem_.empty()) return;
+void Engine::Impl::wait_for_disk(const std::string& message, bool is_full) {
+  const bool is_new = disk_problem_.empty();
   disk_until_ = Clock::now() + std::chrono::seconds(disk_pause_s_);
   disk_pause_s_ = std::min(2 * disk_pause_s_, 300);
-  disk_problem_ = fmt::format("the disk of {} is full, the work goes on when there is space again ({})",
-                              options_.project.string(), message);
-  log::warning("{}", disk_problem_);
+  disk_problem_ = is_full ? fmt::format("the disk of {} is full, the work goes on when there is space again ({})",
+                                        options_.project.string(), message)
+                          : fmt::format("{} cannot be written, the work goes on when that works again ({})",
+                                        options_.project.string(), message);
+  if (is_new) log::warning("{}", disk_problem_);
+}
+
+/// Something could not be written. What has been done since the last commit is not in the store, so nothing may be
+/// built on it: it is dropped, and `regain` reads the store again when it can be written.
+/// @throws the error, if waiting does not help
+void Engine::Impl::lose(const Error& error) {
+  store_.rollback();
+  dirty_since_.reset();
+  if (!is_transient(error.code()) || dynamic_cast<const Fenced*>(&error) != nullptr) throw;
+  lost_ = true;
+  wait_for_disk(error.what(), dynamic_cast<const NoSpace*>(&error) != nullptr);
+}
+
+/// Tries whether the store can be written, and goes on from what it holds. @return false if it cannot yet
+bool Engine::Impl::regain() {
+  if (Clock::now() < disk_until_) return false;
+  try {
+    store_.add_event("engine", "", "", "the project can be written again");
+    commit();
+    intake_->stop();
+    intake_ = std::make_unique<Intake>(plan_.steps.size());
+    watch_descriptor(epoll_, intake_->descriptor());
+    load();
+    start_sources();
+    commit();
+  } catch (const Error& error) {
+    lose(error);
+    return false;
+  }
+  lost_ = false;
+  disk_problem_.clear();
+  log::info("{}: can be written again, the work goes on", options_.project.string());
+  return true;
 }
 
 /// Stops starting tasks before the disk is full, so that what runs can be kept.
@@ -61,7 +86,7 @@ void Engine::Impl::watch_disk() {
         fmt::format("the disk of {} has {} MiB left; the work goes on when there are {} MiB again (--disk-reserve)",
                     options_.project.string(), free, options_.disk_reserve_mib);
     log::warning("{}", disk_problem_);
-  } else if (!is_low && !disk_problem_.empty() && now >= disk_until_) {
+  } else if (!is_low && !lost_ && !disk_problem_.empty() && now >= disk_until_) {
     disk_problem_.clear();
     log::info("{}: there is space again, the work goes on", options_.project.string());
   }

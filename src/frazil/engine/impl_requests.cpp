@@ -1,5 +1,6 @@
 // Answers to people: why is this item where it is, take it back, set it aside, stop.
 #include <algorithm>
+#include <array>
 
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
@@ -8,11 +9,14 @@
 namespace frazil::engine {
 
 Json Engine::Impl::request(const Json& request) {
+  constexpr std::array reading{"status", "snapshot", "why", "what-if", "stop"};
+  const auto command = request.value("command", "");
+  const bool changes = std::find(reading.begin(), reading.end(), command) == reading.end();
   try {
     if (!pool_ && state_ != "finished") show_closed();
-    const auto command = request.value("command", "");
     const auto item = request.value("item", "");
     Json answer = {{"ok", true}};
+    if (lost_ && changes) throw Error(ErrorCode::unsupported, "nothing can be changed now: {}", disk_problem_);
     if (command == "status")
       answer["status"] = to_json(status());
     else if (command == "snapshot")
@@ -42,9 +46,15 @@ Json Engine::Impl::request(const Json& request) {
     } else {
       throw Error(ErrorCode::bad_input, "\"{}\" is not a command of the engine", command);
     }
-    commit();
+    if (!lost_) commit();
     return answer;
   } catch (const Error& error) {
+    if (changes && (error.code() == ErrorCode::io || error.code() == ErrorCode::resource)) {  // perhaps half done
+      if (pool_)
+        lose(error);
+      else
+        store_.rollback(), load();
+    }
     return {{"ok", false}, {"error", error.what()}, {"code", to_string(error.code())}};
   }
 }
@@ -142,11 +152,14 @@ void Engine::Impl::decide(int index, int subject, const std::string& item, bool 
   store_.add_decision({0, step(index).name, item, s.id, s.label, accepted, "person", 0, 0,
                        accepted ? "restored by hand" : "set aside by hand", "person", "", store::now()});
   store_.add_event(accepted ? "restored" : "set aside", step(index).name, s.label, "by hand");
+  people_[{step(index).name, item}] = accepted;
+  touched_.push_back({index, subject});
 }
 
-void Engine::Impl::reload() {
-  commit();
-  load();
+/// Lets everything follow from what people have just decided.
+void Engine::Impl::follow_decisions() {
+  for (const auto& [index, subject] : std::exchange(touched_, {})) graph_->reconsider(index, subject);
+  settle();
 }
 
 Json Engine::Impl::restore(const std::string& text) {
@@ -162,7 +175,8 @@ Json Engine::Impl::restore(const std::string& text) {
         changed.push_back({{"step", planned.name}, {"label", graph_->subject(subject).label}, {"what", what}});
       };
       if (planned.protocol->shape == flow::Shape::filter) {
-        if (const int item = graph_->find(i, 1, subject); item >= 0) {
+        const int held = graph_->held_item(i, subject);
+        if (const int item = held >= 0 ? held : graph_->find(i, 1, subject); item >= 0) {
           decide(i, subject, graph_->item(item).id.hex(), true);
           note("accepted");
         }
@@ -178,13 +192,14 @@ Json Engine::Impl::restore(const std::string& text) {
       if (graph_->cell_name(i, subject) == "failed" && graph_->task(i, subject) > 0)
         store_.for_task(graph_->task(i, subject), [&](const store::TaskRow& row) {
           store_.forget_task(row.key);
+          touched_.push_back({i, subject});
           store_.add_event("restored", planned.name, row.label, "a failed task is tried again");
           note("tried again");
         });
     }
   }
   if (changed.empty()) throw Error(ErrorCode::bad_input, "{} is neither set aside nor failed", text);
-  reload();
+  follow_decisions();
   return {{"changed", changed}};
 }
 
@@ -213,7 +228,7 @@ Json Engine::Impl::set_aside(const std::string& text) {
     int place = -1, item = -1;
     for (int i = 0; i < static_cast<int>(plan_.steps.size()) && place < 0; ++i)
       if (step(i).protocol->shape == flow::Shape::filter)
-        if (item = graph_->find(i, 0, subject); item >= 0) place = i;
+        if (item = std::max(graph_->find(i, 0, subject), graph_->held_item(i, subject)); item >= 0) place = i;
     for (int i = 0; i < static_cast<int>(plan_.steps.size()) && place < 0; ++i)
       if (item = graph_->find(i, 0, subject); item >= 0) place = i;
     if (place < 0) continue;
@@ -221,7 +236,7 @@ Json Engine::Impl::set_aside(const std::string& text) {
     changed.push_back({{"step", step(place).name}, {"label", graph_->subject(subject).label}, {"what", "set aside"}});
   }
   if (changed.empty()) throw Error(ErrorCode::bad_input, "{} is in no set", text);
-  reload();
+  follow_decisions();
   return {{"changed", changed}};
 }
 

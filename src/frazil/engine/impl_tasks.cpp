@@ -5,6 +5,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/no_space.hpp"
 #include "frazil/engine/impl.hpp"
 
 namespace frazil::engine {
@@ -46,7 +47,7 @@ std::optional<Outcome> Engine::Impl::known(const Digest& key) {
   outcome.failed = row->failed;
   for (const auto& [port, n] : row->outputs)
     outcome.outputs.emplace_back(port, ItemHandle{n, Digest::parse(store_.item(n).id)});
-  outcome.accepted = row->outputs.empty() || row->outputs.front().first != "set_aside";
+  if (!row->outputs.empty()) read_verdict(row->outputs.front().first, outcome);
   return outcome;
 }
 
@@ -68,11 +69,15 @@ void Engine::Impl::settle() {
   for (bool again = true; again;) {
     auto effects = graph_->settle();
     for (const auto& list : effects.batch) commit_batch(list);
+    for (const auto& execution : effects.dropped) dispatcher_->drop(execution);
     for (auto& execution : effects.start) {
       auto order = order_of(execution);
       dispatcher_->add(std::move(execution), std::move(order));
     }
     for (const int index : effects.withdrawn) withdraw(index);
+    for (const auto& final : effects.final)
+      store_.end_hold(final.task, final.verdict == flow::Verdict::accepted,
+                      "; held until the stream closed, then decided by the best reference there was");
     for (const int index : effects.closed) step_closed(index);
     for (const int subject : effects.through) subject_through(subject);
     changed_.insert(effects.set_changed.begin(), effects.set_changed.end());
@@ -183,13 +188,14 @@ bool Engine::Impl::try_again(Ended& ended) {
     std::error_code ignored;
     fs::remove_all(options_.project / ended.temporary, ignored);
     fs::remove_all(options_.project / (ended.temporary + ".scratch"), ignored);
-  } else if (is_transient(result.code) && disk_is_full(result.message) && !stopping_) {
-    wait_for_disk(result.message);  // not the task's fault, however often it happens
+  } else if (result.no_space && !stopping_) {
+    wait_for_disk(result.message, true);  // not the task's fault, however often it happens
     dispatcher_->repeat(ended);
     return true;
   }
   const auto retry = dispatcher_->again(ended, stopping_);
   if (!retry) return false;
+  if (retry->counts_kill) store_.put_kills({ended.execution.key, ended.kills.all, ended.kills.alone});
   if (retry->why.empty()) return true;
   const auto label = label_of(ended.execution);
   store_.add_event("retry", step(ended.execution.step).name, label, retry->why);
@@ -203,6 +209,7 @@ void Engine::Impl::publish(const Ended& ended) {
   if (!ended.result.killed)
     if (const auto cost = dispatcher_->note_cost(execution, ended.result)) store_.put_cost(*cost);
   const Outcome outcome = ended.result.failed ? store_failure(ended) : store_success(ended);
+  if (ended.kills.all > 0) store_.forget_kills(execution.key);
   if (execution.step == first_step_) {
     through_.push_back(Clock::now());
     while (through_.size() > 100000) through_.pop_front();
@@ -232,6 +239,9 @@ bool Engine::Impl::move_outputs(Ended& ended) {
   } catch (const std::exception& error) {
     std::error_code ignored;
     fs::remove_all(from, ignored);
+    const auto* system = dynamic_cast<const std::system_error*>(&error);
+    result.no_space =
+        dynamic_cast<const NoSpace*>(&error) != nullptr || (system != nullptr && is_no_space(system->code().value()));
     result.failed = true;
     result.code = ErrorCode::io;
     result.message = fmt::format("{}: the results cannot be moved there: {}", to.string(), error.what());
@@ -308,16 +318,16 @@ Outcome Engine::Impl::store_success(const Ended& ended) {
   auto row = task_row(ended);
   Outcome outcome;
   if (protocol.shape == flow::Shape::filter) {
-    const auto decision = Json::parse(result.outputs.at(0).second.at(0));
+    const auto decision = flow::decision_from_json(Json::parse(result.outputs.at(0).second.at(0)));
     const auto& passed = graph_->item(execution.inputs.at(0).at(0));
-    outcome.accepted = decision.value("accepted", true);
-    row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
+    outcome.verdict = decision.verdict;
+    outcome.otherwise = decision.otherwise;
+    row.outputs.emplace_back(port_of(outcome), passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
     note_undecided(execution.step, execution.subject);
-    store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted,
-                         decision.value("rule", ""), number_or_nan(decision, "value"), number_or_nan(decision, "limit"),
-                         decision.value("reason", ""), "rule", row.key, row.finished, decision.value("rule", ""),
-                         decision.value("title", "")});
+    store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, decision.accepted(), decision.rule,
+                         decision.value, decision.limit, decision.reason, "rule", row.key, row.finished, decision.rule,
+                         decision.title, decision.verdict == flow::Verdict::held});
   } else {
     for (auto& item : items_of(row, result)) {
       item.n = store_.add_item(item);

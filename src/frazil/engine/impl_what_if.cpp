@@ -30,6 +30,27 @@ void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::stri
   }
 }
 
+bool is_same_input(const flow::PlannedInput& a, const flow::PlannedInput& b) {
+  return a.port == b.port && a.from == b.from && a.optional == b.optional && a.many == b.many &&
+         a.broadcast == b.broadcast;
+}
+
+bool is_same_trigger(const flow::Trigger& a, const flow::Trigger& b) {
+  return a.mode == b.mode && a.count == b.count && a.of == b.of && a.at_least == b.at_least && a.every_s == b.every_s &&
+         a.approve == b.approve && a.stops == b.stops;
+}
+
+/// Whether the graph of these steps is the same: which items come to it, and when it acts on them.
+bool is_same_but_for_params(const flow::PlannedStep& a, const flow::PlannedStep& b) {
+  const auto is_same_need = [](const flow::PlannedNeed& x, const flow::PlannedNeed& y) {
+    return x.input == y.input && x.field == y.field && x.at_least == y.at_least && x.of == y.of;
+  };
+  return a.name == b.name && a.protocol == b.protocol && std::ranges::equal(a.inputs, b.inputs, is_same_input) &&
+         a.where == b.where && is_same_trigger(a.trigger, b.trigger) &&
+         std::ranges::equal(a.needs, b.needs, is_same_need) && a.optional == b.optional && a.threads == b.threads &&
+         a.gpus == b.gpus;
+}
+
 }  // namespace
 
 /// The workflow and its values with some of them replaced. @throws Error(bad_input) listing every problem
@@ -177,6 +198,15 @@ Json Engine::Impl::what_if(const Json& settings) {
           {"seconds", std::chrono::duration<double>(Clock::now() - started).count()}};
 }
 
+/// Steps whose parameters are others now: what they have made and decided is looked at anew.
+void Engine::Impl::follow_params(const std::vector<int>& steps) {
+  for (const int index : steps) {
+    dispatcher_->rename(index, step(index).key);
+    graph_->reconsider(index);
+  }
+  settle();
+}
+
 /// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is
 /// stored.
 Json Engine::Impl::set(const Json& settings) {
@@ -198,9 +228,18 @@ Json Engine::Impl::set(const Json& settings) {
   store_.add_event("changed", "", "", settings.dump());
   commit();
   write_text(options_.project / "workflow.json", replayable(changed.workflow, changed.plan.values));
+  std::vector<int> others;
+  bool is_same = plan_.steps.size() == changed.plan.steps.size();
+  for (std::size_t i = 0; i < plan_.steps.size() && is_same; ++i) {
+    is_same = is_same_but_for_params(plan_.steps[i], changed.plan.steps[i]);
+    if (plan_.steps[i].key != changed.plan.steps[i].key) others.push_back(static_cast<int>(i));
+  }
   workflow_ = std::move(changed.workflow);
   plan_ = std::move(changed.plan);
-  load();
+  if (!is_same)
+    load();
+  else
+    follow_params(others);
   return {{"changed", std::move(again)}};
 }
 

@@ -50,15 +50,23 @@ Lease::Lease(const std::filesystem::path& project, double wait_s) : path_(projec
 
 Lease::~Lease() { ::close(file_); }
 
-void Lease::sign(long epoch) const {
+void Lease::sign(long epoch) {
   const auto text = Json({{"host", host_name()},
                           {"pid", ::getpid()},
                           {"epoch", epoch},
                           {"socket", control_socket(path_.parent_path()).string()}})
                         .dump() +
                     "\n";
+  signed_ = text;
   if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     throw Error(ErrorCode::io, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
+}
+
+bool Lease::is_ours() const {
+  std::error_code missing;
+  if (!std::filesystem::exists(path_, missing)) return true;
+  const auto text = read_text(path_);
+  return text == signed_ || Json::parse(text, nullptr, false).is_discarded();  // somebody is just writing
 }
 
 std::filesystem::path control_socket(const std::filesystem::path& project) {

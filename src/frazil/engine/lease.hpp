@@ -17,10 +17,13 @@ class Lease {
 
   /// Writes host, process, epoch and control socket into the lock file, for people, for fencing, and for programs that
   /// speak to the engine.
-  void sign(long epoch) const;
+  void sign(long epoch);
+  /// False when somebody else has signed since: on some network file systems two may hold one lock.
+  [[nodiscard]] bool is_ours() const;
 
  private:
   std::filesystem::path path_;
+  std::string signed_;  ///< what was written last
   int file_ = -1;
 };
 

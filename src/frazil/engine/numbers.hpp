@@ -173,6 +173,36 @@ struct Sum {
   }
 };
 
+/// Keeps even numbers; not sure of it before it has a total of `count` numbers.
+struct Sure {
+  static constexpr flow::Info info{
+      .name = "sure", .title = "Even for sure", .version = 1, .help = "Holds until the reference is good enough."};
+  static constexpr bool may_hold = true;
+  struct Pair {
+    Number number;
+    std::optional<Total> reference;
+    static constexpr auto ports() {
+      return std::tuple(flow::port(&Pair::number, "numbers"), flow::port(&Pair::reference, "reference"));
+    }
+  };
+  struct Params {
+    int count = 4;
+    static constexpr auto fields() { return std::tuple(field(&Params::count, "count", "Numbers that make it sure")); }
+  };
+  using Input = Pair;
+  using Output = flow::Decision;
+  Params params;
+  Output process(const Input& in, flow::Context&) const {
+    flow::Decision decision{flow::accept_if(in.number.value % 2 == 0), "even", "odd", double(in.number.value % 2), 0,
+                            in.number.value % 2 == 0 ? "" : "is odd"};
+    if (in.reference && in.reference->count >= params.count) return decision;
+    decision.otherwise = decision.verdict;
+    decision.verdict = flow::Verdict::held;
+    decision.reason = fmt::format("the total holds {} numbers", in.reference ? in.reference->count : 0);
+    return decision;
+  }
+};
+
 /// Turns a total back into a number.
 struct Report {
   static constexpr flow::Info info{.name = "report-total", .title = "Report", .version = 1, .help = "Tells how many."};
@@ -302,6 +332,7 @@ inline const flow::Registry& registry() {
     r.add(flow::make_protocol<Shift>());
     r.add(flow::make_protocol<Even>());
     r.add(flow::make_protocol<Sum>());
+    r.add(flow::make_protocol<Sure>());
     r.add(flow::make_protocol<Report>());
     r.add(flow::make_iterate<IterateSum>());
     return r;

@@ -35,7 +35,7 @@ class LocalWorkers final : public Pool {
   [[nodiscard]] int running() const override { return pool_.running(); }
   void start(const std::vector<exec::Task>& tasks) override { pool_.start(tasks); }
   [[nodiscard]] std::vector<exec::Result> collect() override { return pool_.collect(); }
-  void cancel(std::uint64_t) override {}
+  void cancel(std::uint64_t task) override { (void)pool_.cancel(task); }
   /// The processes themselves.
   [[nodiscard]] exec::LocalPool& processes() { return pool_; }
 

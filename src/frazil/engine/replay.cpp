@@ -75,7 +75,7 @@ std::optional<Outcome> Replay::find(const Digest& key) const {
     outcome.outputs.emplace_back(
         ports_[outputs_[i].port],
         ItemHandle{outputs_[i].item, item_ids_.at(static_cast<std::size_t>(outputs_[i].item))});
-  outcome.accepted = outcome.outputs.empty() || outcome.outputs.front().first != "set_aside";
+  if (!outcome.outputs.empty()) read_verdict(outcome.outputs.front().first, outcome);
   return outcome;
 }
 

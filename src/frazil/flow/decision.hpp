@@ -21,6 +21,8 @@ struct Decision {
   std::string title = {};  ///< what is wrong with items that break it, in a few words: "steps too large"
   double value = 0, limit = 0;
   std::string reason = {};  ///< one sentence for people, empty when accepted
+  /// Of one that is held: what becomes of it if nothing better comes before the stream closes.
+  Verdict otherwise = Verdict::accepted;
 
   [[nodiscard]] bool accepted() const { return verdict == Verdict::accepted; }
 
@@ -29,7 +31,8 @@ struct Decision {
     return std::tuple(field(&P::verdict, "verdict", "Accepted, set aside or held"),
                       field(&P::rule, "rule", "Criterion"), field(&P::title, "title", "What breaking it means"),
                       field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
-                      field(&P::reason, "reason", "Why not"));
+                      field(&P::reason, "reason", "Why not"),
+                      field(&P::otherwise, "otherwise", "If held: what becomes of it in the end"));
   }
 };
 

@@ -196,6 +196,9 @@ struct Protocol {
   /// Empty: works on anything. With less nothing starts, and that is no failure.
   std::function<std::vector<Need>(const Json& params)> needs;
   int gpus = 0;  ///< that one execution has for itself
+  /// Of filters: may hold an item. Inputs whose set is another stream's are its reference: it goes by their latest item
+  /// instead of waiting for the last, and what it holds is decided again when there is a later one.
+  bool may_hold = false;
   /// Names and versions of the other programs that it calls; unset: none.
   std::function<std::vector<std::string>()> programs;
   /// Set for the shape `source` alone.
@@ -450,6 +453,7 @@ Protocol make_protocol() {
         return detail::output_to(output);
     }
   };
+  if constexpr (requires { P::may_hold; }) protocol.may_hold = P::may_hold;
   if constexpr (is_filter) {
     protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
       return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));
