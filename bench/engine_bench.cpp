@@ -1,6 +1,7 @@
 // The engine under load: small items through a ten-step workflow with real workers and full durability.
 //
 //   engine_bench load DIR [--items N] [--threads N]     all files are there at once; then the time of a restart
+//   engine_bench decide DIR [--items N]                a person restores items, and changes a limit for all of them
 //   engine_bench restart DIR                            opens the project that `load` has left in DIR again
 //   engine_bench what-if DIR [--items N]                asks a project of N CTF fits what other limits of filter-ctf
 //   would keep engine_bench live DIR [--rate PER_HOUR] [--seconds N] [--threads N]   files come at the rate of a
@@ -228,6 +229,56 @@ int what_if(const fs::path& folder, int items, int threads) {
   return at_work["answer"].value("ok", false) && again["answer"].value("ok", false) ? 0 : 1;
 }
 
+/// What people decide in a project of many items at work: one item, and a limit for all.
+int decide(const fs::path& folder, int items, int threads) {
+  constexpr const char* text =
+      R"({"name": "decide", "parameters": [{"name": "files", "type": "path", "required": true}, {"name": "expected",
+        "type": "integer", "default": 0}, {"name": "by", "type": "integer", "default": 2}],
+    "steps": {"in": {"protocol": "import-numbers", "params": {"files": "${files}", "expected": "${expected}"}},
+      "first": {"protocol": "shift", "params": {"by": 0}, "inputs": {"left": "in.numbers"}},
+      "filter": {"protocol": "even", "params": {"by": "${by}"}, "inputs": {"numbers": "first.numbers"}},
+      "next": {"protocol": "shift", "inputs": {"left": "filter.accepted"}},
+      "total": {"protocol": "total", "inputs": {"numbers": "next.numbers"}, "trigger": {"mode": "batches",
+        "count": 500}}}})";
+  for (int i = 0; i < items; ++i) write_number(folder / "in", i);
+  std::vector<flow::Problem> problems;
+  engine::prepare_project(folder / "project", flow::parse_workflow(text, problems),
+                          {{"files", (folder / "in").string()}, {"expected", items + 1}}, numbers::registry());
+  engine::Engine engine(options_for(folder / "project", threads), numbers::registry());
+  std::jthread running([&] { (void)engine.run(); });
+  const auto ask = [&](const Json& what) -> Json {
+    return engine::send_request(engine::control_socket(folder / "project"), what).value_or(Json::object());
+  };
+  const auto done = [&](int step) {
+    const auto answer = ask({{"command", "status"}});
+    return answer.contains("status")
+               ? answer.at("status").at("steps").at(static_cast<std::size_t>(step)).at("done").get<int>()
+               : 0;
+  };
+  const auto seconds_until = [&](const Json& request, const std::function<bool()>& is_so) {
+    const auto start = Clock::now();
+    const auto answer = ask(request);
+    if (!answer.value("ok", false)) throw Error(ErrorCode::bug, "{}", answer.dump());
+    const double answered_s = seconds_since(start);
+    while (!is_so()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return Json({{"answer_s", answered_s}, {"done_s", seconds_since(start)}});
+  };
+  while (done(2) < items || done(3) < items / 2) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  Json restored = Json::array();
+  for (const int number : {101, items / 2 + 1, items - 1}) {
+    const int before = done(3);
+    const auto label = fmt::format("square_{:03}_{:06}", number / 1000, number);
+    restored.push_back(seconds_until({{"command", "restore"}, {"item", label}}, [&] { return done(3) > before; }));
+  }
+  const auto limit = seconds_until({{"command", "set"}, {"values", {{"by", "3"}}}}, [&] { return done(2) == items; });
+  fmt::print(
+      "{}\n",
+      Json({{"items", items}, {"restored", restored}, {"limit", limit}, {"peak_mib", memory_mib("VmHWM")}}).dump());
+  (void)ask({{"command", "stop"}});
+  return 0;
+}
+
 int live(const fs::path& folder, double rate, double seconds, int threads) {
   const int before = [&] {
     int count = 0;
@@ -280,11 +331,13 @@ int main(int argc, char** argv) {
     if (arguments.at(0) == "restart") return restart(fs::absolute(arguments.at(1)), threads);
     if (arguments.at(0) == "what-if")
       return what_if(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
+    if (arguments.at(0) == "decide")
+      return decide(fs::absolute(arguments.at(1)), static_cast<int>(values["--items"]), threads);
     if (arguments.at(0) == "live")
       return live(fs::absolute(arguments.at(1)), values["--rate"], values["--seconds"], threads);
-    fmt::print(
-        stderr,
-        "engine_bench load|restart|what-if|live DIR [--items N] [--threads N] [--rate PER_HOUR] [--seconds N]\n");
+    fmt::print(stderr,
+               "engine_bench load|restart|what-if|decide|live DIR [--items N] [--threads N] [--rate PER_HOUR] "
+               "[--seconds N]\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
   }
