@@ -7,6 +7,7 @@
 #include <map>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/engine/lease.hpp"
@@ -67,7 +68,7 @@ double difference(const fs::path& a, const fs::path& b) {
     }
     count += static_cast<double>(x.size());
   }
-  const double sigma = std::sqrt(std::max(0.0, squares / count - sum / count * sum / count));
+  const double sigma = std::sqrt(at_least_zero(squares / count - sum / count * sum / count));
   return worst == 0 ? 0 : worst / sigma;
 }
 
