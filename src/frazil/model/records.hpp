@@ -227,7 +227,9 @@ struct CtfFit {
             .star("frazilCtfSigmaAstigmatism"),
         field(&P::sigma_phase, "sigma_phase", "Standard error of the phase shift, 0 when it is not fitted")
             .star("frazilCtfSigmaPhaseShift"),
-        field(&P::iceness, "iceness", "Ice ring over its background").star("frazilCtfIceness"),
+        field(&P::iceness, "iceness", "Ice ring over its background; null: beyond Nyquist")
+            .nullable()
+            .star("frazilCtfIceness"),
         field(&P::b_factor, "b_factor", "Decay of the rings").star("frazilCtfRingDecay"),
         field(&P::tilt, "tilt", "Specimen tilt").star("frazilCtfTilt"),
         field(&P::tilt_axis, "tilt_axis", "Direction of the tilt axis from +x; defocus grows to its left")
@@ -329,10 +331,13 @@ struct KindTraits<CtfConsensus> {
 };
 
 /// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the
-/// microscope drifts.
+/// microscope drifts. Its lists hold the last `window` values, so that a version of twenty thousand fits is no larger
+/// than one of a hundred.
 struct CtfTrend {
   static constexpr std::string_view kind = "CtfTrend";
+  static constexpr std::size_t window = 100;
   int count = 0;                                         ///< fits so far
+  int left_out = 0;                                      ///< others, whose defocus or optics are not numbers
   std::vector<double> cs_mm, cs_sigma_mm;                ///< of each fit that can tell
   std::vector<double> astigmatism_c_A, astigmatism_s_A;  ///< (U − V) cos 2α, (U − V) sin 2α of each fit
   std::vector<double> astigmatism_sigma_A;               ///< standard error of each of them
@@ -350,14 +355,15 @@ struct CtfTrend {
   static constexpr auto fields() {
     using P = CtfTrend;
     return std::tuple(
-        field(&P::count, "count", "Fits so far"),
-        field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
-        field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"),
-        field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
-        field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"),
+        field(&P::count, "count", "Fits so far"), field(&P::left_out, "left_out", "Fits left out: not finite"),
+        field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, the last fits"),
+        field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error"),
+        field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of the last fits"),
+        field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of the last fits"),
         field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"),
-        field(&P::ice_A, "ice_A", "Places of ice rings"),
-        field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"),
+        field(&P::ice_A, "ice_A", "Places of the last ice rings"),
+        field(&P::disagreement, "disagreement",
+              "Difference of the estimates over their error bars, the last consensuses"),
         field(&P::cs, "cs", "Spherical aberration given"),
         field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"),
         field(&P::sigma_cs, "sigma_cs", "Its standard error"),
@@ -485,12 +491,14 @@ struct Classes {
   int background = 0;  ///< so many classes, the first ones, gather images that no average explains
   Angstrom pixel_size = 1_A;
   Angstrom diameter{};
-  std::vector<int> counts;           ///< particles in each class
-  std::vector<Angstrom> resolution;  ///< of each class
-  std::vector<int> selected;         ///< 1: kept, 0: set aside, per class; empty before selection
-  std::vector<std::string> reasons;  ///< why not kept, per class; empty before selection
-  std::vector<double> scores;        ///< 0 to 1, per class; empty before selection
-  bool phase_flipped = false;        ///< of the particles
+  std::vector<int> counts;                    ///< particles in each class
+  std::vector<Angstrom> resolution;           ///< of each class
+  std::vector<int> selected;                  ///< 1: kept, 0: set aside, per class; empty before selection
+  std::vector<std::string> reasons;           ///< why not kept, per class; empty before selection
+  std::vector<double> scores;                 ///< 0 to 1, per class; empty before selection
+  bool phase_flipped = false;                 ///< of the particles
+  std::vector<std::string> left_out_reasons;  ///< why particles of the input are in no class …
+  std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = Classes;
@@ -507,7 +515,9 @@ struct Classes {
         field(&P::selected, "selected", "Kept (1) or set aside (0)"),
         field(&P::reasons, "reasons", "Why a class is set aside"),
         field(&P::scores, "scores", "How likely a class shows particles"),
-        field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
+        field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"),
+        field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are in no class"),
+        field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>
@@ -527,19 +537,23 @@ struct VolumeMap {
   Angstrom resolution{};  ///< where the halves (or odd/even batches) agree
   int particle_count = 0;
   std::string symmetry = "c1";
-  std::string star;  ///< particles with poses
-  std::string fsc;   ///< JSON file with the curve
+  std::string star;                           ///< particles with poses
+  std::string fsc;                            ///< JSON file with the curve
+  std::vector<std::string> left_out_reasons;  ///< why particles of the input are not in the map …
+  std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = VolumeMap;
-    return std::tuple(
-        field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
-        field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
-        field(&P::pixel_size, "pixel_size", "Voxel"),
-        field(&P::score, "score", "How well the particles agree with the map"),
-        field(&P::resolution, "resolution", "Agreement of the halves"),
-        field(&P::particle_count, "particle_count", "Particles used"), field(&P::symmetry, "symmetry", "Point group"),
-        field(&P::star, "star", "Particles with poses").file(), field(&P::fsc, "fsc", "FSC curve").file());
+    return std::tuple(field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
+                      field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
+                      field(&P::pixel_size, "pixel_size", "Voxel"),
+                      field(&P::score, "score", "How well the particles agree with the map"),
+                      field(&P::resolution, "resolution", "Agreement of the halves"),
+                      field(&P::particle_count, "particle_count", "Particles used"),
+                      field(&P::symmetry, "symmetry", "Point group"),
+                      field(&P::star, "star", "Particles with poses").file(), field(&P::fsc, "fsc", "FSC curve").file(),
+                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not in the map"),
+                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>
