@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "frazil/base/files.hpp"
+#include "frazil/flow/iterate.hpp"
 #include "frazil/io/test_files.hpp"
 #include "frazil/protocols/hostile_inputs.hpp"
 #include "frazil/protocols/register.hpp"
@@ -118,7 +119,9 @@ std::optional<flow::Records> run(const flow::Protocol& protocol, const flow::Rec
   fs::create_directories(folder);
   TimedContext context(folder, threads);
   try {
-    auto outputs = protocol.run(params_of(protocol), inputs, previous, context);
+    const auto params = params_of(protocol);
+    auto outputs = protocol.shape == flow::Shape::iterate ? flow::run_iteration(protocol, params, inputs, context)
+                                                          : protocol.run(params, inputs, previous, context);
     for (const auto& [port, list] : outputs) expect_finite(Json(list), port);
     expect_finite_files(folder);
     return outputs;
