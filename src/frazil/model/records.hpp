@@ -148,7 +148,8 @@ struct Motion {
     return std::tuple(
         field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
         field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum").file(),
-        field(&P::frames, "frames", "Frames used"), field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
+        field(&P::frames, "frames", "Frames used"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the movie").range(0.05_A, 100_A),
         field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
         field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"),
         field(&P::total_path, "total_path", "Length of the smoothed path"),
@@ -215,7 +216,7 @@ struct CtfFit {
     using P = CtfFit;
     return std::tuple(
         field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the image"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the image").range(0.05_A, 100_A),
         field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
         field(&P::defocus_u, "defocus_u", "Larger defocus"), field(&P::defocus_v, "defocus_v", "Smaller defocus"),
         field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"),
@@ -272,15 +273,15 @@ struct Spectra {
 
   static constexpr auto fields() {
     using P = Spectra;
-    return std::tuple(field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
-                      field(&P::name, "name", "Name of the area"),
-                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts").file(),
-                      field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
-                      field(&P::groups, "groups", "Frame groups averaged"),
-                      field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
-                      field(&P::x_A, "x_A", "Centres of the parts, x"),
-                      field(&P::y_A, "y_A", "Centres of the parts, y"),
-                      field(&P::tiles, "tiles", "Tiles behind each part"));
+    return std::tuple(
+        field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
+        field(&P::name, "name", "Name of the area"),
+        field(&P::path, "path", "Amplitude spectra: whole image, then its parts").file(),
+        field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means").range(0.05_A, 100_A),
+        field(&P::groups, "groups", "Frame groups averaged"),
+        field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
+        field(&P::x_A, "x_A", "Centres of the parts, x"), field(&P::y_A, "y_A", "Centres of the parts, y"),
+        field(&P::tiles, "tiles", "Tiles behind each part"));
   }
 };
 template <>
@@ -432,9 +433,10 @@ struct Coordinates {
     return std::tuple(field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
                       field(&P::coordinates, "coordinates", "STAR file").file(),
                       field(&P::count, "count", "Number of positions"),
-                      field(&P::diameter, "diameter", "Particle diameter"),
+                      field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
                       field(&P::pixel_size, "pixel_size",
-                            "Pixel of the image the positions count in; 0: of the one they are used with"),
+                            "Pixel of the image the positions count in; 0: of the one they are used with")
+                          .range(0_A, 100_A),
                       field(&P::threshold, "threshold", "Lowest score taken, in standard deviations of the noise"),
                       field(&P::picture, "picture", "Positions drawn on the image").file());
   }
@@ -463,15 +465,16 @@ struct Particles {
 
   static constexpr auto fields() {
     using P = Particles;
-    return std::tuple(
-        field(&P::star, "star", "STAR file of the particles").file(), field(&P::stack, "stack", "Image stack").file(),
-        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
-        field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
-        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-        field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
-        field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
-        field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
+    return std::tuple(field(&P::star, "star", "STAR file of the particles").file(),
+                      field(&P::stack, "stack", "Image stack").file(),
+                      field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the stack").range(0.05_A, 100_A),
+                      field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
+                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
+                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>
@@ -509,8 +512,9 @@ struct Classes {
         field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
         field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
         field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
-        field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the averages").range(0.05_A, 100_A),
+        field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
+        field(&P::counts, "counts", "Particles in each class"),
         field(&P::resolution, "resolution", "Resolution of each class"),
         field(&P::selected, "selected", "Kept (1) or set aside (0)"),
         field(&P::reasons, "reasons", "Why a class is set aside"),
@@ -546,7 +550,7 @@ struct VolumeMap {
     using P = VolumeMap;
     return std::tuple(field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
                       field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
-                      field(&P::pixel_size, "pixel_size", "Voxel"),
+                      field(&P::pixel_size, "pixel_size", "Voxel").range(0.05_A, 100_A),
                       field(&P::score, "score", "How well the particles agree with the map"),
                       field(&P::resolution, "resolution", "Agreement of the halves"),
                       field(&P::particle_count, "particle_count", "Particles used"),
