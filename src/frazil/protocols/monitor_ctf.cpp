@@ -15,7 +15,7 @@ constexpr double cubic_ice_A = 3.67, ice_tolerance = 0.015;
 constexpr double unknown_sigma_A = 100;  // of the astigmatism, where an estimator gives none
 
 /// To six digits, which is more than any of these values is worth: a version is written for every few fits.
-double rounded(double value) {
+double six_digits(double value) {
   if (value == 0 || !std::isfinite(value)) return value;
   const double unit = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 5);
   return std::round(value / unit) * unit;
@@ -24,7 +24,7 @@ double rounded(double value) {
 /// Adds a value to a list that keeps the last ones.
 void keep(std::vector<double>& list, double value) {
   if (list.size() >= CtfTrend::window) list.erase(list.begin());
-  list.push_back(rounded(value));
+  list.push_back(six_digits(value));
 }
 
 void append(CtfTrend& trend, const CtfFit& fit) {
