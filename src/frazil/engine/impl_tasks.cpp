@@ -71,7 +71,7 @@ void Engine::Impl::settle() {
     for (const int index : effects.withdrawn) graph_->withdrawn(index, withdraw(index));
     for (const int index : effects.closed) step_closed(index);
     for (const int subject : effects.through) subject_through(subject);
-    changed_.insert(effects.set_changed.begin(), effects.set_changed.end());
+    for (const auto& cell : effects.cell_changed) feeder_.cell_changed(cell.step, cell.subject);
     again = !effects.withdrawn.empty();
   }
 }
@@ -88,6 +88,7 @@ void Engine::Impl::enqueue(Execution execution) {
 }
 
 void Engine::Impl::commit_batch(const Effects::List& list) {
+  if (options_.read_only) return;
   store_.add_batch({step(list.step).name, list.number, list.members});
   store_.add_event("batch", step(list.step).name, fmt::format("{}", list.number + 1),
                    fmt::format("{} members", list.members.size()));
@@ -105,7 +106,7 @@ std::vector<int> Engine::Impl::withdraw(int index) {
     std::erase_if(queue.ready, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(later_, [&](const auto& entry) { return take(entry.second); });
   std::erase_if(suspects_, take);
-  store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
+  if (!options_.read_only) store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
   return subjects;
 }
 
@@ -507,7 +508,7 @@ std::vector<store::ItemRow> Engine::Impl::items_of(const store::TaskRow& row, co
         std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
     for (std::size_t i = 0; i < records.size(); ++i)
       items.push_back({0, hash_of({"item", row.key, port, std::to_string(i)}), info == ports.end() ? "" : info->kind,
-                       row.step, port, row.subject, row.order, row.label, records[i]});
+                       row.step, port, row.subject, row.order, row.label, records[i], row.protocol});
   }
   return items;
 }
@@ -541,7 +542,6 @@ Outcome Engine::Impl::store_success(const Running& running, const exec::Result& 
     outcome.accepted = decision.value("accepted", true);
     row.outputs.emplace_back(outcome.accepted ? "accepted" : "set_aside", passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
-    note_undecided(execution.step, execution.subject);
     store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, outcome.accepted,
                          decision.value("rule", ""), number_or_nan(decision, "value"), number_or_nan(decision, "limit"),
                          decision.value("reason", ""), "rule", row.key, row.finished, decision.value("rule", ""),
