@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails on an #include that goes against the direction of the data, and on include cycles between folders."""
+"""Fails on an #include that goes against the direction of the data, on include cycles between folders, and on clamps that
+hide what is not a number."""
 import pathlib
 import re
 import sys
@@ -28,6 +29,7 @@ MAY_USE = {
 }
 # Tests may also use the simulator and the protocols' neighbours.
 TEST_EXTRA = ["sim", "io"]
+CLAMP = re.compile(r"std::max\(0\.[0fF]*,|std::max<(double|float)>\(0[.,]")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"frazil/([a-z0-9_]+)/', re.M)
 
 
@@ -38,6 +40,17 @@ def closure(folder, seen=None):
             seen.add(used)
             closure(used, seen)
     return seen
+
+
+def clamps():
+    """std::max(0.0, x) makes a 0 of NaN, which every upper limit accepts: base/finite.hpp has at_least_zero."""
+    top = ROOT.parent.parent
+    found = []
+    for path in sorted(p for folder in ("src", "bench", "examples") for p in (top / folder).rglob("*.[ch]pp")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if CLAMP.search(line) and not line.lstrip().startswith("//"):
+                found.append(f"{path.relative_to(top)}:{number}: at_least_zero(x) keeps NaN, std::max(0.0, x) hides it")
+    return found
 
 
 def main():
@@ -56,6 +69,7 @@ def main():
         for used in INCLUDE.findall(path.read_text(encoding="utf-8")):
             if used not in allowed:
                 problems.append(f"{path.relative_to(ROOT)}: {folder} may not include {used}")
+    problems += clamps()
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"layers: {'%d problems' % len(problems) if problems else 'in order'}")

@@ -47,13 +47,14 @@ class Client(whole_program.WholeProgram):
         project.start()
         while not project.status().step("extract").done == 2:
             time.sleep(0.1)
+        more = {"items": {"step": "estimate-ctf"}, "series": {"step": "estimate-ctf", "columns": ["defocus_u_A"]}, "decide": {"items": ["mic_0001"], "accept": False}}
         for command, described in API["commands"].items():
             if command in ("stop", "approve"):  # at the end; no step here waits for a person
                 continue
             if command == "restore":
                 project.set_aside("mic_0001")
             values = {"filter-ctf.max_fit_resolution": 25.0} if described.get("takes_values") else {}
-            answer = project._over_socket({"command": command, "values": values, "item": "mic_0002" if described["takes_item"] and command != "restore" else "mic_0001"})  # pylint: disable=protected-access
+            answer = project._over_socket({"command": command, "values": values, "item": "mic_0002" if described["takes_item"] and command != "restore" else "mic_0001", **more.get(command, {})})  # pylint: disable=protected-access
             self.assertIsNotNone(answer, f"{command}: no engine answered")
             self.assertTrue(answer["ok"], f"{command}: {answer}")
             self.assertEqual(sorted(answer), sorted(described["answer"]), command)

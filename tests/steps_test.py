@@ -100,6 +100,28 @@ def refusals(steps):
     assert "holds nothing" in steps.run("extract", "estimate-ctf.jsonl", "scope/truth.json", "-o", "nowhere", code=2).stderr
 
 
+def impossible_values(steps):
+    """What cannot be is refused with the value's range, in every step and in tables too; errors begin with their file."""
+    mic, movie = "align-movie/mic_0001.mrc", steps.files("scope/*.tif*")[0]
+    for arguments, words in (((mic, "--pixel-size", 0), "0.05 to 100"), ((mic, "--pixel-size="), "--pixel-size"), ((mic, "--pixel-size=-1"), "0.05 to 100"),
+                             ((mic, "--pixel-size", "nan"), "0.05 to 100"), ((mic, "--voltage", 0), "40 to 1500"), ((mic, "--voltage", 300000), "40 to 1500"),
+                             ((mic, "--cs", 2700), "-10 to 20"), ((mic, "--amplitude-contrast", 7), "0 to 1"), ((mic, "--box", 513), "even"),
+                             ((mic, "--threads", 0), "threads")):
+        told = steps.run("estimate-ctf", *arguments, "-o", "nowhere", code=2).stderr
+        assert words in told, (arguments, told)
+    for step, *arguments in (("align-movie", movie, "--pixel-size", 2, "--dose-per-frame=-1"), ("align-movie", movie, "--pixel-size", 2, "--pre-exposure", "inf"),
+                             ("pick", mic, "--diameter", 180, "--voltage", 0), ("preprocess-micrograph", mic, "--pixel-size", 1e9),
+                             ("extract", mic, "pick/mic_0001_picks.star", "--pixel-size", 1e-9), ("classify-2d", "extract/mic_0001_particles.star", "--amplitude-contrast", 70)):
+        assert "must lie in" in steps.run(step, *arguments, "-o", "nowhere", code=2).stderr, (step, arguments)
+    table = "data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnAmplitudeContrast\n_rlnMicrographPixelSize\n1 300 {} 2\n\ndata_micrographs\nloop_\n_rlnMicrographName\n_rlnOpticsGroup\n" + mic + " 1\n"
+    for contrast in ("7", "nan"):
+        (steps.folder / "percent.star").write_text(table.format(contrast))
+        told = steps.run("estimate-ctf", "percent.star", "-o", "nowhere", code=2).stderr
+        assert "percent.star line 7" in told and "0 to 1" in told, told
+    told = steps.run("align-movie", *steps.files("scope/*.tif*")[:2], "--pixel-size", 2, "--frames", "1-38", "-o", "nowhere", code=1).stderr
+    assert all(path.name in line for path, line in zip(steps.files("scope/*.tif*"), [line for line in told.splitlines() if "error" in line])), told
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frazil", required=True)
@@ -110,6 +132,7 @@ def main():
     steps = Steps(str(pathlib.Path(options.frazil).resolve()), folder.resolve())
     chain(steps)
     refusals(steps)
+    impossible_values(steps)
     if not options.keep:
         shutil.rmtree(folder)
     return 0

@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 #include <thread>
 #include <vector>
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
@@ -124,6 +126,13 @@ TEST(AtomicFile, LeavesNothingBehindWithoutCommit) {
 TEST(Error, CodesSurviveTheirNames) {
   for (const auto code : {ErrorCode::io, ErrorCode::bad_input, ErrorCode::cancelled, ErrorCode::bug})
     EXPECT_EQ(error_code_from(to_string(code)), code);
+}
+
+TEST(Finite, AtLeastZeroKeepsWhatIsNotANumber) {
+  EXPECT_EQ(at_least_zero(2.5), 2.5);
+  EXPECT_EQ(at_least_zero(-2.5F), 0.F);
+  EXPECT_FALSE(std::signbit(at_least_zero(-0.0)));
+  EXPECT_TRUE(std::isnan(at_least_zero(std::numeric_limits<double>::quiet_NaN())));
 }
 
 }  // namespace frazil

@@ -32,7 +32,7 @@ std::string iso_time(double seconds) {
 
 /// Copies what belongs to the project; locks, temporary files and older databases do not.
 void copy_project(const fs::path& from, const fs::path& to) {
-  for (const auto* name : {"project.frazil", "workflow.json"}) fs::copy_file(from / name, to / name);
+  fs::copy_file(from / "workflow.json", to / "workflow.json");
   for (const auto* folder : {"steps", "star", "report", "logs", "tables"})
     if (fs::exists(from / folder))
       fs::copy(from / folder, to / folder, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
@@ -194,9 +194,10 @@ Json ro_crate(const Json& list, const Json& snapshot, const std::string& program
 Exported export_project(const fs::path& project, const fs::path& bundle, const flow::Registry& registry,
                         const ExportOptions& options) {
   if (fs::exists(bundle)) throw Error(ErrorCode::bad_input, "{}: is there already; name a new folder", bundle.string());
-  const auto snapshot =
-      engine::read_snapshot(project, registry);  // also replays the log of a killed engine into the database
-  const engine::Lease lease(project);
+  if (const auto holder = engine::lease_holder(project))
+    throw Error(ErrorCode::resource, "{}: an engine works on this project (process {} on {}): stop it first",
+                project.string(), holder->pid, holder->host);
+  const auto snapshot = engine::read_snapshot(project, registry);
   const fs::path work = bundle.string() + ".part";
   std::error_code ignored;
   fs::remove_all(work, ignored);
@@ -204,7 +205,7 @@ Exported export_project(const fs::path& project, const fs::path& bundle, const f
   Exported exported;
   Json list;
   {
-    store::Project store(project);  // closed again before its file is copied
+    store::Project store(project, store::Access::read);
     list = {{"format", 1},
             {"name", snapshot.at("project").at("name")},
             {"title", snapshot.at("project").at("title")},
@@ -216,6 +217,7 @@ Exported export_project(const fs::path& project, const fs::path& bundle, const f
             {"workflow", snapshot.at("workflow")},
             {"steps", history(snapshot)}};
     write_tasks(work, store);
+    store.copy_to(work / "project.frazil");  // with what a killed engine has left in its log
   }
   copy_project(project, work);
   list["raw"] = carry_raw(project, work, bundle, options.with_movies);

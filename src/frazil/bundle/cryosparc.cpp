@@ -8,6 +8,7 @@
 #include <map>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/npy.hpp"
@@ -145,7 +146,7 @@ void set_alignments(io::NpyTable& cs, std::size_t row, const io::StarTable& tabl
   cs.set(row, "alignments3D/shift", shift_y, 1);
   cs.set(row, "alignments3D/psize_A", pixel_A);
   cs.set(row, "alignments3D/split",
-         static_cast<std::uint64_t>(std::max(0.0, table.number_or(row, "rlnRandomSubset", 1) - 1)));
+         static_cast<std::uint64_t>(at_least_zero(table.number_or(row, "rlnRandomSubset", 1) - 1)));
 }
 
 }  // namespace

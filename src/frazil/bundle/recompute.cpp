@@ -1,12 +1,16 @@
 #include "frazil/bundle/recompute.hpp"
 
 #include <poll.h>
+#include <stdlib.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <map>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/engine/lease.hpp"
@@ -67,7 +71,7 @@ double difference(const fs::path& a, const fs::path& b) {
     }
     count += static_cast<double>(x.size());
   }
-  const double sigma = std::sqrt(std::max(0.0, squares / count - sum / count * sum / count));
+  const double sigma = std::sqrt(at_least_zero(squares / count - sum / count * sum / count));
   return worst == 0 ? 0 : worst / sigma;
 }
 
@@ -88,17 +92,42 @@ std::string output_folder(store::Project& store, const store::TaskRow& task) {
   return {};
 }
 
+/// A private folder in which a project is seen through links, with a place of its own for what is made: the project
+/// itself stays as it is.
+class Mirror {
+ public:
+  explicit Mirror(const fs::path& project) {
+    auto name = (fs::temp_directory_path() / "frazil-verify-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error(ErrorCode::io, "{}: cannot be made: {}", name, std::strerror(errno));
+    folder_ = name;
+    for (const auto& entry : fs::directory_iterator(project))
+      if (const auto place = entry.path().filename(); place != "tmp" && place != "logs")
+        fs::create_symlink(fs::absolute(entry.path()), folder_ / place);
+    make_folders(folder_ / "tmp");
+    make_folders(folder_ / "logs");
+  }
+  ~Mirror() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  Mirror(const Mirror&) = delete;
+  Mirror& operator=(const Mirror&) = delete;
+  [[nodiscard]] const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_;
+};
+
 class Comparer {
  public:
+  /// @param project  where tasks run and their results are left
   Comparer(const fs::path& project, store::Project& store, const flow::Plan& plan, const RecomputeOptions& options)
       : project_(project),
         store_(store),
         plan_(plan),
         pool_({options.worker_command, project, std::make_shared<exec::Budget>(options.threads, reserved_mib)}),
-        threads_(options.threads) {
-    make_folders(project / "tmp");
-    make_folders(project / "logs");
-  }
+        threads_(options.threads) {}
 
   Recomputed compare(const Case& done) {
     Recomputed result{Recomputed::State::same, done.task.step, done.task.label, {}};
@@ -230,8 +259,11 @@ std::vector<Recomputed> recompute(const fs::path& project, const flow::Registry&
                                   const std::function<void(const Recomputed&)>& report) {
   if (!fs::exists(project / "project.frazil"))
     throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
-  const engine::Lease lease(project);
-  store::Project store(project);
+  if (const auto holder = engine::lease_holder(project))
+    throw Error(ErrorCode::resource, "{}: an engine works on this project (process {} on {}): stop it first",
+                project.string(), holder->pid, holder->host);
+  store::Project store(project, store::Access::read);
+  const Mirror mirror(project);
   const auto plan = stored_plan(store, registry);
   std::vector<Case> cases;
   store.for_tasks([&](store::TaskRow&& row) {
@@ -241,7 +273,7 @@ std::vector<Recomputed> recompute(const fs::path& project, const flow::Registry&
   for (std::size_t i = 0; i < cases.size() && i < static_cast<std::size_t>(options.sample); ++i)
     std::swap(cases[i], cases[i + static_cast<std::size_t>(rng.below(cases.size() - i))]);
   cases.resize(std::min(cases.size(), static_cast<std::size_t>(options.sample)));
-  Comparer comparer(project, store, plan, options);
+  Comparer comparer(mirror.folder(), store, plan, options);
   std::vector<Recomputed> results;
   for (auto& done : cases) {
     done.folder = output_folder(store, done.task);

@@ -11,6 +11,7 @@
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
+#include "frazil/engine/command.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/snapshot.hpp"
@@ -45,8 +46,9 @@ ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes
   return {fs::absolute(parsed.text("project")), parsed.positional, parsed.values.value("json", false)};
 }
 
-/// @throws Error as the engine answers
-Json send(const fs::path& project, const Json& request) {
+/// In the name of whoever types. @throws Error as the engine answers
+Json send(const fs::path& project, Json request) {
+  request["actor"] = engine::login_name();
   const auto answer = engine::ask(project, plugin::registry(), request);
   if (!answer.value("ok", false))
     throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
@@ -132,8 +134,12 @@ void print_item(const Json& item) {
                           d.value("rule", ""), number(d, "value"), number(d, "limit"),
                           d.value("reason", "").empty() ? "" : " (" + d.value("reason", "") + ")");
     }
-    if (entry.contains("person"))
-      line += entry["person"].value("accepted", true) ? "; restored by a person" : "; set aside by a person";
+    if (entry.contains("person")) {
+      const auto& person = entry["person"];
+      const auto name = person.value("actor", "");
+      line += fmt::format("; {} by {}", person.value("accepted", true) ? "restored" : "set aside",
+                          name.empty() ? "a person" : name);
+    }
     if (entry.contains("note")) line += ": " + entry["note"].get<std::string>();
     if (entry.contains("error")) line += ": " + entry["error"].value("message", "");
     std::cout << line << "\n";
@@ -161,6 +167,7 @@ int why_command(Arguments arguments) {
       return;
     }
     for (const auto& item : answer.at("items")) print_item(item);
+    if (answer.contains("note")) std::cout << answer["note"].get<std::string>() << "\n";
     for (const auto& file : answer.at("files"))
       std::cout << fmt::format("{}: {} at {}: {}\n", file.value("path", ""), file.value("state", ""),
                                file.value("step", ""), file.value("reason", ""));

@@ -15,6 +15,7 @@
 #include "frazil/cli/status_line.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
+#include "frazil/engine/snapshot.hpp"
 #include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
 #include "frazil/plugin/installed.hpp"
@@ -93,10 +94,10 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.star = [](const engine::SetView& view) {
     return protocols::set_star(view.kind, view.records, view.project);
   };
-  settings.on_progress = [&writer, &page](const Json& snapshot, bool) {
+  settings.on_progress = [&writer, &page](const engine::Reading& reading, bool) {
     try {  // a report that cannot be written must not stop the acquisition
       make_folders(page.parent_path());
-      writer.write(snapshot, page);
+      writer.write(engine::snapshot_of(reading), page);
     } catch (const std::exception& error) {
       log::warning("the report was not written: {}", error.what());
     }

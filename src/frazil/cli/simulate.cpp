@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/cli/options.hpp"
@@ -207,7 +208,7 @@ int replay(const Parsed& parsed) {
   run_replay(
       plan, parsed.text("into"),
       [&](double time_s) {
-        std::this_thread::sleep_for(std::chrono::duration<double>(std::max(0.0, time_s - watch.seconds())));
+        std::this_thread::sleep_for(std::chrono::duration<double>(at_least_zero(time_s - watch.seconds())));
         return true;
       },
       [&](const ReplayWrite& write) {

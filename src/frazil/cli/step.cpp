@@ -19,6 +19,7 @@
 #include "frazil/cli/progress_bar.hpp"
 #include "frazil/flow/iterate.hpp"
 #include "frazil/model/kinds.hpp"
+#include "frazil/params/values.hpp"
 #include "frazil/protocols/coordinate_files.hpp"
 #include "frazil/protocols/from_file.hpp"
 
@@ -99,11 +100,18 @@ struct Job {
   std::string missing;  ///< what lacks for this area; the item fails
 };
 
+FieldInfo threads_option() {
+  auto threads = option("threads", "integer", "Threads (default: all CPUs of this process)");
+  threads.low = 1;
+  threads.high = 1024;
+  return threads;
+}
+
 std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
   std::vector<FieldInfo> flags = {
       option("output", "string", "Folder for the results (-o)"),
       option("json", "boolean", "One JSON line an item on standard output"),
-      option("threads", "integer", "Threads (default: all CPUs of this process)"),
+      threads_option(),
       option("seed", "integer", "Seed of all random numbers (default 0)"),
       option("isa", "string",
              "Instruction set of the kernels: avx2, avx512 or best (default); the results are the same"),
@@ -254,6 +262,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3;
 }
 
+/// Says what a step has left out of its result.
+void say_left_out(const std::string& area, const Json& record) {
+  const auto reasons = record.find("left_out_reasons"), counts = record.find("left_out_counts");
+  if (reasons == record.end() || counts == record.end()) return;
+  for (std::size_t i = 0; i < std::min(reasons->size(), counts->size()); ++i)
+    log::warning("{}: left out: {} {}", area, (*counts)[i].get<int>(), (*reasons)[i].get<std::string>());
+}
+
 void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& params, const Manner& manner,
                    Call& call) {
   const auto start = std::chrono::steady_clock::now();
@@ -275,6 +291,7 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
         line["seconds"] = seconds_since(start);
         if (manner.json) std::cout << line.dump() << std::endl;
       }
+    for (const auto& record : records) say_left_out(job.area, record);
     if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds_since(start));
   }
 }
@@ -329,6 +346,26 @@ std::vector<Json> json_lines(const std::string& kind, const Json& record) {
   return lines;
 }
 
+/// Values of flags that no protocol checks: those that describe the input files, and the command's own.
+std::vector<std::string> flag_problems(const flow::Protocol& protocol, const std::vector<FieldInfo>& flags,
+                                       const Json& values) {
+  std::vector<FieldInfo> others;
+  Json given = Json::object();
+  std::vector<std::string> problems;
+  for (const auto& flag : flags) {
+    const bool is_param = std::any_of(protocol.params.begin(), protocol.params.end(),
+                                      [&](const FieldInfo& f) { return f.name == flag.name; });
+    if (is_param || !values.contains(flag.name)) continue;
+    const auto& value = values.at(flag.name);
+    if (value.is_null() && (flag.type == "number" || flag.type == "integer"))
+      problems.push_back(fmt::format("{} must be a number, not ''", flag_of(flag.name)));
+    others.push_back(flag);
+    given[flag.name] = value;
+  }
+  for (auto& problem : check_values(others, given)) problems.push_back(std::move(problem));
+  return problems;
+}
+
 int run_step(const flow::Protocol& protocol, Arguments arguments) {
   const auto flags = flags_of(protocol);
   const auto parsed = parse(arguments, flags);
@@ -346,7 +383,9 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
     if (is_param) params[name] = value;
     settings[name] = value;
   }
-  if (const auto problems = protocol.check(params); !problems.empty()) {
+  auto problems = protocol.check(params);
+  for (auto& problem : flag_problems(protocol, flags, parsed.values)) problems.push_back(std::move(problem));
+  if (!problems.empty()) {
     for (const auto& problem : problems) log::error("{}", problem);
     return bad_usage;
   }

@@ -39,15 +39,13 @@ struct CellChanged {
 struct ItemPlaced {
   int step = 0, port = 0, subject = 0;
   std::int64_t item = 0;  ///< number in the store; 0: it is not, or no longer, in this set
-  Digest id = {};
+  std::string record;     ///< JSON text; empty: it is read from the store
 };
 
 /// An execution of a fold has ended.
 struct VersionMade {
   int step = 0;
-  int subject = -1;          ///< that the version introduced; −1: it failed
-  std::int64_t task = 0;     ///< number in the store
-  std::vector<int> members;  ///< subjects of its list
+  std::int64_t task = 0;  ///< number in the store
 };
 
 /// Everything between two commits, in the order in which it happened. The numbers of rows that are not known to whoever

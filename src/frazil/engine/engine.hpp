@@ -13,6 +13,8 @@
 
 namespace frazil::engine {
 
+struct Reading;
+
 /// One set as it is handed to whoever writes its STAR file.
 struct SetView {
   std::string step, protocol, port, kind;
@@ -24,10 +26,12 @@ struct SetView {
 struct StepStatus {
   std::string name, title, protocol;
   int waiting = 0, queued = 0, running = 0, done = 0, failed = 0, accepted = 0, set_aside = 0, versions = 0;
+  int items = 0;  ///< of a source
   bool is_source = false, is_filter = false, is_fold = false, closed = false;
   bool needs_approval = false,
        stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
   std::string note;      ///< why nothing has started yet, or never did
+  int held = 0;          ///< neither accepted nor set aside yet
 };
 
 struct Status {
@@ -72,8 +76,9 @@ struct Options {
   double star_interval_s = 2;
   /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
   std::function<std::optional<std::string>(const SetView&)> star;
-  /// Called in a thread of its own, one call at a time, with a snapshot (snapshot.hpp); `last`: nothing follows.
-  std::function<void(const Json& snapshot, bool last)> on_progress;
+  /// Called in a thread of its own, one call at a time, with what can be read then (view.hpp); `last`: nothing follows.
+  std::function<void(const Reading& reading, bool last)> on_progress;
+  bool read_only = false;  ///< nobody works on the project and nothing is written: no lease is taken, nothing can run
   /// Called in the engine's thread a few times a second.
   std::function<void(const Status& status)> on_status;
 };
@@ -99,13 +104,12 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   [[nodiscard]] End run();
-  /// Serves one request of the control socket: {"command":
-  /// "status|snapshot|why|what-if|set|restore|set-aside|approve|stop|pause|resume|close", "item": …, "values": {…}}.
+  /// Serves one request (service.hpp) of a project that does not run.
   /// @return {"ok": true, …} or {"ok": false, "error": …}
   [[nodiscard]] Json request(const Json& request);
   [[nodiscard]] Status status() const;
-  /// Everything the report needs; see snapshot.hpp.
-  [[nodiscard]] Json snapshot();
+  /// What can be read of a project that does not run; see view.hpp.
+  [[nodiscard]] Reading reading();
 
  private:
   class Impl;
@@ -119,7 +123,11 @@ class Engine {
 void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
                      const flow::Registry& registry, bool rebuild = false);
 
-/// Sends a request to the engine that works on the project, or opens the project and serves it here.
-[[nodiscard]] Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request);
+/// Sends a request to the engine that works on the project. If none does, the project is opened here: with a lease for
+/// what changes it, else for reading alone.
+/// @param starting_s  how long an engine may take to open its project before it answers
+/// @throws Error(resource) if an engine works on it but cannot be reached, Error(io) if it does not answer
+[[nodiscard]] Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request,
+                       double starting_s = 10);
 
 }  // namespace frazil::engine

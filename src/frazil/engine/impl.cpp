@@ -87,8 +87,8 @@ int default_memory_mib() { return free_memory_mib() / 5 * 4; }
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
     : options_(std::move(options)),
       registry_(registry),
-      lease_(project_folder(options_.project)),
-      store_(project_folder(options_.project)) {
+      lease_(options_.read_only ? std::nullopt : std::optional<Lease>(std::in_place, project_folder(options_.project))),
+      store_(project_folder(options_.project), options_.read_only ? store::Access::read : store::Access::write) {
   options_.project = fs::canonical(options_.project);
   open();
   dispatcher_.emplace(
@@ -104,19 +104,19 @@ Engine::Impl::Impl(Options options, const flow::Registry& registry)
 Engine::Impl::~Impl() {
   leaving_ = true;
   if (intake_) intake_->stop();
-  control_.reset();
-  reporter_.reset();
+  publisher_.reset();
   if (dispatcher_) dispatcher_->forget_running();  // gives back what it has of the machine
   pool_.reset();
 }
 
-void Engine::Impl::open() {
+/// Makes the project this engine's.
+void Engine::Impl::take_over() {
   epoch_ = std::stoll(store_.get("epoch").value_or("0")) + 1;
   orphans_ = find_orphans(options_.project, store_);
   expect_latest(options_.project, orphans_, epoch_ - 1);
   store_.put("epoch", std::to_string(epoch_));
   store_.commit();  // before the lease tells of it: a database that knows less than the lease is an older copy
-  lease_.sign(static_cast<long>(epoch_));
+  lease_->sign(static_cast<long>(epoch_));
   std::error_code ignored;
   fs::remove_all(options_.project / "tmp", ignored);
   for (const auto* folder : {"tmp", "logs", "steps", "star", "raw", "report"}) make_folders(options_.project / folder);
@@ -125,7 +125,11 @@ void Engine::Impl::open() {
          fs::directory_iterator(options_.project / folder))  // a kill in the middle of a replacement
       if (const auto name = entry.path().filename().string(); name.starts_with(".") && name.ends_with(".tmp"))
         fs::remove(entry.path(), ignored);
+}
 
+void Engine::Impl::open() {
+  if (!options_.read_only) take_over();
+  sequence_ = store_.commit();
   std::vector<flow::Problem> problems;
   workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);
   const auto values = Json::parse(store_.get("values").value_or("{}"));
@@ -149,18 +153,21 @@ void Engine::Impl::open() {
       first_step_ = static_cast<int>(i);
 }
 
+/// Readers are told everything again.
+void Engine::Impl::tell_anew() {
+  head_ = std::make_shared<const Head>(Head{plan_, workflow_.text, Json::parse(store_.get("values").value_or("{}")),
+                                            options_.project, std::stod(store_.get("created").value_or("0"))});
+  feeder_.begin_anew();
+}
+
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
 void Engine::Impl::load() {
   dispatcher_->reset(lanes());
-  ++generation_;
-  star_job_.reset();
-  star_step_ = -1;
+  tell_anew();
   graph_.emplace(plan_, seed_, order_, *this);
   arrived_.clear();
 
   pending_since_.clear();
-  decided_.clear();
-  undecided_.clear();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name))
       graph_->wait_for_person(static_cast<int>(i));
@@ -191,9 +198,6 @@ void Engine::Impl::load() {
   recall_files(files, imported);
   settle();
   replay_.reset();
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i)
-    for (int subject = 0; subject < static_cast<int>(graph_->subject_count()); ++subject) note_undecided(i, subject);
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) changed_.insert(static_cast<int>(i));
 }
 
 // ---- the loop ---------------------------------------------------------------------------------------------------
@@ -211,31 +215,26 @@ End Engine::Impl::run() {
   pool_ =
       std::make_unique<LocalWorkers>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
   dispatcher_->attach(*pool_);
-  control_ = std::make_unique<ControlServer>(control_socket(options_.project),
-                                             [this](const Json& json) { return request(json); });
-  if (options_.on_progress)
-    reporter_ = std::make_unique<Reporter>([this] { return snapshot_beside(); }, options_.on_progress);
-  std::unique_lock lock(state_mutex_);
+  publisher_ = std::make_unique<Publisher>(store_, registry_, options_);
   state_ = "running";
   set_aside_orphans(options_.project, std::exchange(orphans_, {}));
   store_.add_event("engine", "", "", "started");
   start_sources();
+  commit();
+  feed(true);
+  publisher_->open(control_socket(options_.project));
 
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int file : {pool_->processes().descriptor(), pool_->account().descriptor(), control_->descriptor(),
-                         intake_->descriptor(), signals.descriptor()})
+  for (const int file : {pool_->processes().descriptor(), pool_->account().descriptor(),
+                         publisher_->mailbox().descriptor(), intake_->descriptor(), signals.descriptor()})
     watch_descriptor(epoll_, file);
   while (!may_end()) {
     guard([this] { go_on(); });
     epoll_event events[8];
     const int timeout = next_timeout_ms();
-    lock.unlock();
     if (lost_)
       std::this_thread::sleep_for(milliseconds(50));  // results wait in their sockets, and would wake us at once
     (void)::epoll_wait(epoll_, events, 8, timeout);
-    wanted_ = true;
-    lock.lock();
-    wanted_ = false;
     pool_->account().woken();
     if (const int count = signals.take(); count > 0) {
       if (stopping_) pool_->processes().kill(), dispatcher_->forget_running();
@@ -247,17 +246,14 @@ End Engine::Impl::run() {
   ::close(epoll_);
   pool_->processes().kill();
   leaving_ = true;
-  lock.unlock();
-  if (reporter_) reporter_->stop();
   intake_->stop();
-  write_stars(true);
   if (!stopping_) end_ = status().failed + status().broken > 0 ? End::some_failed : End::finished;
   state_ = stopping_ ? "stopped" : "finished";
   store_.add_event("engine", "", "", state_);
   commit();
-  if (options_.on_status) options_.on_status(status());
-  if (reporter_) reporter_->finish(snapshot());
-  control_.reset();
+  feed(true);
+  publisher_->finish(sequence_);
+  if (options_.on_status) options_.on_status(publisher_->state()->live.status);
   return end_;
 }
 
@@ -268,22 +264,20 @@ void Engine::Impl::go_on() {
   dispatcher_->set_streaming(!graph_->all_sources_closed());
   dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
   commit_if_due();
+  feed(false);
 }
 
 /// Takes in whatever has come: results, requests, files.
 void Engine::Impl::take_in() {
-  control_->handle();
+  publisher_->mailbox().serve([this](const Command& command) { return execute(command); });
   if (lost_) return;
   while (auto ended = dispatcher_->next_ended()) finish(std::move(*ended));
   take_findings();
   check_sources();
   check_triggers();
-  read_some_decided();
-  try {
-    write_stars(false);
-  } catch (const Error& error) {  // written again later: what is in the store is what counts
-    if (!is_transient(error.code())) throw;
-    wait_for_disk(error.what(), dynamic_cast<const NoSpace*>(&error) != nullptr);
+  if (const auto failure = publisher_->take_star_failure()) {  // written again later: the store is what counts
+    if (!is_transient(failure->code())) throw Error(*failure);
+    wait_for_disk(failure->what(), failure->code() == ErrorCode::resource);
   }
 }
 
@@ -312,11 +306,10 @@ void Engine::Impl::begin_stop(End how) {
 }
 
 int Engine::Impl::next_timeout_ms() const {
-  if (star_job_ || star_step_ >= 0) return 1;
   auto next = Clock::now() + milliseconds(1000);
   if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
   if (const auto time = dispatcher_->next_time()) next = std::min(next, *time);
-  if (!undecided_.empty()) next = std::min(next, next_reading_);
+  if (!feeder_.empty()) next = std::min(next, next_feed_);
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
   for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));
@@ -343,10 +336,12 @@ void Engine::Impl::entry_made(const fs::path& path) {
 void Engine::Impl::commit() {
   for (const auto& folder : unsynced_) sync_path(folder);
   unsynced_.clear();
-  if (store_.dirty() && !lease_.is_ours())
+  if (store_.dirty() && lease_ && !lease_->is_ours()) {
+    store_.rollback();
     throw Fenced(ErrorCode::resource, "{}: another engine has taken this project; this one ends and writes no more",
                  options_.project.string());
-  store_.commit();
+  }
+  sequence_ = store_.commit();
   dirty_since_.reset();
 }
 
@@ -368,7 +363,7 @@ void Engine::Impl::check_triggers() {
 }
 
 void Engine::Impl::step_closed(int index) {
-  if (replay_ || !pool_) return;
+  if (replay_ || !pool_ || options_.read_only) return;
   store_.add_event("closed", step(index).name, "", "the output is complete");
   if (const auto lack = graph_->lack(index)) {
     store_.add_event("too little", step(index).name, "", note_of(index));
@@ -389,12 +384,27 @@ void Engine::Impl::report_progress() {
   const auto now = Clock::now();
   if (options_.on_status && now >= next_status_) {
     next_status_ = now + milliseconds(250);
-    options_.on_status(status());
+    if (const auto state = publisher_->state()) options_.on_status(state->live.status);
   }
-  if (!reporter_ || now < next_progress_ || !reporter_->idle()) return;
-  reporter_->report();
-  next_progress_ = now + seconds(std::max(options_.progress_interval_s,
-                                          20 * reporter_->last_s()));  // a twentieth of the time at most
+}
+
+/// While the engine works, of what has become durable; else nobody else changes anything.
+void Engine::Impl::feed(bool now) {
+  const auto time = Clock::now();
+  if (!now && (time < next_feed_ || store_.dirty())) return;
+  // Others wait for it; what has not changed is told now and then, for the clock.
+  next_feed_ = time + (feeder_.empty() ? milliseconds(250) : milliseconds(50));
+  auto changes = feeder_.take(*graph_, plan_, sequence_);
+  auto head = changes.reload ? head_ : nullptr;
+  publisher_->feed(std::move(changes), std::move(head), live());
+}
+
+Live Engine::Impl::live() {
+  Live live;
+  live.status = status();
+  live.last_event = store_.last_event();
+  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) live.growing.push_back(intake_->growing(i));
+  return live;
 }
 
 Status Engine::Impl::status() {
@@ -402,7 +412,9 @@ Status Engine::Impl::status() {
   status.project = options_.project.string();
   status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
   status.note = disk_problem_;
-  status.alarms = alarms();
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)  // those of folds are in their records
+    for (const auto& note : intake_->watch(static_cast<int>(i)).notes)
+      status.alarms.push_back(plan_.steps[i].name + ": " + note);
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -419,6 +431,7 @@ Status Engine::Impl::status() {
                  counts.accepted,
                  counts.set_aside,
                  counts.versions,
+                 files.items,
                  planned.protocol->shape == flow::Shape::source,
                  planned.protocol->shape == flow::Shape::filter,
                  planned.protocol->shape == flow::Shape::fold,
@@ -426,6 +439,7 @@ Status Engine::Impl::status() {
                  graph_->is_held(static_cast<int>(i)),
                  graph_->is_stopped(static_cast<int>(i)),
                  note_of(static_cast<int>(i))};
+    s.held = counts.held;
     if (s.needs_approval && s.waiting > 0 && status.note.empty())
       status.note = s.name + " waits for a person: frazil approve " + s.name;
     status.found += s.is_source ? files.items : 0;
@@ -463,6 +477,7 @@ Json to_json(const Status& status) {
                      {"failed", s.failed},
                      {"accepted", s.accepted},
                      {"set_aside", s.set_aside},
+                     {"held", s.held},
                      {"versions", s.versions},
                      {"closed", s.closed},
                      {"needs_approval", s.needs_approval},
@@ -505,6 +520,6 @@ End Engine::run() {
 }
 Json Engine::request(const Json& request) { return impl_->request(request); }
 Status Engine::status() const { return impl_->status(); }
-Json Engine::snapshot() { return impl_->snapshot(); }
+Reading Engine::reading() { return impl_->reading(); }
 
 }  // namespace frazil::engine

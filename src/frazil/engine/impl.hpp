@@ -13,15 +13,16 @@
 #include <thread>
 #include <unordered_map>
 
-#include "frazil/engine/control.hpp"
 #include "frazil/engine/dispatcher.hpp"
 #include "frazil/engine/engine.hpp"
+#include "frazil/engine/feeder.hpp"
 #include "frazil/engine/graph.hpp"
 #include "frazil/engine/intake.hpp"
 #include "frazil/engine/latency.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/marker.hpp"
 #include "frazil/engine/pool.hpp"
+#include "frazil/engine/publisher.hpp"
 #include "frazil/engine/replay.hpp"
 #include "frazil/store/project.hpp"
 
@@ -31,56 +32,6 @@ using Clock = std::chrono::steady_clock;
 
 /// The workflow with its parameters' defaults replaced by what was chosen: replays exactly.
 [[nodiscard]] std::string replayable(const flow::Workflow& workflow, const Json& values);
-
-/// Calls a function with snapshots in a thread of its own; a snapshot that comes while one is worked on is dropped.
-class Reporter {
- public:
-  Reporter(std::function<Json()> make, std::function<void(const Json&, bool)> call);
-  ~Reporter();
-  [[nodiscard]] bool idle() const;
-  void report();
-  [[nodiscard]] double last_s() const { return last_s_; }  ///< how long the last call took
-  /// Waits for the call under way.
-  void stop();
-  /// The same, and makes the last call here.
-  void finish(const Json& snapshot);
-
- private:
-  std::function<Json()> make_;
-  std::function<void(const Json&, bool)> call_;
-  mutable std::mutex mutex_;
-  std::condition_variable_any changed_;
-  bool busy_ = false;
-  std::atomic<double> last_s_ = 0;
-  std::jthread thread_;
-};
-
-/// Formats and writes STAR files in a thread of its own, in the order asked for.
-class StarWriter {
- public:
-  struct Job {
-    int step = 0;
-    SetView view;  ///< without records
-    std::filesystem::path file;
-    std::vector<std::string> texts;  ///< the records as JSON text
-  };
-  explicit StarWriter(std::function<std::optional<std::string>(const SetView&)> format);
-  [[nodiscard]] bool busy() const;
-  void add(Job job);
-  void wait();
-  /// Step and error of a file that could not be written.
-  [[nodiscard]] std::optional<std::pair<int, Error>> take_failure();
-
- private:
-  void write(Job& job) const;
-
-  std::function<std::optional<std::string>(const SetView&)> format_;
-  mutable std::mutex mutex_;
-  std::condition_variable_any changed_, idle_;
-  std::deque<Job> jobs_;
-  std::optional<std::pair<int, Error>> failed_;
-  std::jthread thread_;
-};
 
 /// Another engine has taken the project: this one must write no more.
 class Fenced : public Error {
@@ -98,11 +49,10 @@ class Engine::Impl final : public Knowledge {
   End run();
   /// An error that ended the run, in words that say what to do.
   Error last_words(const Error& error) const;
+  /// While nothing runs.
   Json request(const Json& request);
+  Reading reading();
   Status status();
-  std::vector<std::string> alarms();
-  /// `breathe` is called now and then, with nothing half done.
-  Json snapshot(const std::function<void()>& breathe = [] {});
 
  private:
   // What the graph asks:
@@ -117,8 +67,10 @@ class Engine::Impl final : public Knowledge {
   void step_closed(int step);
 
   // impl.cpp: opening and the loop
+  void take_over();
   void open();
   void load();
+  void tell_anew();
   [[nodiscard]] std::string note_of(int step) const;
   [[nodiscard]] int next_timeout_ms() const;
   void commit_if_due();
@@ -135,12 +87,6 @@ class Engine::Impl final : public Knowledge {
   void guard(const std::function<void()>& act);
   void begin_stop(End how);
   [[nodiscard]] bool may_end() const;
-
-  // impl_files.cpp
-  void breathe(std::unique_lock<std::mutex>& lock, std::uint64_t generation) const;
-  Json snapshot_beside();
-  void write_stars(bool all);
-  bool next_set();
 
   // impl_tasks.cpp: running and finishing
   [[nodiscard]] std::vector<Lane> lanes() const;
@@ -164,6 +110,7 @@ class Engine::Impl final : public Knowledge {
   void take_findings();
   void note_finding(const Finding& finding);
   void import(const Finding& finding);
+  void note_file(store::FileRow file);
   void link(const Sighting& sighting);
   void check_sources();
   [[nodiscard]] std::string closing(int step) const;
@@ -172,30 +119,17 @@ class Engine::Impl final : public Knowledge {
 
   // impl_requests.cpp
   void show_closed();
-  Json why(const std::string& text);
-  Json explain(int subject);
-  Json restore(const std::string& text);
-  Json set_aside(const std::string& text);
-  Json approve(const std::string& step);
-
-  // impl_what_if.cpp
-  struct Changed {
-    flow::Workflow workflow;
-    Json values;
-    flow::Plan plan;
-  };
-  struct Decided {  // what a filter has decided on
-    std::vector<std::vector<int>> inputs;
-    std::shared_ptr<const void> record;
-  };
-  Changed change(const Json& settings);
-  void read_decided(int index, int first, int count);
-  void note_undecided(int index, int subject);
-  void read_some_decided();
-  Json what_if(const Json& settings);
-  Json set(const Json& settings);
-  std::vector<int> find_subjects(const std::string& text) const;
-  void decide(int step, int subject, const std::string& item, bool accepted);
+  /// Tells readers what the last commit has changed. @param now  even if they were told a moment ago
+  void feed(bool now);
+  Live live();
+  Done execute(const Command& command);
+  Done carry_out(const Command& command);
+  Json restore(const Command& command);
+  Json set_aside(const Command& command);
+  Json approve(const Command& command);
+  Json set(const Command& command);
+  void close_by_hand();
+  void decide(int step, int subject, const std::string& item, bool accepted, const Command& command);
   void follow_decisions();
   void follow_params(const std::vector<int>& steps);
 
@@ -203,14 +137,14 @@ class Engine::Impl final : public Knowledge {
 
   Options options_;
   const flow::Registry& registry_;
-  Lease lease_;
+  std::optional<Lease> lease_;  ///< none: for reading alone
   store::Project store_;
   flow::Workflow workflow_;
   flow::Plan plan_;
   Order order_ = Order::arrival;
   bool oldest_first_ = false;  ///< under backlog too
   std::string seed_;
-  std::int64_t epoch_ = 0;
+  std::int64_t epoch_ = 0, sequence_ = 0;       ///< of this run; of the last commit
   std::vector<std::filesystem::path> orphans_;  ///< result folders that no stored task owns
   std::string state_ = "stopped";
   Clock::time_point started_ = Clock::now();
@@ -237,29 +171,18 @@ class Engine::Impl final : public Knowledge {
   std::set<std::string> unsynced_;  ///< folders with new entries that a commit will rely on
   std::set<std::string> durable_;   ///< folders whose own entry is durable, or will be with the next commit
   std::optional<Clock::time_point> dirty_since_;
-  std::set<int> changed_;
-  Clock::time_point next_star_{}, next_status_{}, next_progress_{};
-  std::deque<Clock::time_point> through_;  ///< when items left the first step, lately
-  /// Of each fold: the task of its last version and what alarm that raised.
-  std::map<int, std::pair<std::int64_t, std::string>> alarms_;
-  std::map<int, std::unordered_map<int, Decided>> decided_;  ///< by step and subject: what what-if asks
-  std::deque<std::pair<int, int>> undecided_;                ///< steps and subjects not yet read into it
-  Clock::time_point next_reading_ = Clock::now();
+  Clock::time_point next_status_{}, next_feed_{};
+  std::deque<Clock::time_point> through_;               ///< when items left the first step, lately
   std::map<int, Clock::time_point> pending_since_;      ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency item_latency_;
   int first_step_ = -1;
-  std::optional<StarWriter> star_writer_;
-  std::optional<std::pair<StarWriter::Job, std::vector<std::int64_t>>>
-      star_job_;  ///< a set whose records are being gathered
-  int star_step_ = -1;
-  std::size_t star_port_ = 0;
-  Clock::time_point star_started_{};
-  std::mutex state_mutex_;            ///< held while the engine works, not while it waits
-  std::atomic<bool> wanted_ = false;  ///< the engine wants to go on
-  std::uint64_t generation_ = 0;      ///< of the graph
-  std::unique_ptr<Reporter> reporter_;
-  std::unique_ptr<ControlServer> control_;
+  Feeder feeder_;
+  std::shared_ptr<const Head> head_;  ///< of the workflow as it is
+  std::unique_ptr<Publisher> publisher_;
+  std::optional<Builder> local_;  ///< what can be read while nothing runs
+  std::unique_ptr<Service> local_service_;
+  std::shared_ptr<const State> local_state_;
 };
 
 }  // namespace frazil::engine

@@ -1,62 +1,70 @@
-// Answers to people: why is this item where it is, take it back, set it aside, stop.
+// What people ask an engine to do: take an item back, set it aside, other parameters, stop; and reading while nothing
+// runs.
 #include <algorithm>
-#include <array>
 
-#include "frazil/base/hash.hpp"
+#include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/engine/impl.hpp"
 
 namespace frazil::engine {
+namespace {
+
+std::string labels_of(const Graph& graph, const Command& command) {
+  std::string labels;
+  for (const auto& id : command.subjects)
+    if (const int subject = graph.find_subject(id); subject >= 0)
+      labels += (labels.empty() ? "" : ", ") + graph.subject(subject).label;
+  return labels + (command.subjects.size() == 1 ? " is" : " are");
+}
+
+bool is_same_input(const flow::PlannedInput& a, const flow::PlannedInput& b) {
+  return a.port == b.port && a.from == b.from && a.optional == b.optional && a.many == b.many &&
+         a.broadcast == b.broadcast;
+}
+
+bool is_same_trigger(const flow::Trigger& a, const flow::Trigger& b) {
+  return a.mode == b.mode && a.count == b.count && a.of == b.of && a.at_least == b.at_least && a.every_s == b.every_s &&
+         a.approve == b.approve && a.stops == b.stops;
+}
+
+/// Whether the graph of these steps is the same: which items come to it, and when it acts on them.
+bool is_same_but_for_params(const flow::PlannedStep& a, const flow::PlannedStep& b) {
+  const auto is_same_need = [](const flow::PlannedNeed& x, const flow::PlannedNeed& y) {
+    return x.input == y.input && x.field == y.field && x.at_least == y.at_least && x.of == y.of;
+  };
+  return a.name == b.name && a.protocol == b.protocol && std::ranges::equal(a.inputs, b.inputs, is_same_input) &&
+         a.where == b.where && is_same_trigger(a.trigger, b.trigger) &&
+         std::ranges::equal(a.needs, b.needs, is_same_need) && a.optional == b.optional && a.threads == b.threads &&
+         a.gpus == b.gpus;
+}
+
+}  // namespace
+
+// ---- while nothing runs -----------------------------------------------------------------------------------------
+
+Reading Engine::Impl::reading() {
+  const bool is_first = !local_;
+  if (is_first) local_.emplace(std::make_unique<store::Reader>(store_));
+  if (publisher_) return {publisher_->state(), local_->reader()};  // it has run: what it told last
+  if (is_first && state_ != "finished") show_closed();
+  if (local_state_ == nullptr || !feeder_.empty()) {
+    auto changes = feeder_.take(*graph_, plan_, sequence_);
+    auto head = changes.reload ? head_ : nullptr;
+    local_->apply(changes, std::move(head), live());
+    while (local_->read_numbers(10)) {
+    }
+    local_state_ = local_->publish();
+  }
+  return {local_state_, local_->reader()};
+}
 
 Json Engine::Impl::request(const Json& request) {
-  constexpr std::array reading{"status", "snapshot", "why", "what-if", "stop"};
-  const auto command = request.value("command", "");
-  const bool changes = std::find(reading.begin(), reading.end(), command) == reading.end();
-  try {
-    if (!pool_ && state_ != "finished") show_closed();
-    const auto item = request.value("item", "");
-    Json answer = {{"ok", true}};
-    if (lost_ && changes) throw Error(ErrorCode::unsupported, "nothing can be changed now: {}", disk_problem_);
-    if (command == "status")
-      answer["status"] = to_json(status());
-    else if (command == "snapshot")
-      ++generation_, answer["snapshot"] = snapshot();  // one under way for the report begins anew
-    else if (command == "why")
-      answer.update(why(item));
-    else if (command == "restore")
-      answer.update(restore(item));
-    else if (command == "set-aside")
-      answer.update(set_aside(item));
-    else if (command == "approve")
-      answer.update(approve(item));
-    else if (command == "what-if")
-      answer.update(what_if(request.value("values", Json::object())));
-    else if (command == "set")
-      answer.update(set(request.value("values", Json::object())));
-    else if (command == "pause" || command == "resume")
-      paused_ = command == "pause";
-    else if (command == "stop") {
-      if (pool_) begin_stop(End::stopped);
-    } else if (command == "close") {
-      for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-        if (plan_.steps[i].protocol->shape != flow::Shape::source) continue;
-        intake_->close(static_cast<int>(i));
-        store_.put("closed:" + plan_.steps[i].name, closing(static_cast<int>(i)));
-      }
-    } else {
-      throw Error(ErrorCode::bad_input, "\"{}\" is not a command of the engine", command);
-    }
-    if (!lost_) commit();
-    return answer;
-  } catch (const Error& error) {
-    if (changes && (error.code() == ErrorCode::io || error.code() == ErrorCode::resource)) {  // perhaps half done
-      if (pool_)
-        lose(error);
-      else
-        store_.rollback(), load();
-    }
-    return {{"ok", false}, {"error", error.what()}, {"code", to_string(error.code())}};
+  if (!local_service_) {
+    Service::Doors doors{[this] { return reading().state; },
+                         [this](const Command& command) { return execute(command).answer; }};
+    local_service_ = std::make_unique<Service>(std::move(doors), std::make_unique<store::Reader>(store_), registry_);
   }
+  return local_service_->serve(request);
 }
 
 /// Nobody watches the folders now: a stream that had ended is shown as ended.
@@ -67,93 +75,83 @@ void Engine::Impl::show_closed() {
   if (graph_->all_closed()) state_ = "finished";
 }
 
-/// Subjects that a person may mean: by label, file name, path, or the beginning of an id.
-std::vector<int> Engine::Impl::find_subjects(const std::string& text) const {
-  if (text.empty())
-    throw Error(ErrorCode::bad_input, "which item? Give its name, its file or the first digits of its id");
-  const auto name = std::filesystem::path(text).filename().replace_extension().string();
-  std::vector<int> exact, similar;
-  for (int i = 0; i < static_cast<int>(graph_->subject_count()); ++i) {
-    const auto& subject = graph_->subject(i);
-    if (subject.label == text || subject.id == text)
-      exact.push_back(i);
-    else if (subject.label == name || (text.size() >= 6 && subject.id.starts_with(text)))
-      similar.push_back(i);
+// ---- commands ---------------------------------------------------------------------------------------------------
+
+/// Carries a command out and makes it durable.
+Done Engine::Impl::execute(const Command& command) {
+  using Kind = Command::Kind;
+  if (lost_ && command.kind != Kind::stop)
+    throw Error(ErrorCode::unsupported, "nothing can be changed now: {}", disk_problem_);
+  try {
+    return carry_out(command);
+  } catch (
+      const Error& error) {  // a wish that cannot be served has changed nothing; what could not be written, perhaps
+    if (error.code() != ErrorCode::io && error.code() != ErrorCode::resource) throw;
+    if (publisher_) {
+      lose(error);
+    } else {
+      store_.rollback();
+      load();
+    }
+    throw;
   }
-  return exact.empty() ? similar : exact;
 }
 
-/// The way of one subject through the steps.
-Json Engine::Impl::explain(int subject) {
-  const auto& s = graph_->subject(subject);
-  Json chain = Json::array();
-  std::string outcome = "in play";
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
-    const auto cell = graph_->cell_name(i, subject);
-    if (cell.empty() && s.root != i) continue;
-    const auto& planned = step(i);
-    Json entry = {{"step", planned.name},
-                  {"title", planned.title},
-                  {"protocol", planned.protocol->name},
-                  {"state", cell.empty() ? "done" : cell}};
-    for (std::size_t port = 0; port < planned.protocol->outputs.size(); ++port)
-      if (const int item = graph_->find(i, static_cast<int>(port), subject); item >= 0)
-        entry["items"][planned.protocol->outputs[port].name] = graph_->item(item).id.hex();
-    if (const auto note = note_of(i); !note.empty() && (cell == "absent" || cell == "ready")) entry["note"] = note;
-    const auto n = graph_->task(i, subject);
-    if (n > 0)
-      store_.for_task(n, [&](const store::TaskRow& row) {
-        entry["seconds"] = row.seconds;
-        if (row.failed) {
-          entry["error"] = {{"code", row.code}, {"message", row.message}};
-          outcome = fmt::format("failed at {}: {}", row.step, row.message);
-        }
-        for (const auto& d : store_.decisions_of_task(row.key)) {
-          entry["decision"] = {{"accepted", d.accepted}, {"rule", d.rule}, {"value", d.value}, {"limit", d.limit},
-                               {"reason", d.reason},     {"by", d.by},     {"title", d.title}};
-          if (!d.accepted)
-            outcome = fmt::format("set aside at {} by the rule {}: {:g}, limit {:g}{}", d.step, d.rule, d.value,
-                                  d.limit, d.reason.empty() ? "" : " (" + d.reason + ")");
-        }
-      });
-    for (const auto& d : store_.decisions_of_people())
-      if (d.step == planned.name && d.subject == s.id) {
-        entry["person"] = {{"accepted", d.accepted}, {"time", d.time}};
-        outcome = d.accepted ? "in play: restored by a person at " + d.step : "set aside by a person at " + d.step;
-      }
-    chain.push_back(std::move(entry));
+Done Engine::Impl::carry_out(const Command& command) {
+  using Kind = Command::Kind;
+  Done done;
+  switch (command.kind) {
+    case Kind::restore:
+      done.answer = restore(command);
+      break;
+    case Kind::set_aside:
+      done.answer = set_aside(command);
+      break;
+    case Kind::approve:
+      done.answer = approve(command);
+      break;
+    case Kind::set:
+      done.answer = set(command);
+      break;
+    case Kind::pause:
+    case Kind::resume:
+      paused_ = command.kind == Kind::pause;
+      store_.add_event(paused_ ? "paused" : "resumed", "", "", "by hand", command.actor);
+      break;
+    case Kind::close:
+      close_by_hand();
+      store_.add_event("closing", "", "", "no more files will come, by hand", command.actor);
+      break;
+    case Kind::stop:
+      if (!lost_) store_.add_event("stopping", "", "", "by hand", command.actor);
+      if (pool_) begin_stop(End::stopped);
+      break;
   }
-  return {{"subject", s.id}, {"label", s.label}, {"outcome", outcome}, {"chain", chain}};
+  if (!lost_) commit();
+  if (publisher_ && !lost_) feed(true);
+  done.sequence = sequence_;
+  return done;
 }
 
-Json Engine::Impl::why(const std::string& text) {
-  Json items = Json::array();
-  for (const int subject : find_subjects(text)) items.push_back(explain(subject));
-  const auto name = std::filesystem::path(text).filename().string();
-  Json files = Json::array();
-  for (const auto& file : store_.files())
-    if ((file.state != "item" || !file.reason.empty()) &&
-        (file.path == text || std::filesystem::path(file.path).filename() == name))
-      files.push_back({{"step", file.step},
-                       {"path", file.path},
-                       {"state", file.state},
-                       {"reason", file.reason},
-                       {"time", file.time}});
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    for (const auto& [path, reason] : intake_->growing(static_cast<int>(i)))
-      if (path == text || std::filesystem::path(path).filename() == name)
-        files.push_back({{"step", plan_.steps[i].name}, {"path", path}, {"state", "growing"}, {"reason", reason}});
-  if (items.empty() && files.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);
-  return {{"items", items}, {"files", files}};
+void Engine::Impl::close_by_hand() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    if (plan_.steps[i].protocol->shape != flow::Shape::source) continue;
+    intake_->close(static_cast<int>(i));
+    store_.put("closed:" + plan_.steps[i].name, closing(static_cast<int>(i)));
+  }
 }
 
-void Engine::Impl::decide(int index, int subject, const std::string& item, bool accepted) {
+void Engine::Impl::decide(int index, int subject, const std::string& item, bool accepted, const Command& command) {
   const auto& s = graph_->subject(subject);
-  store_.add_decision({0, step(index).name, item, s.id, s.label, accepted, "person", 0, 0,
-                       accepted ? "restored by hand" : "set aside by hand", "person", "", store::now()});
-  store_.add_event(accepted ? "restored" : "set aside", step(index).name, s.label, "by hand");
+  const auto reason = command.reason.empty() ? (accepted ? "restored by hand" : "set aside by hand") : command.reason;
+  store::DecisionRow row{0, step(index).name, item,     s.id, s.label,      accepted,     "person", 0,
+                         0, reason,           "person", "",   store::now(), command.actor};
+  store_.add_decision(row);
+  feeder_.decided(std::move(row));
+  store_.add_event(accepted ? "restored" : "set aside", step(index).name, s.label,
+                   command.reason.empty() ? "by hand" : "by hand: " + command.reason, command.actor);
   people_[{step(index).name, item}] = accepted;
-  touched_.push_back({index, subject});
+  touched_.emplace_back(index, subject);
 }
 
 /// Lets everything follow from what people have just decided.
@@ -162,12 +160,12 @@ void Engine::Impl::follow_decisions() {
   settle();
 }
 
-Json Engine::Impl::restore(const std::string& text) {
-  const auto subjects = find_subjects(text);
-  if (subjects.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);
+Json Engine::Impl::restore(const Command& command) {
   Json changed = Json::array();
   const auto people = store_.decisions_of_people();
-  for (const int subject : subjects) {
+  for (const auto& wanted : command.subjects) {
+    const int subject = graph_->find_subject(wanted);
+    if (subject < 0) continue;
     for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
       const auto& planned = step(i);
       const auto& id = graph_->subject(subject).id;
@@ -177,7 +175,7 @@ Json Engine::Impl::restore(const std::string& text) {
       if (planned.protocol->shape == flow::Shape::filter) {
         const int held = graph_->held_item(i, subject);
         if (const int item = held >= 0 ? held : graph_->find(i, 1, subject); item >= 0) {
-          decide(i, subject, graph_->item(item).id.hex(), true);
+          decide(i, subject, graph_->item(item).id.hex(), true, command);
           note("accepted");
         }
         continue;
@@ -185,25 +183,27 @@ Json Engine::Impl::restore(const std::string& text) {
       for (const auto& d : people)
         if (d.step == planned.name && d.subject == id && !d.accepted && people_.contains({d.step, d.item}) &&
             !people_.at({d.step, d.item})) {
-          decide(i, subject, d.item, true);
+          decide(i, subject, d.item, true, command);
           note("accepted");
           break;
         }
       if (graph_->cell_name(i, subject) == "failed" && graph_->task(i, subject) > 0)
         store_.for_task(graph_->task(i, subject), [&](const store::TaskRow& row) {
           store_.forget_task(row.key);
-          touched_.push_back({i, subject});
-          store_.add_event("restored", planned.name, row.label, "a failed task is tried again");
+          touched_.emplace_back(i, subject);
+          store_.add_event("restored", planned.name, row.label, "a failed task is tried again", command.actor);
           note("tried again");
         });
     }
   }
-  if (changed.empty()) throw Error(ErrorCode::bad_input, "{} is neither set aside nor failed", text);
+  if (changed.empty())
+    throw Error(ErrorCode::bad_input, "{} neither set aside nor failed", labels_of(*graph_, command));
   follow_decisions();
   return {{"changed", changed}};
 }
 
-Json Engine::Impl::approve(const std::string& text) {
+Json Engine::Impl::approve(const Command& command) {
+  const auto& text = command.step;
   const int index = plan_.find(text);
   if (index < 0 || !step(index).trigger.approve) {
     std::string names;
@@ -214,17 +214,17 @@ Json Engine::Impl::approve(const std::string& text) {
   }
   if (!graph_->is_held(index)) throw Error(ErrorCode::bad_input, "{} is approved already", text);
   store_.put("approved:" + step(index).name, std::to_string(store::now()));
-  store_.add_event("approved", step(index).name, "", "by hand");
+  store_.add_event("approved", step(index).name, "", "by hand", command.actor);
   graph_->approve(index);
   settle();
   return {{"changed", Json::array({{{"step", step(index).name}, {"label", step(index).name}, {"what", "approved"}}})}};
 }
 
-Json Engine::Impl::set_aside(const std::string& text) {
-  const auto subjects = find_subjects(text);
-  if (subjects.empty()) throw Error(ErrorCode::not_found, "the project knows no item {}", text);
+Json Engine::Impl::set_aside(const Command& command) {
   Json changed = Json::array();
-  for (const int subject : subjects) {
+  for (const auto& wanted : command.subjects) {
+    const int subject = graph_->find_subject(wanted);
+    if (subject < 0) continue;
     int place = -1, item = -1;
     for (int i = 0; i < static_cast<int>(plan_.steps.size()) && place < 0; ++i)
       if (step(i).protocol->shape == flow::Shape::filter)
@@ -232,12 +232,58 @@ Json Engine::Impl::set_aside(const std::string& text) {
     for (int i = 0; i < static_cast<int>(plan_.steps.size()) && place < 0; ++i)
       if (item = graph_->find(i, 0, subject); item >= 0) place = i;
     if (place < 0) continue;
-    decide(place, subject, graph_->item(item).id.hex(), false);
+    decide(place, subject, graph_->item(item).id.hex(), false, command);
     changed.push_back({{"step", step(place).name}, {"label", graph_->subject(subject).label}, {"what", "set aside"}});
   }
-  if (changed.empty()) throw Error(ErrorCode::bad_input, "{} is in no set", text);
+  if (changed.empty()) throw Error(ErrorCode::bad_input, "{} in no set", labels_of(*graph_, command));
   follow_decisions();
   return {{"changed", changed}};
+}
+
+/// Steps whose parameters are others now: what they have made and decided is looked at anew.
+void Engine::Impl::follow_params(const std::vector<int>& steps) {
+  for (const int index : steps) {
+    dispatcher_->rename(index, step(index).key);
+    graph_->reconsider(index);
+  }
+  settle();
+  tell_anew();
+}
+
+/// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is
+/// stored.
+Json Engine::Impl::set(const Command& command) {
+  auto changed = change(workflow_, plan_, head_->values, command.values, registry_);
+  for (std::size_t i = 0; i < std::max(plan_.steps.size(), changed.plan.steps.size()); ++i) {
+    const bool same =
+        i < plan_.steps.size() && i < changed.plan.steps.size() && plan_.steps[i].name == changed.plan.steps[i].name;
+    const bool is_source = same && plan_.steps[i].protocol->shape == flow::Shape::source;
+    if (!same || (is_source && plan_.steps[i].params != changed.plan.steps[i].params))
+      throw Error(ErrorCode::bad_input, "this changes {}: stop the project and run it with the new value",
+                  same ? "what is imported (" + plan_.steps[i].name + ")" : "which steps there are");
+  }
+  Json again = Json::array();
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    if (plan_.steps[i].key != changed.plan.steps[i].key)
+      again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
+  store_.put("workflow", changed.workflow.text);
+  store_.put("values", changed.values.dump());
+  store_.add_event("changed", "", "", command.values.dump(), command.actor);
+  commit();
+  write_text(options_.project / "workflow.json", replayable(changed.workflow, changed.plan.values));
+  std::vector<int> others;
+  bool is_same = plan_.steps.size() == changed.plan.steps.size();
+  for (std::size_t i = 0; i < plan_.steps.size() && is_same; ++i) {
+    is_same = is_same_but_for_params(plan_.steps[i], changed.plan.steps[i]);
+    if (plan_.steps[i].key != changed.plan.steps[i].key) others.push_back(static_cast<int>(i));
+  }
+  workflow_ = std::move(changed.workflow);
+  plan_ = std::move(changed.plan);
+  if (!is_same)
+    load();
+  else
+    follow_params(others);
+  return {{"changed", std::move(again)}};
 }
 
 }  // namespace frazil::engine

@@ -60,8 +60,7 @@ void Engine::Impl::note_finding(const Finding& finding) {
   const auto& seen = finding.sighting;
   const auto& name = step(seen.step).name;
   const auto keep = [&](const char* state) {
-    store_.add_file(
-        {0, name, seen.path, seen.size, seen.mtime_ns, state, seen.hash, finding.subject, finding.reason, 0});
+    note_file({0, name, seen.path, seen.size, seen.mtime_ns, state, seen.hash, finding.subject, finding.reason, 0});
     store_.add_event(state, name, seen.path, finding.reason);
   };
   if (finding.first_companion) store_.put("companions:" + name, "seen");
@@ -98,15 +97,21 @@ void Engine::Impl::import(const Finding& finding) {
                       finding.subject,
                       seen.order,
                       label_of_path(seen.path),
-                      seen.record.dump()};
+                      seen.record.dump(),
+                      planned.protocol->name};
   item.n = store_.add_item(item);
-  store_.add_file(
+  note_file(
       {0, planned.name, seen.path, seen.size, seen.mtime_ns, "item", seen.hash, finding.subject, finding.reason, 0});
   store_.add_event("found", planned.name, seen.path, finding.reason);
   if (!finding.reason.empty()) log::warning("{}", naming(finding));
   arrived_[static_cast<int>(graph_->subject_count())] = seen.seen;
   graph_->add_source_item(seen.step, {finding.subject, item.label, item.order, seen.step},
                           {item.n, Digest::parse(item.id)});
+}
+
+void Engine::Impl::note_file(store::FileRow file) {
+  store_.add_file(file);
+  feeder_.file_noted(std::move(file));
 }
 
 /// Makes raw/<step>/<path> point to the file.

@@ -76,16 +76,19 @@ void Engine::Impl::settle() {
     }
     for (const int index : effects.withdrawn) withdraw(index);
     for (const auto& final : effects.final)
-      store_.end_hold(final.task, final.verdict == flow::Verdict::accepted,
-                      "; held until the stream closed, then decided by the best reference there was");
+      if (!options_.read_only)
+        store_.end_hold(final.task, final.verdict == flow::Verdict::accepted,
+                        "; held until the stream closed, then decided by the best reference there was");
     for (const int index : effects.closed) step_closed(index);
     for (const int subject : effects.through) subject_through(subject);
-    changed_.insert(effects.set_changed.begin(), effects.set_changed.end());
+    for (const int index : effects.rewound) feeder_.rewound(index);
+    for (const auto& cell : effects.cell_changed) feeder_.cell_changed(cell.step, cell.subject);
     again = !effects.withdrawn.empty();
   }
 }
 
 void Engine::Impl::commit_batch(const Effects::List& list) {
+  if (options_.read_only) return;
   store_.add_batch({step(list.step).name, list.number, list.members});
   store_.add_event("batch", step(list.step).name, fmt::format("{}", list.number + 1),
                    fmt::format("{} members", list.members.size()));
@@ -94,7 +97,7 @@ void Engine::Impl::commit_batch(const Effects::List& list) {
 /// Takes back what has not begun of a step that a trigger has stopped.
 void Engine::Impl::withdraw(int index) {
   graph_->withdrawn(index, dispatcher_->withdraw(index));
-  store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
+  if (!options_.read_only) store_.add_event("stopped", step(index).name, "", "a trigger has what it needs");
 }
 
 void Engine::Impl::subject_through(int subject) {
@@ -288,7 +291,7 @@ std::vector<store::ItemRow> Engine::Impl::items_of(const store::TaskRow& row, co
         std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
     for (std::size_t i = 0; i < records.size(); ++i)
       items.push_back({0, hash_of({"item", row.key, port, std::to_string(i)}), info == ports.end() ? "" : info->kind,
-                       row.step, port, row.subject, row.order, row.label, records[i]});
+                       row.step, port, row.subject, row.order, row.label, records[i], row.protocol});
   }
   return items;
 }
@@ -324,7 +327,6 @@ Outcome Engine::Impl::store_success(const Ended& ended) {
     outcome.otherwise = decision.otherwise;
     row.outputs.emplace_back(port_of(outcome), passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
-    note_undecided(execution.step, execution.subject);
     store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, decision.accepted(), decision.rule,
                          decision.value, decision.limit, decision.reason, "rule", row.key, row.finished, decision.rule,
                          decision.title, decision.verdict == flow::Verdict::held});

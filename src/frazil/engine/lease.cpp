@@ -17,7 +17,6 @@
 #include "frazil/params/fields.hpp"
 
 namespace frazil::engine {
-namespace {
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -25,7 +24,17 @@ std::string host_name() {
   return name.data();
 }
 
-}  // namespace
+std::optional<Holder> lease_holder(const std::filesystem::path& project) {
+  const auto path = project / "engine.lock";
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::nullopt;                           // nobody ever worked on it, or not where we may see it
+  const bool is_free = ::flock(file, LOCK_SH | LOCK_NB) == 0;  // ours for a moment: whoever starts now tries again
+  ::close(file);
+  if (is_free) return std::nullopt;
+  const auto text = Json::parse(read_text(path), nullptr, false);
+  if (!text.is_object()) return Holder{};
+  return Holder{text.value("host", ""), text.value("pid", 0), text.value("socket", "")};
+}
 
 Lease::Lease(const std::filesystem::path& project, double wait_s) : path_(project / "engine.lock") {
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 namespace frazil::engine {
 
@@ -26,6 +28,19 @@ class Lease {
   std::string signed_;  ///< what was written last
   int file_ = -1;
 };
+
+/// Who holds a lease, as the lock file says; empty where it does not say.
+struct Holder {
+  std::string host;
+  int pid = 0;
+  std::filesystem::path socket;
+};
+
+/// Who works on the project; none: nobody does. Takes no lease and writes nothing.
+[[nodiscard]] std::optional<Holder> lease_holder(const std::filesystem::path& project);
+
+/// Name of this machine.
+[[nodiscard]] std::string host_name();
 
 /// Socket through which an engine working on this project is spoken to: in the user's run-time folder, not in the
 /// project.

@@ -29,7 +29,8 @@ store::ItemRow item_of(const Json& json, const store::TaskRow& task) {
           task.subject,
           task.order,
           task.label,
-          json.at("record").dump()};
+          json.at("record").dump(),
+          task.protocol};
 }
 
 store::ItemRow import_of(const Json& json) {

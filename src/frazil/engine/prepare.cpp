@@ -1,4 +1,6 @@
 // Making a project, changing its workflow, and speaking to whoever works on it.
+#include <thread>
+
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/engine/control.hpp"
@@ -75,14 +77,37 @@ void prepare_project(const std::filesystem::path& project, const flow::Workflow&
   write_text(project / "workflow.json", replayable(workflow, plan.values));
 }
 
-Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request) {
+namespace {
+
+/// The answer of the engine that works on the project; none: nobody does. Waits for one that is just starting, or whose
+/// socket has vanished and is about to be made anew.
+std::optional<Json> ask_engine(const std::filesystem::path& project, const Json& request, double starting_s) {
+  const auto until = Clock::now() + std::chrono::duration<double>(starting_s);
+  while (const auto holder = lease_holder(project)) {
+    const auto socket = holder->socket.empty() ? control_socket(project) : holder->socket;
+    const bool is_here = holder->host.empty() || holder->host == host_name();
+    if (auto answer = is_here ? send_request(socket, request) : std::nullopt) return answer;
+    if (!is_here || Clock::now() > until)
+      throw Error(ErrorCode::resource,
+                  "{}: an engine works on this project (process {} on {}), but it cannot be reached {}",
+                  project.string(), holder->pid, holder->host.empty() ? "an unknown host" : holder->host,
+                  is_here ? "through " + socket.string() : "from this host");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Json ask(const std::filesystem::path& project, const flow::Registry& registry, const Json& request, double starting_s) {
   if (!std::filesystem::exists(project / "project.frazil"))
     throw Error(ErrorCode::not_found, "{}: there is no project here", project.string());
-  if (auto answer = send_request(control_socket(project), request)) return *answer;
+  if (auto answer = ask_engine(project, request, starting_s)) return *answer;
   const auto command = request.value("command", "");
   if (command == "stop" || command == "pause" || command == "resume") return {{"ok", true}, {"note", "no engine runs"}};
   Options options;
   options.project = project;
+  options.read_only = !Service::writes(command);
   Engine engine(std::move(options), registry);
   return engine.request(request);
 }

@@ -134,7 +134,7 @@ TEST_F(SharesTest, GpusAreReservedForOneTaskAtATime) {
   Engine engine(settings, numbers::registry());
   EXPECT_EQ(engine.run(), End::finished);
   EXPECT_LE(most, 1);
-  EXPECT_EQ(values(engine.snapshot(), "add", "numbers").size(), 60u);
+  EXPECT_EQ(values(snapshot_of(engine.reading()), "add", "numbers").size(), 60u);
 }
 
 TEST_F(SharesTest, PlacesElsewhereTakeAsManyTasksAsTheyHaveWorkers) {
@@ -152,7 +152,7 @@ TEST_F(SharesTest, PlacesElsewhereTakeAsManyTasksAsTheyHaveWorkers) {
   Engine engine(settings, numbers::registry());
   EXPECT_EQ(engine.run(), End::finished);
   EXPECT_LE(most, 2);
-  EXPECT_EQ(values(engine.snapshot(), "more", "numbers").size(), 60u)
+  EXPECT_EQ(values(snapshot_of(engine.reading()), "more", "numbers").size(), 60u)
       << "the thread here was not taken by what ran there";
 }
 

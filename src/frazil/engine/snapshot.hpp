@@ -1,19 +1,20 @@
-// The whole state of a project as one JSON object: what reports, pages and scripts are made from.
+// The whole state of a project as one JSON object: what pages and scripts are made from that want everything at once.
 //
 // {
 //   "project": {"folder", "name", "title", "state", "created", "seconds"},
 //   "workflow": {…as in workflow.json…}, "values": {parameter: value},
 //   "steps": [                                   in topological order
-//     {"name", "title", "protocol", "version", "cites", "shape", "params", "inputs": {port: ["step.port"]}, "where":
-//     ["step.port"],
-//      "closed", "counts": {"waiting", "queued", "running", "done", "failed", "accepted", "set_aside", "versions"},
+//     {"name", "title", "protocol", "version", "cites", "shape", "params", "inputs": {port: ["step.port"]},
+//      "where": ["step.port"], "closed", "note",
+//      "counts": {"waiting", "queued", "running", "done", "failed", "accepted", "set_aside", "versions"},
 //      "seconds": {"median", "mean", "total"}, "peak_mib",
-//      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],     sorted by order
-//      key "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "time",
-//      "title"}], of items in play "failures": [{"subject", "label", "code", "message", "attempts", "time"}], "tasks":
-//      [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
-//   "files": [{"step", "path", "state": "item|duplicate|broken|growing", "subject", "reason", "time"}],
-//   "events": [{"time", "kind", "step", "label", "text"}],       the last 500
+//      "sets": [{"port", "kind", "items": [{"id", "subject", "label", "order", "record": {…}}]}],  sorted by order key
+//      "decisions": [{"item", "subject", "label", "accepted", "rule", "value", "limit", "reason", "by", "actor",
+//        "title", "time"}],                                                                           of items in play
+//      "failures": [{"subject", "label", "code", "message", "attempts", "time"}],
+//      "tasks": [{"subject", "label", "seconds", "peak_mib", "threads", "finished"}]}],
+//   "files": [{"step", "path", "state": "item|duplicate|broken|excluded|growing", "subject", "reason", "time"}],
+//   "events": [{"n", "time", "kind", "step", "label", "text", "actor"}],       the last 500
 //   "status": {…as `frazil status --json`…}
 // }
 // A subject is what an item descends from (a movie, or one version of a fold): the same text joins items of different
@@ -21,10 +22,18 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <string_view>
 
-#include "frazil/flow/protocol.hpp"
+#include "frazil/engine/view.hpp"
 
 namespace frazil::engine {
+
+/// Writes the snapshot as JSON text, piece by piece: it is large, and nobody needs to hold it whole.
+void write_snapshot(const Reading& reading, const std::function<void(std::string_view piece)>& write);
+
+/// The same as an object.
+[[nodiscard]] Json snapshot_of(const Reading& reading);
 
 /// Snapshot of a project: from the engine that works on it if there is one, else from the store.
 /// @throws Error(not_found) if the folder is no project

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "frazil/base/files.hpp"
+#include "frazil/engine/command.hpp"
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/lease.hpp"

@@ -30,8 +30,8 @@ struct Decision {
     using P = Decision;
     return std::tuple(field(&P::verdict, "verdict", "Accepted, set aside or held"),
                       field(&P::rule, "rule", "Criterion"), field(&P::title, "title", "What breaking it means"),
-                      field(&P::value, "value", "Measured"), field(&P::limit, "limit", "Limit"),
-                      field(&P::reason, "reason", "Why not"),
+                      field(&P::value, "value", "Measured; null: not a number").nullable(),
+                      field(&P::limit, "limit", "Limit"), field(&P::reason, "reason", "Why not"),
                       field(&P::otherwise, "otherwise", "If held: what becomes of it in the end"));
   }
 };

@@ -67,9 +67,9 @@ Json next_state(const P& instance, const typename P::State& state, const Records
     std::vector<typename P::Part> parts;
     if (const auto* list = find_port(inputs, part_port))
       for (const auto& json : *list) parts.push_back(record_from_json<typename P::Part>(json));
-    return record_to_json(instance.gather(state, parts, context));
+    return checked_json(instance.gather(state, parts, context), state_port);
   } else {
-    return record_to_json(instance.step(state, context));
+    return checked_json(instance.step(state, context), state_port);
   }
 }
 
@@ -116,7 +116,7 @@ Protocol make_iterate() {
     const auto call = stage_of(inputs);
     if (call.stage == Stage::start)
       return {{std::string(detail::state_port),
-               {record_to_json(instance.start(detail::members_from<P>(inputs), context))}}};
+               {detail::checked_json(instance.start(detail::members_from<P>(inputs), context), detail::state_port)}}};
     const auto* states = previous == nullptr ? nullptr : detail::find_port(*previous, detail::state_port);
     if (states == nullptr || states->empty()) throw Error(ErrorCode::bug, "{}: a stage without a state", P::info.name);
     const auto state = record_from_json<typename P::State>(states->front());
@@ -124,7 +124,8 @@ Protocol make_iterate() {
     if (call.stage == Stage::step)
       return {{std::string(detail::state_port), {detail::next_state(instance, state, inputs, context)}}};
     if constexpr (detail::Scattered<P>)
-      return {{std::string(detail::part_port), {record_to_json(instance.part(state, call.part, call.count, context))}}};
+      return {{std::string(detail::part_port),
+               {detail::checked_json(instance.part(state, call.part, call.count, context), detail::part_port)}}};
     throw Error(ErrorCode::bug, "{}: its steps have no parts", P::info.name);
   };
   protocol.memory_mib = [](const Json& json, const Records& inputs) -> int {

@@ -30,6 +30,47 @@ Json ports_json(const std::vector<PortInfo>& ports) {
 
 }  // namespace
 
+namespace detail {
+
+void refuse(std::string_view port, const std::vector<std::string>& problems) {
+  if (problems.empty()) return;
+  std::string all;
+  for (const auto& problem : problems) all += (all.empty() ? "" : "; ") + problem;
+  throw Error(ErrorCode::bad_input, "{}: {}", port, all);
+}
+
+Json checked_decision(const Decision& decision) {
+  auto json = decision_to_json(decision);
+  refuse("decision", record_problems<Decision>(json));
+  return json;
+}
+
+namespace {
+
+/// The file that a record is about, or its name.
+std::string subject_of(const Json& record) {
+  for (const auto* key : {"path", "star", "coordinates", "volume", "movie", "micrograph", "name"})
+    if (const auto found = record.find(key);
+        found != record.end() && found->is_string() && !found->get<std::string>().empty())
+      return found->get<std::string>();
+  return {};
+}
+
+}  // namespace
+
+void rethrow_named(const Error& error, const Records& inputs) {
+  const std::string_view text = error.what();
+  const bool some = !inputs.empty() && !inputs.front().second.empty();
+  const auto subject = some ? subject_of(inputs.front().second.front()) : std::string();
+  const auto name = std::filesystem::path(subject).filename().string();
+  if (name.empty() || error.code() == ErrorCode::cancelled || text.find(name) != std::string_view::npos) throw error;
+  const auto others = inputs.front().second.size() - 1;
+  throw Error(error.code(), "{}{}: {}", subject, others > 0 ? fmt::format(" and {} others", others) : std::string(),
+              text);
+}
+
+}  // namespace detail
+
 void Registry::add(Protocol protocol) {
   expect(find(protocol.name) == nullptr, "protocol names are unique");
   protocols_.push_back(std::move(protocol));

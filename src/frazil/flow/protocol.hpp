@@ -274,6 +274,44 @@ std::vector<PortInfo> ports_of() {
 
 const std::vector<Json>* find_port(const Records& records, std::string_view name);
 
+/// @throws Error(bad_input) with the port and all problems, if there are any
+void refuse(std::string_view port, const std::vector<std::string>& problems);
+/// The same error, its message beginning with the file of the first input record (and how many others there are) unless
+/// it names that file already.
+[[noreturn]] void rethrow_named(const Error& error, const Records& inputs);
+
+/// The record as JSON, if its numbers may stand in a record. @throws Error(bad_input) naming the field that may not
+template <class R>
+Json checked_json(const R& record, std::string_view port) {
+  auto json = record_to_json(record);
+  refuse(port, record_problems<R>(json));
+  return json;
+}
+
+/// The same for what a filter answers.
+[[nodiscard]] Json checked_decision(const Decision& decision);
+
+/// Refuses every record on the input ports of an execution whose numbers may not stand in a record.
+template <class T>
+void check_inputs(const Records& records) {
+  const auto check = [&]<class R>(const R*, std::string_view port) {
+    if (const auto* list = find_port(records, port))
+      for (const auto& json : *list) refuse(port, record_problems<R>(json));
+  };
+  if constexpr (Ported<T>)
+    std::apply(
+        [&](const auto&... p) {
+          (check(static_cast<
+                     const typename PortType<std::remove_cvref_t<decltype(std::declval<T>().*(p.member))>>::Record*>(
+                     nullptr),
+                 p.name),
+           ...);
+        },
+        T::ports());
+  else
+    check(static_cast<const T*>(nullptr), default_port(T::kind));
+}
+
 template <class T>
 T input_from(const Records& records, std::size_t index) {
   const auto one = [&](std::string_view name, bool optional) -> const Json* {
@@ -319,11 +357,11 @@ Records output_to(const T& output) {
              using Type = PortType<Member>;
              std::vector<Json> list;
              if constexpr (Type::many) {
-               for (const auto& record : output.*(p.member)) list.push_back(record_to_json(record));
+               for (const auto& record : output.*(p.member)) list.push_back(checked_json(record, p.name));
              } else if constexpr (Type::optional) {
-               if (output.*(p.member)) list.push_back(record_to_json(*(output.*(p.member))));
+               if (output.*(p.member)) list.push_back(checked_json(*(output.*(p.member)), p.name));
              } else {
-               list.push_back(record_to_json(output.*(p.member)));
+               list.push_back(checked_json(output.*(p.member), p.name));
              }
              records.emplace_back(std::string(p.name), std::move(list));
            }()),
@@ -331,7 +369,8 @@ Records output_to(const T& output) {
         },
         T::ports());
   } else {
-    records.emplace_back(default_port(T::kind), std::vector<Json>{record_to_json(output)});
+    const auto port = default_port(T::kind);
+    records.emplace_back(port, std::vector<Json>{checked_json(output, port)});
   }
   return records;
 }
@@ -349,6 +388,13 @@ typename P::Params parse_params(const Json& json) {
 }
 
 }  // namespace detail
+
+/// For folds, which are given many records: refuses one whose numbers may not stand in a record.
+/// @throws Error(bad_input) beginning with `place`
+template <Record R>
+void refuse_impossible(const R& record, std::string_view place) {
+  detail::refuse(place, record_problems<R>(record_to_json(record)));
+}
 
 namespace detail {
 
@@ -406,7 +452,7 @@ Protocol make_source() {
   protocol.source.watch = [](const Json& json) { return P{detail::parse_params<P>(json)}.watch(); };
   protocol.source.check = [](const std::filesystem::path& path) { return P::check(path); };
   protocol.source.record = [](const std::filesystem::path& path, const std::string& reference, const Json& json) {
-    return record_to_json(P{detail::parse_params<P>(json)}.record(path, reference));
+    return detail::checked_json(P{detail::parse_params<P>(json)}.record(path, reference), path.string());
   };
   if constexpr (requires(const P& p, const std::filesystem::path& path) { p.has_companion(path); })
     protocol.source.has_companion = [](const std::filesystem::path& path, const Json& json) {
@@ -437,20 +483,26 @@ Protocol make_protocol() {
     protocol.json_port = is_filter ? "decision" : protocol.outputs.front().name;
   protocol.run = [](const Json& json, const Records& inputs, const Records* previous, Context& context) -> Records {
     const P instance{detail::parse_params<P>(json)};
-    if constexpr (is_fold) {
-      std::optional<Output> last;
-      if (previous != nullptr) last = detail::input_from<Output>(*previous, 0);
-      std::vector<Input> batch;
-      const auto* first = inputs.empty() ? nullptr : &inputs.front().second;
-      for (std::size_t i = 0; first != nullptr && i < first->size(); ++i)
-        batch.push_back(detail::input_from<Input>(inputs, i));
-      return detail::output_to(instance.fold(last ? &*last : nullptr, batch, context));
-    } else {
-      const auto output = instance.process(detail::input_from<Input>(inputs, 0), context);
-      if constexpr (is_filter)
-        return {{"decision", {decision_to_json(output)}}};
-      else
-        return detail::output_to(output);
+    try {
+      if constexpr (is_fold) {
+        std::optional<Output> last;
+        if (previous != nullptr) last = detail::input_from<Output>(*previous, 0);
+        std::vector<Input> batch;
+        const auto* first = inputs.empty() ? nullptr : &inputs.front().second;
+        for (std::size_t i = 0; first != nullptr && i < first->size(); ++i)
+          batch.push_back(detail::input_from<Input>(inputs, i));
+        return detail::output_to(instance.fold(last ? &*last : nullptr, batch, context));
+      } else {
+        // What a filter cannot judge breaks its rule; others would compute with it.
+        if constexpr (!is_filter) detail::check_inputs<Input>(inputs);
+        const auto output = instance.process(detail::input_from<Input>(inputs, 0), context);
+        if constexpr (is_filter)
+          return {{"decision", {detail::checked_decision(output)}}};
+        else
+          return detail::output_to(output);
+      }
+    } catch (const Error& error) {
+      detail::rethrow_named(error, inputs);
     }
   };
   if constexpr (requires { P::may_hold; }) protocol.may_hold = P::may_hold;

@@ -119,5 +119,45 @@ TEST(Registry, NamesTheNearestProtocol) {
   }
 }
 
+struct Length {
+  static constexpr std::string_view kind = "Length";
+  std::string path;
+  Angstrom size = 1_A;
+  static constexpr auto fields() {
+    using P = Length;
+    return std::tuple(field(&P::path, "path", "File"), field(&P::size, "size", "Size").range(0.1_A, 100_A));
+  }
+};
+struct Divide {
+  static constexpr Info info{.name = "divide", .title = "Divide", .version = 1, .help = "Divides."};
+  using Params = NoParams;
+  using Input = Length;
+  using Output = Length;
+  Params params;
+  Output process(const Input& in, Context&) const {
+    if (params.add == 7) throw Error(ErrorCode::bad_input, "frame 4 holds values that are not finite");
+    return {in.path, in.size / static_cast<double>(params.add)};
+  }
+};
+
+TEST(Protocol, RefusesNumbersThatNoRecordMayHold) {
+  const auto divide = make_protocol<Divide>();
+  NoContext context;
+  const auto error = [&](int by, const Json& size) -> std::string {
+    try {
+      (void)divide.run({{"add", by}}, {{"lengths", {{{"path", "a/movie.mrc"}, {"size_A", size}}}}}, nullptr, context);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::bad_input);
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(error(1, 2.0), "");
+  EXPECT_EQ(error(0, 2.0), "a/movie.mrc: lengths: size_A must lie in 0.1 to 100 Å, not inf") << "of the result";
+  EXPECT_EQ(error(1, nullptr), "a/movie.mrc: lengths: size_A must be a finite number, not null") << "of the input";
+  EXPECT_EQ(error(1, 300), "a/movie.mrc: lengths: size_A must lie in 0.1 to 100 Å, not 300");
+  EXPECT_EQ(error(7, 2.0), "a/movie.mrc: frame 4 holds values that are not finite") << "errors begin with their file";
+}
+
 }  // namespace
 }  // namespace frazil::flow

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numbers>
 #include <vector>
 
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/image/sound.hpp"
 
 namespace frazil {
 namespace {
@@ -162,6 +164,38 @@ TEST(Memory, LargeBlocksStayApartWhateverIsFreedAndTakenAgain) {
   blocks.clear();
   const Image image(3000, 1000);  // in memory that held numbers
   EXPECT_TRUE(std::all_of(image.pixels().begin(), image.pixels().end(), [](float v) { return v == 0; }));
+}
+
+TEST(Sound, TellsImagesThatWouldSpoilASum) {
+  Image image(16, 16);
+  EXPECT_EQ(soundness(image), Soundness::flat);
+  for (std::size_t i = 0; i < image.size(); ++i) image.pixels()[i] = static_cast<float>(i % 7);
+  EXPECT_EQ(soundness(image), Soundness::sound);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1e30F}) {
+    auto copy = image.clone();
+    copy(3, 5) = bad;
+    EXPECT_EQ(soundness(copy), Soundness::not_finite) << bad;
+  }
+  for (float& v : image.pixels()) v *= 1e-30F;
+  EXPECT_EQ(soundness(image), Soundness::flat);
+}
+
+TEST(Sound, ReplacesSinglePixelsThatNoDetectorGives) {
+  Rng rng(5);
+  Image image(64, 64);
+  for (float& v : image.pixels()) v = static_cast<float>(30 + 5 * rng.normal());
+  const auto before = image.clone();
+  EXPECT_EQ(replace_outliers(image, 50), 0);
+  EXPECT_TRUE(std::equal(image.data(), image.data() + image.size(), before.data()));
+  image(10, 10) = 1e8F;
+  image(20, 20) = std::numeric_limits<float>::quiet_NaN();
+  image(30, 30) = 30 + 20 * 5;  // gold
+  EXPECT_EQ(replace_outliers(image, 50), 2);
+  EXPECT_NEAR(image(10, 10), 30, 2);
+  EXPECT_NEAR(image(20, 20), 30, 2);
+  EXPECT_EQ(image(30, 30), 130);
+  for (int x = 0; x < 64; ++x) image(x, 0) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(replace_outliers(image, 50), 0) << "an area is no pixel";
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil {
 namespace {
 
@@ -50,7 +52,7 @@ Statistics statistics(ImageView image) {
   if (count == 0) return {0, 0, 0, 0, s.not_finite};
   const auto n = static_cast<double>(count);
   s.mean = total / n;
-  s.stddev = std::sqrt(std::max(0.0, total_squares / n - s.mean * s.mean));
+  s.stddev = std::sqrt(at_least_zero(total_squares / n - s.mean * s.mean));
   return s;
 }
 
@@ -71,7 +73,7 @@ Statistics statistics(std::span<const float> values) {
   if (count == 0) return {0, 0, 0, 0, s.not_finite};
   const auto n = static_cast<double>(count);
   s.mean = total / n;
-  s.stddev = std::sqrt(std::max(0.0, total_squares / n - s.mean * s.mean));
+  s.stddev = std::sqrt(at_least_zero(total_squares / n - s.mean * s.mean));
   return s;
 }
 
@@ -217,7 +219,7 @@ void normalise_background(Image& image, double radius_px) {
       }
   expect(count > 1, "some pixels lie outside the particle radius");
   const double mean = sum / count;
-  const double sigma = std::sqrt(std::max(0.0, squares / count - mean * mean));
+  const double sigma = std::sqrt(at_least_zero(squares / count - mean * mean));
   const double scale = sigma > 0 ? 1 / sigma : 1;
   for (auto& v : image.pixels()) v = static_cast<float>((v - mean) * scale);
 }

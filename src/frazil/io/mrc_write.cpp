@@ -11,6 +11,7 @@
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/no_space.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/mrc.hpp"
@@ -60,7 +61,7 @@ class RunningStatistics {
   [[nodiscard]] float max() const { return max_; }
   [[nodiscard]] float mean() const { return static_cast<float>(mean_); }
   [[nodiscard]] float deviation() const {
-    return static_cast<float>(std::sqrt(std::max(0.0, m2_ / std::max(1.0, count_))));
+    return static_cast<float>(std::sqrt(at_least_zero(m2_ / std::max(1.0, count_))));
   }
 
  private:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <tuple>
 
 #include "frazil/base/error.hpp"
@@ -22,13 +21,6 @@ int size_or_zero(const StarTable& table, std::size_t row) {
 constexpr std::array magnification_labels{"rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11"};
 const std::vector<double> unit_magnification{1, 0, 0, 1};
 
-double positive_or_zero(const StarTable& table, std::size_t row, std::string_view label) {
-  const double value = table.number_or(row, label, 0);
-  if (!std::isfinite(value) || value < 0)
-    throw Error(ErrorCode::corrupt, "{}: {} is {}, a number from 0 is expected", table.place(row), label, value);
-  return value;
-}
-
 /// A number that fills a field of Optics, within the range of that field.
 double for_optics(const StarTable& table, std::size_t row, std::string_view label, double value) {
   const auto check = [&](const auto& field) {
@@ -38,6 +30,17 @@ double for_optics(const StarTable& table, std::size_t row, std::string_view labe
   };
   std::apply([&](const auto&... field) { (check(field), ...); }, fields_of<Optics>);
   return value;
+}
+
+/// 0: not known. The limits are those of Micrograph::pixel_size.
+double pixel_size_or_zero(const StarTable& table, std::size_t row, std::string_view label, double value) {
+  if (value != 0 && !(value >= 0.05 && value <= 100))
+    throw Error(ErrorCode::bad_input, "{}: {} must lie in 0.05 to 100 Å, not {}", table.place(row), label, value);
+  return value;
+}
+
+double labelled_pixel_size(const StarTable& table, std::size_t row, std::string_view label) {
+  return pixel_size_or_zero(table, row, label, table.number_or(row, label, 0));
 }
 
 Optics optics_of(const StarTable& table, std::size_t row) {
@@ -88,9 +91,9 @@ std::string_view absent(std::string_view label, std::string_view like) {
 OpticsGroup group_of(const StarTable& table, std::size_t row) {
   OpticsGroup g;
   g.optics = optics_of(table, row);
-  g.image_pixel_size = Angstrom(positive_or_zero(table, row, "rlnImagePixelSize"));
-  g.micrograph_pixel_size = Angstrom(positive_or_zero(table, row, "rlnMicrographPixelSize"));
-  g.original_pixel_size = Angstrom(positive_or_zero(table, row, "rlnMicrographOriginalPixelSize"));
+  g.image_pixel_size = Angstrom(labelled_pixel_size(table, row, "rlnImagePixelSize"));
+  g.micrograph_pixel_size = Angstrom(labelled_pixel_size(table, row, "rlnMicrographPixelSize"));
+  g.original_pixel_size = Angstrom(labelled_pixel_size(table, row, "rlnMicrographOriginalPixelSize"));
   g.image_size = size_or_zero(table, row);
   return g;
 }
@@ -101,9 +104,7 @@ Angstrom pixel_size_30(const StarTable& table, std::size_t row) {
                magnification = table.number_or(row, "rlnMagnification", 0);
   const double size = detector_um > 0 && magnification > 0 ? detector_um * 1e4 / magnification
                                                            : table.number_or(row, "rlnPixelSize", 0);
-  if (!std::isfinite(size) || size < 0)
-    throw Error(ErrorCode::corrupt, "{}: the pixel size is {} Å", table.place(row), size);
-  return Angstrom(size);
+  return Angstrom(pixel_size_or_zero(table, row, "the pixel size", size));
 }
 
 /// Written where a group lacks a column that others have, and so as good as missing.

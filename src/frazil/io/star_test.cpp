@@ -205,5 +205,23 @@ TEST(Star, OlderFilesWithoutOpticsTableGiveTheirGroups) {
   EXPECT_ERROR((void)read_optics(lost, lost.table("p")), corrupt, "y.star line 9: optics group 7");
 }
 
+TEST(Star, OpticsBeyondTheirRangeAreRefusedWithFileLineAndRange) {
+  const auto read = [](const std::string& row) {
+    const auto file = parse_star(
+        "data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n"
+        "_rlnImagePixelSize\n" +
+            row + "\n",
+        "x.star");
+    (void)parse_optics(file.table("optics"));
+  };
+  EXPECT_NO_THROW(read("1 300 2.7 0.07 1.1"));
+  EXPECT_ERROR(read("1 300 2.7 7 1.1"), bad_input, "x.star line 7: rlnAmplitudeContrast must lie in 0 to 1, not 7");
+  EXPECT_ERROR(read("1 300 2.7 nan 1.1"), bad_input, "rlnAmplitudeContrast must lie in 0 to 1, not nan");
+  EXPECT_ERROR(read("1 300000 2.7 0.1 1.1"), bad_input, "rlnVoltage must lie in 40 to 1500, not 300000");
+  EXPECT_ERROR(read("1 300 2700 0.1 1.1"), bad_input, "rlnSphericalAberration must lie in -10 to 20, not 2700");
+  EXPECT_ERROR(read("1 300 2.7 0.1 -1.1"), bad_input, "rlnImagePixelSize must lie in 0.05 to 100");
+  EXPECT_ERROR(read("1 300 2.7 0.1 inf"), bad_input, "rlnImagePixelSize must lie in 0.05 to 100");
+}
+
 }  // namespace
 }  // namespace frazil::io

@@ -70,6 +70,7 @@ struct DetectorTrend {
   double correlation = 0;  ///< mean of the new movies
   std::string verdict, alarm;
   std::string defects, state;  ///< files: list of pixels, what the next version starts from
+  int left_out = 0;            ///< of the new movies: what they tell is not finite
 
   static constexpr auto fields() {
     using P = DetectorTrend;
@@ -89,7 +90,8 @@ struct DetectorTrend {
         field(&P::verdict, "verdict", "The gain reference in a word"),
         field(&P::alarm, "alarm", "What is wrong, and what to do"),
         field(&P::defects, "defects", "File with the pixels that stay bad").file(),
-        field(&P::state, "state", "State of the monitor").file());
+        field(&P::state, "state", "State of the monitor").file(),
+        field(&P::left_out, "left_out", "New movies left out: not finite"));
   }
 };
 template <>
@@ -113,6 +115,7 @@ struct GainReference {
   double residual_sigma = 0;  ///< standard error of its square
   std::string verdict, alarm;
   std::string sum_a, sum_b;  ///< files: sums of the halves
+  int frames_left_out = 0;   ///< of the movies so far: not finite
 
   static constexpr auto fields() {
     using P = GainReference;
@@ -133,7 +136,8 @@ struct GainReference {
         field(&P::residual_sigma, "residual_sigma", "Standard error of its square"),
         field(&P::verdict, "verdict", "The given reference in a word"),
         field(&P::alarm, "alarm", "What is wrong, and what to do"), field(&P::sum_a, "sum_a", "Sum of one half").file(),
-        field(&P::sum_b, "sum_b", "Sum of the other half").file());
+        field(&P::sum_b, "sum_b", "Sum of the other half").file(),
+        field(&P::frames_left_out, "frames_left_out", "Frames left out: not finite"));
   }
 };
 template <>

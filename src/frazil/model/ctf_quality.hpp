@@ -9,7 +9,7 @@ namespace frazil {
 enum class IcePhase { vitreous, cubic, hexagonal };
 constexpr auto names_of(IcePhase) { return std::array{"vitreous", "cubic", "hexagonal"}; }
 
-/// Definitions and sources beside their formulas in algo/ctf/criteria.cpp. NaN: cannot be told from this spectrum.
+/// Definitions and sources beside their formulas in algo/ctf/criteria.cpp. 0 where a spectrum cannot tell.
 struct CtfQuality {
   double visibility = 0;         ///< Michelson contrast of the rings, e/b, mean from the band's start to 8 Å
   double strength = 0;           ///< rings' power over that between them from 12 to 7 Å, their decay taken off

@@ -8,9 +8,12 @@ namespace {
 
 template <class Record>
 Kind kind_of() {
-  Kind kind{Record::kind, KindTraits<Record>::facts, describe<Record>(), {}, [](const Json& record) {
-              return record_to_json(record_from_json<Record>(record));
-            }};
+  Kind kind{Record::kind,
+            KindTraits<Record>::facts,
+            describe<Record>(),
+            {},
+            [](const Json& record) { return record_to_json(record_from_json<Record>(record)); },
+            [](const Json& record) { return record_problems<Record>(record); }};
   for (const auto& field : kind.fields)
     if (field.file) kind.files.push_back(field.name + field.suffix);
   return kind;

@@ -42,6 +42,8 @@ struct Kind {
   std::vector<std::string> files;  ///< keys of the fields that name a file, or are empty
   /// The record with every field of its kind and no other. @throws Error(bad_input) naming a field of another type
   std::function<Json(const Json& record)> complete;
+  /// Sentences on numbers that no record may hold: not finite, or out of their field's range.
+  std::function<std::vector<std::string>(const Json& record)> problems;
 };
 
 /// Those of RecordTypes. Plugins may add others, of which nothing is known.

@@ -63,7 +63,7 @@ TEST(Kinds, RefuseARecordWithAFieldOfAnotherType) {
 
 TEST(Kinds, NameOnlyFieldsThatExistAsFiles) {
   for (const auto& kind : kinds())
-    for (const auto file : kind.files)
+    for (const auto& file : kind.files)
       EXPECT_TRUE(std::any_of(kind.fields.begin(), kind.fields.end(),
                               [&](const FieldInfo& f) { return f.name == file && f.type == "string"; }))
           << kind.name << " " << file;

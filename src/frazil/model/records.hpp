@@ -148,7 +148,8 @@ struct Motion {
     return std::tuple(
         field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
         field(&P::micrograph_dw, "micrograph_dw", "Dose-weighted sum").file(),
-        field(&P::frames, "frames", "Frames used"), field(&P::pixel_size, "pixel_size", "Pixel of the movie"),
+        field(&P::frames, "frames", "Frames used"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the movie").range(0.05_A, 100_A),
         field(&P::shifts_px, "shifts_px", "Shift of each frame onto the reference, x and y"),
         field(&P::shift_sigma_px, "shift_sigma_px", "Standard error of a shift"),
         field(&P::total_path, "total_path", "Length of the smoothed path"),
@@ -215,7 +216,7 @@ struct CtfFit {
     using P = CtfFit;
     return std::tuple(
         field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the image"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the image").range(0.05_A, 100_A),
         field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
         field(&P::defocus_u, "defocus_u", "Larger defocus"), field(&P::defocus_v, "defocus_v", "Smaller defocus"),
         field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U"),
@@ -227,7 +228,9 @@ struct CtfFit {
             .star("frazilCtfSigmaAstigmatism"),
         field(&P::sigma_phase, "sigma_phase", "Standard error of the phase shift, 0 when it is not fitted")
             .star("frazilCtfSigmaPhaseShift"),
-        field(&P::iceness, "iceness", "Ice ring over its background").star("frazilCtfIceness"),
+        field(&P::iceness, "iceness", "Ice ring over its background; null: beyond Nyquist")
+            .nullable()
+            .star("frazilCtfIceness"),
         field(&P::b_factor, "b_factor", "Decay of the rings").star("frazilCtfRingDecay"),
         field(&P::tilt, "tilt", "Specimen tilt").star("frazilCtfTilt"),
         field(&P::tilt_axis, "tilt_axis", "Direction of the tilt axis from +x; defocus grows to its left")
@@ -270,15 +273,15 @@ struct Spectra {
 
   static constexpr auto fields() {
     using P = Spectra;
-    return std::tuple(field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
-                      field(&P::name, "name", "Name of the area"),
-                      field(&P::path, "path", "Amplitude spectra: whole image, then its parts").file(),
-                      field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means"),
-                      field(&P::groups, "groups", "Frame groups averaged"),
-                      field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
-                      field(&P::x_A, "x_A", "Centres of the parts, x"),
-                      field(&P::y_A, "y_A", "Centres of the parts, y"),
-                      field(&P::tiles, "tiles", "Tiles behind each part"));
+    return std::tuple(
+        field(&P::movie, "movie", "Movie file").file(), field(&P::micrograph, "micrograph", "Sum").file(),
+        field(&P::name, "name", "Name of the area"),
+        field(&P::path, "path", "Amplitude spectra: whole image, then its parts").file(),
+        field(&P::pixel_size, "pixel_size", "Pixel that the spectra's Nyquist frequency means").range(0.05_A, 100_A),
+        field(&P::groups, "groups", "Frame groups averaged"),
+        field(&P::relative_variance, "relative_variance", "Variance over squared mean of one pixel"),
+        field(&P::x_A, "x_A", "Centres of the parts, x"), field(&P::y_A, "y_A", "Centres of the parts, y"),
+        field(&P::tiles, "tiles", "Tiles behind each part"));
   }
 };
 template <>
@@ -329,10 +332,13 @@ struct KindTraits<CtfConsensus> {
 };
 
 /// What the CTF fits of an acquisition say together: whether voltage, pixel size and Cs can be right, and how the
-/// microscope drifts.
+/// microscope drifts. Its lists hold the last `window` values, so that a version of twenty thousand fits is no larger
+/// than one of a hundred.
 struct CtfTrend {
   static constexpr std::string_view kind = "CtfTrend";
+  static constexpr std::size_t window = 100;
   int count = 0;                                         ///< fits so far
+  int left_out = 0;                                      ///< others, whose defocus or optics are not numbers
   std::vector<double> cs_mm, cs_sigma_mm;                ///< of each fit that can tell
   std::vector<double> astigmatism_c_A, astigmatism_s_A;  ///< (U − V) cos 2α, (U − V) sin 2α of each fit
   std::vector<double> astigmatism_sigma_A;               ///< standard error of each of them
@@ -350,14 +356,15 @@ struct CtfTrend {
   static constexpr auto fields() {
     using P = CtfTrend;
     return std::tuple(
-        field(&P::count, "count", "Fits so far"),
-        field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, each fit"),
-        field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error, each fit"),
-        field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of each fit"),
-        field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of each fit"),
+        field(&P::count, "count", "Fits so far"), field(&P::left_out, "left_out", "Fits left out: not finite"),
+        field(&P::cs_mm, "cs_seen_mm", "Spherical aberration seen minus given, the last fits"),
+        field(&P::cs_sigma_mm, "cs_seen_sigma_mm", "Its standard error"),
+        field(&P::astigmatism_c_A, "astigmatism_c_A", "(U - V) cos 2a of the last fits"),
+        field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of the last fits"),
         field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"),
-        field(&P::ice_A, "ice_A", "Places of ice rings"),
-        field(&P::disagreement, "disagreement", "Difference of the estimates over their error bars, each consensus"),
+        field(&P::ice_A, "ice_A", "Places of the last ice rings"),
+        field(&P::disagreement, "disagreement",
+              "Difference of the estimates over their error bars, the last consensuses"),
         field(&P::cs, "cs", "Spherical aberration given"),
         field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"),
         field(&P::sigma_cs, "sigma_cs", "Its standard error"),
@@ -426,9 +433,10 @@ struct Coordinates {
     return std::tuple(field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
                       field(&P::coordinates, "coordinates", "STAR file").file(),
                       field(&P::count, "count", "Number of positions"),
-                      field(&P::diameter, "diameter", "Particle diameter"),
+                      field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
                       field(&P::pixel_size, "pixel_size",
-                            "Pixel of the image the positions count in; 0: of the one they are used with"),
+                            "Pixel of the image the positions count in; 0: of the one they are used with")
+                          .range(0_A, 100_A),
                       field(&P::threshold, "threshold", "Lowest score taken, in standard deviations of the noise"),
                       field(&P::picture, "picture", "Positions drawn on the image").file());
   }
@@ -457,15 +465,16 @@ struct Particles {
 
   static constexpr auto fields() {
     using P = Particles;
-    return std::tuple(
-        field(&P::star, "star", "STAR file of the particles").file(), field(&P::stack, "stack", "Image stack").file(),
-        field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
-        field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the stack"), field(&P::diameter, "diameter", "Particle diameter"),
-        field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
-        field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
-        field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
-        field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
+    return std::tuple(field(&P::star, "star", "STAR file of the particles").file(),
+                      field(&P::stack, "stack", "Image stack").file(),
+                      field(&P::micrograph, "micrograph", "Image").file(), field(&P::name, "name", "Name of the area"),
+                      field(&P::count, "count", "Number of particles"), field(&P::box, "box", "Side in pixels"),
+                      field(&P::pixel_size, "pixel_size", "Pixel of the stack").range(0.05_A, 100_A),
+                      field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
+                      field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
+                      field(&P::phase_flipped, "phase_flipped", "Phases are flipped by the CTF"),
+                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not here"),
+                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>
@@ -485,12 +494,14 @@ struct Classes {
   int background = 0;  ///< so many classes, the first ones, gather images that no average explains
   Angstrom pixel_size = 1_A;
   Angstrom diameter{};
-  std::vector<int> counts;           ///< particles in each class
-  std::vector<Angstrom> resolution;  ///< of each class
-  std::vector<int> selected;         ///< 1: kept, 0: set aside, per class; empty before selection
-  std::vector<std::string> reasons;  ///< why not kept, per class; empty before selection
-  std::vector<double> scores;        ///< 0 to 1, per class; empty before selection
-  bool phase_flipped = false;        ///< of the particles
+  std::vector<int> counts;                    ///< particles in each class
+  std::vector<Angstrom> resolution;           ///< of each class
+  std::vector<int> selected;                  ///< 1: kept, 0: set aside, per class; empty before selection
+  std::vector<std::string> reasons;           ///< why not kept, per class; empty before selection
+  std::vector<double> scores;                 ///< 0 to 1, per class; empty before selection
+  bool phase_flipped = false;                 ///< of the particles
+  std::vector<std::string> left_out_reasons;  ///< why particles of the input are in no class …
+  std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = Classes;
@@ -501,13 +512,16 @@ struct Classes {
         field(&P::version, "version", "Counts up as data come in"), field(&P::classes, "classes", "Number of classes"),
         field(&P::background, "background", "So many classes, the first ones, gather images that no average explains"),
         field(&P::particle_count, "particle_count", "Particles classified"), field(&P::box, "box", "Side in pixels"),
-        field(&P::pixel_size, "pixel_size", "Pixel of the averages"),
-        field(&P::diameter, "diameter", "Particle diameter"), field(&P::counts, "counts", "Particles in each class"),
+        field(&P::pixel_size, "pixel_size", "Pixel of the averages").range(0.05_A, 100_A),
+        field(&P::diameter, "diameter", "Particle diameter").range(0_A, 10000_A),
+        field(&P::counts, "counts", "Particles in each class"),
         field(&P::resolution, "resolution", "Resolution of each class"),
         field(&P::selected, "selected", "Kept (1) or set aside (0)"),
         field(&P::reasons, "reasons", "Why a class is set aside"),
         field(&P::scores, "scores", "How likely a class shows particles"),
-        field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"));
+        field(&P::phase_flipped, "phase_flipped", "Phases of the particles are flipped by the CTF"),
+        field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are in no class"),
+        field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>
@@ -527,19 +541,23 @@ struct VolumeMap {
   Angstrom resolution{};  ///< where the halves (or odd/even batches) agree
   int particle_count = 0;
   std::string symmetry = "c1";
-  std::string star;  ///< particles with poses
-  std::string fsc;   ///< JSON file with the curve
+  std::string star;                           ///< particles with poses
+  std::string fsc;                            ///< JSON file with the curve
+  std::vector<std::string> left_out_reasons;  ///< why particles of the input are not in the map …
+  std::vector<int> left_out_counts;           ///< … and how many for each reason
 
   static constexpr auto fields() {
     using P = VolumeMap;
-    return std::tuple(
-        field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
-        field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
-        field(&P::pixel_size, "pixel_size", "Voxel"),
-        field(&P::score, "score", "How well the particles agree with the map"),
-        field(&P::resolution, "resolution", "Agreement of the halves"),
-        field(&P::particle_count, "particle_count", "Particles used"), field(&P::symmetry, "symmetry", "Point group"),
-        field(&P::star, "star", "Particles with poses").file(), field(&P::fsc, "fsc", "FSC curve").file());
+    return std::tuple(field(&P::volume, "volume", "MRC map").file(), field(&P::half1, "half1", "Half map 1").file(),
+                      field(&P::half2, "half2", "Half map 2").file(), field(&P::box, "box", "Side in voxels"),
+                      field(&P::pixel_size, "pixel_size", "Voxel").range(0.05_A, 100_A),
+                      field(&P::score, "score", "How well the particles agree with the map"),
+                      field(&P::resolution, "resolution", "Agreement of the halves"),
+                      field(&P::particle_count, "particle_count", "Particles used"),
+                      field(&P::symmetry, "symmetry", "Point group"),
+                      field(&P::star, "star", "Particles with poses").file(), field(&P::fsc, "fsc", "FSC curve").file(),
+                      field(&P::left_out_reasons, "left_out_reasons", "Why particles of the input are not in the map"),
+                      field(&P::left_out_counts, "left_out_counts", "How many for each reason"));
   }
 };
 template <>

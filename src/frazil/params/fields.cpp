@@ -43,6 +43,47 @@ bool is_object(const Json& json, std::vector<std::string>& problems) {
   return json.is_object();
 }
 
+namespace {
+
+std::string in_range(const FieldText& text) {
+  return fmt::format("must lie in {:g} to {:g}{}{}", *text.low, *text.high, text.unit.empty() ? "" : " ", text.unit);
+}
+
+/// Numbers of a value or a list, named `place` in what is said of them.
+void check_number(const Json& value, const FieldText& text, const std::string& place,
+                  std::vector<std::string>& problems) {
+  if (value.is_array()) {
+    for (std::size_t i = 0; i < value.size(); ++i)
+      check_number(value[i], text, fmt::format("{}[{}]", place, i), problems);
+    return;
+  }
+  const double number = value.is_number() ? value.get<double>() : 0;
+  if (value.is_number_float() && !std::isfinite(number)) {
+    if (!text.nullable)
+      problems.push_back(text.low ? fmt::format("{} {}, not {}", place, in_range(text), number)
+                                  : fmt::format("{} must be a finite number, not {}", place, number));
+  } else if (value.is_number() && text.low && !(number >= *text.low && number <= *text.high)) {
+    problems.push_back(fmt::format("{} {}, not {}", place, in_range(text), value.dump()));
+  }
+}
+
+}  // namespace
+
+void check_numbers(const Json& record, std::span<const FieldText> known, const std::string& place,
+                   std::vector<std::string>& problems) {
+  for (const auto& text : known) {
+    const auto* value = find_member(record, text.name, text.suffix);
+    if (value == nullptr) continue;
+    const auto here = fmt::format("{}{}{}", place, text.name, text.suffix);
+    if (value->is_object())
+      check_numbers(*value, text.members, here + ".", problems);
+    else if (value->is_null() && (text.type == "number") && !text.optional && !text.nullable)
+      problems.push_back(fmt::format("{} must be a finite number, not null", here));
+    else
+      check_number(*value, text, here, problems);
+  }
+}
+
 void read_member(const Json& json, const FieldInfo& field, std::vector<std::string>& problems,
                  std::string (*read)(const Json&, void*), void* target) {
   const auto* value = find_member(json, field.name, {});

@@ -82,6 +82,7 @@ struct Field {
   bool is_runtime = false;
   bool is_required = false;
   bool is_file = false;
+  bool is_nullable = false;
   std::string_view star_label{};
 
   /// Values outside [a, b] are refused, with the range in the message.
@@ -119,6 +120,13 @@ struct Field {
   constexpr Field required() const {
     auto copy = *this;
     copy.is_required = true;
+    return copy;
+  }
+  /// Of a record: may be NaN, which says that it could not be measured and is null in JSON. Every other number of a
+  /// record is finite (conventions.md, "Not a number").
+  constexpr Field nullable() const {
+    auto copy = *this;
+    copy.is_nullable = true;
     return copy;
   }
   /// Names a file, or none where it is empty.
@@ -164,6 +172,8 @@ struct FieldText {
   std::span<const std::string_view> choices;
   std::optional<double> low, high;
   bool advanced, runtime, required, file;
+  bool nullable, optional;             ///< NaN, or nothing at all, is a value
+  std::span<const FieldText> members;  ///< of a described struct
 };
 void add_info(std::vector<FieldInfo>& list, const FieldText& text, Json default_value);
 /// No problem if it is null: every parameter has its default then.
@@ -174,6 +184,9 @@ void read_member(const Json& json, const FieldInfo& field, std::vector<std::stri
 void check_unknown(const Json& json, const std::vector<FieldInfo>& known, std::vector<std::string>& problems);
 /// A whole number between two bounds; returns what is wrong, empty if nothing.
 std::string read_whole(const Json& json, std::int64_t low, std::int64_t high, std::int64_t& value);
+/// Problems of the numbers of a record: not finite although the field is not nullable, or out of the field's range.
+void check_numbers(const Json& record, std::span<const FieldText> known, const std::string& place,
+                   std::vector<std::string>& problems);
 
 template <class T>
 constexpr std::string_view suffix_of() {
@@ -335,16 +348,31 @@ std::string read_value(const Json& json, void* target) {
   return value_from_json(json, *static_cast<T*>(target));
 }
 
+template <class T>
+constexpr std::span<const FieldText> members_of();
+
 template <class S, class T>
 constexpr FieldText text_of(const Field<S, T>& f) {
-  return {f.name, f.help, json_type<T>(), symbol_of<T>(), suffix_of<T>(), f.star_label, choices_of<T>(),
-          f.low,  f.high, f.is_advanced,  f.is_runtime,   f.is_required,  f.is_file};
+  return {f.name,         f.help,        json_type<T>(),        symbol_of<T>(),
+          suffix_of<T>(), f.star_label,  choices_of<T>(),       f.low,
+          f.high,         f.is_advanced, f.is_runtime,          f.is_required,
+          f.is_file,      f.is_nullable, is_optional<T>::value, members_of<T>()};
 }
 
 /// What is said of all fields of S, as one constant.
 template <Described S>
 inline constexpr auto texts_of =
     std::apply([](const auto&... f) { return std::array<FieldText, sizeof...(f)>{text_of(f)...}; }, fields_of<S>);
+
+template <class T>
+constexpr std::span<const FieldText> members_of() {
+  if constexpr (is_optional<T>::value)
+    return members_of<typename T::value_type>();
+  else if constexpr (Described<T>)
+    return texts_of<T>;
+  else
+    return {};
+}
 
 }  // namespace detail
 
@@ -385,6 +413,15 @@ S record_from_json(const Json& json) {
   if (const auto problem = detail::value_from_json(json, record); !problem.empty())
     throw Error(ErrorCode::bad_input, "record: {}", problem);
   return record;
+}
+
+/// Sentences on the numbers of a record that no record may hold: not finite although their field is not nullable, or
+/// out of the field's range.
+template <Described S>
+std::vector<std::string> record_problems(const Json& record) {
+  std::vector<std::string> problems;
+  detail::check_numbers(record, detail::texts_of<S>, {}, problems);
+  return problems;
 }
 
 /// Parameters as plain JSON: keys are the names, without unit.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace frazil {
 namespace {
@@ -23,6 +24,61 @@ struct Example {
                       field(&P::diameter, "diameter", "Diameter"), field(&P::threads, "threads", "Threads").runtime());
   }
 };
+
+struct Lens {
+  double contrast = 0.1;
+  static constexpr auto fields() { return std::tuple(field(&Lens::contrast, "contrast", "Contrast").range(0, 1)); }
+};
+struct Measured {
+  Angstrom size = 1_A;
+  double score = 0;
+  double iceness = 0;
+  std::optional<double> stage{};
+  std::vector<double> track{};
+  Lens lens{};
+  int count = 0;
+  static constexpr auto fields() {
+    using P = Measured;
+    return std::tuple(field(&P::size, "size", "Pixel").range(0.05_A, 100_A), field(&P::score, "score", "Score"),
+                      field(&P::iceness, "iceness", "Ice").nullable(), field(&P::stage, "stage", "Stage"),
+                      field(&P::track, "track", "Track"), field(&P::lens, "lens", "Lens"),
+                      field(&P::count, "count", "Count"));
+  }
+};
+
+TEST(Fields, NumbersOfARecordAreFiniteAndInTheirRange) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto problem = [](const Measured& m) {
+    const auto list = record_problems<Measured>(record_to_json(m));
+    return list.empty() ? std::string() : list.front();
+  };
+  EXPECT_EQ(problem({}), "");
+  EXPECT_EQ(problem({.size = 0_A}), "size_A must lie in 0.05 to 100 Å, not 0.0");
+  EXPECT_EQ(problem({.size = Angstrom(nan)}), "size_A must lie in 0.05 to 100 Å, not nan");
+  EXPECT_EQ(problem({.score = nan}), "score must be a finite number, not nan");
+  EXPECT_EQ(problem({.iceness = nan}), "") << "not measured";
+  EXPECT_EQ(problem({.stage = nan}), "stage must be a finite number, not nan");
+  EXPECT_EQ(problem({.track = {0, 1, -INFINITY}}), "track[2] must be a finite number, not -inf");
+  EXPECT_EQ(problem({.lens = {7}}), "lens.contrast must lie in 0 to 1, not 7.0");
+  // As the store gives it back: null is NaN.
+  EXPECT_EQ(record_problems<Measured>(Json::parse(record_to_json(Measured{.score = nan}).dump())).size(), 1U);
+}
+
+TEST(Fields, AParameterIsNeverNullUnlessItIsOptional) {
+  std::vector<std::string> problems;
+  (void)params_from_json<Example>({{"low", nullptr}, {"diameter", nullptr}}, problems);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0], "low must be a number, not null");
+}
+
+TEST(Fields, WholeNumbersAreReadWithinTheirType) {
+  Measured m;
+  for (const auto& json : {Json(1e300), Json(3e9), Json(std::int64_t{1} << 40), Json(2.5), Json(-INFINITY),
+                           Json(std::numeric_limits<std::uint64_t>::max())})
+    EXPECT_NE(detail::value_from_json(Json{{"count", json}}, m), "") << json;
+  EXPECT_EQ(detail::value_from_json(Json{{"count", 7.0}}, m), "");
+  EXPECT_EQ(m.count, 7);
+}
 
 TEST(Fields, ReportsEveryProblemAtOnce) {
   std::vector<std::string> problems;

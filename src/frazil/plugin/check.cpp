@@ -61,15 +61,23 @@ void complete_files(Type<VolumeMap>, Json& record, const fs::path& folder) {
   if (!record.contains("pixel_size_A") && info.pixel_size > 0_A) record["pixel_size_A"] = info.pixel_size.value();
 }
 
+/// The numbers that the next steps compute with, where the table has them.
+void check_finite(const io::StarTable& table, std::initializer_list<std::string_view> labels) {
+  for (const auto label : labels) {
+    if (!table.has(label)) continue;
+    const auto values = table.numbers(label);
+    for (std::size_t row = 0; row < values.size(); ++row)
+      if (!std::isfinite(values[row]))
+        throw Error(ErrorCode::external, "{}: {} is not finite", table.place(row), label);
+  }
+}
+
 void complete_files(Type<Coordinates>, Json& record, const fs::path& folder) {
   const auto path = needed(Coordinates::kind, record, "coordinates", folder);
   const auto star = io::read_star(path);
   const auto& table = star.table_with("rlnCoordinateX");
   settle(record, "count", table.rows(), path.filename().string());
-  for (const auto* label : {"rlnCoordinateX", "rlnCoordinateY"})
-    for (const double value : table.numbers(label))
-      if (!std::isfinite(value))
-        throw Error(ErrorCode::external, "{}: {} is not finite", path.filename().string(), label);
+  check_finite(table, {"rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"});
 }
 
 void complete_files(Type<Particles>, Json& record, const fs::path& folder) {
@@ -77,6 +85,9 @@ void complete_files(Type<Particles>, Json& record, const fs::path& folder) {
   const auto star = io::read_star(path);
   const auto& table = star.table_with("rlnImageName");
   settle(record, "count", table.rows(), path.filename().string());
+  check_finite(table,
+               {"rlnCoordinateX", "rlnCoordinateY", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift",
+                "rlnOriginXAngst", "rlnOriginYAngst", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"});
   const auto stack = file_of(record, "stack", folder);
   if (stack.empty() || table.rows() == 0) return;
   const auto info = io::read_info(stack);
@@ -97,11 +108,8 @@ Json complete(std::string_view kind, Json record, const fs::path& folder) {
   });
   const auto* known = find_kind(kind);
   if (known == nullptr) return record;
-  for (const auto& field : known->fields) {
-    const auto value = record.find(field.name + field.suffix);
-    if (value != record.end() && value->is_number() && !std::isfinite(value->get<double>()))
-      throw Error(ErrorCode::external, "the result's {} is not finite", field.name);
-  }
+  if (const auto problems = known->problems(record); !problems.empty())
+    throw Error(ErrorCode::external, "the result's {}", problems.front());
   try {
     return known->complete(record);
   } catch (const Error& error) {

@@ -20,6 +20,7 @@
 #include "frazil/protocols/detector_record.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/group_spectra.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/motion_files.hpp"
 #include "frazil/protocols/motion_plot.hpp"
 #include "frazil/protocols/protocol_of.hpp"
@@ -277,6 +278,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
     files.emplace_back([path = context.output(stem + end), write] { write(path); });
   };
   const auto image_file = [&](const std::string& end, const Image& image) {
+    check_finite(image.pixels(), stem + end);
     file(end, [&image, mode](const auto& path) { io::write_image(path, image, mode); });
   };
   image_file(".mrc", sums.plain);

@@ -21,6 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The usual parameters, some of them changed.
+AlignMovieParams with(void (*change)(AlignMovieParams&)) {
+  AlignMovieParams params;
+  change(params);
+  return params;
+}
+
 struct MovieFiles {
   io::TestFolder folder;
 
@@ -113,11 +120,11 @@ TEST(AlignMovie, TakesOneFrameSixteenBitsAndAThousandFrames) {
 
   const auto bright = files.write(256, 256, 3, io::PixelType::u16, 40000);  // more than fits 16 bits once summed
   EXPECT_NEAR(statistics(io::read_image(files.align(bright).micrograph.path)).mean, 120000, 200);
-  EXPECT_ERROR((void)files.align(bright, {.frames = {}, .output_format = OutputFormat::f16}), bad_input,
-               "does not fit MRC mode 12");
+  EXPECT_ERROR((void)files.align(bright, with([](AlignMovieParams& p) { p.output_format = OutputFormat::f16; })),
+               bad_input, "does not fit MRC mode 12");
 
   const auto many = files.write(256, 256, 1000);
-  const auto found = files.align(many, {.frames = {}, .halves = true});
+  const auto found = files.align(many, with([](AlignMovieParams& p) { p.halves = true; }));
   EXPECT_EQ(found.motion.shifts_px.size(), 1000U);
   EXPECT_TRUE(fs::exists(files.folder / "movie_ODD.mrc") && fs::exists(files.folder / "movie_EVN.mrc"));
 }
@@ -131,10 +138,10 @@ TEST(AlignMovie, StaysWithinTheMemoryThatItDeclares) {
     EXPECT_LT(files.peak_mib(movie, params), protocol.memory_mib(movie)) << nx << " x " << ny << " x " << frames;
   };
   check(256, 256, 1000, io::PixelType::u8, {});
-  check(2048, 1536, 4, io::PixelType::u16, {.frames = {}, .halves = true});
-  check(2048, 2048, 5, io::PixelType::f32, {.frames = {}, .binning = 2});
+  check(2048, 1536, 4, io::PixelType::u16, with([](AlignMovieParams& p) { p.halves = true; }));
+  check(2048, 2048, 5, io::PixelType::f32, with([](AlignMovieParams& p) { p.binning = 2; }));
   if (const char* wanted = std::getenv("FRAZIL_LONG_TESTS"); wanted != nullptr && std::string(wanted) == "1") {
-    check(11520, 8184, 3, io::PixelType::u8, {.frames = {}, .binning = 2});
+    check(11520, 8184, 3, io::PixelType::u8, with([](AlignMovieParams& p) { p.binning = 2; }));
     check(4096, 4096, 40, io::PixelType::u8, {});
   }
 }

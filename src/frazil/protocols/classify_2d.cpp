@@ -6,6 +6,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
+#include "frazil/protocols/usable_particles.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -93,7 +94,9 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   Saved saved;
   if (previous != nullptr) saved = read_saved(context.input(previous->state));
   saved.files.insert(saved.files.end(), batch.begin(), batch.end());
+  for (const auto& file : batch) flow::refuse_impossible(file, file.star);
   auto files = read_particles(saved.files, context);
+  const auto left_out = keep_usable(files, context);
   Angstrom diameter = params.diameter;
   for (const auto& file : saved.files)
     if (!(diameter > 0_A)) diameter = file.diameter;
@@ -106,7 +109,8 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
       .check_cancelled = [&] { context.check_cancelled(); }};
   const auto state = class2d::classify(previous != nullptr ? &saved.state : nullptr, files.set, diameter, params,
                                        context.rng(), context.threads(), hooks);
-  const auto averages = class2d::average_classes(state, files.set, most_averaged, context.threads());
+  const auto averages =
+      class2d::average_classes(state, files.set, most_averaged, context.threads(), [&] { context.check_cancelled(); });
 
   write_classes(context, averages, static_cast<double>(files.set.count()),
                 details(context, state, files.set.phase_flipped));
@@ -128,6 +132,8 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   out.pixel_size = files.set.pixel_size;
   out.diameter = state.geometry.diameter;
   out.phase_flipped = files.set.phase_flipped;
+  out.left_out_reasons = left_out.reasons;
+  out.left_out_counts = left_out.counts;
   for (const auto& average : averages) {
     out.counts.push_back(average.count);
     out.resolution.push_back(average.resolution);

@@ -10,7 +10,7 @@ namespace frazil::protocols {
 struct Classify2d {
   static constexpr flow::Info info{.name = "classify-2d",
                                    .title = "2D classification",
-                                   .version = 2,
+                                   .version = 3,
                                    .cites = "10.1016/j.jmb.2011.11.010",
                                    .help =
                                        "Sort particles into classes of equal views by mini-batch "

@@ -47,10 +47,10 @@ void judge(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, Ct
 /// The estimate with the astigmatism and, `with_cs`, the spherical aberration of the acquisition behind it.
 CtfFit steadied(CtfFit fit, const CtfTrend& session, bool with_cs) {
   const double angle = 2 * to_rad(session.astigmatism_angle), a = session.astigmatism.value();
-  const auto pulled =
-      ctf::pull_astigmatism(canonical(fit.ctf()), fit.sigma_astigmatism,
-                            {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(),
-                             session.astigmatism_spread.value(), session.count});
+  const auto pulled = ctf::pull_astigmatism(
+      canonical(fit.ctf()), fit.sigma_astigmatism,
+      {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(), session.astigmatism_spread.value(),
+       std::min(session.count, static_cast<int>(CtfTrend::window))});
   const auto cs =
       with_cs ? ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()},
                              {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value())

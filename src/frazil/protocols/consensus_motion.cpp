@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "frazil/protocols/protocol_of.hpp"
 
@@ -48,8 +49,15 @@ flow::Decision ConsensusMotion::process(const TwoMotions& motions, flow::Context
                           .title = "two alignments disagree",
                           .value = correlation,
                           .limit = params.min_correlation};
-  if (widest <= params.min_range || correlation >= params.min_correlation) return decision;
+  // NaN in a track: std::minmax_element and the test of aa and bb would pass over it.
+  const bool finite = std::isfinite(aa + bb);
+  if (!finite) decision.value = std::numeric_limits<double>::quiet_NaN();
+  if ((finite && widest <= params.min_range) || correlation >= params.min_correlation) return decision;
   decision.verdict = flow::Verdict::set_aside;
+  if (!finite) {
+    decision.reason = "a trajectory holds values that are not finite";
+    return decision;
+  }
   decision.reason = fmt::format(
       "two alignments disagree: their trajectories correlate by {:.2f} over {:.1f} px, at least {:g} is asked for",
       correlation, widest, params.min_correlation);

@@ -31,7 +31,7 @@ struct ConsensusMotion {
   static constexpr flow::Info info{
       .name = "consensus-motion",
       .title = "Agreement of two alignments",
-      .version = 1,
+      .version = 2,
       .cites = "10.1107/S2059798319011860",
       .help =
           "Set aside movies whose frames two alignments (other parameters, or RELION's motion STAR) move differently."};

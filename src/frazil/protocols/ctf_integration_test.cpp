@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "frazil/base/files.hpp"
@@ -332,6 +333,30 @@ TEST(MonitorCtf, RaisesAnAlarmWhenTheRingsBendWronglyAndOtherwiseNone) {
       record_from_json<CtfTrend>(Json::parse(record_to_json(after).dump()));  // as it reaches the next batch
   EXPECT_EQ(stored.cs_mm, after.cs_mm);
   EXPECT_EQ(stored.alarms, after.alarms);
+}
+
+TEST(MonitorCtf, StaysBoundedOverTwentyThousandFitsAndLeavesOutWhatIsNoNumber) {
+  TestContext context("frazil-monitor");
+  Rng rng(4);
+  std::optional<CtfTrend> trend;
+  std::size_t at_half = 0, largest = 0;
+  for (int batch = 0; batch < 2000; ++batch) {
+    auto fits = session(rng, 10, batch < 1900 ? 0 : 1.2, 1);
+    if (batch % 100 == 7) fits[3].defocus_u = Angstrom(std::numeric_limits<double>::quiet_NaN());
+    trend = MonitorCtf{}.fold(trend ? &*trend : nullptr, fits, context);
+    const auto json = record_to_json(*trend);
+    ASSERT_TRUE(record_problems<CtfTrend>(json).empty());
+    largest = std::max(largest, json.dump().size());
+    if (batch == 999) at_half = largest;
+    if (batch == 1899) {
+      EXPECT_TRUE(trend->alarms.empty());
+    }
+  }
+  EXPECT_EQ(trend->count, 19980);
+  EXPECT_EQ(trend->left_out, 20);
+  EXPECT_EQ(trend->alarms.size(), 1U) << "a Cs that went wrong after 19,000 fits is seen within a hundred";
+  EXPECT_LT(largest, 12000U);
+  EXPECT_LT(static_cast<double>(largest), 1.05 * static_cast<double>(at_half));
 }
 
 TEST(ConsensusCtf, WritesTheFusedRowBesideItsSources) {

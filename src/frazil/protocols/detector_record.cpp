@@ -7,6 +7,7 @@
 
 #include "frazil/algo/gain/trend.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/image/ops.hpp"
 
 namespace frazil::protocols {
@@ -61,7 +62,7 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
   out.gain = movie.gain;
   out.residual_variance = view.residual.variance;
   out.residual_sigma = view.residual.sigma;
-  out.residual_std = std::sqrt(std::max(0.0, view.residual.variance));
+  out.residual_std = std::sqrt(at_least_zero(view.residual.variance));
   const auto verdict = view.gain.size() == 0 ? gain::judge_without_gain(view.residual)
                                              : gain::judge(check, view.used, view.divided, view.residual,
                                                            gain::pattern_variance(view.gain));

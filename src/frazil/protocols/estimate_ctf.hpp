@@ -42,6 +42,12 @@ struct EstimateCtfParams : ctf::FitParams {
   }
 };
 
+/// Problems that lie between fields, or within one.
+[[nodiscard]] inline std::vector<std::string> check(const EstimateCtfParams& params) {
+  if (params.box % 2 != 0) return {fmt::format("box must be even, not {}", params.box)};
+  return {};
+}
+
 struct EstimateCtfInput {
   Micrograph micrograph;
   std::optional<Spectra> spectra;  ///< of the movie's frame groups (align-movie): read instead of the micrograph

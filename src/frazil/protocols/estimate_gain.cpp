@@ -7,8 +7,10 @@
 #include "frazil/algo/gain/check.hpp"
 #include "frazil/algo/gain/estimate.hpp"
 #include "frazil/algo/gain/trend.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/image/sound.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/protocols/protocol_of.hpp"
@@ -22,8 +24,9 @@ void add_to(Image& sum, const Image& frame) {
   for (std::size_t i = 0; i < sum.size(); ++i) sum.pixels()[i] += frame.pixels()[i];
 }
 
-/// Adds a movie's frames: to one half, or alternating between both.
-void add_movie(const Movie& movie, int every, int half, bool alternate, Sums& sums, const flow::Context& context) {
+/// Adds a movie's frames: to one half, or alternating between both. Returns how many were left out: a sum that is not
+/// finite would stay so in every later version.
+int add_movie(const Movie& movie, int every, int half, bool alternate, Sums& sums, const flow::Context& context) {
   const io::MovieReader reader(context.input(movie.path));
   if (reader.info().nx != sums[0].nx() || reader.info().ny != sums[0].ny())
     throw Error(ErrorCode::bad_input,
@@ -31,14 +34,21 @@ void add_movie(const Movie& movie, int every, int half, bool alternate, Sums& su
                 movie.path, reader.info().nx, reader.info().ny, sums[0].nx(), sums[0].ny());
   const int frames = (reader.info().nz + every - 1) / every, batch = std::max(1, context.threads());
   std::vector<Image> held(static_cast<std::size_t>(batch));
+  int left_out = 0;
   for (int first = 0; first < frames; first += batch) {
     context.check_cancelled();
     const int n = std::min(batch, frames - first);
     parallel_for(context.threads(), static_cast<std::size_t>(n),
                  [&](std::size_t i) { reader.read_frame((first + static_cast<int>(i)) * every, held[i]); });
-    for (int i = 0; i < n; ++i)
-      add_to(sums[static_cast<std::size_t>(alternate ? (first + i) % 2 : half)], held[static_cast<std::size_t>(i)]);
+    for (int i = 0; i < n; ++i) {
+      const auto& frame = held[static_cast<std::size_t>(i)];
+      if (soundness(frame) == Soundness::not_finite)
+        ++left_out;
+      else
+        add_to(sums[static_cast<std::size_t>(alternate ? (first + i) % 2 : half)], frame);
+    }
   }
+  return left_out;
 }
 
 Sums start(const GainReference* previous, const Movie& movie, const flow::Context& context) {
@@ -82,7 +92,7 @@ void compare_given(const Sums& sums, const Image& whole, GainReference& out, con
     out.verdict = verdict.word;
     out.alarm = verdict.alarm;
   }
-  out.residual_std = std::sqrt(std::max(0.0, residual.variance));
+  out.residual_std = std::sqrt(at_least_zero(residual.variance));
   out.residual_sigma = residual.sigma;
 }
 
@@ -91,12 +101,18 @@ void compare_given(const Sums& sums, const Image& whole, GainReference& out, con
 GainReference EstimateGain::fold(const GainReference* previous, const std::vector<Movie>& batch,
                                  flow::Context& context) const {
   if (batch.empty()) throw Error(ErrorCode::bad_input, "a gain needs at least one movie");
+  for (const auto& movie : batch) flow::refuse_impossible(movie, movie.path);
   auto sums = start(previous, batch.front(), context);
   const int before = previous == nullptr ? 0 : previous->movies;
   const bool single = before == 0 && batch.size() == 1;
-  for (std::size_t i = 0; i < batch.size(); ++i)
-    add_movie(batch[i], params.every, (before + static_cast<int>(i)) % 2, single, sums, context);
   GainReference out;
+  out.frames_left_out = previous == nullptr ? 0 : previous->frames_left_out;
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    out.frames_left_out += add_movie(batch[i], params.every, (before + static_cast<int>(i)) % 2, single, sums, context);
+  for (const auto& half : sums)
+    if (soundness(half) != Soundness::sound)
+      throw Error(ErrorCode::bad_input, "{}: the frames add up to an image that is {}; {} were left out as not finite",
+                  batch.front().path, to_string(soundness(half)), out.frames_left_out);
   out.version = previous == nullptr ? 1 : previous->version + 1;
   out.movies = before + static_cast<int>(batch.size());
   const auto estimate =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include "frazil/io/image_file.hpp"
@@ -9,6 +10,7 @@
 #include "frazil/io/star_optics.hpp"
 #include "frazil/protocols/coordinate_files.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
@@ -166,8 +168,7 @@ void note_left_out(Particles& particles, const std::string& reason, int count) {
 
 Particles Extract::process(const Input& input, flow::Context& context) const {
   const auto& micrograph = input.micrograph;
-  auto image = io::read_image(context.input(micrograph.path));
-  image.pixel_size = micrograph.pixel_size;
+  const auto image = read_micrograph(micrograph, context);
   const bool same_pixel = !(input.coordinates.pixel_size.value() > 0);
   const auto picked = read_coordinates(input.coordinates, micrograph.path, context);
   const auto positions = positions_of(picked, same_pixel ? 1.0 : input.coordinates.pixel_size / micrograph.pixel_size);
@@ -198,7 +199,11 @@ Particles Extract::process(const Input& input, flow::Context& context) const {
     out.count = summary.kept;
     out.box = sizes.output_box;
     out.pixel_size = sizes.pixel_size;
-    note_left_out(out, "outside", summary.outside);
+    const auto not_finite = static_cast<int>(std::count_if(positions.begin(), positions.end(), [](const auto& place) {
+      return !std::isfinite(place.x) || !std::isfinite(place.y);
+    }));
+    note_left_out(out, "outside", summary.outside - not_finite);
+    note_left_out(out, "position not finite", not_finite);
     note_left_out(out, "flat", summary.flat);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::bad_input) throw;

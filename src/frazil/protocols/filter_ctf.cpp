@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
@@ -45,9 +46,9 @@ void add_quality_rules(const FilterCtfParams& p, const CtfQuality& q, const Add&
       q.envelope_end.value(), p.max_envelope_end.value(), true);
   // What noise alone could do is not held against a micrograph.
   add("max_directional_damping", "rings damped on one side", "anisotropy of the rings' strength, as of drift,", "",
-      std::max(0.0, q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
+      at_least_zero(q.directional_damping - 3 * q.sigma_directional), p.max_directional_damping, true);
   add("max_drift_A", "moved within the exposure", "movement within the exposure, as the rings show it,", " A",
-      std::max(0.0, (q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
+      at_least_zero((q.drift - 3 * q.sigma_drift).value()), p.max_drift.value(), true);
   add("max_overfocus", "overfocused", "overfocus fits better, in standard deviations,", "", q.overfocus,
       p.max_overfocus, true);
   add("max_ice_spots", "ice crystals", "brightest pixel of the ice rings", "", q.ice_spots, p.max_ice_spots, true);
@@ -92,7 +93,7 @@ std::vector<Rule> rules_of(const FilterCtfParams& p, const CtfFit& fit) {
       p.max_phase_shift.value(), true);
   add("max_tilt_deg", "tilted too much", "tilt", " deg", std::abs(fit.tilt.value()), p.max_tilt.value(), true);
   add("max_thickness_A", "ice too thick or defocus running", "ice thickness or range of defocus", " A",
-      std::max(0.0, (fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
+      at_least_zero((fit.thickness - 3 * fit.sigma_thickness).value()), p.max_thickness.value(), true);
   add("max_astigmatism_ratio", "astigmatism too high for its defocus", "astigmatism over mean defocus", "",
       (fit.defocus_u - fit.defocus_v).value() / std::max(1.0, std::abs(mean)), p.max_astigmatism_ratio, true);
   if (fit.quality.visibility == 0 && fit.quality.confidence == 0) return rules;  // another program's fit

@@ -123,7 +123,7 @@ struct FilterCtf {
   static constexpr flow::Info info{
       .name = "filter-ctf",
       .title = "CTF filter",
-      .version = 3,
+      .version = 4,
       .help =
           "Keep micrographs whose CTF, its error, the agreement of estimates and the criteria of the spectrum lie "
           "within limits; set the others aside with the reason."};

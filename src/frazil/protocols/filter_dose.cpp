@@ -14,7 +14,7 @@ flow::Decision FilterDose::process(const FilterDoseInput& input, flow::Context&)
   flow::Decision decision{.rule = "dose_deviation",
                           .title = "dose off",
                           .limit = declared ? params.max_declared_deviation : params.max_deviation};
-  if (!(expected > 0)) return decision;
+  if (expected <= 0) return decision;  // nothing to compare with; what is not a number breaks the rule below
   decision.value = std::abs(measured / expected - 1);
   decision.verdict = flow::accept_if(decision.value <= decision.limit);
   if (!decision.accepted())

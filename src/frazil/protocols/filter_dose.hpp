@@ -33,7 +33,7 @@ struct FilterDoseInput {
 struct FilterDose {
   static constexpr flow::Info info{.name = "filter-dose",
                                    .title = "Dose filter",
-                                   .version = 1,
+                                   .version = 2,
                                    .cites = "10.1107/S2059798319011860",
                                    .help =
                                        "Set aside movies whose counts differ from the median of the reference movies, "

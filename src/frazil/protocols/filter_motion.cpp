@@ -1,5 +1,6 @@
 #include "frazil/protocols/filter_motion.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "frazil/protocols/protocol_of.hpp"
@@ -12,9 +13,10 @@ struct Criterion {
   Angstrom value;
   std::optional<Angstrom> limit;
 
-  /// Above 1: violated.
+  /// Above 1: violated. A value that is not a number breaks its rule.
   [[nodiscard]] double ratio() const {
     if (!limit) return -1;
+    if (std::isnan(value.value())) return std::numeric_limits<double>::infinity();
     if (*limit > 0_A) return value / *limit;
     return value > 0_A ? std::numeric_limits<double>::infinity() : 0;
   }

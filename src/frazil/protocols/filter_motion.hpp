@@ -29,7 +29,7 @@ struct FilterMotionParams {
 struct FilterMotion {
   static constexpr flow::Info info{.name = "filter-motion",
                                    .title = "Drift filter",
-                                   .version = 1,
+                                   .version = 2,
                                    .cites = "10.1107/S2059798319011860",
                                    .help = "Set aside movies with a large step, a long path or a large net drift."};
   using Params = FilterMotionParams;

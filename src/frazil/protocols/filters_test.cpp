@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "frazil/protocols/consensus_motion.hpp"
+#include "frazil/protocols/filter_ctf.hpp"
 #include "frazil/protocols/filter_dose.hpp"
 #include "frazil/protocols/filter_motion.hpp"
 #include "frazil/protocols/test_context.hpp"
@@ -70,6 +73,51 @@ TEST(ConsensusMotion, AsksForAgreementOnlyOfTracksThatGoSomewhere) {
   auto shorter = track(8, 0);
   shorter.shifts_px.pop_back();
   EXPECT_THROW((void)ConsensusMotion{}.process({track(8, 0), shorter}, context), Error);
+}
+
+TEST(Filters, WhatIsNotANumberBreaksItsRule) {
+  TestContext context;
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  const FilterMotion motion;
+  EXPECT_EQ(motion.process(moved(Angstrom(nan), 10_A, 5_A), context).rule, "max_step_A");
+  EXPECT_EQ(motion.process(moved(1_A, Angstrom(nan), 5_A), context).rule, "total_path_A");
+  const auto net = motion.process(moved(1_A, 10_A, Angstrom(nan)), context);
+  EXPECT_FALSE(net.accepted());
+  EXPECT_EQ(net.rule, "net_drift_A");
+  EXPECT_NE(net.reason.find("nan"), std::string::npos) << net.reason;
+  FilterDoseInput dose;
+  dose.detector.declared_dose_per_frame = 1_e_per_A2;
+  dose.detector.dose_per_frame = Dose(nan);
+  EXPECT_FALSE(FilterDose{}.process(dose, context).accepted());
+  dose.detector.dose_per_frame = 1_e_per_A2;
+  dose.detector.declared_dose_per_frame = Dose(nan);
+  EXPECT_FALSE(FilterDose{}.process(dose, context).accepted());
+  auto lost = track(8, 0);
+  lost.shifts_px[3][0] = nan;
+  EXPECT_FALSE(ConsensusMotion{}.process({track(8, 0), lost}, context).accepted());
+}
+
+TEST(FilterCtf, WhatIsNotANumberBreaksItsRule) {
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  CtfFit fit;
+  fit.defocus_u = fit.defocus_v = 15000_A;
+  fit.fit_resolution = 4_A;
+  fit.agreement = 3_A;
+  fit.sigma_defocus = 20_A;
+  fit.quality.visibility = fit.quality.confidence = 0.9;
+  ASSERT_TRUE(judge({}, fit).accepted()) << judge({}, fit).reason;
+  for (const auto set :
+       std::initializer_list<void (*)(CtfFit&, double)>{[](CtfFit&f, double v) { f.quality.drift = Angstrom(v); },
+                                                        [](CtfFit&f, double v) { f.quality.directional_damping = v; },
+                                                        [](CtfFit&f, double v) { f.thickness = Angstrom(v); },
+                                                        [](CtfFit&f, double v) { f.sigma_defocus = Angstrom(v); },
+                                                        [](CtfFit&f, double v) { f.defocus_u = Angstrom(v); }}) {
+    auto bad = fit;
+    set(bad, nan);
+    EXPECT_FALSE(judge({}, bad).accepted());
+  }
+  fit.iceness = nan;  // beyond Nyquist: nothing to hold against it
+  EXPECT_TRUE(judge({}, fit).accepted());
 }
 
 }  // namespace

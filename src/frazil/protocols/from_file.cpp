@@ -51,10 +51,15 @@ Angstrom known_pixel_size(Angstrom in_file, const Json& settings, const fs::path
   throw Error(ErrorCode::bad_input, "{}: the file does not tell its pixel size; give --pixel-size in Å", path.string());
 }
 
+/// @param place  file, or file and line, that the record comes from
+/// @throws Error(bad_input) when a number is not finite or out of its field's range
 template <class Record>
-FileRecord finish(Record record, const Json& settings, const std::string& area) {
+FileRecord finish(Record record, const Json& settings, const std::string& area, const std::string& place) {
   apply(record, settings);
-  return {area, record_to_json(record)};
+  auto json = record_to_json(record);
+  if (const auto problems = record_problems<Record>(json); !problems.empty())
+    throw Error(ErrorCode::bad_input, "{}: {}", place, problems.front());
+  return {area, std::move(json)};
 }
 
 /// A number the user gave, or 0.
@@ -98,12 +103,12 @@ FileRecord movie_from(const fs::path& path, Json settings) {
     for (const auto* name : {"pixel_size", "dose_per_frame"}) settings.erase(name);
   }
   for (const auto* name : {"eer_grid", "eer_frames_per_fraction", "eer_dose_per_fraction"}) settings.erase(name);
-  if (reader.eer() != nullptr) return finish(movie, settings, area_name(movie.path));
+  if (reader.eer() != nullptr) return finish(movie, settings, area_name(movie.path), path.string());
   movie.nx = reader.info().nx;
   movie.ny = reader.info().ny;
   movie.frames = reader.info().nz;
   movie.pixel_size = known_pixel_size(reader.info().pixel_size, settings, path);
-  return finish(movie, settings, area_name(movie.path));
+  return finish(movie, settings, area_name(movie.path), path.string());
 }
 
 FileRecord micrograph_from(const fs::path& path, const Json& settings, const Optics& optics = {}) {
@@ -116,7 +121,7 @@ FileRecord micrograph_from(const fs::path& path, const Json& settings, const Opt
   mic.ny = info.ny;
   mic.pixel_size = known_pixel_size(info.pixel_size, settings, path);
   mic.dose_weighted = path.stem().string().ends_with("_DW");
-  auto record = finish(mic, settings, area_name(mic.path));
+  auto record = finish(mic, settings, area_name(mic.path), path.string());
   record.micrograph = mic.path;
   return record;
 }
@@ -126,7 +131,7 @@ FileRecord mask_from(const fs::path& path, const Json& settings) {
   MicrographMask mask;
   mask.mask = path.string();
   mask.name = path.filename().string();
-  return finish(mask, settings, area_name(mask.mask));
+  return finish(mask, settings, area_name(mask.mask), path.string());
 }
 
 /// Global shifts of a RELION motion STAR (one movie a file).
@@ -141,7 +146,7 @@ FileRecord motion_from(const fs::path& path, const Json& settings) {
   for (std::size_t row = 0; row < shifts.rows(); ++row)
     motion.shifts_px.push_back({shifts.number(row, "rlnMicrographShiftX"), shifts.number(row, "rlnMicrographShiftY")});
   motion.frames = static_cast<int>(shifts.rows());
-  return finish(motion, settings, area_name(motion.movie));
+  return finish(motion, settings, area_name(motion.movie), path.string());
 }
 
 /// The optics of a group; the pixel of the movies, in which RELION counts MTFs, goes with what is only passed on.
@@ -180,7 +185,7 @@ std::vector<FileRecord> ctf_fits_from_star(const fs::path& path, const Json& set
     fit.optics = optics_with_movie_pixel(group);
     if (group.pixel_size() > 0_A) fit.pixel_size = group.pixel_size();
     read_ctf_row(table, row, fit);
-    records.push_back(finish(fit, settings, area_name(fit.micrograph)));
+    records.push_back(finish(fit, settings, area_name(fit.micrograph), table.place(row)));
     if (table.has("rlnMicrographName")) records.back().micrograph = fit.micrograph;
   }
   return records;
@@ -220,7 +225,8 @@ std::vector<FileRecord> coordinates_from(const fs::path& path, const Json& setti
     coordinates.micrograph = micrograph;
     coordinates.name = micrograph.empty() ? path.stem().string() : fs::path(micrograph).filename().string();
     if (table.rows() > 0) coordinates.pixel_size = pixel_of_positions(file, table);
-    records.push_back(finish(coordinates, settings, area_name(micrograph.empty() ? path.string() : micrograph)));
+    records.push_back(
+        finish(coordinates, settings, area_name(micrograph.empty() ? path.string() : micrograph), path.string()));
     records.back().micrograph = micrograph;
   }
   return records;
@@ -246,7 +252,7 @@ FileRecord particles_from(const fs::path& path, const Json& settings) {
   particles.box = info.nx;
   particles.pixel_size =
       known_pixel_size(group.pixel_size() > 0_A ? group.pixel_size() : info.pixel_size, settings, path);
-  return finish(particles, settings, area_name(path.string()));
+  return finish(particles, settings, area_name(path.string()), path.string());
 }
 
 /// The table of particles that belongs to a table of classes: the one it names, RELION's run_it025_data.star beside
@@ -291,7 +297,7 @@ FileRecord classes_from(const fs::path& path, const Json& settings) {
     classes.background = static_cast<int>(details->integer(0, "frazilBackgroundClasses"));
     classes.phase_flipped = details->integer(0, "frazilPhaseFlipped") != 0;
   }
-  auto record = finish(classes, settings, area_name(path.string()));
+  auto record = finish(classes, settings, area_name(path.string()), path.string());
   if (!(record_from_json<Classes>(record.record).diameter > 0_A))
     throw Error(ErrorCode::bad_input, "{}: the particle diameter is not known; give --diameter in Å", path.string());
   return record;
@@ -303,7 +309,7 @@ FileRecord volume_from(const fs::path& path, const Json& settings) {
   volume.volume = path.string();
   volume.box = info.nx;
   volume.pixel_size = known_pixel_size(info.pixel_size, settings, path);
-  return finish(volume, settings, area_name(path.string()));
+  return finish(volume, settings, area_name(path.string()), path.string());
 }
 
 /// Records as --json printed them: one object a line, or a list.
@@ -333,6 +339,9 @@ std::vector<FileRecord> from_json_file(const std::string& kind, const fs::path& 
       throw Error(ErrorCode::corrupt, "{}: expected JSON objects of kind {}", path.string(), kind);
     if (object.contains("error") || (object.contains("kind") && object["kind"] != kind)) continue;
     object.erase("kind");
+    if (const auto* known = find_kind(kind))
+      if (const auto problems = known->problems(object); !problems.empty())
+        throw Error(ErrorCode::bad_input, "{}: {}", path.string(), problems.front());
     const auto name = item_name(kind, object);
     records.push_back({area_name(name), std::move(object)});
   }

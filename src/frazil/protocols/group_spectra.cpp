@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "frazil/algo/motion/sum.hpp"
+#include "frazil/image/sound.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 
@@ -122,6 +123,11 @@ Spectra write_spectra(const GroupSpectra& spectra, const std::string& file, flow
   return record;
 }
 
+void check_amplitude(const Image& amplitude) {
+  if (const auto found = soundness(amplitude); found != Soundness::sound)
+    throw Error(ErrorCode::bad_input, "the amplitude spectrum is {}", to_string(found));
+}
+
 GroupSpectra read_spectra(const Spectra& record, const flow::Context& context) {
   const io::StackReader stack(context.input(record.path));
   const auto parts = static_cast<int>(record.tiles.size());
@@ -131,6 +137,7 @@ GroupSpectra read_spectra(const Spectra& record, const flow::Context& context) {
                 stack.info().nz - 1);
   GroupSpectra out;
   out.groups = record.groups;
+  for (int part = 0; part <= parts; ++part) check_amplitude(stack.read(part));
   out.whole = ctf::from_amplitude(stack.read(0), record.pixel_size);
   out.whole.relative_variance = record.relative_variance;
   const int n = out.whole.power.nx(), h = n / 2;

@@ -33,4 +33,7 @@ struct GroupSpectra {
 /// @throws Error(corrupt) when record and file do not fit
 [[nodiscard]] GroupSpectra read_spectra(const Spectra& record, const flow::Context& context);
 
+/// @throws Error(bad_input) when an amplitude spectrum holds values whose squares are no numbers, or is flat
+void check_amplitude(const Image& amplitude);
+
 }  // namespace frazil::protocols

@@ -8,8 +8,10 @@
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
+#include "frazil/protocols/usable_particles.hpp"
 
 namespace frazil::protocols {
 namespace {
@@ -21,7 +23,7 @@ int needed_box(int box, Angstrom pixel_size, Angstrom finest) {
   return 2 * box < 3 * enough ? box : enough;
 }
 
-std::vector<initvol::ParticleImage> load(const ParticleFiles& files, Angstrom finest, int threads) {
+std::vector<initvol::ParticleImage> load(const ParticleFiles& files, Angstrom finest, const flow::Context& context) {
   const auto& set = files.set;
   if (set.phase_flipped)
     throw Error(
@@ -29,7 +31,8 @@ std::vector<initvol::ParticleImage> load(const ParticleFiles& files, Angstrom fi
         "initial-volume: the particles are phase-flipped; extract them without, the CTF is part of the model here");
   const int box = needed_box(set.box, set.pixel_size, finest);
   std::vector<initvol::ParticleImage> particles(set.count());
-  parallel_for(threads, particles.size(), [&](std::size_t i) {
+  parallel_for(context.threads(), particles.size(), [&](std::size_t i) {
+    context.check_cancelled();
     auto image = set.image(i);
     image.pixel_size = set.pixel_size;
     auto& p = particles[i];
@@ -84,18 +87,19 @@ Image contact_sheet(const Volume& volume) {
 }  // namespace
 
 VolumeMap InitialVolume::process(const Particles& particles, flow::Context& context) const {
-  const auto files = read_particles({particles}, context);
+  auto files = read_particles({particles}, context);
+  const auto left_out = keep_usable(files, context);
   auto settings = params;
   if (settings.diameter <= 0_A) settings.diameter = 1.2 * particles.diameter;  // a little air around the particle
   const Angstrom field = files.set.box * files.set.pixel_size;
   if (settings.diameter > 0_A)
     settings.diameter = std::min(settings.diameter, params.diameter > 0_A ? settings.diameter : 0.95 * field);
-  const auto images = load(files, settings.final_resolution, context.threads());
-  const auto found = initvol::initial_volume(images, settings, context.rng(), context.threads(),
-                                             [&](double fraction, std::string_view what) {
-                                               context.check_cancelled();
-                                               context.progress(fraction, what);
-                                             });
+  const auto images = load(files, settings.final_resolution, context);
+  const initvol::Hooks hooks{
+      .progress = [&](double fraction, std::string_view what) { context.progress(fraction, what); },
+      .check_cancelled = [&] { context.check_cancelled(); }};
+  const auto found = initvol::initial_volume(images, settings, context.rng(), context.threads(), hooks);
+  for (const auto* map : {&found.volume, &found.half1, &found.half2}) check_finite(map->voxels(), "initial volume");
   io::write_volume(context.output("volume.mrc"), found.volume);
   io::write_volume(context.output("half1.mrc"), found.half1);
   io::write_volume(context.output("half2.mrc"), found.half2);
@@ -118,6 +122,8 @@ VolumeMap InitialVolume::process(const Particles& particles, flow::Context& cont
   map.symmetry = params.symmetry;
   map.star = context.reference("particles.star");
   map.fsc = context.reference("fsc.json");
+  map.left_out_reasons = left_out.reasons;
+  map.left_out_counts = left_out.counts;
   return map;
 }
 

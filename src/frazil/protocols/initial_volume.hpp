@@ -11,7 +11,7 @@ struct InitialVolume {
   static constexpr flow::Info info{
       .name = "initial-volume",
       .title = "Initial volume",
-      .version = 1,
+      .version = 2,
       .cites = "10.1038/nmeth.4169",
       .help = "Find a first map from particles alone by stochastic gradient descent from several random starts.",
       .state = flow::State::first_version,

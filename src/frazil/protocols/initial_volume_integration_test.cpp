@@ -16,6 +16,7 @@
 #include "frazil/algo/recon/projector.hpp"
 #include "frazil/algo/recon/symmetry.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
@@ -100,7 +101,7 @@ Volume ellipsoid_like(const Volume& map) {
         for (int x = 0; x < n; ++x) f(x, y, z, recon::Vector3(x - n / 2, y - n / 2, z - n / 2));
   };
   for_all([&](int x, int y, int z, const recon::Vector3& r) {
-    const double w = std::max(0.0F, map(x, y, z));
+    const double w = at_least_zero(map(x, y, z));
     moments += w * r * r.transpose();
     mass += w;
   });

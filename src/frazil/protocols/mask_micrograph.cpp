@@ -7,6 +7,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
@@ -47,8 +48,7 @@ io::Picture overlay(const mask::Mask& mask, const Image& micrograph) {
 }  // namespace
 
 MicrographMask MaskMicrograph::process(const Micrograph& micrograph, flow::Context& context) const {
-  auto image = io::read_image(context.input(micrograph.path));
-  image.pixel_size = micrograph.pixel_size;
+  const auto image = read_micrograph(micrograph, context);
   const auto found = [&] {
     try {
       return mask::find_mask(image, params);

@@ -14,19 +14,39 @@ constexpr std::size_t recent = 10;  // fits that count as "the last ones"
 constexpr double cubic_ice_A = 3.67, ice_tolerance = 0.015;
 constexpr double unknown_sigma_A = 100;  // of the astigmatism, where an estimator gives none
 
+/// To six digits, which is more than any of these values is worth: a version is written for every few fits.
+double six_digits(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  const double unit = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 5);
+  return std::round(value / unit) * unit;
+}
+
+/// Adds a value to a list that keeps the last ones.
+void keep(std::vector<double>& list, double value) {
+  if (list.size() >= CtfTrend::window) list.erase(list.begin());
+  list.push_back(six_digits(value));
+}
+
 void append(CtfTrend& trend, const CtfFit& fit) {
+  const double a = (fit.defocus_u - fit.defocus_v).value(), angle = 2 * to_rad(fit.astigmatism_angle);
+  if (!std::isfinite(a * std::cos(angle)) || !std::isfinite(fit.optics.cs.value())) {
+    ++trend.left_out;
+    return;
+  }
   ++trend.count;
   trend.cs = fit.optics.cs;
-  if (fit.quality.sigma_cs > 0_mm && std::isfinite(fit.quality.cs_deviation.value())) {
-    trend.cs_mm.push_back(fit.quality.cs_deviation.value());
-    trend.cs_sigma_mm.push_back(fit.quality.sigma_cs.value());
+  if (fit.quality.sigma_cs > 0_mm && std::isfinite((fit.quality.cs_deviation + fit.quality.sigma_cs).value())) {
+    keep(trend.cs_mm, fit.quality.cs_deviation.value());
+    keep(trend.cs_sigma_mm, fit.quality.sigma_cs.value());
   }
-  const double a = (fit.defocus_u - fit.defocus_v).value(), angle = 2 * to_rad(fit.astigmatism_angle);
-  trend.astigmatism_c_A.push_back(a * std::cos(angle));
-  trend.astigmatism_s_A.push_back(a * std::sin(angle));
-  trend.astigmatism_sigma_A.push_back(fit.sigma_astigmatism > 0_A ? fit.sigma_astigmatism.value() : unknown_sigma_A);
-  if (fit.quality.ice_position > 0_A) trend.ice_A.push_back(fit.quality.ice_position.value());
-  if (fit.agreement > 0_A || fit.difference_z != 0) trend.disagreement.push_back(std::abs(fit.difference_z));
+  const bool told = fit.sigma_astigmatism > 0_A && std::isfinite(fit.sigma_astigmatism.value());
+  keep(trend.astigmatism_c_A, a * std::cos(angle));
+  keep(trend.astigmatism_s_A, a * std::sin(angle));
+  keep(trend.astigmatism_sigma_A, told ? fit.sigma_astigmatism.value() : unknown_sigma_A);
+  if (fit.quality.ice_position > 0_A && std::isfinite(fit.quality.ice_position.value()))
+    keep(trend.ice_A, fit.quality.ice_position.value());
+  if ((fit.agreement > 0_A || fit.difference_z != 0) && std::isfinite(fit.difference_z))
+    keep(trend.disagreement, std::abs(fit.difference_z));
 }
 
 void watch_cs(const MonitorCtfParams& params, CtfTrend& trend) {

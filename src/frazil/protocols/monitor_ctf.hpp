@@ -32,12 +32,12 @@ struct MonitorCtfParams {
                               const std::vector<CtfFit>& batch);
 
 /// A fold over CtfFit. Voltage, pixel size or Cs that are wrong by a few per cent leave every single fit good, but the
-/// rings bend as if the spherical aberration were another one; its weighted mean over the fits tells. The alarms repeat
-/// until the cause is gone.
+/// rings bend as if the spherical aberration were another one; its weighted mean over the last hundred fits tells. The
+/// alarms repeat until the cause is gone.
 struct MonitorCtf {
   static constexpr flow::Info info{.name = "monitor-ctf",
                                    .title = "CTF monitor",
-                                   .version = 1,
+                                   .version = 2,
                                    .help =
                                        "Watch the CTF fits of the whole acquisition: wrong voltage, pixel size or Cs, "
                                        "drift of the astigmatism, estimators that begin to disagree."};

@@ -4,6 +4,7 @@
 
 #include "frazil/algo/gain/trend.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/protocols/detector_record.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
@@ -33,7 +34,7 @@ void write_state(const std::filesystem::path& path, const gain::TrendState& stat
   write_text(path, json.dump());
 }
 
-double deviation(double variance) { return std::sqrt(std::max(0.0, variance)); }
+double deviation(double variance) { return std::sqrt(at_least_zero(variance)); }
 
 }  // namespace
 
@@ -43,6 +44,7 @@ DetectorTrend MonitorGain::fold(const DetectorTrend* previous, const std::vector
   if (previous != nullptr) state = read_state(context.input(previous->state));
   std::vector<gain::MovieSigns> signs;
   for (const auto& d : batch) {
+    if (!std::isfinite(d.counts + d.residual_variance + d.residual_sigma + d.correlation)) continue;
     gain::MovieSigns movie{
         d.counts,     {d.residual_variance, d.residual_sigma}, {}, d.verdict, d.alarm, d.orientation, d.inverted,
         d.correlation};
@@ -53,7 +55,8 @@ DetectorTrend MonitorGain::fold(const DetectorTrend* previous, const std::vector
   DetectorTrend out;
   out.version = previous == nullptr ? 1 : previous->version + 1;
   out.movies = state.movies;
-  out.batch = static_cast<int>(batch.size());
+  out.batch = static_cast<int>(signs.size());
+  out.left_out = static_cast<int>(batch.size() - signs.size());
   out.counts = trend.counts;
   out.dose_outliers = trend.dose_outliers;
   out.residual_std = deviation(trend.residual.variance);

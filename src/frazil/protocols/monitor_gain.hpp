@@ -13,7 +13,7 @@ struct MonitorGainParams {
 struct MonitorGain {
   static constexpr flow::Info info{.name = "monitor-gain",
                                    .title = "Camera monitor",
-                                   .version = 1,
+                                   .version = 2,
                                    .cites = "10.1016/j.jsb.2018.02.006",
                                    .help =
                                        "Follow gain reference, hot and dead pixels and dose from movie to movie, and "

@@ -5,6 +5,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
@@ -32,8 +33,7 @@ void write_picks(const std::filesystem::path& path, const std::vector<pick::Pick
 
 Coordinates Pick::process(const PickInput& input, flow::Context& context) const {
   const auto& micrograph = input.micrograph;
-  auto image = io::read_image(context.input(micrograph.path));
-  image.pixel_size = micrograph.pixel_size;
+  const auto image = read_micrograph(micrograph, context);
   Image excluded;
   if (input.mask) excluded = io::read_image(context.input(input.mask->mask));
   const auto found = [&] {

@@ -4,13 +4,13 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/from_file.hpp"
+#include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
 
 Micrograph PreprocessMicrograph::process(const Micrograph& micrograph, flow::Context& context) const {
-  auto image = io::read_image(context.input(micrograph.path));
-  image.pixel_size = micrograph.pixel_size;
+  const auto image = read_micrograph(micrograph, context);
   const auto result = [&] {
     try {
       return preprocess::preprocess(image, params);
@@ -20,6 +20,7 @@ Micrograph PreprocessMicrograph::process(const Micrograph& micrograph, flow::Con
   }();
   const auto stem = area_name(micrograph.name.empty() ? micrograph.path : micrograph.name) +
                     (micrograph.dose_weighted ? "_DW" : "") + "_preprocessed";
+  check_finite(result.pixels(), stem + ".mrc");
   io::write_image(context.output(stem + ".mrc"), result);
   io::write_png_auto(context.output(stem + "_thumb.png"), thumbnail(result, 512));
   auto out = micrograph;

@@ -13,7 +13,7 @@
 namespace frazil::protocols {
 namespace {
 
-constexpr int groups = 9, particles = 90, box = 16;
+constexpr int groups = 9, particles = 90, side_px = 16;
 
 /// Nine groups that differ in beam tilt, with MTF and aberrations.
 std::string relion_table() {
@@ -25,7 +25,7 @@ std::string relion_table() {
       "rlnMtfFileName\n_rlnOddZernike\n_rlnMicrographOriginalPixelSize\n";
   for (int g = 1; g <= groups; ++g)
     text += fmt::format("{0} opticsGroup{0} 0.1 {1:.1f} -0.5 2.7 300 1.05 {2} 2 mtf_k3.star [0,{0},0,0,0,0] 0.525\n", g,
-                        0.1 * g, box);
+                        0.1 * g, side_px);
   text +=
       "\n\n# version 30001\n\ndata_particles\n\nloop_\n_rlnImageName\n_rlnOpticsGroup\n_rlnDefocusU\n_rlnDefocusV\n_"
       "rlnDefocusAngle\n_rlnHelicalTubeID\n_rlnRandomSubset\n";
@@ -37,8 +37,8 @@ std::string relion_table() {
 TEST(Interop, RelionFindsItsOpticsAndColumnsAfterOurTools) {
   if (std::system("command -v relion_star_handler > /dev/null") != 0) GTEST_SKIP() << "needs relion_star_handler";
   const io::TestFolder folder;
-  io::StackWriter stack(folder / "p.mrcs", box, box, 1.05_A);
-  for (int i = 0; i < particles; ++i) stack.append(Image(box, box, 1.05_A));
+  io::StackWriter stack(folder / "p.mrcs", side_px, side_px, 1.05_A);
+  for (int i = 0; i < particles; ++i) stack.append(Image(side_px, side_px, 1.05_A));
   stack.close();
   write_text(folder / "theirs.star", relion_table());
   const auto run = [&](const std::string& command) {
@@ -49,7 +49,7 @@ TEST(Interop, RelionFindsItsOpticsAndColumnsAfterOurTools) {
   Particles all;
   all.star = (folder / "in.star").string();
   all.count = particles;
-  all.box = box;
+  all.box = side_px;
   all.pixel_size = 1.05_A;
   TestContext context(folder.path());
   const auto halves = Split{}.process(all, context);

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <numeric>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::sim {
 namespace {
 
@@ -290,7 +292,7 @@ SimulatedMicrograph micrograph(const Scene& scene, const std::vector<Specimen>& 
     const int y = static_cast<int>(row);
     for (int x = 0; x < scene.nx; ++x) {
       const double expected =
-          electrons * area.transparency(x, y) * std::max(0.0, 1.0 + contrast(x + area.margin, y + area.margin));
+          electrons * area.transparency(x, y) * at_least_zero(1.0 + contrast(x + area.margin, y + area.margin));
       result.image(x, y) = static_cast<float>(own.poisson(expected));
     }
   });

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::sim {
 namespace {
 constexpr int table_steps = 4096;
@@ -86,7 +88,7 @@ Copies draw_aggregate(double radius_px, double diameter_px, Rng& rng) {
   const double area = std::pow(2 * radius_px / diameter_px, 2);
   const int count = std::max(3, static_cast<int>(std::lround(area * rng.uniform(1.2, 2.2))));
   for (int i = 0; i < count; ++i) {
-    const double r = std::max(0.0, radius_px - diameter_px / 2) * std::sqrt(rng.uniform()) + 0.15 * diameter_px,
+    const double r = at_least_zero(radius_px - diameter_px / 2) * std::sqrt(rng.uniform()) + 0.15 * diameter_px,
                  phi = rng.uniform(0, 2 * pi);
     copies.offsets_px.push_back({r * std::cos(phi), r * std::sin(phi)});
   }

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 #include "frazil/sim/simulator.hpp"
 
 namespace frazil::sim {
@@ -84,7 +86,7 @@ Motion::Motion(const Scene& scene, const Rng& parent)
 }
 
 std::array<double, 2> Motion::path(double dose) const {
-  const double d = std::max(0.0, dose + pre_exposure_);
+  const double d = at_least_zero(dose + pre_exposure_);
   const double fast = 1 - std::exp(-d / burst_dose_), slow = 1 - std::exp(-d / drift_dose_);
   return {burst_px_[0] * fast + drift_px_[0] * slow + at(walk_px_[0], d / step_),
           burst_px_[1] * fast + drift_px_[1] * slow + at(walk_px_[1], d / step_)};
@@ -133,7 +135,7 @@ std::array<double, 2> Motion::shape(int mode, double x_px, double y_px) const {
 
 double Motion::raw_amplitude(int mode, double dose) const {
   const auto m = static_cast<std::size_t>(mode);
-  const double d = std::max(0.0, dose + pre_exposure_);
+  const double d = at_least_zero(dose + pre_exposure_);
   return waves_[m].weight_px * (1 - std::exp(-d / waves_[m].decay_dose) + at(local_walk_[m], d / step_));
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/sim/area.hpp"
 #include "frazil/sim/counting.hpp"
 
@@ -276,7 +277,7 @@ void SimulatedMovie::State::add_expected(int t, Image& out) const {
                1 / (static_cast<float>(instants.size()) * steps_of_contrast), out);
   const auto electrons = static_cast<float>(scene.electrons_per_frame());
   for (std::size_t i = 0; i < out.size(); ++i)
-    out.data()[i] = electrons * transparency.data()[i] * std::max(0.0F, 1 + out.data()[i]);
+    out.data()[i] = electrons * transparency.data()[i] * at_least_zero(1 + out.data()[i]);
 }
 
 Image SimulatedMovie::expected_frame(int t) const {
@@ -309,7 +310,7 @@ void SimulatedMovie::electrons(int t, std::vector<std::vector<Electron>>& raw_fr
       const float gain = s.camera->gain.pixels()[p];
       if (gain == 0) continue;
       const double mean =
-          electrons * static_cast<double>(s.transparency.pixels()[p] * std::max(0.0F, 1 + contrast.pixels()[p]) / gain);
+          electrons * static_cast<double>(s.transparency.pixels()[p] * at_least_zero(1 + contrast.pixels()[p]) / gain);
       for (int n = tables(mean + static_cast<double>(hot.pixels()[p]), own); n > 0; --n) {
         auto& raw = raw_frames[static_cast<std::size_t>(first) + own.below(static_cast<std::uint64_t>(last - first))];
         const auto place = own.below(16);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/sim/formation.hpp"
 #include "frazil/sim/simulator.hpp"
 
@@ -112,7 +113,7 @@ Image form_image(const Setting& setting, ParticleTruth& truth, Rng& rng) {
   for (int y = 0; y < box; ++y)
     for (int x = 0; x < box; ++x) {
       const double expected =
-          setting.electrons * std::max(0.0, 1.0 + contrast(x + n / 2 - box / 2, y + n / 2 - box / 2));
+          setting.electrons * at_least_zero(1.0 + contrast(x + n / 2 - box / 2, y + n / 2 - box / 2));
       const auto counted = static_cast<double>(rng.poisson(expected));
       image(x, y) = static_cast<float>(setting.scene.normalise ? (setting.electrons - counted) / sigma : counted);
     }

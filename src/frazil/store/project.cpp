@@ -451,6 +451,13 @@ std::string Reader::record(std::int64_t n) {
   return query.text();
 }
 
+std::string Reader::item_id(std::int64_t n) {
+  auto query = database_->query("SELECT id FROM item WHERE n = ?");
+  query.bind(n);
+  if (!query.step()) throw Error(ErrorCode::bug, "the project has no item number {}", n);
+  return query.text();
+}
+
 std::optional<ItemRow> Reader::find_item(const std::string& id) {
   auto query = database_->query(
       "SELECT n, id, kind, step, port, subject, ord, label, record, COALESCE((SELECT text FROM actor WHERE actor.n = "
@@ -686,7 +693,7 @@ std::vector<EventRow> Reader::events_after(std::int64_t n, int count) {
 std::optional<DecisionRow> Reader::decision_of_task(std::int64_t n) {
   auto query = database_->query(
       "SELECT d.n, d.step, d.item, d.subject, d.label, d.accepted, d.rule, d.value, d.bound, d.reason, d.by, d.key, "
-      "d.time, d.actor FROM task t JOIN decision d ON d.key = t.key AND d.by = 'rule' WHERE t.n = ?");
+      "d.time, d.actor, d.title FROM task t JOIN decision d ON d.key = t.key AND d.by = 'rule' WHERE t.n = ?");
   query.bind(n);
   auto list = read_decisions(query);
   if (list.empty()) return std::nullopt;

@@ -111,6 +111,7 @@ class Reader {
   [[nodiscard]] std::optional<std::string> get(const std::string& key);
   [[nodiscard]] ItemRow item(std::int64_t n);
   [[nodiscard]] std::string record(std::int64_t n);
+  [[nodiscard]] std::string item_id(std::int64_t n);
   [[nodiscard]] std::optional<ItemRow> find_item(const std::string& id);
   /// Numbers of items whose ids begin like this, `most` at most.
   [[nodiscard]] std::vector<std::int64_t> items_with_id(const std::string& start, int most);
@@ -186,6 +187,8 @@ class Project : public Reader {
   std::int64_t commit();
   /// Drops everything written since the last commit. Whoever has gone on from it must read the store again.
   void rollback();
+  /// Writes the whole database into a new file.
+  void copy_to(const std::filesystem::path& file) { database_->backup(file); }
   /// Number of the last event that is durable.
   [[nodiscard]] std::int64_t last_event() const { return durable_event_; }
 

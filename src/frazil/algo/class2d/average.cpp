@@ -150,7 +150,8 @@ ClassAverage finish(const Geometry& geometry, std::array<HalfSums, 2>& halves) {
 
 }  // namespace
 
-std::vector<ClassAverage> average_classes(const State& state, const ParticleSet& particles, int most, int threads) {
+std::vector<ClassAverage> average_classes(const State& state, const ParticleSet& particles, int most, int threads,
+                                          const std::function<void()>& check_cancelled) {
   const auto& geometry = state.geometry;
   std::vector<std::vector<std::size_t>> members(static_cast<std::size_t>(state.classes()));
   for (std::size_t i = 0; i < state.assignments.size(); ++i)
@@ -169,8 +170,13 @@ std::vector<ClassAverage> average_classes(const State& state, const ParticleSet&
       half.signal = Image(geometry.box, geometry.box, geometry.pixel_size);
       half.weight.assign(static_cast<std::size_t>(geometry.box) * static_cast<std::size_t>(geometry.box / 2 + 1), 0);
     }
-    for (const auto i : list) add_particle(particles, i, state.assignments[i], work_scale, halves[i % 2]);
+    for (const auto i : list) {
+      if (check_cancelled) check_cancelled();
+      add_particle(particles, i, state.assignments[i], work_scale, halves[i % 2]);
+    }
     out[k] = finish(geometry, halves);
+    if (statistics(out[k].image).not_finite > 0)
+      throw Error(ErrorCode::bad_input, "2D classification: the average of class {} is not finite", k + 1);
     out[k].count = all;
   });
   return out;

@@ -7,6 +7,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::class2d {
@@ -31,6 +32,9 @@ class Pool {
     if (kept_[index]) return kept_[index];
     auto made = std::make_shared<Prepared>(
         prepare(geometry_, set_.image(index), set_.ctf[index], set_.optics[index], set_.phase_flipped));
+    if (!made->power.allFinite() || !made->ctf2.allFinite())
+      throw Error(ErrorCode::bad_input, "2D classification: the image or the CTF of particle {} is not finite",
+                  index + 1);
     if (index < limit_) kept_[index] = made;
     return made;
   }
@@ -278,7 +282,7 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
 void Run::mini_batch(const std::vector<std::size_t>& members, const Plan& plan, double window) {
   noise_sum_.setZero(state_.geometry.grid.rings);
   noise_count_ = 0;
-  const auto keep = static_cast<float>(std::max(0.0, 1 - static_cast<double>(members.size()) / window));
+  const auto keep = static_cast<float>(at_least_zero(1 - static_cast<double>(members.size()) / window));
   std::vector<ClassSums> fresh(state_.sums.size(), ClassSums(state_.geometry.grid));
   expect_and_sum(members, plan, fresh);
   for (std::size_t k = 0; k < fresh.size(); ++k) {
@@ -382,6 +386,17 @@ void Run::next_batch(std::size_t known, int classes) {
   finish(ring_limit(1));
 }
 
+/// A class that is not a number would stay so in every later version.
+void check_finite(const State& state) {
+  for (std::size_t k = 0; k < state.sums.size(); ++k)
+    for (std::size_t h = 0; h < 2; ++h)
+      if (!state.sums[k].signal[h].allFinite() || !state.sums[k].weight[h].allFinite() ||
+          !std::isfinite(state.sums[k].mass[h]))
+        throw Error(ErrorCode::bad_input, "2D classification: class {} of {} became not finite", k + 1,
+                    state.sums.size());
+  if (!state.noise.allFinite()) throw Error(ErrorCode::bad_input, "2D classification: the noise became not finite");
+}
+
 }  // namespace
 
 int default_classes(std::size_t particles) {
@@ -412,6 +427,7 @@ State classify(const State* previous, const ParticleSet& particles, Angstrom dia
     run.first_batch(classes);
   else
     run.next_batch(known, classes);
+  check_finite(state);
   return state;
 }
 

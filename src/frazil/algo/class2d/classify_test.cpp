@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "frazil/algo/class2d/average.hpp"
 #include "frazil/algo/class2d/test_particles.hpp"
 
@@ -172,6 +174,31 @@ TEST(Average, ShowsTheParticleAtFullSampling) {
   // Two routes to one picture: the rings that the matching works with, and turning images in real space.
   const auto& reference = state.references.harmonics[0];
   EXPECT_GT(correlation(averages[0].image.pixels(), to_image(state.geometry.grid, reference, 6_A).pixels()), 0.9);
+}
+
+TEST(Classify2d, NamesAParticleThatIsNotFiniteInsteadOfAveragingIt) {
+  auto scene = three_views;
+  scene.count = 60;
+  const auto data = testing::make_particles(scene, 15);
+  const auto refused = [](const ParticleSet& set) -> std::string {
+    try {
+      (void)classify(nullptr, set, 150_A, quick(), Rng(1), 2);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::bad_input);
+      return error.what();
+    }
+    return {};
+  };
+  auto bad = data.set;
+  bad.image = [&](std::size_t i) {
+    auto image = data.set.image(i);
+    if (i == 17) image(3, 4) = std::numeric_limits<float>::quiet_NaN();
+    return image;
+  };
+  EXPECT_NE(refused(bad).find("particle 18"), std::string::npos) << refused(bad);
+  bad = data.set;
+  bad.ctf[4].defocus_u = Angstrom(std::numeric_limits<double>::infinity());
+  EXPECT_NE(refused(bad).find("particle 5"), std::string::npos) << refused(bad);
 }
 
 }  // namespace

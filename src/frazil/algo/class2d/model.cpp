@@ -57,7 +57,7 @@ int Geometry::rings_to(Angstrom wanted) const {
 
 Geometry make_geometry(int box, Angstrom pixel_size, Angstrom diameter, const Params& params) {
   if (box < 16) throw Error(ErrorCode::bad_input, "particle images must be at least 16 pixels wide, found {}", box);
-  if (diameter <= 0_A || diameter > pixel_size * static_cast<double>(box))
+  if (!(diameter > 0_A && diameter <= pixel_size * static_cast<double>(box)))
     throw Error(ErrorCode::bad_input, "the diameter must lie between 0 and the box of {:.0f} Å, found {:.0f} Å",
                 (pixel_size * static_cast<double>(box)).value(), diameter.value());
   Geometry geometry;

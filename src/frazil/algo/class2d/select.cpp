@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/image/sound.hpp"
 
 namespace frazil::class2d {
 namespace {
@@ -22,6 +24,7 @@ std::string refusal(const ClassFeatures& f, const SelectParams& params, double m
                     const std::string& weakest) {
   if (f.count == 0) return "no particles";
   if (f.background) return "images that no average explains";
+  if (!f.finite) return "the average is not finite";
   if (f.count < params.min_share * mean_count) return fmt::format("only {} particles", f.count);
   if (f.resolution > params.max_resolution) return fmt::format("resolution only {:.0f} Å", f.resolution.value());
   return fmt::format("{} (score {:.2f})", weakest, score);
@@ -33,6 +36,8 @@ ClassFeatures measure_average(const Image& average, int count, Angstrom resoluti
   ClassFeatures out;
   out.count = count;
   out.resolution = resolution;
+  out.finite = soundness(average) != Soundness::not_finite && std::isfinite(resolution.value());
+  if (!out.finite) return out;
   const int n = average.nx();
   const double radius = to_px(diameter, average.pixel_size) / 2, rim = std::min(1.25 * radius, n / 2.0);
   double in = 0, in2 = 0, in_count = 0, ring = 0, ring2 = 0, ring_count = 0;
@@ -46,7 +51,7 @@ ClassFeatures measure_average(const Image& average, int count, Angstrom resoluti
     }
   if (in_count < 4 || ring_count < 4) return out;
   const double in_mean = in / in_count, ring_mean = ring / ring_count;
-  const double in_sd = std::sqrt(std::max(0.0, in2 / in_count - in_mean * in_mean));
+  const double in_sd = std::sqrt(at_least_zero(in2 / in_count - in_mean * in_mean));
   const double ring_sd = std::sqrt(std::max(1e-30, ring2 / ring_count - ring_mean * ring_mean));
   out.contrast = in_sd / ring_sd;
   out.bright = (in_mean - ring_mean) / ring_sd;
@@ -72,7 +77,7 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
   std::vector<double> contrasts, frequencies;
   double total = 0, classes = 0;
   for (const auto& f : features) {
-    if (f.background) continue;
+    if (f.background || !f.finite) continue;
     total += f.count;
     ++classes;
     if (f.count == 0) continue;
@@ -95,10 +100,10 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
     verdict.features = f;
     verdict.score = 1;
     for (const auto& part : parts) verdict.score *= part.first;
-    if (f.background) verdict.score = 0;
+    if (f.background || !f.finite) verdict.score = 0;
     const auto weakest =
         std::min_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    verdict.selected = f.count > 0 && !f.background && f.count >= params.min_share * mean &&
+    verdict.selected = f.count > 0 && !f.background && f.finite && f.count >= params.min_share * mean &&
                        f.resolution <= params.max_resolution && verdict.score >= params.min_score;
     if (!verdict.selected) verdict.reason = refusal(f, params, mean, verdict.score, weakest->second);
     out.push_back(std::move(verdict));
@@ -106,7 +111,8 @@ std::vector<ClassVerdict> select_classes(const std::vector<ClassFeatures>& featu
   if (!out.empty() && std::none_of(out.begin(), out.end(), [](const auto& v) { return v.selected; })) {
     const auto best =
         std::max_element(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
-    if (best->features.count > 0 && !best->features.background) best->selected = true, best->reason.clear();
+    if (best->features.count > 0 && !best->features.background && best->features.finite)
+      best->selected = true, best->reason.clear();
   }
   return out;
 }

@@ -32,6 +32,7 @@ struct ClassFeatures {
   double bright = 0;        ///< mean inside the disc minus mean outside, in standard deviations of the outside
   double overflow = 0;      ///< share of the bright mass that lies outside the disc
   bool background = false;  ///< gathers images that no average explains: never chosen
+  bool finite = true;       ///< all its pixels are finite; else it is never chosen
 };
 
 struct ClassVerdict {

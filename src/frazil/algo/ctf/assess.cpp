@@ -6,6 +6,7 @@
 #include "frazil/algo/ctf/fit.hpp"
 #include "frazil/algo/ctf/quality.hpp"
 #include "frazil/algo/ctf/refine.hpp"
+#include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -40,7 +41,7 @@ std::vector<double> chance_strengths(const Rings& rings, const Waves& waves, con
     const double start = rings.k_min + 0.25 * (rings.k_max - rings.k_min);
     if (agreeing_k(wrong, given, waves, rings.k_max) > start || agreeing_k(wrong, best, waves, rings.k_max) > start)
       continue;
-    list.push_back(std::sqrt(std::max(0.0, alone - solve_at(rings, waves, wrong).cost)));
+    list.push_back(std::sqrt(at_least_zero(alone - solve_at(rings, waves, wrong).cost)));
   }
   return list;
 }
@@ -67,13 +68,13 @@ Assessment assess(const PowerSpectrum& power, const Optics& optics, const Ctf& g
   std::vector<double> deviation;
   for (const double c : chance) deviation.push_back(std::abs(c - centre));
   const double spread = std::max(1.4826 * median(deviation), 0.5 * std::sqrt(unit));
-  out.z = (std::sqrt(std::max(0.0, alone - given.cost)) - centre) / spread;
+  out.z = (std::sqrt(at_least_zero(alone - given.cost)) - centre) / spread;
   out.z_limit = normal_quantile(significance);
   const double agree_k = agreeing_k(given_shape, best_shape, waves, rings.k_max);
   out.agreement = Angstrom(1 / std::max(agree_k, 1e-3));
 
   // Twice the log likelihood ratio against the best CTF, as a normal deviate for one freedom.
-  const double worse_by = std::sqrt(std::max(0.0, (given.cost - best.cost) / unit));
+  const double worse_by = std::sqrt(at_least_zero((given.cost - best.cost) / unit));
   const bool rings_seen = out.z > out.z_limit;
   const bool elsewhere = worse_by > out.z_limit && agree_k < 1 / found.fit_resolution.value() && agree_k < rings.k_max;
   out.accepted = rings_seen && !elsewhere;

@@ -60,7 +60,8 @@ Angstrom agreement(const Ctf& a, const Ctf& b, const Optics& optics) {
   const double phase = std::remainder(va.phase - vb.phase, pi);
   const double u =
       std::min(quarter_turn_u(pi_lambda * (mean + half), phase), quarter_turn_u(pi_lambda * (mean - half), phase));
-  return Angstrom(u <= 0 ? INFINITY : std::isinf(u) ? 0 : 1 / std::sqrt(u));
+  constexpr double nowhere_A = 1e4;  // coarser than any structure: the phases differ from the start
+  return Angstrom(u <= 0 ? nowhere_A : std::isinf(u) ? 0 : std::min(nowhere_A, 1 / std::sqrt(u)));
 }
 
 Pulled pull_astigmatism(const Ctf& ctf, Angstrom sigma_astigmatism, const AstigmatismPrior& prior) {

@@ -7,6 +7,7 @@
 #include "frazil/algo/ctf/drift.hpp"
 #include "frazil/algo/ctf/ice.hpp"
 #include "frazil/algo/ctf/quality.hpp"
+#include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -71,11 +72,11 @@ double aliasing_A(const Rings& rings, const Waves& waves, const Shape& shape) {
 double envelope_end_A(const Rings& rings, const std::vector<Level>& level) {
   double top = 0, end = rings.k_max;
   for (std::size_t b = 0; b < rings.bins(); ++b)
-    if (rings.k[b] <= rings.k_max) top = std::max(top, std::sqrt(std::max(0.0, level[b].envelope * rings.baseline[b])));
+    if (rings.k[b] <= rings.k_max) top = std::max(top, std::sqrt(at_least_zero(level[b].envelope * rings.baseline[b])));
   bool after = false;
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (rings.k[b] > rings.k_max) break;
-    const double amplitude = std::sqrt(std::max(0.0, level[b].envelope * rings.baseline[b]));
+    const double amplitude = std::sqrt(at_least_zero(level[b].envelope * rings.baseline[b]));
     after = after || amplitude >= 0.99 * top;
     if (after && amplitude < 0.1 * top) {
       end = rings.k[b];
@@ -103,7 +104,7 @@ void directional(const Rings& rings, const Waves& waves, const Solution& solutio
   const Eigen::Matrix3d covariance = unit * normal.inverse();
   if (!(x(0) > 0) || !x.allFinite()) return;
   out.directional_damping = std::min(1.0, std::hypot(x(1), x(2)) / x(0));
-  out.sigma_directional = std::sqrt(std::max(0.0, 0.5 * (covariance(1, 1) + covariance(2, 2)))) / x(0);
+  out.sigma_directional = std::sqrt(at_least_zero(0.5 * (covariance(1, 1) + covariance(2, 2)))) / x(0);
 }
 
 struct Radial {
@@ -146,8 +147,8 @@ Peak peak_near(const Rings& rings, const Radial& radial, double spacing_A, doubl
     if (std::abs(1 / rings.k[b] - spacing_A) > width_A) continue;
     const double height = radial.residual[b] - flank;
     if (height > best.height) best = {height, height / std::max(1e-12, radial.sigma[b]), 0, 0};
-    sum += std::max(0.0, height);
-    moment += std::max(0.0, height) * rings.k[b];
+    sum += at_least_zero(height);
+    moment += at_least_zero(height) * rings.k[b];
   }
   if (sum > 0) {
     const double k = moment / sum;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 namespace {
 
@@ -127,7 +129,7 @@ Drift find_drift(const Rings& rings, const Waves& waves, const Solution& solutio
     along =
         valley(costs.at(length - fine_length, angle), costs.at(length, angle), costs.at(length + fine_length, angle));
     along.bend /= fine_length * fine_length;
-    length = std::max(0.0, length + fine_length * along.shift);
+    length = at_least_zero(length + fine_length * along.shift);
     fine_angle *= 0.5;
     if (round < 2) fine_length *= 0.7;
   }

@@ -6,6 +6,8 @@
 #include <complex>
 #include <limits>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 
 namespace {
@@ -191,7 +193,7 @@ std::pair<double, double> likeliest_variance(const OwnStructure& s, const Eigen:
   for (double variance = 1e-5; variance < 2; variance *= 1.6) {
     double sum = 0;
     for (Index i = 0; i < n; ++i) {
-      const double v = 1 + variance * std::max(0.0, eigen.eigenvalues()(i));
+      const double v = 1 + variance * at_least_zero(eigen.eigenvalues()(i));
       sum -= 0.5 * (y(i) * y(i) / v + std::log(v));
     }
     if (sum > top) {

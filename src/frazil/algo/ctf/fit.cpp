@@ -11,6 +11,7 @@
 #include "frazil/algo/ctf/quality.hpp"
 #include "frazil/algo/ctf/refine.hpp"
 #include "frazil/algo/ctf/search.hpp"
+#include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -118,12 +119,12 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
     none -= a.probability;
     spread += a.probability * (covariance(0, 0) + (is_chosen ? 0 : std::pow(a.defocus.value() - chosen, 2)));
   }
-  spread += std::max(0.0, none) * spread_of_range(chosen, params);
+  spread += at_least_zero(none) * spread_of_range(chosen, params);
   fit.sigma_defocus = Angstrom(std::sqrt(spread));
   fit.quality.confidence = fit.alternatives.front().probability *
                            std::erf(useful.value() / (std::numbers::sqrt2 * fit.sigma_defocus.value()));
-  fit.sigma_astigmatism = Angstrom(std::sqrt(std::max(0.0, 0.5 * (covariance(1, 1) + covariance(2, 2)))));
-  if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(std::max(0.0, covariance(3, 3))));
+  fit.sigma_astigmatism = Angstrom(std::sqrt(at_least_zero(0.5 * (covariance(1, 1) + covariance(2, 2)))));
+  if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(at_least_zero(covariance(3, 3))));
 }
 
 /// Where the radial profile misses the model by more than noise, errors grow in proportion (Birge 1932,

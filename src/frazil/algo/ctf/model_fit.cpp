@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/algo/ctf/model_start.hpp"
+#include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -170,7 +171,7 @@ Fitter::Equations Fitter::equations(const SpectrumModel& model, bool rings, bool
       }
       const double ratio = table_.mean(s, c) / p, z2 = n * (ratio - 1) * (ratio - 1);
       // Student-like: ½(ν+1) ln(1 + z²/ν) grows as the Gamma deviance near the middle and slowly in the tails.
-      const double deviance = std::max(0.0, 2 * n * (ratio - 1 - std::log(std::max(1e-12, ratio))));
+      const double deviance = at_least_zero(2 * n * (ratio - 1 - std::log(std::max(1e-12, ratio))));
       out.cost += 0.5 * (robustness + 1) * std::log1p(deviance / robustness);
       if (!derivatives) continue;
       const double w = (robustness + 1) / (robustness + z2) * n / (p * p);
@@ -358,7 +359,7 @@ std::vector<double> probabilities(const std::vector<SpectrumModel>& all, const F
   std::vector<double> logs{0.0};
   for (const auto& m : all) {
     const auto share = [](double variance, double full) {
-      return std::log(std::clamp(std::sqrt(2 * pi * std::max(0.0, variance)) / full, 1e-12, 1.0));
+      return std::log(std::clamp(std::sqrt(2 * pi * at_least_zero(variance)) / full, 1e-12, 1.0));
     };
     double log_volume =
         share(m.covariance(0, 0), range) +

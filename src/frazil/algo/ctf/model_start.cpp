@@ -5,6 +5,8 @@
 #include <complex>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 namespace {
 
@@ -94,7 +96,7 @@ Shape joined_by_cosine(const Eigen::ArrayXXd& real, const Grid& grid, const Gues
       Eigen::Index best = low;
       for (Eigen::Index d = low; d <= high; ++d)
         if (real(d, g) > real(best, g)) best = d;
-      const double w = std::pow(std::max(0.0, real(best, g)), 2);
+      const double w = std::pow(at_least_zero(real(best, g)), 2);
       const Eigen::Vector3d row(1, 0.5 * std::cos(2 * a), 0.5 * std::sin(2 * a));
       normal += w * row * row.transpose();
       right += w * row * grid.at(best);

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 namespace {
 
@@ -140,7 +142,7 @@ double normal_quantile(double p) {
   return low;
 }
 
-double score(double cost, double alone) { return alone > 0 ? std::sqrt(std::max(0.0, 1 - cost / alone)) : 0; }
+double score(double cost, double alone) { return alone > 0 ? std::sqrt(at_least_zero(1 - cost / alone)) : 0; }
 
 double noise_correlation(const Rings& rings, const Waves& waves, const Solution& solution) {
   const int n = rings.n, half = n / 2;

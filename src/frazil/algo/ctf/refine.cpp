@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 
 Level bare_level(const Rings& rings, const Solution& solution, std::size_t bin) {
@@ -296,7 +298,7 @@ Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution
   double cubes = 0, squares = 0, ones = 0;
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (rings.in_fit[b] == 0) continue;
-    const double u = rings.k[b] * rings.k[b], e = std::max(0.0, level_at(rings, solution, b).envelope),
+    const double u = rings.k[b] * rings.k[b], e = at_least_zero(level_at(rings, solution, b).envelope),
                  w = rings.count[b] * e * e;
     cubes += w * u * u * u;
     squares += w * u * u;
@@ -392,7 +394,7 @@ Solution refine(const Rings& rings, const Waves& waves, const Shape& start, cons
     const Shape shape = moved(best.shape, move);
     auto next_sums = moments(rings, waves, shape, used);
     Solution next = solve(shape, next_sums);
-    if (next.cost >= best.cost) {
+    if (!(next.cost < best.cost)) {  // a cost that is not a number is no improvement
       damping *= 10;
       continue;
     }

@@ -7,6 +7,7 @@
 
 #include "frazil/algo/ctf/quality.hpp"
 #include "frazil/algo/ctf/refine.hpp"
+#include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -32,7 +33,7 @@ double radius_of_phase(const Shape& shape, const Waves& waves, const RingPixel& 
       waves.cs_term * double{p.u} * double{p.u};
   const double linear = waves.pi_lambda * shape.defocus, root = linear * linear - 4 * waves.cs_term * chi;
   if (root < 0 || (waves.cs_term > 0 && double{p.u} > linear / (2 * waves.cs_term))) return std::sqrt(double{p.u});
-  return std::sqrt(std::max(0.0, 2 * chi / (linear + std::sqrt(root))));
+  return std::sqrt(at_least_zero(2 * chi / (linear + std::sqrt(root))));
 }
 
 Shells make_shells(const Rings& rings, const Waves& waves, const Solution& solution, double reach_A) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::ctf {
 
 double median(std::vector<double> values) {
@@ -30,7 +32,7 @@ WeightedMean robust_mean(const std::vector<double>& values, const std::vector<do
   double q = 0;
   for (std::size_t i = 0; i < values.size(); ++i)
     if (away[i] <= limit) q += std::pow((values[i] - swx / sw) / sigmas[i], 2);
-  const double room = sw - sww / sw, extra = room > 0 ? std::max(0.0, (q - (n - 1)) / room) : 0;
+  const double room = sw - sww / sw, extra = room > 0 ? at_least_zero((q - (n - 1)) / room) : 0;
   double total = 0, sum = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (away[i] > limit) continue;

@@ -5,6 +5,7 @@
 
 #include "frazil/base/parallel.hpp"
 #include "frazil/image/ops.hpp"
+#include "frazil/image/sound.hpp"
 
 namespace frazil::extract {
 namespace {
@@ -48,7 +49,7 @@ Sizes sizes_for(int box, double diameter_px) {
 Measures measure(const Image& image, const Sizes& s) {
   Measures m;
   const auto range = statistics(image);
-  m.finite = range.not_finite == 0;
+  m.finite = soundness(image) != Soundness::not_finite;
   if (!m.finite) return m;
   m.peak = std::max(std::abs(range.min), std::abs(range.max));
   const Image small = s.box == image.nx() ? image.clone() : fourier_resize(image, s.box, s.box);

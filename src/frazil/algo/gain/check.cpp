@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/index.hpp"
 #include "frazil/base/random.hpp"
 
@@ -81,7 +82,7 @@ Moments moments(const std::vector<Tile>& tiles) {
     count += static_cast<double>(tile.values.size());
   }
   const double mean = count > 0 ? sum / count : 0;
-  return {mean, count > 0 ? std::max(0.0, squares / count - mean * mean) : 0, count};
+  return {mean, count > 0 ? at_least_zero(squares / count - mean * mean) : 0, count};
 }
 
 /// Clips at 4 standard deviations (three times, as outliers widen the first estimate) and takes the mean off.
@@ -268,7 +269,7 @@ Residual common_pattern(const Image& half_a, const Image& half_b) {
   });
   if (count < 2) return {};
   const double scale = 4 * mean_a * mean_b, mean = sum / count;
-  return {mean / scale, std::sqrt(std::max(0.0, squares / count - mean * mean) / count) / scale};
+  return {mean / scale, std::sqrt(at_least_zero(squares / count - mean * mean) / count) / scale};
 }
 
 }  // namespace frazil::gain

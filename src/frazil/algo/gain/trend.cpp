@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "frazil/base/finite.hpp"
+
 namespace frazil::gain {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr double least_growth_std = 0.005, noticed_pattern_std = 0.01;
 constexpr double left_share = 0.25;  // of the reference's variance: a stale reference leaves more
 constexpr double dose_tolerance = 0.05, dose_alarm_share = 0.3;
 
-double percent(double variance) { return 100 * std::sqrt(std::max(0.0, variance)); }
+double percent(double variance) { return 100 * std::sqrt(at_least_zero(variance)); }
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;

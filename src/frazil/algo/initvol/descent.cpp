@@ -159,7 +159,8 @@ Descent descend(const Problem& problem, ParticleSet particles, std::span<const s
     set_shifts(grid, std::min(2 * shift_step, limit_px), shift_step, std::max(shift_step, 1.0));
     const Projector reference(volume, plane.max_k);
     const auto found =
-        expect_poses(particles, batch, reference, grid, noise, {.count = count, .threads = problem.threads});
+        expect_poses(particles, batch, reference, grid, noise,
+                     {.count = count, .threads = problem.threads, .check_cancelled = problem.check_cancelled});
     // Σ CTF·X/σ² and the preconditioner Σ CTF²/σ² of this batch and, fading, of the last ones.
     gathered.scale(now.memory);
     insert_slices(gathered, particles, grid, found, noise, count, problem.symmetry, problem.threads);
@@ -189,8 +190,9 @@ double held_out_score(const Problem& problem, const ParticleSet& particles, std:
   set_shifts(grid, std::min(limit_px, 3 * step), step, std::max(limit_px / 2, 1.0));
   const Projector reference(volume, plane.max_k);
   const auto count = static_cast<std::size_t>(plane.prefix[static_cast<std::size_t>(ring)]);
-  const auto found = expect_poses(particles, members, reference, grid, noise,
-                                  {.count = count, .accumulate = false, .threads = problem.threads});
+  const auto found = expect_poses(
+      particles, members, reference, grid, noise,
+      {.count = count, .accumulate = false, .threads = problem.threads, .check_cancelled = problem.check_cancelled});
   return std::accumulate(found.log_likelihood.begin(), found.log_likelihood.end(), 0.0) /
          static_cast<double>(members.size());
 }

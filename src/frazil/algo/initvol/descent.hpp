@@ -14,6 +14,7 @@ struct Problem {
   Angstrom work_pixel = 1_A;
   int threads = 1;
   std::function<void(double, std::string_view)> progress;
+  std::function<void()> check_cancelled;
 
   /// Ring of a resolution, at most what the particles hold.
   [[nodiscard]] int ring_of(Angstrom resolution, const recon::Plane& plane) const;

@@ -235,6 +235,7 @@ Expectation expect_poses(const ParticleSet& particles, std::span<const std::size
   for (std::size_t c = 0; c < chunks; ++c) parts.emplace_back(particles, references, grid, phases, task);
   parallel_for(task.threads, chunks, [&](std::size_t c) {
     for (std::size_t b = c * blocks / chunks; b < (c + 1) * blocks / chunks; ++b) {
+      if (task.check_cancelled) task.check_cancelled();
       const std::size_t first = b * block_size;
       parts[c].process(members.subspan(first, std::min(block_size, members.size() - first)), first, out);
     }

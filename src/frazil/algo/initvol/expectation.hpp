@@ -29,6 +29,7 @@ struct ExpectationTask {
   bool accumulate = true;  ///< gather slices and residuals
   int candidates = 0;      ///< best poses wanted for each particle
   int threads = 1;
+  std::function<void()> check_cancelled = {};  ///< called for every few particles; throws to cancel
 };
 
 struct Candidate {

@@ -110,14 +110,14 @@ InitialVolume collect(const Problem& problem, const ParticleSet& particles, cons
 }  // namespace
 
 InitialVolume initial_volume(std::span<const ParticleImage> particles, const InitialVolumeParams& params,
-                             const Rng& rng, int threads,
-                             const std::function<void(double, std::string_view)>& progress) {
+                             const Rng& rng, int threads, const Hooks& hooks) {
   if (particles.size() < fewest_particles)
     throw Error(ErrorCode::bad_input, "initial volume: at least {} particles are needed, found {}", fewest_particles,
                 particles.size());
   const auto& first = particles.front().image;
   auto problem = make_problem(params, first.nx(), first.pixel_size, threads);
-  problem.progress = progress;
+  problem.progress = hooks.progress;
+  problem.check_cancelled = hooks.check_cancelled;
   const int max_k = set_work_box(problem, first.nx(), first.pixel_size);
   const auto chosen = choose(particles.size(), static_cast<std::size_t>(params.max_particles), rng.stream("subset"));
   std::vector<ParticleImage> subset;
@@ -130,7 +130,7 @@ InitialVolume initial_volume(std::span<const ParticleImage> particles, const Ini
   auto& best = starts.runs[starts.best];
   set.offsets = best.offsets;
   problem.progress = [&](double f, std::string_view what) {
-    if (progress) progress(0.7 + 0.3 * f, what);
+    if (hooks.progress) hooks.progress(0.7 + 0.3 * f, what);
   };
   auto out = collect(problem, set, chosen, refine(problem, set, best.volume, best.noise, rng.stream("halves")));
   out.start_scores = starts.scores;

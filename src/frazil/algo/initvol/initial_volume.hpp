@@ -74,9 +74,14 @@ struct InitialVolume {
   double score = 0;                  ///< the best of them
 };
 
+/// What the caller may want to do meanwhile; both may be empty.
+struct Hooks {
+  std::function<void(double fraction, std::string_view what)> progress;  ///< called between steps
+  std::function<void()> check_cancelled;  ///< called from any thread, every few particles; throws to cancel
+};
+
 /// @param particles at least 50, contrast inverted, background normalised; sizes as in ParticleSet
-/// @param progress called with a fraction and a few words between steps; may throw to cancel
-/// @throws Error(bad_input) when images, symmetry or limits cannot be used
+/// @throws Error(bad_input) when images, symmetry or limits cannot be used, or a particle's image or CTF is not finite
 ///
 /// Method: descent by mini-batches with momentum and the diagonal preconditioner Σ CTF²/σ² (Punjani 2017,
 /// doi:10.1038/nmeth.4169; Kimanius 2021, doi:10.1042/BCJ20210708), poses marginalised exactly over a randomly turned
@@ -84,7 +89,6 @@ struct InitialVolume {
 /// two independent halves. The hand is arbitrary. Cost: about 0.5 ms (D2) to 2 ms (C1) for a particle in a step on one
 /// core. Same result for any number of threads.
 [[nodiscard]] InitialVolume initial_volume(std::span<const ParticleImage> particles, const InitialVolumeParams& params,
-                                           const Rng& rng, int threads,
-                                           const std::function<void(double, std::string_view)>& progress = {});
+                                           const Rng& rng, int threads, const Hooks& hooks = {});
 
 }  // namespace frazil::initvol

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <limits>
+
 #include <numeric>
 
 #include "frazil/algo/initvol/expectation.hpp"
@@ -136,6 +139,36 @@ TEST(InitialVolume, RefusesWhatItCannotUse) {
   params = quick();
   params.diameter = 900_A;
   EXPECT_THROW((void)initial_volume(s.particles, params, Rng(1), 1), Error);
+}
+
+TEST(InitialVolume, NamesAParticleThatIsNotFinite) {
+  Rng rng(14);
+  auto s = simulate(testing::random_phantom(rng, 100, 10, 10), 60, 32, 7, 0.3, 0, rng);
+  s.particles[21].image(5, 6) = std::numeric_limits<float>::quiet_NaN();
+  try {
+    (void)initial_volume(s.particles, quick(), Rng(1), 2);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::bad_input);
+    EXPECT_NE(std::string(error.what()).find("particle 22"), std::string::npos) << error.what();
+  }
+}
+
+TEST(InitialVolume, EndsWhereverItIsCancelled) {
+  Rng rng(15);
+  const auto s = simulate(testing::random_phantom(rng, 100, 10, 10), 60, 32, 7, 0.3, 0, rng);
+  std::atomic<int> all = 0;
+  (void)initial_volume(s.particles, quick(), Rng(1), 2, {{}, [&] { ++all; }});
+  EXPECT_GT(all, 100) << "it looks every few particles";
+  for (const int at : {1, all / 2, all - 1}) {
+    std::atomic<int> asked = 0;
+    EXPECT_THROW((void)initial_volume(s.particles, quick(), Rng(1), 2,
+                                      {{},
+                                       [&] {
+                                         if (++asked > at) throw Error(ErrorCode::cancelled, "interrupted");
+                                       }}),
+                 Error);
+  }
 }
 
 }  // namespace

@@ -64,11 +64,15 @@ ParticleSet::ParticleSet(std::span<const ParticleImage> particles, int max_k, An
     std::vector<std::complex<float>> components(m);
     recon::gather(masked_transform(particles[i].image, mask), plane_, components.data());
     const CtfFunction ctf(particles[i].ctf, particles[i].optics);
+    bool finite = std::isfinite((particles[i].origin_x + particles[i].origin_y).value());
     for (std::size_t j = 0; j < m; ++j) {
       real_[i * m + j] = components[j].real();
       imag_[i * m + j] = components[j].imag();
       ctf_[i * m + j] = static_cast<float>(ctf(plane_.kx[j] * per_A, plane_.ky[j] * per_A));
+      finite = finite && std::isfinite(components[j].real() + components[j].imag() + ctf_[i * m + j]);
     }
+    if (!finite)
+      throw Error(ErrorCode::bad_input, "initial volume: the image or the CTF of particle {} is not finite", i + 1);
   });
   for (const auto& p : particles) offsets.emplace_back(-p.origin_x / pixel_size_, -p.origin_y / pixel_size_);
 }

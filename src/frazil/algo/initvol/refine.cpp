@@ -66,7 +66,7 @@ class Matcher {
               trial.displacement_px(axis - 3) += sign * shift_step;
             if (trial.displacement_px.norm() > limit_px) continue;
             trial.score = score(i, trial);
-            if (trial.score <= m.score) continue;
+            if (!(trial.score > m.score)) continue;  // a score that is not a number is no improvement
             m = trial;
             better = true;
             break;
@@ -95,9 +95,12 @@ std::vector<std::vector<Match>> search(const Problem& problem, ParticleSet& part
   grid.poses = random_pose_grid(problem.params.angular_step * 0.75, problem.symmetry, rng);
   set_shifts(grid, std::min(2 * step_px, limit_px), step_px, std::max(2 * step_px, 1.0));
   const auto count = static_cast<std::size_t>(particles.plane().prefix[static_cast<std::size_t>(ring)]);
-  const auto found =
-      expect_poses(particles, members, reference, grid, noise,
-                   {.count = count, .accumulate = false, .candidates = candidates, .threads = problem.threads});
+  const auto found = expect_poses(particles, members, reference, grid, noise,
+                                  {.count = count,
+                                   .accumulate = false,
+                                   .candidates = candidates,
+                                   .threads = problem.threads,
+                                   .check_cancelled = problem.check_cancelled});
   std::vector<std::vector<Match>> matches(members.size());
   for (std::size_t i = 0; i < members.size(); ++i)
     for (const auto& c : found.candidates[i]) matches[i].push_back({grid.poses[c.pose], c.displacement_px, c.score});
@@ -121,6 +124,7 @@ void match(const Problem& problem, ParticleSet& particles, std::span<const std::
   parallel_for(problem.threads, (members.size() + batch - 1) / batch, [&](std::size_t b) {
     Matcher matcher(particles, reference, noise, count);
     for (std::size_t n = b * batch; n < std::min(members.size(), (b + 1) * batch); ++n) {
+      if (problem.check_cancelled) problem.check_cancelled();
       auto list = starts[n];
       if (have_last) list.push_back(matches[members[n]]);
       for (auto& m : list) m = matcher.climb(members[n], m, step, step * 0.6, limit_px);

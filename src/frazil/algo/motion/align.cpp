@@ -7,6 +7,7 @@
 #include "frazil/algo/motion/local.hpp"
 #include "frazil/algo/motion/survey.hpp"
 #include "frazil/algo/motion/track.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/index.hpp"
 
 namespace frazil::motion {
@@ -26,7 +27,7 @@ PathStatistics path_statistics(const TrackA& track, const Eigen::MatrixXd& noise
     const auto a = static_cast<Eigen::Index>(i), b = static_cast<Eigen::Index>(j);
     const double squared = std::pow(track.x[j] - track.x[i], 2) + std::pow(track.y[j] - track.y[i], 2);
     return Angstrom(
-        std::sqrt(std::max(0.0, squared - variance_between(noise_x, a, b) - variance_between(noise_y, a, b))));
+        std::sqrt(at_least_zero(squared - variance_between(noise_x, a, b) - variance_between(noise_y, a, b))));
   };
   PathStatistics path;
   const std::size_t n = track.x.size();
@@ -50,7 +51,7 @@ Eigen::VectorXd mean_variance(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y
 
 /// RMS standard error of a component after the mean over frames is taken out.
 double centred_sigma(const Eigen::MatrixXd& x, const Eigen::MatrixXd& y) {
-  return std::sqrt(std::max(0.0, mean_variance(x, y).mean()));
+  return std::sqrt(at_least_zero(mean_variance(x, y).mean()));
 }
 
 /// Values of groups of `group` frames, at their centres, brought to single frames; linear, also beyond the ends.
@@ -110,7 +111,7 @@ void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& f
     for (std::size_t t = 0; t < count; ++t) {
       shifts[t * nodes + i] = {track[t].x + local[t].x, track[t].y + local[t].y};
       const double of_track = own[static_cast<Eigen::Index>(t / z(retrack ? per_group : group))];
-      result.local.sigma_px[t * nodes + i] = std::sqrt(std::max(0.0, of_track) + variance[t / z(per_group)]) / pixel_A;
+      result.local.sigma_px[t * nodes + i] = std::sqrt(at_least_zero(of_track) + variance[t / z(per_group)]) / pixel_A;
     }
   }
   const auto wx = node_weights(nx.size()), wy = node_weights(ny.size());
@@ -125,7 +126,7 @@ void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& f
       square += w * (s.x * s.x + s.y * s.y);
     }
     result.track[t] = mean;
-    squares += std::max(0.0, square - mean.x * mean.x - mean.y * mean.y) / static_cast<double>(count);
+    squares += at_least_zero(square - mean.x * mean.x - mean.y * mean.y) / static_cast<double>(count);
   }
   result.local.amplitude = Angstrom(std::sqrt(squares) * pixel_A);
   std::vector<double> x_px, y_px;

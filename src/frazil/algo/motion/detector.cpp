@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
 
 namespace frazil::motion {
@@ -104,7 +105,7 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
   std::vector<std::vector<std::uint64_t>> found(rows);
   const double scale = 1 / std::max(variance_per_count, 1e-30);
   const auto z = [&](double value, double median) {
-    return 2 * (std::sqrt(std::max(0.0, value * scale) + 0.375) - std::sqrt(std::max(0.0, median * scale) + 0.375));
+    return 2 * (std::sqrt(at_least_zero(value * scale) + 0.375) - std::sqrt(at_least_zero(median * scale) + 0.375));
   };
   constexpr std::size_t band = 32;
   parallel_for(threads, (rows + band - 1) / band, [&](std::size_t b) {
@@ -117,7 +118,7 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
       const float* __restrict in = sum.row(static_cast<int>(y));
       float* __restrict out = roots[y % 3].data();
       const auto factor = static_cast<float>(scale);
-      for (std::size_t x = 0; x < width; ++x) out[x] = 2 * std::sqrt(std::max(0.0F, in[x] * factor) + 0.375F);
+      for (std::size_t x = 0; x < width; ++x) out[x] = 2 * std::sqrt(at_least_zero(in[x] * factor) + 0.375F);
     };
     const auto near_limit = static_cast<float>(limit * 0.999);
     const std::size_t from = b * band, to = std::min(rows, from + band);

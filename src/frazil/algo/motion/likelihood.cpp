@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/index.hpp"
 
 namespace frazil::motion {
@@ -135,7 +136,7 @@ void Likelihood::learn_like(const TrackA& track, const std::vector<double>& usua
     product += measured.power[z(s)] * usual[z(s)] / measured.variance[z(s)];
     square += usual[z(s)] * usual[z(s)] / measured.variance[z(s)];
   }
-  const double scale = square > 0 ? std::max(0.0, product / square) : 0;
+  const double scale = square > 0 ? at_least_zero(product / square) : 0;
   std::vector<double> raw(z(band_.shells));
   for (int s = 0; s < band_.shells; ++s) {
     const double expected = scale * usual[z(s)], prior = std::pow(spread * expected, 2),
@@ -193,7 +194,7 @@ void Likelihood::use_power(const std::vector<double>& raw) {
       sum += n * raw[z(i)];
       count += n;
     }
-    power[z(s)] = count > 0 ? std::max(0.0, sum / count) : 0;
+    power[z(s)] = count > 0 ? at_least_zero(sum / count) : 0;
     weight[z(s)] = power[z(s)] / (1 + power[z(s)] * total_aq2(s));
   }
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/linalg.hpp"
 
 namespace frazil::motion {
@@ -43,7 +44,7 @@ struct Whitened {
 
 Whitened whiten(const LocalInformation& information) {
   const auto [d, vectors] = eigen_symmetric(information.h);
-  const double least = 1e-9 * std::max(0.0, d.maxCoeff());
+  const double least = 1e-9 * at_least_zero(d.maxCoeff());
   const auto rank = (d.array() > least).count();
   Whitened result;
   result.factor = vectors.rightCols(rank) * d.tail(rank).cwiseSqrt().asDiagonal();

@@ -8,6 +8,7 @@
 #include "frazil/algo/motion/local_prior.hpp"
 #include "frazil/algo/motion/polynomial.hpp"
 #include "frazil/algo/motion/tiles.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
 
@@ -52,7 +53,7 @@ std::vector<Image> movie(const LocalScene& scene, std::uint64_t seed) {
           rows[j] = cubic(four, px - ix);
         }
         frame(x, y) = static_cast<float>(
-            rng.poisson(scene.electrons_per_pixel * std::max(0.0, 1 + scale * cubic(rows, py - iy))));
+            rng.poisson(scene.electrons_per_pixel * at_least_zero(1 + scale * cubic(rows, py - iy))));
       }
     frames.push_back(std::move(frame));
   }

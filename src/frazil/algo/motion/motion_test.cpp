@@ -9,6 +9,7 @@
 #include "frazil/algo/motion/objective.hpp"
 #include "frazil/algo/motion/objective_kernels.hpp"
 #include "frazil/algo/motion/sum.hpp"
+#include "frazil/base/finite.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/image/ops.hpp"
 
@@ -41,7 +42,7 @@ std::vector<Image> movie(const Scene& scene, std::uint64_t seed) {
     Image frame(scene.n, scene.n);
     for (std::size_t i = 0; i < frame.size(); ++i) {
       const double mean = scene.electrons_per_pixel *
-                          std::max(0.0, 1 + scale * static_cast<double>(moved.pixels()[i])) *
+                          at_least_zero(1 + scale * static_cast<double>(moved.pixels()[i])) *
                           static_cast<double>(pattern.pixels()[i]);
       frame.pixels()[i] = static_cast<float>(rng.poisson(mean));
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <type_traits>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/base/index.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
@@ -86,7 +87,7 @@ bool all_finite(const View2<const T>& raw) {
   if constexpr (std::is_floating_point_v<T>) {
     float sum = 0;
     for (int y = 0; y < raw.ny; ++y)
-      for (int x = 0; x < raw.nx; ++x) sum += raw.row(y)[x] * 0.0F;
+      for (int x = 0; x < raw.nx; ++x) sum += raw.row(y)[x] * 1e30F * 0.0F;  // beyond 10⁸ counts: infinity times 0
     return sum == 0;
   }
   return true;
@@ -125,7 +126,7 @@ class Surveyor {
     constexpr int step = 16;
     auto counts = counts_of(frames_, t);
     if (!counts->visit([](const auto& raw) { return all_finite(raw); }))
-      throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite", t + 1);
+      throw Error(ErrorCode::corrupt, "frame {} holds values that are not finite, or beyond 3e8", t + 1);
     variance_[z(t)] =
         noise_variance(*counts, detector_, frames_.ny > 2 * step ? t % step : 0, frames_.ny > 2 * step ? step : 2);
     return counts;
@@ -239,7 +240,7 @@ double mean_of(const Image& image, int threads) {
 double fixed_pattern(const Survey& survey, int frames) {
   if (frames < 2 || survey.noise_variance <= 0) return 0;
   const double excess = noise_variance(survey.sum) / survey.noise_variance - 1;
-  return std::max(0.0, excess / (frames - 1));
+  return at_least_zero(excess / (frames - 1));
 }
 
 }  // namespace frazil::motion

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/finite.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::pick {
@@ -102,7 +103,7 @@ LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, d
   for (std::size_t i = 0; i < out.mean.size(); ++i) {
     const double mean = out.mean.data()[i] / n, square = out.variance.data()[i] / n;
     out.mean.data()[i] = static_cast<float>(mean);
-    out.variance.data()[i] = static_cast<float>(std::max(0.0, square - mean * mean));
+    out.variance.data()[i] = static_cast<float>(at_least_zero(square - mean * mean));
   }
   return out;
 }

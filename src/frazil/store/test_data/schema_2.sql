@@ -1,4 +1,4 @@
--- A small project as a program of schema 2 left it: the dump of its database.
+-- A small project of schema 2: its tables as that schema made them, rows written for the test.
 PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;
 CREATE TABLE batch (

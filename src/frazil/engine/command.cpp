@@ -1,0 +1,72 @@
+#include "frazil/engine/command.hpp"
+
+#include <pwd.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "frazil/base/error.hpp"
+
+namespace frazil::engine {
+namespace {
+
+Error ended() { return {ErrorCode::cancelled, "the engine has ended before it came to this"}; }
+
+}  // namespace
+
+Mailbox::Mailbox() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Mailbox::~Mailbox() {
+  close();
+  ::close(event_);
+}
+
+Done Mailbox::post(Command command) {
+  std::future<Done> answer;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) throw ended();
+    letters_.push_back({std::move(command), {}});
+    answer = letters_.back().answer.get_future();
+  }
+  ::eventfd_write(event_, 1);
+  return answer.get();
+}
+
+void Mailbox::serve(const std::function<Done(const Command&)>& execute) {
+  eventfd_t ignored = 0;
+  ::eventfd_read(event_, &ignored);
+  std::deque<Letter> letters;
+  {
+    const std::lock_guard lock(mutex_);
+    letters.swap(letters_);
+  }
+  for (auto& letter : letters) {
+    try {
+      letter.answer.set_value(execute(letter.command));
+    } catch (...) {
+      letter.answer.set_exception(std::current_exception());
+    }
+  }
+}
+
+void Mailbox::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  for (auto& letter : letters_) letter.answer.set_exception(std::make_exception_ptr(ended()));
+  letters_.clear();
+}
+
+std::string login_name() {
+  if (const char* before = std::getenv("SUDO_USER"); before != nullptr && ::geteuid() == 0) return before;
+  std::array<char, 4096> space{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(::geteuid(), &entry, space.data(), space.size(), &found) == 0 && found != nullptr)
+    return found->pw_name;
+  return "user " + std::to_string(::geteuid());
+}
+
+}  // namespace frazil::engine

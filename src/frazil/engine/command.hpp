@@ -1,0 +1,61 @@
+// What people and programs ask an engine to do, and the way from their threads into its loop.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "frazil/params/json.hpp"
+
+namespace frazil::engine {
+
+/// One request that changes something, with names resolved.
+struct Command {
+  enum class Kind { restore, set_aside, approve, set, pause, resume, close, stop } kind = Kind::pause;
+  std::vector<std::string> subjects = {};  ///< ids, of restore and set_aside
+  std::string step = {};                   ///< of approve
+  Json values = Json::object();            ///< of set
+  std::string reason = {}, actor = {};     ///< in a person's words; the person's name
+};
+
+/// What it came to.
+struct Done {
+  Json answer = Json::object();
+  std::int64_t sequence = 0;  ///< of the commit that holds it
+};
+
+/// Those who ask wait in their own threads; the loop serves them when it comes to it.
+class Mailbox {
+ public:
+  Mailbox();
+  ~Mailbox();
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  /// Waits for the answer. @throws Error as the engine does, Error(cancelled) if it ends meanwhile or has ended
+  [[nodiscard]] Done post(Command command);
+  /// Readable (as in poll) when `serve` has something to do.
+  [[nodiscard]] int descriptor() const { return event_; }
+  /// In the loop: carries out what has come.
+  void serve(const std::function<Done(const Command&)>& execute);
+  /// From now on nobody serves.
+  void close();
+
+ private:
+  struct Letter {
+    Command command;
+    std::promise<Done> answer;
+  };
+  std::mutex mutex_;
+  std::deque<Letter> letters_;
+  bool closed_ = false;
+  int event_ = -1;
+};
+
+/// The name under which the user of this process logs in; its number if it has none.
+[[nodiscard]] std::string login_name();
+
+}  // namespace frazil::engine

@@ -1,0 +1,143 @@
+#include "frazil/engine/publisher.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "frazil/base/log.hpp"
+
+namespace frazil::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+constexpr double patience_s = 10;  ///< until what was commanded can be read
+
+/// Sleeps for so long. @return false when asked to stop
+bool pause(const std::stop_token& stop, double most_s) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  (void)never.wait_for(lock, stop, Seconds(most_s), [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace
+
+// ---- following --------------------------------------------------------------------------------------------------
+
+Follower::Follower(const View& view, double interval_s, Act act) {
+  thread_ = std::jthread([this, &view, interval_s, act = std::move(act)](const std::stop_token& stop) {
+    work(stop, view, interval_s, act);
+  });
+}
+
+void Follower::work(const std::stop_token& stop, const View& view, double interval_s, const Act& act) {
+  std::int64_t last = -1;
+  while (const auto state = view.wait_for_later(last, stop)) {
+    const auto started = Clock::now();
+    last = state->sequence;
+    act(state);
+    if (!pause(stop, std::max(interval_s, 20 * Seconds(Clock::now() - started).count()))) return;
+  }
+}
+
+void Follower::stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+// ---- publishing -------------------------------------------------------------------------------------------------
+
+Publisher::Publisher(const store::Project& store, const flow::Registry& registry, const Options& options)
+    : options_(options),
+      report_reader_(std::make_unique<store::Reader>(store)),
+      view_(std::make_unique<store::Reader>(store)),
+      service_({[this] { return view_.state(); }, [this](const Command& command) { return act(command); }},
+               std::make_unique<store::Reader>(store), registry),
+      stars_(std::make_unique<store::Reader>(store), options.star) {
+  if (options_.star)
+    star_follower_.emplace(view_, options_.star_interval_s,
+                           [this](const std::shared_ptr<const State>& state) { write_stars(*state); });
+  if (options_.on_progress)
+    report_follower_.emplace(view_, options_.progress_interval_s,
+                             [this](const std::shared_ptr<const State>& state) { report(state, false); });
+  ahead_ = std::jthread([this](const std::stop_token& stop) { read_ahead(stop); });
+}
+
+Publisher::~Publisher() {
+  mailbox_.close();
+  control_.reset();
+}
+
+void Publisher::open(const std::filesystem::path& socket) {
+  (void)view_.wait_for(0, 60);  // for the first state
+  control_ = std::make_unique<ControlServer>(
+      socket, [this](const Json& request, const ControlServer::Write& write) { service_.serve(request, write); });
+}
+
+void Publisher::feed(Changes changes, std::shared_ptr<const Head> head, Live live) {
+  view_.apply(std::move(changes), std::move(head), std::move(live));
+}
+
+Json Publisher::act(const Command& command) {
+  auto done = mailbox_.post(command);
+  (void)view_.wait_for(done.sequence, patience_s);
+  return std::move(done.answer);
+}
+
+void Publisher::write_stars(const State& state) {
+  try {
+    stars_.write(state);
+  } catch (const Error& error) {
+    const std::lock_guard lock(mutex_);
+    star_failure_ = error;
+  } catch (const std::exception& error) {
+    const std::lock_guard lock(mutex_);
+    star_failure_ = Error(ErrorCode::bug, "the STAR files: {}", error.what());
+  }
+}
+
+void Publisher::report(const std::shared_ptr<const State>& state, bool last) {
+  try {
+    options_.on_progress({state, *report_reader_}, last);
+  } catch (const std::exception& error) {  // a report that cannot be written must not stop the acquisition
+    log::warning("report: {}", error.what());
+  }
+}
+
+/// A little at a time, so that the first question is answered as fast as the next.
+void Publisher::read_ahead(const std::stop_token& stop) {
+  constexpr double slice_s = 0.003, pause_s = 0.06, long_pause_s = 2;
+  const auto reader = std::make_unique<store::Reader>(*report_reader_);
+  while (true) {
+    const auto state = view_.state();
+    bool more = false;
+    try {
+      more = state != nullptr && service_.what_if().read_ahead({state, *reader}, slice_s);
+    } catch (const std::exception& error) {  // who asks is told
+      log::debug("reading ahead: {}", error.what());
+    }
+    if (!pause(stop, more ? pause_s : long_pause_s)) return;
+  }
+}
+
+std::optional<Error> Publisher::take_star_failure() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(star_failure_, std::nullopt);
+}
+
+void Publisher::finish(std::int64_t sequence) {
+  (void)view_.wait_for(sequence, 60);
+  ahead_.request_stop();
+  if (star_follower_) star_follower_->stop();
+  if (report_follower_) report_follower_->stop();
+  const auto state = view_.state();
+  if (options_.star && state != nullptr) stars_.write(*state);
+  if (options_.on_progress && state != nullptr) report(state, true);
+  mailbox_.close();
+  control_.reset();
+  ahead_.join();
+}
+
+}  // namespace frazil::engine

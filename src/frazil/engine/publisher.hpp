@@ -1,0 +1,69 @@
+// All that others see of a running engine: view, service, control socket, STAR files, report. The engine feeds it after
+// its commits, and serves the commands that come out of its mailbox; nothing here waits for the engine or holds it up.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "frazil/engine/control.hpp"
+#include "frazil/engine/service.hpp"
+#include "frazil/engine/star_writer.hpp"
+
+namespace frazil::engine {
+
+/// Calls a function with what is published, in a thread of its own, and never spends more than a twentieth of its time
+/// in it.
+class Follower {
+ public:
+  using Act = std::function<void(const std::shared_ptr<const State>& state)>;
+  Follower(const View& view, double interval_s, Act act);
+  /// Waits for the call under way.
+  void stop();
+
+ private:
+  void work(const std::stop_token& stop, const View& view, double interval_s, const Act& act);
+  std::jthread thread_;
+};
+
+class Publisher {
+ public:
+  Publisher(const store::Project& store, const flow::Registry& registry, const Options& options);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  /// Lets others in. Call it after the first `feed`.
+  void open(const std::filesystem::path& socket);
+  /// What a commit has changed. Returns at once. @param head  null unless the changes say that all is anew
+  void feed(Changes changes, std::shared_ptr<const Head> head, Live live);
+  [[nodiscard]] Mailbox& mailbox() { return mailbox_; }
+  [[nodiscard]] std::shared_ptr<const State> state() const { return view_.state(); }
+  /// Why a STAR file could not be written, once; it is tried again.
+  [[nodiscard]] std::optional<Error> take_star_failure();
+  /// Writes what is left to be written, up to this commit, and lets nobody in any more. @throws Error if a STAR file
+  /// cannot be written
+  void finish(std::int64_t sequence);
+
+ private:
+  Json act(const Command& command);
+  void write_stars(const State& state);
+  void report(const std::shared_ptr<const State>& state, bool last);
+  void read_ahead(const std::stop_token& stop);
+
+  const Options& options_;
+  std::unique_ptr<store::Reader> report_reader_;
+  View view_;
+  Mailbox mailbox_;
+  Service service_;
+  StarWriter stars_;
+  std::mutex mutex_;
+  std::optional<Error> star_failure_;
+  std::optional<Follower> star_follower_, report_follower_;
+  std::jthread ahead_;
+  std::unique_ptr<ControlServer> control_;
+};
+
+}  // namespace frazil::engine
