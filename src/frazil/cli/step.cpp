@@ -387,6 +387,8 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
   for (auto& problem : flag_problems(protocol, flags, parsed.values)) problems.push_back(std::move(problem));
   if (!problems.empty()) {
     for (const auto& problem : problems) log::error("{}", problem);
+    if (parsed.has("json"))
+      std::cout << Json({{"error", problems.front()}, {"problems", problems}}).dump() << std::endl;
     return bad_usage;
   }
   const Manner manner{parsed.text("output"),
