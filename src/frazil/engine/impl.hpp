@@ -140,6 +140,8 @@ class Engine::Impl final : public Knowledge {
   void note_finding(const Finding& finding);
   void import(const Finding& finding);
   void note_file(store::FileRow file);
+  void retire(int step, const std::string& subject, const std::string& path);
+  void note_unfinished();
   void link(const Sighting& sighting);
   void check_sources();
   [[nodiscard]] std::string closing(int step) const;
@@ -167,6 +169,7 @@ class Engine::Impl final : public Knowledge {
   std::optional<Lease> lease_;  ///< none: for reading alone
   store::Project store_;
   flow::Workflow workflow_;
+  flow::FileHashes files_;  ///< that parameters name
   flow::Plan plan_;
   Order order_ = Order::arrival;
   bool oldest_first_ = false;  ///< under backlog too
@@ -180,6 +183,7 @@ class Engine::Impl final : public Knowledge {
   std::optional<Replay> replay_;  ///< while loading
   std::map<std::pair<std::string, std::string>, bool> people_;
   std::unique_ptr<Intake> intake_;
+  bool has_replaced_ = false;          ///< an item was set aside: the graph is to be read again
   std::atomic<bool> leaving_ = false;  ///< the engine ends
 
   std::unique_ptr<exec::LocalPool> pool_;

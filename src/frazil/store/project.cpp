@@ -341,6 +341,15 @@ std::int64_t Project::number_of(const std::string& text, Numbers& known, const c
   return known[text] = query.integer();
 }
 
+void Project::rename_in_records(const std::string& step, const std::string& from, const std::string& to) {
+  begin();
+  database_->query("UPDATE item SET record = replace(record, ?, ?) WHERE step = ?")
+      .bind(Json(from).dump())
+      .bind(Json(to).dump())
+      .bind(step)
+      .run();
+}
+
 void Project::forget_task(const std::string& key) {
   begin();
   database_->query("DELETE FROM task WHERE key = ?").bind(key).run();
@@ -593,6 +602,14 @@ std::vector<DecisionRow> Reader::decisions_of_people() {
       "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title FROM "
       "decision WHERE "
       "by = 'person' ORDER BY n");
+  return read_decisions(query);
+}
+
+std::vector<DecisionRow> Reader::decisions_of_rule(const std::string& rule) {
+  auto query = database_->query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor FROM decision "
+      "WHERE by = 'rule' AND rule = ? ORDER BY n");
+  query.bind(rule);
   return read_decisions(query);
 }
 

@@ -69,7 +69,7 @@ struct FileRow {
   std::int64_t n = 0;
   std::string step, path;  ///< path relative to the watched folder
   std::int64_t size = 0, mtime_ns = 0;
-  std::string state;  ///< "item", "duplicate", "broken"
+  std::string state;  ///< "item", "duplicate", "broken", "excluded", "incomplete", "gone"; of several the last holds
   std::string hash, subject, reason;
   double time = 0;
 };
@@ -126,6 +126,8 @@ class Reader {
   /// All decisions in the order they were made.
   [[nodiscard]] std::vector<DecisionRow> decisions();
   [[nodiscard]] std::vector<DecisionRow> decisions_of_people();
+  /// Of one rule that is no filter's, in the order they were made.
+  [[nodiscard]] std::vector<DecisionRow> decisions_of_rule(const std::string& rule);
   [[nodiscard]] std::vector<DecisionRow> decisions_of_task(const std::string& key);
   /// What the rule of a filter's task has decided.
   [[nodiscard]] std::optional<DecisionRow> decision_of_task(std::int64_t n);
@@ -164,6 +166,8 @@ class Project : public Reader {
   /// @param actor  whose doing it is; empty: the engine's
   void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text,
                  std::string_view actor = {});
+  /// In the records of a step's items a file has a new name.
+  void rename_in_records(const std::string& step, const std::string& from, const std::string& to);
   /// Forgets a failure, so that it is tried again.
   void forget_task(const std::string& key);
   void put_cost(const CostRow& cost);
