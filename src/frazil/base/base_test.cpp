@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -102,6 +103,30 @@ TEST(ParallelFor, ACallerThatWaitsHelpsTheInnerLoopsOfItsBody) {
     });
   });
   EXPECT_TRUE(met);
+}
+
+TEST(Hasher, SamplesSeeSizeEndsAndPlacesBetween) {
+  const auto path = std::filesystem::temp_directory_path() / ("frazil-sample-" + std::to_string(::getpid()));
+  std::string bytes(1 << 20, 'a');
+  const auto hash = [&] {
+    write_text(path, bytes);
+    return sample_hash(path);
+  };
+  const auto first = hash();
+  EXPECT_EQ(hash(), first);
+  for (const std::size_t at : {std::size_t{0}, bytes.size() - 1, std::size_t{70000}}) {
+    auto& byte = bytes[at];
+    byte = 'b';
+    EXPECT_EQ(hash() != first, at != 70000) << at << ": between the samples nothing is seen";
+    byte = 'a';
+  }
+  bytes += 'a';
+  EXPECT_NE(hash(), first);
+  bytes = "short";
+  const auto small = hash();
+  bytes[2] = 'x';
+  EXPECT_NE(hash(), small) << "small files are read whole";
+  std::filesystem::remove(path);
 }
 
 TEST(Hasher, SeparatesItsParts) {

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <vector>
@@ -90,6 +91,33 @@ std::string hash_file(const std::filesystem::path& path) {
     hasher.add_bytes(std::as_bytes(std::span(block.data(), static_cast<std::size_t>(file.gcount()))));
   }
   if (file.bad()) throw Error(ErrorCode::io, "{}: reading failed while computing its checksum", path.string());
+  return hasher.hex();
+}
+
+std::string sample_hash(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw Error(ErrorCode::io, "{}: cannot be opened to compute its checksum", path.string());
+  const auto size = static_cast<std::int64_t>(file.tellg());
+  Hasher hasher;
+  hasher.add(std::to_string(size));
+  constexpr std::int64_t end_bytes = 1 << 16, block_bytes = 1 << 12, whole_bytes = 1 << 18;
+  constexpr int blocks = 14;
+  std::vector<char> block(static_cast<std::size_t>(whole_bytes));
+  const auto add = [&](std::int64_t at, std::int64_t bytes) {
+    file.seekg(at);
+    file.read(block.data(), bytes);
+    if (file.gcount() != bytes)
+      throw Error(ErrorCode::io, "{}: reading at offset {} failed while computing its checksum", path.string(), at);
+    hasher.add_bytes(std::as_bytes(std::span(block.data(), static_cast<std::size_t>(bytes))));
+  };
+  if (size < whole_bytes) {
+    add(0, size);
+    return hasher.hex();
+  }
+  add(0, end_bytes);
+  for (int i = 1; i <= blocks; ++i)
+    add(end_bytes + (size - 2 * end_bytes - block_bytes) / (blocks + 1) * i, block_bytes);
+  add(size - end_bytes, end_bytes);
   return hasher.hex();
 }
 

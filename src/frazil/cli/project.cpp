@@ -92,10 +92,17 @@ int change_command(Arguments arguments, std::string_view command) {
 }
 
 void print_status(const Json& status) {
-  std::cout << fmt::format("{}: {}, {} items found, {} behind, {} failed, {} broken, {} incomplete, {} duplicates\n",
-                           status.value("project", ""), status.value("state", ""), status.value("found", 0),
-                           status.value("behind", 0), status.value("failed", 0), status.value("broken", 0),
-                           status.value("growing", 0), status.value("duplicates", 0));
+  auto line = fmt::format("{}: {}, {} items found, {} behind, {} failed", status.value("project", ""),
+                          status.value("state", ""), status.value("found", 0), status.value("behind", 0),
+                          status.value("failed", 0));
+  const std::pair<const char*, const char*> others[] = {{"broken", "broken"},
+                                                        {"growing", "incomplete"},
+                                                        {"duplicates", "duplicates"},
+                                                        {"excluded", "left out"},
+                                                        {"replaced", "replaced"}};
+  for (const auto& [key, words] : others)
+    if (const int count = status.value(key, 0); count > 0) line += fmt::format(", {} {}", count, words);
+  std::cout << line << "\n";
   if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
   for (const auto& alarm : status.value("alarms", Json::array()))
     std::cout << "ALARM " << alarm.get<std::string>() << "\n";

@@ -10,6 +10,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/utf8.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/rehearse.hpp"
 #include "frazil/cli/status_line.hpp"
@@ -56,6 +57,11 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
   }
   auto values = flow::parse_values(workflow, pairs, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  for (const auto& [key, value] : values.items())
+    if (value.is_string() && !is_utf8(value.get<std::string>()))
+      throw Error(ErrorCode::bad_input,
+                  "{}: {} is not UTF-8; give the file or folder another name, or a link that has one", key,
+                  printable_name(value.get<std::string>()));
   for (const auto& parameter : workflow.parameters)
     if (parameter.type == "path" && values.contains(parameter.name) && values[parameter.name].is_string())
       values[parameter.name] = fs::absolute(values[parameter.name].get<std::string>()).lexically_normal().string();

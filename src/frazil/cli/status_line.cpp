@@ -59,6 +59,8 @@ std::string status_line(const engine::Status& status, int width) {
   if (!stage.empty()) head += ", at " + stage;
   if (status.failed > 0) head += fmt::format(", {} failed", status.failed);
   if (status.broken > 0) head += fmt::format(", {} broken", status.broken);
+  if (status.replaced > 0) head += fmt::format(", {} replaced", status.replaced);
+  if (status.excluded > 0) head += fmt::format(", {} left out", status.excluded);
   if (status.growing > 0) head += fmt::format(", {} incomplete", status.growing);
   if (!status.alarms.empty()) head += fmt::format(", ALARM {}", status.alarms.front());
   const auto line = head + " | " + steps;

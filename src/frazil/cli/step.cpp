@@ -289,7 +289,7 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
       for (auto line : json_lines(kind == protocol.outputs.end() ? "" : kind->kind, record)) {
         if (protocol.shape == flow::Shape::filter) line.update(identity_of(protocol, job));
         line["seconds"] = seconds_since(start);
-        if (manner.json) std::cout << line.dump() << std::endl;
+        if (manner.json) std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
       }
     for (const auto& record : records) say_left_out(job.area, record);
     if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds_since(start));
@@ -387,6 +387,8 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
   for (auto& problem : flag_problems(protocol, flags, parsed.values)) problems.push_back(std::move(problem));
   if (!problems.empty()) {
     for (const auto& problem : problems) log::error("{}", problem);
+    if (parsed.has("json"))
+      std::cout << Json({{"error", problems.front()}, {"problems", problems}}).dump() << std::endl;
     return bad_usage;
   }
   const Manner manner{parsed.text("output"),

@@ -42,7 +42,10 @@ struct Status {
   std::vector<StepStatus> steps;
   int found = 0;  ///< items of all sources
   int broken = 0, duplicates = 0, growing = 0;
-  int behind = 0;  ///< items not yet through the slowest of the steps that take one at a time
+  int excluded = 0;  ///< left out: by patterns, or because they are something else
+  int replaced = 0;  ///< items whose file was written anew
+  int files = 0;     ///< all that were seen: found and the five above
+  int behind = 0;    ///< items not yet through the slowest of the steps that take one at a time
   int running = 0, queued = 0;
   double per_hour = 0;    ///< items through the first step, over the last minutes
   double seconds = 0;     ///< since the engine started
@@ -89,7 +92,7 @@ struct Options {
 /// How a run ended.
 enum class End {
   finished,     ///< all sets closed, nothing failed
-  some_failed,  ///< all sets closed, some items failed
+  some_failed,  ///< all sets closed, some items failed, or files stayed broken or incomplete
   stopped,      ///< on request; continues when run again
   interrupted   ///< by a signal
 };

@@ -133,7 +133,8 @@ void Engine::Impl::open() {
   std::vector<flow::Problem> problems;
   workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);
   const auto values = Json::parse(store_.get("values").value_or("{}"));
-  if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems);
+  files_ = flow::FileHashes(store_.get("files").value_or(""));
+  if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems, false, &files_);
   if (!problems.empty())
     throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}",
                 options_.project.string(), flow::describe(problems));
@@ -156,7 +157,7 @@ void Engine::Impl::open() {
 /// Readers are told everything again.
 void Engine::Impl::tell_anew() {
   head_ = std::make_shared<const Head>(Head{plan_, workflow_.text, Json::parse(store_.get("values").value_or("{}")),
-                                            options_.project, std::stod(store_.get("created").value_or("0"))});
+                                            options_.project, std::stod(store_.get("created").value_or("0")), files_});
   feeder_.begin_anew();
 }
 
@@ -180,6 +181,7 @@ void Engine::Impl::load() {
   for (auto& row : store_.costs()) dispatcher_->restore_cost(std::move(row));
   for (const auto& row : store_.kills()) dispatcher_->restore_kills(row.key, {row.deaths, row.alone});
   people_.clear();
+  for (const auto& row : store_.decisions_of_rule("replaced")) people_[{row.step, row.item}] = row.accepted;
   for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
   for (auto& row : store_.batches())
     if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none)
@@ -247,7 +249,9 @@ End Engine::Impl::run() {
   pool_->processes().kill();
   leaving_ = true;
   intake_->stop();
-  if (!stopping_) end_ = status().failed + status().broken > 0 ? End::some_failed : End::finished;
+  note_unfinished();
+  if (const auto now = status(); !stopping_)
+    end_ = now.failed + now.broken + now.growing > 0 ? End::some_failed : End::finished;
   state_ = stopping_ ? "stopped" : "finished";
   store_.add_event("engine", "", "", state_);
   commit();
@@ -442,10 +446,14 @@ Status Engine::Impl::status() {
     s.held = counts.held;
     if (s.needs_approval && s.waiting > 0 && status.note.empty())
       status.note = s.name + " waits for a person: frazil approve " + s.name;
+    if (const auto& outage = intake_->outage(static_cast<int>(i)); status.note.empty()) status.note = outage;
     status.found += s.is_source ? files.items : 0;
     status.broken += files.broken;
     status.duplicates += files.duplicates;
-    status.growing += files.growing;
+    status.growing += files.growing + files.incomplete;
+    status.excluded += files.excluded;
+    status.replaced += files.replaced;
+    status.files += files.files();
     if (planned.trigger.mode == flow::Trigger::Mode::none) status.behind = std::max(status.behind, counts.open);
     status.queued += s.queued;
     status.running += s.running;
@@ -490,6 +498,9 @@ Json to_json(const Status& status) {
           {"broken", status.broken},
           {"duplicates", status.duplicates},
           {"growing", status.growing},
+          {"excluded", status.excluded},
+          {"replaced", status.replaced},
+          {"files", status.files},
           {"behind", status.behind},
           {"running", status.running},
           {"queued", status.queued},

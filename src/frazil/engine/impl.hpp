@@ -111,6 +111,8 @@ class Engine::Impl final : public Knowledge {
   void note_finding(const Finding& finding);
   void import(const Finding& finding);
   void note_file(store::FileRow file);
+  void retire(int step, const std::string& subject, const std::string& path);
+  void note_unfinished();
   void link(const Sighting& sighting);
   void check_sources();
   [[nodiscard]] std::string closing(int step) const;
@@ -140,6 +142,7 @@ class Engine::Impl final : public Knowledge {
   std::optional<Lease> lease_;  ///< none: for reading alone
   store::Project store_;
   flow::Workflow workflow_;
+  flow::FileHashes files_;  ///< that parameters name
   flow::Plan plan_;
   Order order_ = Order::arrival;
   bool oldest_first_ = false;  ///< under backlog too

@@ -253,7 +253,7 @@ void Engine::Impl::follow_params(const std::vector<int>& steps) {
 /// Parameters of a project at work. What runs goes on if it is still asked for; everything else follows from what is
 /// stored.
 Json Engine::Impl::set(const Command& command) {
-  auto changed = change(workflow_, plan_, head_->values, command.values, registry_);
+  auto changed = change(workflow_, plan_, head_->values, command.values, registry_, files_);
   for (std::size_t i = 0; i < std::max(plan_.steps.size(), changed.plan.steps.size()); ++i) {
     const bool same =
         i < plan_.steps.size() && i < changed.plan.steps.size() && plan_.steps[i].name == changed.plan.steps[i].name;
@@ -268,6 +268,7 @@ Json Engine::Impl::set(const Command& command) {
       again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
   store_.put("workflow", changed.workflow.text);
   store_.put("values", changed.values.dump());
+  store_.put("files", changed.files.text());
   store_.add_event("changed", "", "", command.values.dump(), command.actor);
   commit();
   write_text(options_.project / "workflow.json", replayable(changed.workflow, changed.plan.values));
@@ -279,6 +280,7 @@ Json Engine::Impl::set(const Command& command) {
   }
   workflow_ = std::move(changed.workflow);
   plan_ = std::move(changed.plan);
+  files_ = std::move(changed.files);
   if (!is_same)
     load();
   else

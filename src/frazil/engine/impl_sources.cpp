@@ -1,25 +1,20 @@
 // What intake finds is written down: files become items, duplicates, or are set aside.
 #include <unistd.h>
 
+#include <cmath>
+
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/utf8.hpp"
 #include "frazil/engine/impl.hpp"
 
 namespace frazil::engine {
 namespace {
 
-/// "square_3/movie_7.tiff" → "square_3_movie_7".
-std::string label_of_path(const std::string& path) {
-  auto label = std::filesystem::path(path).replace_extension().string();
-  for (auto& c : label)
-    if (c == '/') c = '_';
-  return label;
-}
-
 /// The reason, with the file in front unless it stands there already.
 std::string naming(const Finding& finding) {
-  const auto file = finding.sighting.file.string();
+  const auto file = printable_name(finding.sighting.file.string());
   return finding.reason.starts_with(file) ? finding.reason : file + ": " + finding.reason;
 }
 
@@ -54,34 +49,58 @@ void Engine::Impl::take_findings() {
     note_finding(finding);
     settle();
   }
+  if (!touched_.empty()) follow_decisions();
 }
 
 void Engine::Impl::note_finding(const Finding& finding) {
   const auto& seen = finding.sighting;
   const auto& name = step(seen.step).name;
-  const auto keep = [&](const char* state) {
-    note_file({0, name, seen.path, seen.size, seen.mtime_ns, state, seen.hash, finding.subject, finding.reason, 0});
-    store_.add_event(state, name, seen.path, finding.reason);
-  };
   if (finding.first_companion) store_.put("companions:" + name, "seen");
   switch (finding.kind) {
     case Finding::Kind::horizon:
       return graph_->set_horizon(seen.step, seen.order);
-    case Finding::Kind::incomplete:
-      store_.add_event("incomplete", name, seen.path, finding.reason);
-      return log::warning("still incomplete: {}", naming(finding));
-    case Finding::Kind::excluded:
-      keep("excluded");
-      return log::info("{}", naming(finding));
-    case Finding::Kind::broken:
-      keep("broken");
-      return log::warning("set aside: {}", naming(finding));
-    case Finding::Kind::duplicate:
-      keep("duplicate");
-      return log::info("{}: left out: {}", seen.file.string(), finding.reason);
-    case Finding::Kind::item:
-      return import(finding);
+    case Finding::Kind::folder:
+      store_.add_event("folder", name, seen.path, finding.reason);
+      return log::warning("{}: {}", name, finding.reason);
+    case Finding::Kind::damaged:
+      store_.add_event("damaged", name, seen.path, finding.reason);
+      return log::warning("was taken before, and cannot be read any more: {}", naming(finding));
+    case Finding::Kind::file:
+      break;
   }
+  if (!finding.replaced.empty()) retire(seen.step, finding.replaced, seen.path);
+  if (finding.state == FileState::item) return import(finding);
+  const auto state = to_string(finding.state);
+  note_file({0, name, seen.path, seen.size, seen.mtime_ns, std::string(state), seen.hash, finding.subject,
+             finding.reason, 0});
+  store_.add_event(state, name, seen.path, finding.reason);
+  if (finding.state == FileState::incomplete)
+    log::warning("still incomplete: {}", naming(finding));
+  else if (finding.state == FileState::broken)
+    log::warning("set aside: {}", naming(finding));
+  else
+    log::info("{}: {}", printable_name(seen.file.string()), finding.reason.empty() ? state : finding.reason);
+}
+
+/// A file has other content now: what it was before is set aside, and all that came of it.
+void Engine::Impl::retire(int index, const std::string& subject, const std::string& path) {
+  const int old = graph_->find_subject(subject);
+  const int item = old < 0 ? -1 : graph_->find(index, 0, old);
+  if (item < 0) return;
+  const auto& s = graph_->subject(old);
+  const auto reason = path + " was written anew: its new content takes the place of the old";
+  store_.add_decision({0, step(index).name, graph_->item(item).id.hex(), s.id, s.label, false, "replaced", std::nan(""),
+                       std::nan(""), reason, "rule", "replaced " + s.id, store::now(), "replaced"});
+  store_.add_event("replaced", step(index).name, s.label, reason);
+  log::warning("{}: {}", step(index).name, reason);
+  people_[{step(index).name, graph_->item(item).id.hex()}] = false;
+  touched_.emplace_back(index, old);
+}
+
+/// Names what is still not whole when nobody looks any more.
+void Engine::Impl::note_unfinished() {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    for (const auto& finding : intake_->unfinished(static_cast<int>(i))) note_finding(finding);
 }
 
 void Engine::Impl::import(const Finding& finding) {
@@ -96,7 +115,7 @@ void Engine::Impl::import(const Finding& finding) {
                       planned.protocol->outputs.at(0).name,
                       finding.subject,
                       seen.order,
-                      label_of_path(seen.path),
+                      intake_->label(seen.step, seen.path),
                       seen.record.dump(),
                       planned.protocol->name};
   item.n = store_.add_item(item);
@@ -155,17 +174,14 @@ void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const 
     const auto& row = files[i];
     const int index = plan_.find(row.step);
     if (index < 0) continue;
-    const KnownFile known{row.size, row.mtime_ns};
     if (row.state == "item") {
       const auto n = replay_->number_of(i);
       if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
-      intake_->recall_item(index, row.path, row.hash, row.subject, known);
       auto [order, label] = store_.item_name(n);
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       settle();
-    } else if (row.state != "excluded" || excluded_by(intake_->watch(index).exclude, row.path) != nullptr) {
-      intake_->recall_other(index, row.path, row.state, known);
     }
+    intake_->recall(index, row, options_.project / "raw" / row.step / row.path);
   }
 }
 

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <thread>
 
 #include "frazil/base/hash.hpp"
+#include "frazil/base/utf8.hpp"
 
 namespace frazil::engine {
 
@@ -22,30 +24,57 @@ void Intake::stop() {
   for (auto& source : sources_) source.watcher.reset();
 }
 
+std::string_view to_string(FileState state) {
+  switch (state) {
+    case FileState::growing:
+      return "growing";
+    case FileState::incomplete:
+      return "incomplete";
+    case FileState::gone:
+      return "gone";
+    case FileState::item:
+      return "item";
+    case FileState::duplicate:
+      return "duplicate";
+    case FileState::broken:
+      return "broken";
+    case FileState::excluded:
+      return "excluded";
+  }
+  return "";
+}
+
 // ---- what is stored ---------------------------------------------------------------------------------------------
 
 void Intake::forget(int step, flow::Watch watch) {
   auto& s = source(step);
   s.watch = std::move(watch);
-  s.items = s.broken = s.duplicates = 0;
-  s.path_by_hash.clear();
-  s.subject_by_path.clear();
+  s.counts = {};
+  s.contents.clear();
+  std::erase_if(s.files, [](const auto& entry) { return entry.second.state != FileState::growing; });  // not stored
+  s.counts.growing = static_cast<int>(s.files.size());
+  s.path_of_label.clear();
 }
 
-void Intake::recall_item(int step, const std::string& path, const std::string& hash, const std::string& subject,
-                         KnownFile known) {
+void Intake::recall(int step, const store::FileRow& row, std::filesystem::path file) {
   auto& s = source(step);
-  ++s.items;
-  s.path_by_hash[hash] = path;
-  s.subject_by_path[path] = subject;
-  s.known[path] = known;
-}
-
-void Intake::recall_other(int step, const std::string& path, std::string_view state, KnownFile known) {
-  auto& s = source(step);
-  if (state == "broken") ++s.broken;
-  if (state == "duplicate") ++s.duplicates;
-  s.known[path] = known;
+  constexpr std::array all{FileState::growing,   FileState::incomplete, FileState::gone,    FileState::item,
+                           FileState::duplicate, FileState::broken,     FileState::excluded};
+  const auto as = std::find_if(all.begin(), all.end(), [&](FileState state) { return to_string(state) == row.state; });
+  if (as == all.end()) return;
+  const auto [place, is_new] = s.files.try_emplace(row.path);
+  if (!is_new) {
+    if (place->second.state == FileState::item) ++s.counts.replaced;
+    count(s, place->second.state, -1);
+  }
+  place->second = {*as, row.reason, {row.size, row.mtime_ns}, row.hash, row.subject, row.time, false};
+  count(s, *as, 1);
+  if (*as == FileState::item) {
+    (void)label(step, row.path);
+    s.contents[row.hash] = {row.path, std::move(file), {}};
+  } else if (const auto twin = s.contents.find(row.hash); *as == FileState::duplicate && twin != s.contents.end()) {
+    twin->second.others.push_back(row.path);
+  }
 }
 
 // ---- watching ---------------------------------------------------------------------------------------------------
@@ -56,7 +85,9 @@ void Intake::start(Watcher::Settings settings, bool closed) {
   s.last_new = Clock::now();
   s.was_closed = closed;
   s.companions = settings.companions;
-  settings.known = s.known;
+  settings.contents = s.contents;
+  for (const auto& [path, file] : s.files)
+    if (file.state == FileState::item || file.state == FileState::duplicate) settings.known[path] = file.known;
   s.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) { put(std::move(sighting)); });
 }
 
@@ -91,77 +122,146 @@ std::vector<Finding> Intake::take(std::size_t most) {
     if (!inbox_.empty()) ::eventfd_write(event_, 1);
   }
   std::vector<Finding> findings;
-  for (auto& sighting : some)
-    if (auto finding = sort(std::move(sighting))) findings.push_back(std::move(*finding));
+  for (auto& sighting : some) sort(std::move(sighting), findings);
   return findings;
 }
 
 // ---- sorting ----------------------------------------------------------------------------------------------------
 
-std::optional<Finding> Intake::sort(Sighting sighting) {
+void Intake::count(Source& source, FileState state, int by) {
+  auto& c = source.counts;
+  switch (state) {
+    case FileState::growing:
+      c.growing += by;
+      break;
+    case FileState::incomplete:
+      c.incomplete += by;
+      break;
+    case FileState::item:
+      c.items += by;
+      break;
+    case FileState::duplicate:
+      c.duplicates += by;
+      break;
+    case FileState::broken:
+      c.broken += by;
+      break;
+    case FileState::excluded:
+      c.excluded += by;
+      break;
+    case FileState::gone:
+      break;
+  }
+}
+
+void Intake::sort(Sighting sighting, std::vector<Finding>& findings) {
   auto& s = source(sighting.step);
-  Finding finding{Finding::Kind::horizon, std::move(sighting), {}, {}, false};
+  Finding finding;
+  finding.kind = Finding::Kind::horizon;
+  finding.reason = as_utf8(sighting.reason);
+  finding.sighting = std::move(sighting);
   const auto& seen = finding.sighting;
-  const auto settle = [&](Finding::Kind kind) {
-    s.growing.erase(seen.path);
-    s.waiting.erase(seen.path);
-    s.known[seen.path] = {seen.size, seen.mtime_ns};
-    finding.kind = kind;
-    finding.reason = seen.reason;
+  const auto as = [&](FileState state) {
+    finding.state = state;
+    if (settle(s, finding)) findings.push_back(std::move(finding));
   };
   switch (seen.kind) {
     case Sighting::Kind::scanned:
-      if (std::exchange(s.scanned, true)) return std::nullopt;
+      if (!s.outage.empty()) s.last_new = Clock::now();  // what did not come meanwhile may come now
+      s.outage.clear();
+      if (std::exchange(s.scanned, true)) return;
+      first_scan(seen.step, findings);
       finding.sighting.order = s.horizon;
-      return finding;
+      return findings.push_back(std::move(finding));
+    case Sighting::Kind::unread:
+      s.outage = seen.reason;
+      [[fallthrough]];
+    case Sighting::Kind::skipped:
+      finding.kind = Finding::Kind::folder;
+      return findings.push_back(std::move(finding));
     case Sighting::Kind::horizon:
       s.horizon = seen.order;
-      return finding;
+      return findings.push_back(std::move(finding));
     case Sighting::Kind::growing:
-      s.growing[seen.path] = seen.reason;
-      return std::nullopt;
-    case Sighting::Kind::gone:
-      s.growing.erase(seen.path);
-      s.waiting.erase(seen.path);
-      return std::nullopt;
+      return as(FileState::growing);
     case Sighting::Kind::waiting:
-      s.growing[seen.path] = s.waiting[seen.path] = seen.reason;
-      finding.kind = Finding::Kind::incomplete;
-      finding.reason = seen.reason;
-      return finding;
+      return as(FileState::incomplete);
+    case Sighting::Kind::gone:
+      return as(FileState::gone);
     case Sighting::Kind::excluded:
-      settle(Finding::Kind::excluded);
-      return finding;
-    case Sighting::Kind::broken:
-      settle(Finding::Kind::broken);
+      return as(FileState::excluded);
+    case Sighting::Kind::duplicate:
       s.last_new = Clock::now();
-      ++s.broken;
-      return finding;
+      return as(FileState::duplicate);
+    case Sighting::Kind::broken:
+      s.last_new = Clock::now();
+      return as(FileState::broken);
     case Sighting::Kind::complete:
-      settle(Finding::Kind::item);
       s.last_new = Clock::now();
       finding.first_companion = seen.companions && !std::exchange(s.companions, true);
-      return sort_complete(s, std::move(finding));
+      finding.subject = hash_of({"file", seen.path, std::to_string(seen.size), seen.hash});
+      return as(FileState::item);
   }
-  return std::nullopt;
 }
 
-/// Is a whole file new, known already, or another name of a known one?
-std::optional<Finding> Intake::sort_complete(Source& source, Finding finding) {
+/// Takes the file to the finding's state. @return false if that is nothing to write down
+bool Intake::settle(Source& source, Finding& finding) {
   const auto& seen = finding.sighting;
-  finding.subject = hash_of({"file", seen.path, std::to_string(seen.size), seen.hash});
-  const auto [twin, is_new] = source.path_by_hash.try_emplace(seen.hash, seen.path);
-  if (!is_new && twin->second != seen.path) {
-    finding.kind = Finding::Kind::duplicate;
-    finding.reason = "has the same content as " + twin->second;
-    ++source.duplicates;
-    return finding;
+  const auto state = finding.state;
+  finding.kind = Finding::Kind::file;
+  const auto [place, is_new] = source.files.try_emplace(seen.path);
+  auto& file = place->second;
+  file.is_seen = true;
+  const bool was_item = !is_new && file.state == FileState::item;
+  if (was_item && state != FileState::item && state != FileState::duplicate) {
+    // Its item stays, as its results do, until there is a whole file in its place.
+    finding.kind = Finding::Kind::damaged;
+    return state == FileState::broken;
   }
-  auto& subject = source.subject_by_path[seen.path];
-  if (subject == finding.subject) return std::nullopt;  // touched, but the same
-  subject = finding.subject;
-  ++source.items;
-  return finding;
+  const bool is_same = !is_new && file.state == state && file.reason == finding.reason;
+  const bool is_told = !is_new && (file.state == FileState::incomplete || file.state == FileState::broken);
+  if (state == FileState::growing && is_told && file.reason == finding.reason) return false;  // named already
+  if (was_item) {
+    file.known = {seen.size, seen.mtime_ns};
+    if (file.subject == finding.subject) return finding.first_companion;  // touched, but the same
+    finding.replaced = file.subject;
+    ++source.counts.replaced;
+  }
+  if (!is_new) count(source, file.state, -1);
+  count(source, state, 1);
+  file = {state, finding.reason, {seen.size, seen.mtime_ns}, seen.hash, finding.subject, store::now(), true};
+  if (state == FileState::item) return true;
+  return !is_same && state != FileState::growing;
+}
+
+/// Incomplete files of the last time that are not there any more.
+void Intake::first_scan(int step, std::vector<Finding>& findings) {
+  auto& s = source(step);
+  for (auto& [path, file] : s.files) {
+    if (file.is_seen || file.state != FileState::incomplete) continue;
+    Finding finding;
+    finding.state = FileState::gone;
+    finding.sighting.step = step;
+    finding.sighting.path = path;
+    if (settle(s, finding)) findings.push_back(std::move(finding));
+  }
+}
+
+std::vector<Finding> Intake::unfinished(int step) {
+  auto& s = source(step);
+  std::vector<Finding> findings;
+  for (auto& [path, file] : s.files) {
+    if (file.state != FileState::growing) continue;
+    Finding finding;
+    finding.state = FileState::incomplete;
+    finding.reason = file.reason;
+    finding.sighting.step = step;
+    finding.sighting.path = path;
+    finding.sighting.size = file.known.size;
+    finding.sighting.mtime_ns = file.known.mtime_ns;
+    if (settle(s, finding)) findings.push_back(std::move(finding));
+  }
+  return findings;
 }
 
 // ---- how a stream stands ----------------------------------------------------------------------------------------
@@ -169,9 +269,9 @@ std::optional<Finding> Intake::sort_complete(Source& source, Finding finding) {
 bool Intake::has_ended(int step) {
   auto& s = source(step);
   if (!s.watcher || !s.scanned) return false;
-  const int seen = s.items + s.broken + static_cast<int>(s.waiting.size());
+  const int seen = s.counts.items + s.counts.broken + s.counts.incomplete;
   const bool expected = s.watch.expected > 0 && seen >= s.watch.expected;
-  const bool idle = s.watch.idle_s > 0 && s.horizon.empty() &&
+  const bool idle = s.watch.idle_s > 0 && s.horizon.empty() && s.outage.empty() &&
                     Clock::now() - s.last_new >= std::chrono::duration<double>(s.watch.idle_s);
   if (expected || idle || s.by_hand) s.was_closed = true;
   return s.was_closed;
@@ -188,9 +288,26 @@ std::optional<Intake::Clock::time_point> Intake::next_end() const {
   return next;
 }
 
-IntakeCounts Intake::counts(int step) const {
-  const auto& s = source(step);
-  return {s.items, s.broken, s.duplicates, static_cast<int>(s.growing.size())};
+std::map<std::string, std::string> Intake::growing(int step) const {
+  std::map<std::string, std::string> list;
+  for (const auto& [path, file] : source(step).files)
+    if (file.state == FileState::growing || file.state == FileState::incomplete) list[path] = file.reason;
+  return list;
+}
+
+/// A file's name in the store is its path; people read a label. "square_3/movie_7.tiff" → "square_3_movie_7", and
+/// "square_3_movie_7 (mrc)" if another file has that.
+std::string Intake::label(int step, const std::string& path) {
+  auto& labels = source(step).path_of_label;
+  const auto is_free = [&](const std::string& label) { return labels.try_emplace(label, path).first->second == path; };
+  auto label = std::filesystem::path(path).replace_extension().string();
+  std::replace(label.begin(), label.end(), '/', '_');
+  if (is_free(label)) return label;
+  auto extension = std::filesystem::path(path).extension().string();
+  if (!extension.empty()) extension.erase(0, 1);
+  for (int i = 1;; ++i)
+    if (auto other = fmt::format("{} ({}{})", label, extension, i == 1 ? "" : " " + std::to_string(i)); is_free(other))
+      return other;
 }
 
 }  // namespace frazil::engine

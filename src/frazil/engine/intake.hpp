@@ -4,41 +4,58 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <functional>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "frazil/engine/watcher.hpp"
+#include "frazil/store/project.hpp"
 
 namespace frazil::engine {
+
+/// How one file stands.
+enum class FileState {
+  growing,     ///< not whole yet
+  incomplete,  ///< the same, and named, because it stays so
+  gone,        ///< removed before it was whole
+  item,        ///< in the stream
+  duplicate,   ///< has the content of another
+  broken,      ///< cannot be read, and has stopped changing
+  excluded     ///< left out: by a pattern, or because it is something else
+};
+/// As it stands in the store.
+[[nodiscard]] std::string_view to_string(FileState state);
 
 /// What a sighting comes to, for whoever keeps store and graph.
 struct Finding {
   enum class Kind {
-    item,        ///< new: takes its place under `subject`
-    duplicate,   ///< has the content of another file: `reason`
-    broken,      ///< set aside: `reason`
-    excluded,    ///< left out by a pattern: `reason`
-    incomplete,  ///< named, because it stays incomplete: `reason`
-    horizon      ///< sighting.order is the first file still growing, empty: none
-  } kind = Kind::item;
+    file,     ///< a file has come to `state`, for `reason`; an item under `subject`
+    damaged,  ///< a file of the stream was changed and cannot be read any more: `reason`; its item stays
+    folder,   ///< a folder is not looked into, or cannot be listed: `reason`
+    horizon   ///< sighting.order is the first file still growing, empty: none
+  } kind = Kind::file;
   Sighting sighting;
+  FileState state = FileState::item;
   std::string subject, reason;
+  std::string replaced = {};     ///< subject whose place the item takes: the file's former content
   bool first_companion = false;  ///< from now on files of this source are known to have companions
 };
 
-/// Counts of one source for people.
+/// Counts of the files of one source. All that were seen are `files`.
 struct IntakeCounts {
-  int items = 0, broken = 0, duplicates = 0, growing = 0;
+  int items = 0, replaced = 0, duplicates = 0, broken = 0, excluded = 0;
+  int growing = 0, incomplete = 0;  ///< incomplete: named ones
+  [[nodiscard]] int files() const { return items + replaced + duplicates + broken + excluded + growing + incomplete; }
 };
 
-/// Runs one watcher a source and sorts what they report. Knows neither store nor graph: its owner writes down what
-/// `take` returns, and tells it at the start what is stored.
+/// Runs one watcher a source and sorts what they report. Neither writes nor reads the store, and knows no graph: its
+/// owner writes down what `take` returns, and tells it at the start what is stored.
 class Intake {
  public:
   using Clock = std::chrono::steady_clock;
@@ -50,16 +67,15 @@ class Intake {
 
   /// The files of a source are told anew: what was counted is forgotten, what was seen of its folder is not.
   void forget(int step, flow::Watch watch);
-  /// A stored file that is an item of the source. @param known  its size and time, when it was taken
-  void recall_item(int step, const std::string& path, const std::string& hash, const std::string& subject,
-                   KnownFile known);
-  /// A stored file that is none. @param state  "broken", "duplicate" or "excluded"
-  void recall_other(int step, const std::string& path, std::string_view state, KnownFile known);
+  /// What is stored of a file; of several about one path the last holds. @param file  where it lies
+  void recall(int step, const store::FileRow& row, std::filesystem::path file);
 
   /// Starts a watcher. @param closed  the stream had ended before
   void start(Watcher::Settings settings, bool closed);
   /// Ends all watchers.
   void stop();
+  /// Files that are neither taken nor named when the watching ends: to be written down as incomplete.
+  [[nodiscard]] std::vector<Finding> unfinished(int step);
   /// Readable while sightings wait.
   [[nodiscard]] int descriptor() const { return event_; }
   [[nodiscard]] bool empty() const;
@@ -77,30 +93,43 @@ class Intake {
   /// The folder has been looked at once.
   [[nodiscard]] bool is_scanned(int step) const { return source(step).scanned; }
   [[nodiscard]] const std::string& horizon(int step) const { return source(step).horizon; }
-  [[nodiscard]] IntakeCounts counts(int step) const;
-  /// Incomplete files and what they lack, by path.
-  [[nodiscard]] const std::map<std::string, std::string>& growing(int step) const { return source(step).growing; }
+  [[nodiscard]] const IntakeCounts& counts(int step) const { return source(step).counts; }
+  /// Incomplete files, named or not, and what they lack, by path.
+  [[nodiscard]] std::map<std::string, std::string> growing(int step) const;
+  /// What people call the file; no two of a source have the same.
+  [[nodiscard]] std::string label(int step, const std::string& path);
+  /// Why the folder cannot be looked at; empty: it can.
+  [[nodiscard]] const std::string& outage(int step) const { return source(step).outage; }
 
  private:
+  struct File {  // one file as it stands
+    FileState state = FileState::growing;
+    std::string reason;
+    KnownFile known;
+    std::string hash, subject;
+    double time = 0;       ///< when it came to this state, seconds since 1970
+    bool is_seen = false;  ///< since the watching began
+  };
   struct Source {
     std::unique_ptr<Watcher> watcher;
     flow::Watch watch;
     bool scanned = false, by_hand = false, was_closed = false, companions = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
-    std::unordered_map<std::string, KnownFile> known;              ///< by path: dealt with
-    std::unordered_map<std::string, std::string> path_by_hash;     ///< of the items
-    std::unordered_map<std::string, std::string> subject_by_path;  ///< of the items
-    std::map<std::string, std::string> growing;                    ///< incomplete files and what they miss
-    std::map<std::string, std::string> waiting;                    ///< those named, because they stay as they are
-    int items = 0, broken = 0, duplicates = 0;
+    std::map<std::string, File> files;                           ///< by path
+    std::unordered_map<std::string, Watcher::Twin> contents;     ///< items by their sample hash
+    std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
+    IntakeCounts counts;
+    std::string outage;
   };
 
   Source& source(int step) { return sources_.at(static_cast<std::size_t>(step)); }
   [[nodiscard]] const Source& source(int step) const { return sources_.at(static_cast<std::size_t>(step)); }
   void put(Sighting sighting);
-  std::optional<Finding> sort(Sighting sighting);
-  static std::optional<Finding> sort_complete(Source& source, Finding finding);
+  void sort(Sighting sighting, std::vector<Finding>& findings);
+  static bool settle(Source& source, Finding& finding);
+  void first_scan(int step, std::vector<Finding>& findings);
+  static void count(Source& source, FileState state, int by);
 
   std::vector<Source> sources_;  ///< by step
   mutable std::mutex mutex_;

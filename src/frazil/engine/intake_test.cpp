@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "frazil/base/files.hpp"
 #include "frazil/engine/numbers.hpp"
@@ -40,6 +41,7 @@ class IntakeTest : public ::testing::Test {
     watch.extensions = {".num"};
     watch.patience_s = 0.2;
     watch.settle_s = 0.1;
+    if (watch.quiet_s == 1) watch.quiet_s = 0.05;
     intake_ = std::make_unique<Intake>(1);
     recall(*intake_);
     Watcher::Settings settings{};
@@ -50,7 +52,7 @@ class IntakeTest : public ::testing::Test {
     settings.poll_s = 0.05;
     intake_->start(std::move(settings), false);
   }
-  /// Findings until `count` other than horizons are there, sorted by path; at most 10 s.
+  /// Findings about `count` files or folders, sorted by path; at most 10 s.
   std::vector<Finding> take(std::size_t count) {
     std::vector<Finding> found;
     const auto until = Intake::Clock::now() + std::chrono::seconds(10);
@@ -70,39 +72,128 @@ class IntakeTest : public ::testing::Test {
   std::unique_ptr<Intake> intake_;
 };
 
-TEST_F(IntakeTest, SaysOfEachFileWhatItIs) {
+TEST_F(IntakeTest, SaysOfEachFileWhatItIsAndTheCountsAddUp) {
   write("a.num", "1\nend");
   write("b.num", "2");       // stays incomplete
   write("c.num", "x\nend");  // will not become a number
   write("d/left.num", "4\nend");
   write("d/other.txt", "5\nend");  // not watched
+  write("e.num", "1\nend");        // a copy
   flow::Watch watch;
   watch.exclude = {"left.*"};
   start(std::move(watch));
-  const auto found = take(4);
-  ASSERT_EQ(found.size(), 4U);
-  EXPECT_EQ(found[0].kind, Kind::item);
+  const auto found = take(5);
+  ASSERT_EQ(found.size(), 5U);
+  EXPECT_EQ(found[0].state, FileState::item);
   EXPECT_EQ(found[0].subject.size(), 32U);
-  EXPECT_EQ(found[1].kind, Kind::incomplete);
-  EXPECT_EQ(found[2].kind, Kind::broken);
-  EXPECT_EQ(found[3].kind, Kind::excluded);
-  const auto counts = intake_->counts(0);
+  EXPECT_EQ(found[1].state, FileState::incomplete);
+  EXPECT_EQ(found[2].state, FileState::broken);
+  EXPECT_EQ(found[3].state, FileState::excluded);
+  EXPECT_EQ(found[4].state, FileState::duplicate);
+  EXPECT_NE(found[4].reason.find("a.num"), std::string::npos);
+  const auto& counts = intake_->counts(0);
   EXPECT_EQ(counts.items, 1);
   EXPECT_EQ(counts.broken, 1);
-  EXPECT_EQ(counts.growing, 1);
+  EXPECT_EQ(counts.incomplete, 1);
+  EXPECT_EQ(counts.files(), 5);
   EXPECT_EQ(intake_->growing(0).count("b.num"), 1U);
 }
 
-TEST_F(IntakeTest, FindsTheSameContentUnderTwoNames) {
+TEST_F(IntakeTest, AFileWrittenAnewTakesThePlaceOfTheOld) {
   write("a.num", "1\nend");
-  write("copy/a.num", "1\nend");
+  write("copy.num", "1\nend");
   start();
-  const auto found = take(2);
-  ASSERT_EQ(found.size(), 2U);
-  EXPECT_EQ(found[0].kind, Kind::item);
-  EXPECT_EQ(found[1].kind, Kind::duplicate);
-  EXPECT_NE(found[1].reason.find("a.num"), std::string::npos);
-  EXPECT_EQ(intake_->counts(0).duplicates, 1);
+  const auto first = take(2);
+  ASSERT_EQ(first.size(), 2U);
+  write("a.num", "2\nend");
+  auto second = take(2);  // and the copy is one no more
+  ASSERT_EQ(second.size(), 2U);
+  EXPECT_EQ(second[0].state, FileState::item);
+  EXPECT_EQ(second[0].replaced, first[0].subject);
+  EXPECT_NE(second[0].subject, first[0].subject);
+  EXPECT_EQ(second[1].sighting.path, "copy.num");
+  EXPECT_EQ(second[1].state, FileState::item);
+  EXPECT_EQ(intake_->counts(0).items, 2);
+  EXPECT_EQ(intake_->counts(0).replaced, 1);
+  write("a.num", "x\nend");  // the item stays
+  const auto third = take(1);
+  ASSERT_EQ(third.size(), 1U);
+  EXPECT_EQ(third[0].kind, Kind::damaged);
+  EXPECT_EQ(intake_->counts(0).items, 2);
+}
+
+TEST_F(IntakeTest, AFileThatHasItsSpaceBeforeItsContentWaits) {
+  const auto path = folder_ / "in" / "a.num";
+  std::ofstream file(path);
+  file << "7\nend" << std::flush;  // whole, and open
+  flow::Watch watch;
+  watch.quiet_s = 0.5;
+  start(std::move(watch));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  file.seekp(0);
+  file << "8" << std::flush;
+  const auto found = take(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].sighting.record.at("value"), 8);
+  file.close();
+}
+
+TEST_F(IntakeTest, LinksThatLeadBackAndProjectsOfFrazilAreNotFollowed) {
+  write("a.num", "1\nend");
+  write("day/b.num", "2\nend");
+  fs::create_symlink(".", folder_ / "in" / "latest");
+  fs::create_symlink("../..", folder_ / "in" / "day" / "up");
+  fs::create_symlink("day", folder_ / "in" / "aday");
+  write("frazil/project.frazil", "");
+  write("frazil/steps/add/c.num", "3\nend");
+  start();
+  const auto found = take(3);
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[0].sighting.path, "a.num");
+  EXPECT_EQ(found[1].sighting.path, "day/b.num");
+  EXPECT_EQ(found[2].kind, Kind::folder);
+  EXPECT_NE(found[2].reason.find("project of frazil"), std::string::npos);
+  EXPECT_EQ(intake_->counts(0).files(), 2);
+}
+
+TEST_F(IntakeTest, AFolderThatCannotBeListedEndsNoStream) {
+  write("a.num", "1\nend");
+  flow::Watch watch;
+  watch.idle_s = 0.3;
+  start(std::move(watch));
+  (void)take(1);
+  fs::rename(folder_ / "in", folder_ / "away");  // an outage
+  const auto outage = take(1);
+  ASSERT_EQ(outage.size(), 1U);
+  EXPECT_EQ(outage[0].kind, Kind::folder);
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  (void)intake_->take(32);
+  EXPECT_FALSE(intake_->has_ended(0));
+  EXPECT_FALSE(intake_->outage(0).empty());
+  fs::rename(folder_ / "away", folder_ / "in");
+  const auto until = Intake::Clock::now() + std::chrono::seconds(10);
+  while (!intake_->has_ended(0) && Intake::Clock::now() < until) (void)intake_->take(32);
+  EXPECT_TRUE(intake_->has_ended(0)) << "goes on, and ends for want of files";
+  EXPECT_EQ(intake_->counts(0).items, 1);
+}
+
+TEST_F(IntakeTest, NamesThatAreNotUtf8AreShownOtherwiseAndOpenedAsTheyAre) {
+  write("pr\xe9p \"x\".num", "1\nend");
+  start();
+  const auto found = take(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].state, FileState::item) << found[0].reason;
+  EXPECT_EQ(found[0].sighting.path, "pr%E9p %22x%22.num");
+  EXPECT_EQ(found[0].sighting.record.at("path"), "raw/in/pr%E9p %22x%22.num");
+}
+
+TEST_F(IntakeTest, FilesHaveLabelsOfTheirOwn) {
+  start();
+  EXPECT_EQ(intake_->label(0, "m.tiff"), "m");
+  EXPECT_EQ(intake_->label(0, "m.mrc"), "m (mrc)");
+  EXPECT_EQ(intake_->label(0, "m.tiff"), "m");
+  EXPECT_EQ(intake_->label(0, "x/m.mrc"), "x_m");
+  EXPECT_EQ(intake_->label(0, "x_m.mrc"), "x_m (mrc)");
 }
 
 TEST_F(IntakeTest, AStreamEndsWhenAsManyFilesAreThereAsExpected) {
@@ -124,15 +215,37 @@ TEST_F(IntakeTest, WhatIsRecalledIsCountedAndNotTakenAgain) {
   ASSERT_EQ(first.size(), 1U);
   const auto& seen = first[0].sighting;
   write("b.num", "2\nend");
+  write("bad.num", "bad");
   start({}, [&](Intake& intake) {
-    intake.recall_item(0, seen.path, seen.hash, first[0].subject, {seen.size, seen.mtime_ns});
-    intake.recall_other(0, "c.num", "broken", {1, 1});
+    store::FileRow row;
+    row.path = "a.num";
+    row.state = "incomplete";  // as it was once
+    intake.recall(0, row, seen.file);
+    row.state = "item";
+    row.size = seen.size;
+    row.mtime_ns = seen.mtime_ns;
+    row.hash = seen.hash;
+    row.subject = first[0].subject;
+    intake.recall(0, row, seen.file);
+    row = {};
+    row.path = "bad.num";
+    row.state = "broken";
+    row.reason = "holds no number";
+    intake.recall(0, row, {});
+    row.path = "was.num";
+    row.state = "incomplete";
+    intake.recall(0, row, {});
   });
-  const auto second = take(1);
-  ASSERT_EQ(second.size(), 1U);
+  EXPECT_EQ(intake_->counts(0).files(), 3);
+  const auto second = take(2);
+  ASSERT_EQ(second.size(), 2U);
   EXPECT_EQ(second[0].sighting.path, "b.num");
+  EXPECT_EQ(second[1].sighting.path, "was.num");
+  EXPECT_EQ(second[1].state, FileState::gone);
   EXPECT_EQ(intake_->counts(0).items, 2);
   EXPECT_EQ(intake_->counts(0).broken, 1);
+  EXPECT_EQ(intake_->counts(0).incomplete, 0);
+  EXPECT_EQ(intake_->counts(0).replaced, 0);
 }
 
 TEST_F(IntakeTest, AStreamEndsByHand) {

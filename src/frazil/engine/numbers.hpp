@@ -30,13 +30,14 @@ struct Import {
   static constexpr flow::Info info{
       .name = "import-numbers", .title = "Import numbers", .version = 1, .help = "Reads numbers from files."};
   struct Params {
-    std::string files, exclude;
+    std::string files, exclude, reference;
     int expected = 0;
     double idle = 0, patience = 60;
     static constexpr auto fields() {
       using P = Params;
       return std::tuple(field(&P::files, "files", "Folder or pattern").required().runtime(),
                         field(&P::exclude, "exclude", "Pattern to leave out").runtime(),
+                        field(&P::reference, "reference", "File that every number is added to").file(),
                         field(&P::expected, "expected", "Close after so many").runtime(),
                         field(&P::idle, "idle", "Close after so many seconds").runtime(),
                         field(&P::patience, "patience", "Name incomplete files after so many seconds").runtime());
@@ -46,6 +47,7 @@ struct Import {
   Params params;
   [[nodiscard]] flow::Watch watch() const {
     flow::Watch watch{params.files, {".num"}, params.expected, params.idle, params.patience, 0.1};
+    watch.quiet_s = 0.1;
     if (!params.exclude.empty()) watch.exclude.push_back(params.exclude);
     return watch;
   }
@@ -56,7 +58,8 @@ struct Import {
     return {};
   }
   [[nodiscard]] Number record(const std::filesystem::path& path, const std::string& reference) const {
-    return {std::stoi(read_text(path)), reference};
+    const int base = params.reference.empty() ? 0 : std::stoi(read_text(params.reference));
+    return {base + std::stoi(read_text(path)), reference};
   }
 };
 

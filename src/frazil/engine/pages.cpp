@@ -81,7 +81,12 @@ Json explain_step(const Reading& reading, int index, int subject, std::string& o
     entry["note"] = note;
   if (const auto task = step.tasks[subject]; task > 0)
     if (auto told = explain_task(reading, task, entry); !told.empty()) outcome = std::move(told);
-  if (const auto* person = person_at(state, index, subject)) {
+  const auto* person = person_at(state, index, subject);
+  if (person != nullptr && person->by == "rule") {
+    entry["decision"] = {
+        {"accepted", person->accepted}, {"rule", person->rule}, {"reason", person->reason}, {"by", person->by}};
+    outcome = fmt::format("set aside at {} by the rule {}: {}", planned.name, person->rule, person->reason);
+  } else if (person != nullptr) {
     entry["person"] = {
         {"accepted", person->accepted}, {"time", person->time}, {"actor", person->actor}, {"reason", person->reason}};
     outcome = fmt::format("{} by {} at {}", person->accepted ? "in play: restored" : "set aside",
@@ -101,12 +106,22 @@ Json explain(const Reading& reading, int subject) {
   return {{"subject", who.id}, {"label", who.label}, {"path", who.path}, {"outcome", outcome}, {"chain", chain}};
 }
 
+/// There is a later row about the file, or what it lacks is told as it is now.
+bool is_outdated(const State& state, int row) {
+  const auto& file = *state.files[row];
+  if (file.state == "incomplete") return true;
+  for (int i = row + 1; i < state.file_count; ++i)
+    if (state.files[i]->path == file.path && state.files[i]->step == file.step) return true;
+  return false;
+}
+
 /// Files that have come to no item, or of which there is something to say.
 Json files_named(const State& state, const std::string& text) {
   Json files = Json::array();
   const auto visit = [&](const std::function<bool(const std::string&)>& fits) {
     for (int i = 0; i < state.file_count; ++i)
-      if (const auto& file = *state.files[i]; (file.state != "item" || !file.reason.empty()) && fits(file.path))
+      if (const auto& file = *state.files[i];
+          (file.state != "item" || !file.reason.empty()) && fits(file.path) && !is_outdated(state, i))
         files.push_back(file_json(file));
     for (std::size_t i = 0; i < state.live.growing.size(); ++i)
       for (const auto& [path, reason] : state.live.growing[i])

@@ -8,6 +8,7 @@
 #include "frazil/engine/impl.hpp"
 #include "frazil/engine/lease.hpp"
 #include "frazil/engine/recovery.hpp"
+#include "frazil/engine/watcher.hpp"
 #include "frazil/store/project.hpp"
 
 namespace frazil::engine {
@@ -47,6 +48,42 @@ void find_results(const std::filesystem::path& project, store::Project& store) {
                  project.string(), found.untold);
 }
 
+/// A reference that was moved, or copied, is the same to the keys; what is still to come finds it where it is now.
+void follow_moved_files(store::Project& store, const flow::Plan& plan) {
+  const auto before = Json::parse(store.get("named files").value_or("{}"));
+  Json now = Json::object();
+  for (const auto& [place, file] : flow::named_files(plan)) {
+    now[place] = file;
+    const auto step = place.substr(0, place.rfind('.'));
+    if (const auto old = before.value(place, file); old != file) store.rename_in_records(step, old, file);
+  }
+  store.put("named files", now.dump());
+}
+
+/// Problems of what the parameters name: files that are not there, and a folder of files that is this project.
+void check_places(const std::filesystem::path& project, const flow::Plan& plan, std::vector<flow::Problem>& problems) {
+  std::error_code error;
+  for (const auto& [place, file] : flow::named_files(plan)) {
+    if (std::filesystem::is_regular_file(file, error)) continue;
+    const bool is_folder = std::filesystem::is_directory(file, error);
+    const auto* hint =
+        file.find("~") != std::string::npos ? " (~ is not replaced behind a =; write the folder out)" : "";
+    problems.push_back(
+        {place, fmt::format("{}: {}{}", file,
+                            is_folder ? "a file is expected, this is a folder" : "there is no such file", hint)});
+  }
+  const auto own = std::filesystem::weakly_canonical(project, error);
+  for (const auto& step : plan.steps) {
+    if (step.protocol->shape != flow::Shape::source) continue;
+    const auto watched = split_pattern(step.protocol->source.watch(step.params).files).first;
+    const auto folder = std::filesystem::weakly_canonical(watched, error);
+    if (const auto inside = folder.lexically_relative(own); !inside.empty() && *inside.begin() != "..")
+      problems.push_back({step.name, fmt::format("{}: lies in the project itself: its results would be taken for files "
+                                                 "to process; choose another folder for the project",
+                                                 watched.string())});
+  }
+}
+
 }  // namespace
 
 void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
@@ -64,7 +101,9 @@ void prepare_project(const std::filesystem::path& project, const flow::Workflow&
     it = declared || values.contains(it.key()) ? std::next(it) : merged.erase(it);
   }
   std::vector<flow::Problem> problems;
-  const auto plan = flow::make_plan(workflow, registry, merged, problems);
+  flow::FileHashes files(store.get("files").value_or(""));
+  const auto plan = flow::make_plan(workflow, registry, merged, problems, false, &files);
+  if (problems.empty()) check_places(project, plan, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "the workflow cannot run:\n{}", flow::describe(problems));
   const bool is_new = !store.get("created").has_value();
   if (is_new) store.put("created", std::to_string(store::now()));
@@ -73,6 +112,8 @@ void prepare_project(const std::filesystem::path& project, const flow::Workflow&
     store.put("values", merged.dump());
     store.add_event(is_new ? "created" : "changed", "", "", plan.title);
   }
+  store.put("files", files.text());
+  follow_moved_files(store, plan);
   store.commit();
   write_text(project / "workflow.json", replayable(workflow, plan.values));
 }

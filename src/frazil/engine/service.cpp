@@ -182,7 +182,7 @@ Json Service::ask_what_if(const Json& values) {
   const auto& head = *now.state->head;
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(head.workflow, problems);
-  const auto changed = change(workflow, head.plan, head.values, values, registry_);
+  const auto changed = change(workflow, head.plan, head.values, values, registry_, head.files);
   return what_if_.ask(now, changed);
 }
 

@@ -184,6 +184,7 @@ void write_files(const State& state, Pieces& out) {
   List list(out);
   for (int i = 0; i < state.file_count; ++i) {
     const auto& file = *state.files[i];
+    if (file.state == "incomplete" || file.state == "gone") continue;  // those that still are come below
     list.next() << Json({{"step", file.step},
                          {"path", file.path},
                          {"state", file.state},
@@ -221,7 +222,8 @@ void write_snapshot(const Reading& reading, const std::function<void(std::string
   out << "{\"project\":" << project_json(state) << ",\"workflow\":" << Json::parse(state.head->workflow)
       << ",\"values\":" << state.head->plan.values << ",\"steps\":";
   List steps(out);
-  const auto people = reading.reader.decisions_of_people();
+  auto people = reading.reader.decisions_of_rule("replaced");
+  for (auto& row : reading.reader.decisions_of_people()) people.push_back(std::move(row));
   for (int i = 0; i < static_cast<int>(state.steps.size()); ++i) write_step(reading, i, people, steps.next());
   steps.end();
   out << ",\"files\":";

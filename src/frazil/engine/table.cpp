@@ -87,6 +87,7 @@ std::string Table::rule(int subject) const {
 std::string Table::actor(int subject) const {
   const auto person = state_.people->find({step_, subject});
   if (person == state_.people->end()) return rule(subject);
+  if (person->second.by == "rule") return person->second.rule;
   return person->second.actor.empty() ? "a person" : person->second.actor;
 }
 

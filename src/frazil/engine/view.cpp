@@ -180,7 +180,9 @@ void Builder::read_alarm(int index) {
 
 void Builder::read_people() {
   auto people = std::make_shared<std::map<std::pair<int, int>, store::DecisionRow>>();
-  for (auto& row : reader_->decisions_of_people()) {
+  auto rows = reader_->decisions_of_rule("replaced");  // as a person would have decided, who may take it back
+  for (auto& row : reader_->decisions_of_people()) rows.push_back(std::move(row));
+  for (auto& row : rows) {
     const int step = state_.head->plan.find(row.step);
     const auto subject = subject_by_id_.find(row.subject);
     if (step >= 0 && subject != subject_by_id_.end()) (*people)[{step, subject->second}] = std::move(row);

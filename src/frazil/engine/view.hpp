@@ -82,7 +82,8 @@ struct Head {
   std::string workflow;          ///< its text
   Json values = Json::object();  ///< as stored: what was chosen
   std::filesystem::path folder;
-  double created = 0;  ///< seconds since 1970
+  double created = 0;           ///< seconds since 1970
+  flow::FileHashes files = {};  ///< that parameters name
 };
 
 /// Everything at one moment.

@@ -9,10 +9,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <optional>
 
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/utf8.hpp"
 #include "frazil/engine/natural_key.hpp"
 
 namespace frazil::engine {
@@ -25,19 +29,17 @@ double steady_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-bool find_state(const fs::path& file, KnownFile& state) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  state = {info.st_size, info.st_mtim.tv_sec * 1'000'000'000LL + info.st_mtim.tv_nsec};
-  return true;
-}
-
-bool same(const KnownFile& a, const KnownFile& b) { return a.size == b.size && a.mtime_ns == b.mtime_ns; }
-
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
+}
+
+/// The file that a name leads to.
+std::optional<std::pair<dev_t, ino_t>> identity(const fs::path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
+  return std::pair{info.st_dev, info.st_ino};
 }
 
 }  // namespace
@@ -77,6 +79,7 @@ Watcher::Watcher(Settings settings, std::function<void(Sighting)> report)
       inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   std::tie(base_, pattern_) = split_pattern(settings_.watch.files);
+  for (const auto& [hash, twin] : settings_.contents) hash_of_[twin.path] = hash;
   thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
@@ -88,89 +91,111 @@ Watcher::~Watcher() {
   if (inotify_ >= 0) ::close(inotify_);
 }
 
-void Watcher::add_inotify(const fs::path& folder) {
-  if (inotify_ < 0 || watched_.contains(folder.string())) return;
-  const int watch = ::inotify_add_watch(inotify_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
-  if (watch >= 0) watched_[folder.string()] = watch;
+// ---- looking ----------------------------------------------------------------------------------------------------
+
+bool Watcher::is_wanted(const std::string& path, bool all) const {
+  if (!pattern_.empty() && ::fnmatch(pattern_.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) != 0) return false;
+  const auto& extensions = settings_.watch.extensions;
+  if (pattern_.empty() && !extensions.empty() &&
+      std::find(extensions.begin(), extensions.end(), lower(fs::path(path).extension())) == extensions.end())
+    return false;
+  return all || !settings_.known.contains(printable_name(path));
 }
 
 /// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the
 /// others.
-std::vector<Watcher::Seen> Watcher::list(bool all) const {
-  std::vector<Seen> found;
-  const auto base = base_.string();
-  const auto start = base.ends_with('/') ? base.size() : base.size() + 1;
-  std::error_code error;
-  const auto options = fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
-  for (auto it = fs::recursive_directory_iterator(base_, options, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    const auto name = it->path().filename().string();
-    std::error_code ignored;
-    if (name.starts_with(".")) {
-      if (it->is_directory(ignored)) it.disable_recursion_pending();
-      continue;
-    }
-    if (it->is_directory(ignored)) continue;
-    auto relative = it->path().string().substr(start);
-    if (!all && settings_.known.contains(relative)) continue;
-    if (!pattern_.empty() && ::fnmatch(pattern_.c_str(), relative.c_str(), FNM_PATHNAME | FNM_PERIOD) != 0) continue;
-    const auto& extensions = settings_.watch.extensions;
-    if (pattern_.empty() && !extensions.empty() &&
-        std::find(extensions.begin(), extensions.end(), lower(it->path().extension())) == extensions.end())
-      continue;
-    Seen seen{relative, natural_key(relative), it->path(), {}};
-    if (find_state(seen.file, seen.state)) found.push_back(std::move(seen));
-  }
-  std::sort(found.begin(), found.end(), [](const Seen& a, const Seen& b) { return a.order < b.order; });
-  return found;
+Listing Watcher::list(bool all) {
+  return list_files(
+      base_, [&](const std::string& path) { return is_wanted(path, all); },
+      [&](const fs::path& folder) { add_inotify(folder); });
 }
 
 /// Those not dealt with. A listing is no snapshot: while it is read, a later file may be seen and an earlier one
 /// missed. Whatever a first listing saw, all older files are in a second one; so only what lies before its end is
 /// taken.
-std::vector<Watcher::Seen> Watcher::list_new(bool all) const {
+Listing Watcher::list_new(bool all) {
   const auto is_known = [&](const Seen& seen) {
     const auto found = settings_.known.find(seen.path);
-    return found != settings_.known.end() && same(found->second, seen.state);
+    return found != settings_.known.end() && found->second == seen.state;
   };
   auto first = list(all);
-  std::erase_if(first, is_known);
-  if (first.empty()) return {};
+  std::erase_if(first.files, is_known);
+  if (first.files.empty()) return first;
   auto second = list(all);
-  std::erase_if(second, [&](const Seen& seen) { return is_known(seen) || seen.order > first.back().order; });
+  const auto& last = first.files.back().order;
+  std::erase_if(second.files, [&](const Seen& seen) { return is_known(seen) || seen.order > last; });
   return second;
+}
+
+Sighting Watcher::sighting(Sighting::Kind kind, std::string path, std::string reason) const {
+  Sighting made;
+  made.kind = kind;
+  made.step = settings_.step;
+  made.file = base_ / path;
+  made.path = std::move(path);
+  made.reason = std::move(reason);
+  return made;
+}
+
+/// Folders that are passed over are named once, an outage once while it lasts.
+void Watcher::tell_left(const Listing& listing) {
+  for (const auto& [path, reason] : listing.skipped)
+    if (told_.insert(reason).second) report_(sighting(Sighting::Kind::skipped, path, reason));
+  const auto unread = listing.unread.empty() ? std::string() : listing.unread.front().reason;
+  if (!unread.empty() && unread != unread_)
+    report_(sighting(Sighting::Kind::unread, listing.unread.front().path, unread));
+  unread_ = unread;
+}
+
+void Watcher::set_horizon(const std::string& order, const std::string& path) {
+  if (order == horizon_) return;
+  horizon_ = order;
+  auto made = sighting(Sighting::Kind::horizon, path);
+  made.order = order;
+  report_(std::move(made));
+}
+
+/// Examines what was listed. @return order key of the first file, or part of the folder, that is not known yet
+std::string Watcher::look_at(const Listing& listing, const std::stop_token& stop) {
+  std::string horizon;
+  for (const auto& left : listing.unread)
+    if (auto order = natural_key(left.path); horizon.empty() || order < horizon) horizon = std::move(order);
+  if (!horizon.empty()) set_horizon(horizon, {});
+  for (const auto& seen : listing.files) {
+    if (stop.stop_requested()) break;
+    if (examine(seen) || pending_.at(seen.path).named) continue;
+    if (horizon.empty() || seen.order < horizon) horizon = seen.order;
+    set_horizon(horizon, seen.path);
+  }
+  return horizon;
+}
+
+/// Files removed again before they were complete.
+void Watcher::look_for_gone() {
+  std::erase_if(pending_, [&](const auto& entry) {
+    KnownFile state;
+    if (find_state(entry.second.file, state) || (errno != ENOENT && errno != ENOTDIR)) return false;
+    report_(sighting(Sighting::Kind::gone, entry.first));
+    return true;
+  });
 }
 
 void Watcher::look(const std::stop_token& stop) {
   const double start = steady_now();
-  std::string horizon;
   const bool all = start >= all_again_;
+  const auto listing = list_new(all);
+  tell_left(listing);
+  if (!listing.unread.empty() && listing.unread.front().path.empty()) return;  // nothing is known of the folder now
   if (all) all_again_ = start + 10;
-  for (const auto& seen : list_new(all)) {
-    if (stop.stop_requested()) return;
-    const bool finished = examine(seen);
-    if (finished) continue;
-    const auto& pending = pending_.at(seen.path);
-    if (horizon.empty() && !pending.named) {
-      horizon = seen.order;
-      if (horizon != horizon_)
-        report_({Sighting::Kind::horizon, settings_.step, seen.path, seen.file, horizon, {}, {}, 0, 0, {}});
-      horizon_ = horizon;
-    }
-  }
-  std::erase_if(pending_, [&](const auto& entry) {  // removed again before it was complete
-    KnownFile state;
-    if (find_state(base_ / entry.first, state)) return false;
-    report_({Sighting::Kind::gone, settings_.step, entry.first, base_ / entry.first, {}, {}, {}, 0, 0, {}});
-    return true;
-  });
-  if (horizon != horizon_) {
-    horizon_ = horizon;
-    report_({Sighting::Kind::horizon, settings_.step, {}, {}, horizon, {}, {}, 0, 0, {}});
-  }
+  const auto horizon = look_at(listing, stop);
+  if (stop.stop_requested()) return;
+  if (listing.unread.empty()) look_for_gone();
+  set_horizon(horizon, {});
   look_s_ = steady_now() - start;
-  report_({Sighting::Kind::scanned, settings_.step, {}, {}, {}, {}, {}, 0, 0, {}});
+  if (listing.unread.empty()) report_(sighting(Sighting::Kind::scanned));
 }
+
+// ---- one file ---------------------------------------------------------------------------------------------------
 
 /// Companions that come after their files are seen when the next file comes.
 bool Watcher::lacks_companion(const Seen& seen) {
@@ -186,76 +211,180 @@ bool Watcher::lacks_companion(const Seen& seen) {
   return true;
 }
 
+/// The file is dealt with.
+bool Watcher::finish(Sighting::Kind kind, const Seen& seen, Sighting sighting, std::string reason) {
+  sighting.kind = kind;
+  sighting.reason = std::move(reason);
+  settings_.known[seen.path] = seen.state;
+  pending_.erase(seen.path);
+  closed_.erase(seen.file);
+  report_(std::move(sighting));
+  return true;
+}
+
+bool Watcher::keep_waiting(const Seen& seen, Pending& pending, const std::string& reason, bool may_name) {
+  const bool name = may_name && !pending.named && steady_now() - pending.since >= settings_.watch.patience_s;
+  if (!name && reason == pending.reason) return false;
+  pending.named = pending.named || name;
+  pending.reason = reason;
+  auto made = sighting(name ? Sighting::Kind::waiting : Sighting::Kind::growing, seen.path, reason);
+  made.file = seen.file;
+  made.size = seen.state.size;
+  made.mtime_ns = seen.state.mtime_ns;
+  report_(std::move(made));
+  return false;
+}
+
+/// Some programs, and file servers, give a file its size before its content: unless a writer was seen to close it, it
+/// must have been left alone for a moment.
+bool Watcher::is_settled(const Seen& seen, double unchanged_s, bool is_doubtful) const {
+  const double need_s = is_doubtful ? settings_.watch.settle_s : settings_.watch.quiet_s;
+  if (unchanged_s >= need_s || (!is_doubtful && closed_.contains(seen.file))) return true;
+  struct stat info {};
+  if (::stat(seen.file.c_str(), &info) != 0) return false;
+  constexpr std::int64_t block_bytes = 512;  // of st_blocks, whatever the file system's are
+  const bool has_holes = static_cast<std::int64_t>(info.st_blocks) * block_bytes < info.st_size;
+  const double now_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return !has_holes && now_s - static_cast<double>(seen.state.mtime_ns) * 1e-9 >= need_s;
+}
+
+/// What the file is there for, if not for the stream.
+std::string Watcher::purpose_of(const Seen& seen) const {
+  if (const auto* pattern = excluded_by(settings_.watch.exclude, seen.path))
+    return "left out by the pattern " + *pattern;
+  for (const auto& [file, purpose] : settings_.watch.apart)
+    if (const auto id = identity(file); id && id == identity(seen.file)) return "left out: it is " + purpose;
+  return {};
+}
+
 /// @return true when the file is dealt with, false when it must be looked at again
 bool Watcher::examine(const Seen& seen) {
   const double now = steady_now();
-  auto& pending = pending_.try_emplace(seen.path, Pending{seen.state, now}).first->second;
-  if (!same(pending.state, seen.state)) pending = {seen.state, now, false, pending.reason};
-  Sighting sighting{Sighting::Kind::complete, settings_.step,      seen.path, seen.file, seen.order, {}, {},
-                    seen.state.size,          seen.state.mtime_ns, {}};
-  const auto finish = [&](Sighting::Kind kind, std::string reason) {
-    sighting.kind = kind;
-    sighting.reason = std::move(reason);
-    settings_.known[seen.path] = seen.state;
-    pending_.erase(seen.path);
-    report_(std::move(sighting));
-    return true;
-  };
-  if (const auto* pattern = excluded_by(settings_.watch.exclude, seen.path))
-    return finish(Sighting::Kind::excluded, "left out by the pattern " + *pattern);
-  const auto& source = settings_.protocol->source;
+  settings_.known.erase(seen.path);  // it has changed: each look looks at it until it is dealt with again
+  auto& pending = pending_.try_emplace(seen.path, Pending{seen.file, seen.state, now}).first->second;
+  if (pending.state != seen.state) pending = {seen.file, seen.state, now, false, pending.reason};
   const double unchanged_s = now - pending.since;
-  const auto keep_waiting = [&](const std::string& reason, bool may_name) {
-    const bool name = may_name && !pending.named && unchanged_s >= settings_.watch.patience_s;
-    if (!name && reason == pending.reason) return false;
-    pending.named = pending.named || name;
-    pending.reason = reason;
-    sighting.kind = name ? Sighting::Kind::waiting : Sighting::Kind::growing;
-    sighting.reason = reason;
-    report_(std::move(sighting));
-    return false;
-  };
+  auto made = sighting(Sighting::Kind::broken, seen.path);
+  made.file = seen.file;
+  made.order = seen.order;
+  made.size = seen.state.size;
+  made.mtime_ns = seen.state.mtime_ns;
+  if (auto purpose = purpose_of(seen); !purpose.empty())
+    return finish(Sighting::Kind::excluded, seen, std::move(made), std::move(purpose));
   try {
-    const auto check = source.check(seen.file);
-    if (check.state == flow::FileCheck::State::broken && unchanged_s >= settings_.watch.settle_s)
-      return finish(Sighting::Kind::broken, check.reason);
-    if (check.state != flow::FileCheck::State::complete)
-      return keep_waiting(check.reason, check.state == flow::FileCheck::State::growing);
-    const bool alone = lacks_companion(seen);
-    if (alone && settings_.companions) {
-      if (unchanged_s < settings_.watch.companion_s)
-        return keep_waiting(
-            fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()),
-            false);
-      sighting.reason = fmt::format("is taken without its metadata file, which did not come within {:g} s",
-                                    settings_.watch.companion_s);
-    }
-    sighting.companions = settings_.companions;
-    sighting.hash = hash_file(seen.file);
-    sighting.record = source.record(seen.file, settings_.link_folder + "/" + seen.path, settings_.params);
-    KnownFile after;
-    if (!find_state(seen.file, after) || !same(after, seen.state)) return false;  // changed meanwhile
-    if (alone && !settings_.companions) {
-      constexpr std::size_t most = 16;
-      alone_.push_back(seen.file);
-      if (alone_.size() > most) alone_.pop_front();
-    }
-    return finish(Sighting::Kind::complete, sighting.reason);
+    using State = flow::FileCheck::State;
+    const auto check = settings_.protocol->source.check(seen.file);
+    if (check.state == State::left_out) return finish(Sighting::Kind::excluded, seen, std::move(made), check.reason);
+    if (check.state == State::broken && unchanged_s >= settings_.watch.settle_s)
+      return finish(Sighting::Kind::broken, seen, std::move(made), check.reason);
+    if (check.state != State::complete) return keep_waiting(seen, pending, check.reason, check.state == State::growing);
+    if (!is_settled(seen, unchanged_s, check.is_doubtful))
+      return keep_waiting(seen, pending, seen.file.string() + ": was written a moment ago", false);
+    return take(seen, pending, check.reason);
   } catch (const Error& error) {
-    if (is_transient(error.code())) return keep_waiting(error.what(), true);
-    if (unchanged_s < settings_.watch.settle_s) return keep_waiting(error.what(), false);
-    return finish(Sighting::Kind::broken, error.what());
+    if (is_transient(error.code())) return keep_waiting(seen, pending, error.what(), true);
+    if (unchanged_s < settings_.watch.settle_s) return keep_waiting(seen, pending, error.what(), false);
+    return finish(Sighting::Kind::broken, seen, std::move(made), error.what());
   } catch (const std::exception& error) {
-    return finish(Sighting::Kind::broken, error.what());
+    return finish(Sighting::Kind::broken, seen, std::move(made), error.what());
   }
 }
 
-void Watcher::watch_folders() {
-  add_inotify(base_);
-  std::error_code error;
-  for (auto it = fs::recursive_directory_iterator(base_, fs::directory_options::skip_permission_denied, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error))
-    if (std::error_code ignored; it->is_directory(ignored)) add_inotify(it->path());
+/// Reports a whole file. @return false if it waits for its companion, or has changed meanwhile
+bool Watcher::take(const Seen& seen, Pending& pending, std::string reason) {
+  const bool alone = lacks_companion(seen);
+  if (alone && settings_.companions) {
+    if (steady_now() - pending.since < settings_.watch.companion_s)
+      return keep_waiting(
+          seen, pending,
+          fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()), false);
+    reason += fmt::format("{}is taken without its metadata file, which did not come within {:g} s",
+                          reason.empty() ? "" : "; ", settings_.watch.companion_s);
+  }
+  auto made = sighting(Sighting::Kind::complete, seen.path);
+  made.file = seen.file;
+  made.order = seen.order;
+  made.size = seen.state.size;
+  made.mtime_ns = seen.state.mtime_ns;
+  made.companions = settings_.companions;
+  made.hash = sample_hash(seen.file);
+  const auto twin = same_as(seen, made.hash);
+  if (twin.empty())
+    made.record =
+        settings_.protocol->source.record(seen.file, settings_.link_folder + "/" + seen.path, settings_.params);
+  KnownFile after;
+  if (!find_state(seen.file, after) || after != seen.state) return false;  // changed meanwhile
+  if (!twin.empty()) {
+    settings_.contents.at(made.hash).others.push_back(seen.path);
+    return finish(Sighting::Kind::duplicate, seen, std::move(made), "has the same content as " + twin);
+  }
+  note_content(seen, made.hash);
+  if (alone && !settings_.companions) {
+    constexpr std::size_t most = 16;
+    alone_.push_back(seen.file);
+    if (alone_.size() > most) alone_.pop_front();
+  }
+  return finish(Sighting::Kind::complete, seen, std::move(made), std::move(reason));
+}
+
+/// Another file of the stream with this content; empty: none. Where the samples agree both are read whole.
+std::string Watcher::same_as(const Seen& seen, const std::string& hash) const {
+  const auto found = settings_.contents.find(hash);
+  if (found == settings_.contents.end() || found->second.path == seen.path) return {};
+  const auto& twin = found->second;
+  const auto one = identity(seen.file), other = identity(twin.file);
+  // One that has been moved away cannot be compared; its name is known to have had these samples.
+  const bool is_same = !other || one == other || hash_file(seen.file) == hash_file(twin.file);
+  return is_same ? twin.path : std::string();
+}
+
+/// The file has this content now. Those left out for the sake of what it had before are looked at again.
+void Watcher::note_content(const Seen& seen, const std::string& hash) {
+  auto& now = hash_of_[seen.path];
+  if (now != hash) {
+    if (const auto before = settings_.contents.find(now);
+        before != settings_.contents.end() && before->second.path == seen.path) {
+      for (const auto& other : before->second.others) settings_.known.erase(other);
+      settings_.contents.erase(before);
+    }
+    now = hash;
+  }
+  settings_.contents.try_emplace(hash, Twin{seen.path, seen.file, {}});
+}
+
+// ---- waiting ----------------------------------------------------------------------------------------------------
+
+void Watcher::add_inotify(const fs::path& folder) {
+  if (inotify_ < 0 || watched_.contains(folder.string())) return;
+  const int watch = ::inotify_add_watch(inotify_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
+  if (watch < 0) return;
+  watched_[folder.string()] = watch;
+  folder_of_watch_[watch] = folder.string();
+}
+
+/// Remembers which files were closed by their writers, or moved here.
+void Watcher::note_events(const char* events, std::size_t bytes) {
+  constexpr std::size_t most = 100000;  // of files that nobody asks for
+  if (closed_.size() > most) closed_.clear();
+  for (std::size_t at = 0; at + sizeof(inotify_event) <= bytes;) {
+    inotify_event event{};
+    std::memcpy(&event, events + at, sizeof(event));
+    const char* name = events + at + sizeof(event);
+    at += sizeof(event) + event.len;
+    const auto folder = folder_of_watch_.find(event.wd);
+    if ((event.mask & IN_IGNORED) != 0 && folder != folder_of_watch_.end()) {  // removed: may come again
+      watched_.erase(folder->second);
+      folder_of_watch_.erase(folder);
+      continue;
+    }
+    if (event.len == 0 || folder == folder_of_watch_.end()) continue;
+    const auto file = (fs::path(folder->second) / name).string();
+    if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0) {
+      closed_.insert(file);
+      settings_.known.erase(printable_name(relative_to(base_, file)));  // written anew
+    }
+    if ((event.mask & IN_CREATE) != 0) closed_.erase(file);  // made anew
+  }
 }
 
 void Watcher::wait(const std::stop_token& stop) {
@@ -267,14 +396,13 @@ void Watcher::wait(const std::stop_token& stop) {
   if (look_s_ > 0.01) (void)::poll(files.data(), 1, static_cast<int>(std::min(look_s_, 1.0) * 1000));
   if (::poll(files.data(), inotify_ >= 0 ? 2 : 1, static_cast<int>(pause_s * 1000)) <= 0) return;
   std::array<char, 16384> events;
-  while (inotify_ >= 0 && ::read(inotify_, events.data(), events.size()) > 0) {
-  }
+  for (ssize_t bytes = 0; inotify_ >= 0 && (bytes = ::read(inotify_, events.data(), events.size())) > 0;)
+    note_events(events.data(), static_cast<std::size_t>(bytes));
 }
 
 void Watcher::loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     try {
-      watch_folders();  // before looking, so that nothing falls between
       look(stop);
     } catch (const std::exception& error) {
       log::warning("{}: {}", settings_.watch.files, error.what());

@@ -61,11 +61,11 @@ void count_up(Json& entry, const char* key) { entry[key] = entry[key].get<int>()
 }  // namespace
 
 Changed change(const flow::Workflow& workflow, const flow::Plan& plan, const Json& stored, const Json& settings,
-               const flow::Registry& registry) {
+               const flow::Registry& registry, flow::FileHashes files) {
   if (settings.empty())
     throw Error(ErrorCode::bad_input,
                 "what is to change? Give key=value: a parameter of the workflow, or step.parameter");
-  Changed changed{workflow, stored, {}};
+  Changed changed{workflow, stored, {}, std::move(files)};
   std::vector<flow::Problem> problems;
   std::vector<std::pair<std::string, std::string>> values;
   for (const auto& [key, value] : settings.items()) {
@@ -77,7 +77,8 @@ Changed change(const flow::Workflow& workflow, const flow::Plan& plan, const Jso
   }
   const auto typed = flow::parse_values(changed.workflow, values, problems);
   for (const auto& [key, value] : typed.items()) changed.values[key] = value;
-  if (problems.empty()) changed.plan = flow::make_plan(changed.workflow, registry, changed.values, problems);
+  if (problems.empty())
+    changed.plan = flow::make_plan(changed.workflow, registry, changed.values, problems, false, &changed.files);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   return changed;
 }

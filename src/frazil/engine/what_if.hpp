@@ -17,13 +17,15 @@ struct Changed {
   flow::Workflow workflow;
   Json values;
   flow::Plan plan;
+  flow::FileHashes files = {};
 };
 
 /// @param values    stored values of the project
 /// @param settings  {key: value}: a parameter of the workflow, or step.parameter
+/// @param files     contents of the files that parameters name, as far as known
 /// @throws Error(bad_input) listing every problem
 [[nodiscard]] Changed change(const flow::Workflow& workflow, const flow::Plan& plan, const Json& values,
-                             const Json& settings, const flow::Registry& registry);
+                             const Json& settings, const flow::Registry& registry, flow::FileHashes files);
 
 /// Keeps the parsed inputs of filters, so that the next question is answered faster. May be asked by several threads.
 class WhatIf {

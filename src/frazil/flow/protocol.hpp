@@ -123,10 +123,12 @@ constexpr auto names_of(Shape) { return std::array{"source", "map", "filter", "f
 /// The calls of an iteration, in order; `part` and `step` come again and again.
 enum class Stage { start, part, step, finish };
 
-/// Is a file whole? `growing` is looked at again, `broken` is quarantined once it has stopped changing.
+/// Is a file whole? `growing` is looked at again, `broken` is quarantined once it has stopped changing, `left_out` is
+/// no part of the stream. A reason with `complete` is said when the file is taken.
 struct FileCheck {
-  enum class State { complete, growing, broken } state = State::complete;
+  enum class State { complete, growing, broken, left_out } state = State::complete;
   std::string reason = {};
+  bool is_doubtful = false;  ///< whole against what its header says: taken only when it has stopped changing
 };
 
 /// Which files a source watches, and when its stream ends.
@@ -141,6 +143,9 @@ struct Watch {
       0;  ///< where files of the stream have companions, one without waits so long for its own; 0: no file waits
   std::vector<std::string> exclude = {};  ///< patterns of paths below the folder, or of file names, that are left out
   std::vector<std::string> notes = {};    ///< what cannot be meant like this, a sentence each: shown as alarms
+  double quiet_s = 1;  ///< a file that nobody was seen to close must not have changed for so long: space can be there
+                       ///< before content
+  std::vector<std::pair<std::string, std::string>> apart = {};  ///< files with another purpose, and which: left out
 };
 
 /// The least that an execution can work on: the sum of a field over the records of one input port. Of a fold: over its

@@ -227,8 +227,9 @@ void tell_apart(std::vector<PlannedStep>& steps) {
 /// Builds plan steps one after another, each after those it reads from.
 class Planner {
  public:
-  Planner(Plan& plan, const std::map<std::string, const Draft*>& drafts, std::vector<Problem>& problems)
-      : plan_(plan), drafts_(drafts), problems_(problems) {}
+  Planner(Plan& plan, const std::map<std::string, const Draft*>& drafts, std::vector<Problem>& problems,
+          FileHashes* files)
+      : plan_(plan), drafts_(drafts), problems_(problems), files_(files) {}
 
   void add(const Draft& draft) {
     const std::string place = "steps." + draft.name;
@@ -250,11 +251,21 @@ class Planner {
     domains(step, place);
     needs(step);
     if (problems_.empty())
-      step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(step.params)});
+      step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(key_params(step))});
     plan_.steps.push_back(std::move(step));
   }
 
  private:
+  /// The parameters with contents in place of the names of files.
+  [[nodiscard]] Json key_params(const PlannedStep& step) const {
+    auto params = step.params;
+    if (files_ == nullptr) return params;
+    for (const auto& field : step.protocol->params)
+      if (field.file && params.contains(field.name) && params[field.name].is_string())
+        params[field.name] = files_->of(params[field.name].get<std::string>());
+    return params;
+  }
+
   void resources(const Draft& draft, PlannedStep& step, const std::string& place) {
     const auto executor = text_at(draft.json, "executor", place, problems_);
     if (executor != "" && executor != "local" && executor != "cluster")
@@ -385,6 +396,7 @@ class Planner {
   Plan& plan_;
   const std::map<std::string, const Draft*>& drafts_;
   std::vector<Problem>& problems_;
+  FileHashes* files_;
 };
 
 }  // namespace
@@ -459,7 +471,7 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
 }
 
 Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values, std::vector<Problem>& problems,
-               bool check_only) {
+               bool check_only, FileHashes* files) {
   Plan plan;
   plan.name = workflow.name;
   plan.title = workflow.title;
@@ -493,12 +505,22 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
         cycle += (cycle.empty() ? "" : ", ") + draft.name;
     problems.push_back({"steps", "these steps wait for each other: " + cycle});
   }
-  Planner planner(plan, by_name, problems);
+  Planner planner(plan, by_name, problems, files);
   for (const auto* draft : order)
     if (draft->protocol != nullptr) planner.add(*draft);
   tell_apart(plan.steps);
   add_monitors(plan, substitute(workflow.monitors, "monitors"), all_steps, problems);
   return plan;
+}
+
+std::vector<std::pair<std::string, std::string>> named_files(const Plan& plan) {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const auto& step : plan.steps)
+    for (const auto& field : step.protocol->params)
+      if (const auto value = step.params.find(field.name);
+          field.file && value != step.params.end() && value->is_string() && !value->get<std::string>().empty())
+        list.emplace_back(step.name + "." + field.name, value->get<std::string>());
+  return list;
 }
 
 }  // namespace frazil::flow

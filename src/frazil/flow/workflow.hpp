@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "frazil/flow/file_hashes.hpp"
 #include "frazil/flow/protocol.hpp"
 
 namespace frazil::flow {
@@ -134,7 +135,11 @@ struct Plan {
 /// Resolves a workflow. `values` holds typed values by parameter name; missing ones take their defaults.
 /// `check_only` lets required parameters be missing. Appends every problem: unknown keys, protocols, ports and
 /// parameters, kinds that do not fit, missing inputs, cycles.
+/// @param files  contents of files that parameters name go into the keys by these; null: keys hold their names
 [[nodiscard]] Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& values,
-                             std::vector<Problem>& problems, bool check_only = false);
+                             std::vector<Problem>& problems, bool check_only = false, FileHashes* files = nullptr);
+
+/// The files that parameters of the plan name, each with the place that names it ("import-movies.gain").
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> named_files(const Plan& plan);
 
 }  // namespace frazil::flow

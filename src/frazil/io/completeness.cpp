@@ -40,19 +40,30 @@ Completeness check_mrc(const ByteSource& source, std::span<const std::byte> head
   }
   const auto promised = h.file_bytes(), found = source.size();
   const auto section = h.section_bytes();
+  if (found == promised && h.missing_extended > 0)
+    return {
+        FileState::complete,
+        fmt::format("{}: the header promises an extended header of {} bytes (NSYMBT) that is not in the file; header "
+                    "and data fill it, and are read",
+                    source.name(), h.missing_extended),
+        h.nz, true};
   if (found == promised) return {FileState::complete, {}, h.nz};
   const auto whole = found > h.data_offset()
                          ? static_cast<int>(std::min<std::uint64_t>((found - h.data_offset()) / section, 1U << 22U))
                          : 0;
   if (found < promised)
     return growing(
-        source, fmt::format("the header promises {} frames and {} bytes, the file has {} bytes", h.nz, promised, found),
+        source,
+        fmt::format("the header promises {} frames and {} bytes{}, the file has {} bytes", h.nz, promised,
+                    h.extended > 0 ? fmt::format(" with an extended header of NSYMBT = {}", h.extended) : "", found),
         whole);
   if (found - promised >= section)  // writers that add frames correct the header afterwards
     return growing(
         source, fmt::format("the header promises {} frames, the data after it are {} frames long", h.nz, whole), h.nz);
-  return broken(source, fmt::format("the header promises {} bytes, the file has {} more", promised, found - promised),
-                h.nz);
+  return {FileState::complete,
+          fmt::format("{}: the header promises {} bytes, the file has {} more, which are left unread", source.name(),
+                      promised, found - promised),
+          h.nz, true};
 }
 
 Completeness check_tiff(const ByteSource& source) {
@@ -102,7 +113,7 @@ Completeness check_marker(const ByteSource& source, std::string_view marker, std
 
 Completeness check_structure(const ByteSource& source) {
   if (source.size() == 0) return growing(source, "the file is empty");
-  const auto head = source.head(mrc_header_bytes);
+  const auto head = source.head(mrc_header_bytes + 4);
   if (is_all_zero(head)) return growing(source, fmt::format("the first {} bytes are still zero", head.size()));
   if (looks_like_tiff(head)) return check_tiff(source);
   if (looks_like_legacy_eer(source) || (!looks_like_mrc(head) && begins_as_legacy_eer(source)))

@@ -45,13 +45,34 @@ TEST(Completeness, AnMrcFileGrowsUntilItHasWhatItsHeaderPromises) {
   EXPECT_EQ(check(whole.substr(0, 1024 + 400)).frames, 2);
   EXPECT_EQ(check(whole + std::string(160, 'x')).state, FileState::growing);  // a frame more than the header knows
   const auto longer = check(whole + "abc");
-  EXPECT_EQ(longer.state, FileState::broken);
+  EXPECT_EQ(longer.state, FileState::complete);
+  EXPECT_TRUE(longer.is_doubtful);
   EXPECT_NE(longer.reason.find("3 more"), std::string::npos);
   auto absurd = whole;
   put_word(absurd, 12, 77);
   EXPECT_EQ(check(absurd).state, FileState::broken);
   EXPECT_EQ(check(std::string(5000, '\0')).state, FileState::growing);  // space set aside, nothing written
   EXPECT_EQ(check(std::string(5000, 'q')).state, FileState::broken);
+}
+
+TEST(Completeness, AnExtendedHeaderThatIsPromisedAndNotThereIsNamed) {
+  auto bytes = mrc(4);
+  put_word(bytes, 92, 57600);
+  const auto without = check(bytes);
+  EXPECT_EQ(without.state, FileState::complete);
+  EXPECT_TRUE(without.is_doubtful);
+  EXPECT_NE(without.reason.find("NSYMBT"), std::string::npos);
+  const auto cut = check(bytes.substr(0, bytes.size() - 1));
+  EXPECT_EQ(cut.state, FileState::growing);
+  EXPECT_NE(cut.reason.find("NSYMBT = 57600"), std::string::npos);
+  put_word(bytes, 1024, 768);  // an extended header of FEI begins with its own size: it is there, the data are not yet
+  EXPECT_EQ(check(bytes).state, FileState::growing);
+}
+
+TEST(Completeness, AnMrcHeaderOfMorePixelsThanAnyFileHoldsIsBroken) {
+  auto bytes = mrc(1);
+  put_word(bytes, 0, 1 << 20), put_word(bytes, 4, 1 << 20), put_word(bytes, 8, 1 << 22), put_word(bytes, 12, 2);
+  EXPECT_EQ(check(bytes.substr(0, 1024)).state, FileState::broken);  // 4 × 2^62 is 2^64, which is 0
 }
 
 TEST(Completeness, ATiffFileGrowsUntilItsLastDirectory) {

@@ -4,13 +4,15 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "frazil/base/error.hpp"
 
 namespace frazil::io {
 namespace {
 
-constexpr int max_side = 1 << 20;  // a section of 2^40 pixels is absurd, and products stay below 2^63
+constexpr int max_side = 1 << 20;                  // a section of 2^40 pixels is absurd
+constexpr std::uint64_t max_pixels = 1ULL << 50U;  // times 8 bytes and a header stays far below 2^63
 constexpr std::uint32_t imod_stamp_value = 1146047817;
 
 // Byte offsets in the header, doi:10.1016/j.jsb.2015.04.002 (Cheng et al. 2015) and IMOD's extension.
@@ -68,7 +70,9 @@ MrcHeader header_in_order(std::span<const std::byte> head, bool swapped) {
 
 bool plausible(const MrcHeader& h) {
   return known_mode(h.mode) && h.nx >= 1 && h.ny >= 1 && h.nz >= 1 && h.nx <= max_side && h.ny <= max_side &&
-         h.nz <= (1 << 22);
+         h.nz <= (1 << 22) &&
+         static_cast<std::uint64_t>(h.nx) * static_cast<std::uint64_t>(h.ny) <=
+             max_pixels / static_cast<std::uint64_t>(h.nz);
 }
 
 std::optional<PixelType> type_of_mode(int mode) {
@@ -88,6 +92,13 @@ std::optional<PixelType> type_of_mode(int mode) {
     default:
       return std::nullopt;
   }
+}
+
+/// Bytes behind the header that the file at hand has, if any, begin an extended header of FEI: it names its own size.
+bool begins_with_metadata(std::span<const std::byte> head, const MrcHeader& h) {
+  if (head.size() < mrc_header_bytes + 4) return false;
+  const auto size = Words(head, h.swapped).word(mrc_header_bytes);
+  return size == 768 || size == 888;  // FEI1 and FEI2: bytes of metadata a frame
 }
 
 std::optional<MrcHeader> choose_order(std::span<const std::byte> head, std::uint64_t file_size) {
@@ -120,7 +131,7 @@ bool histogram_is_signed(std::span<const std::byte> sample) {
 }
 
 bool bytes_are_signed(const ByteSource& source, const MrcHeader& h) {
-  if (h.imod_stamp) return h.imod_signed;
+  if (h.imod_stamp) return false;
   constexpr std::uint64_t most = 1 << 22;
   std::vector<std::byte> sample(static_cast<std::size_t>(std::min(most, h.section_bytes())));
   source.read(h.data_offset(), sample);
@@ -180,16 +191,24 @@ MrcHeader parse_mrc_header(std::span<const std::byte> head, std::uint64_t file_s
   if (!type)
     throw Error(ErrorCode::unsupported, "{}: MRC mode {} is not read, only 0, 1, 2, 6, 12 and 101", name, h.mode);
   h.type = *type;
+  if (h.extended > 0 && file_size == h.file_bytes() - h.extended && !begins_with_metadata(head, h))
+    h.missing_extended = std::exchange(h.extended, 0);
   return h;
 }
 
 MrcHeader open_mrc(const ByteSource& source) {
-  auto h = parse_mrc_header(source.head(mrc_header_bytes), source.size(), source.name());
+  auto h = parse_mrc_header(source.head(mrc_header_bytes + 4), source.size(), source.name());
   if (h.file_bytes() > source.size())
     throw Error(ErrorCode::corrupt,
-                "{}: the header promises {} x {} x {} pixels of mode {} ({} bytes), the file has {} bytes",
-                source.name(), h.nx, h.ny, h.nz, h.mode, h.file_bytes(), source.size());
-  if (h.mode == 0 && !bytes_are_signed(source, h)) h.type = PixelType::u8;
+                "{}: the header promises {} x {} x {} pixels of mode {}{} ({} bytes), the file has {} bytes",
+                source.name(), h.nx, h.ny, h.nz, h.mode,
+                h.extended > 0 ? fmt::format(" behind an extended header of NSYMBT = {} bytes", h.extended) : "",
+                h.file_bytes(), source.size());
+  if (h.mode != 0) return h;
+  if (h.imod_stamp && h.imod_signed)
+    h.type = PixelType::u8_less_128;
+  else if (!bytes_are_signed(source, h))
+    h.type = PixelType::u8;
   return h;
 }
 

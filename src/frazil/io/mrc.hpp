@@ -18,8 +18,9 @@ inline constexpr std::size_t mrc_header_bytes = 1024;
 struct MrcHeader {
   int nx = 0, ny = 0, nz = 0;
   int mode = 2;
-  bool swapped = false;        ///< other byte order than this machine's
-  std::uint64_t extended = 0;  ///< bytes between header and data
+  bool swapped = false;                ///< other byte order than this machine's
+  std::uint64_t extended = 0;          ///< bytes between header and data
+  std::uint64_t missing_extended = 0;  ///< NSYMBT, where the file is whole without what it promises
   int mx = 0, my = 0, mz = 0, ispg = 0;
   std::array<float, 3> cell{};  ///< Å
   bool imod_stamp = false;      ///< IMOD wrote it and says whether mode 0 is signed
@@ -28,7 +29,7 @@ struct MrcHeader {
 
   [[nodiscard]] std::uint64_t data_offset() const { return mrc_header_bytes + extended; }
   [[nodiscard]] std::uint64_t section_bytes() const;
-  /// Size of the whole file; sections of plausible headers cannot overflow it.
+  /// Size of the whole file; headers with more than 2^50 pixels are refused, so it cannot overflow.
   [[nodiscard]] std::uint64_t file_bytes() const {
     return data_offset() + section_bytes() * static_cast<std::uint64_t>(nz);
   }
@@ -39,11 +40,14 @@ struct MrcHeader {
 /// True when the first bytes look like an MRC header in either byte order.
 [[nodiscard]] bool looks_like_mrc(std::span<const std::byte> head);
 /// Header in the byte order in which mode and sizes are plausible; of two, the one whose size matches `file_size`.
+/// Headers copied from other files promise extended headers that are not there: if the file has exactly the size of
+/// header and data, NSYMBT is taken for wrong.
 /// @throws Error(corrupt) when neither is plausible, Error(unsupported) for a mode of the standard that is not read
 [[nodiscard]] MrcHeader parse_mrc_header(std::span<const std::byte> head, std::uint64_t file_size,
                                          const std::string& name);
 
-/// Header with its promise held against the file, and the sign of mode 0 settled: by IMOD's stamp, else by the
+/// Header with its promise held against the file, and the sign of mode 0 settled: by IMOD's stamp, whose signed bytes
+/// stand for counts 128 higher (IMOD, doc/mrc_format: it works with 0 to 255 and adds 128 on reading), else by the
 /// first section: signed unless its histogram runs on over 127 | 128 and not over 255 | 0.
 /// @throws Error(corrupt) when the file is shorter than promised
 [[nodiscard]] MrcHeader open_mrc(const ByteSource& source);

@@ -6,6 +6,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/random.hpp"
 #include "frazil/io/image_file.hpp"
+#include "frazil/io/movie_file.hpp"
 #include "frazil/io/mrc.hpp"
 #include "frazil/io/test_files.hpp"
 
@@ -127,6 +128,41 @@ TEST(Mrc, BytesWithoutStampAreSignedOrNotByTheirHistogram) {
   counts[2000] = counts[3000] = static_cast<char>(255);
   write_text(folder / "b.mrc", counts);
   EXPECT_EQ(read_info(folder / "b.mrc").type, PixelType::u8);
+}
+
+TEST(Mrc, SignedBytesOfImodStandForCountsThatAre128Higher) {
+  const TestFolder folder;
+  std::string bytes(1024 + 16, '\0');
+  put_word(bytes, 0, 4), put_word(bytes, 4, 4), put_word(bytes, 8, 1);
+  put_word(bytes, 152, 1146047817), put_word(bytes, 156, 1);
+  for (int i = 0; i < 16; ++i) bytes[static_cast<std::size_t>(1024 + i)] = static_cast<char>(i - 128);
+  write_text(folder / "b.mrc", bytes);
+  const auto image = read_image(folder / "b.mrc");
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(image(i % 4, i / 4), static_cast<float>(i));
+  Counts counts;
+  MovieReader(folder / "b.mrc").read_counts(0, counts);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(std::to_integer<int>(counts.row(0)[i]), i);
+  put_word(bytes, 156, 0);  // IMOD's stamp without the flag: unsigned
+  write_text(folder / "b.mrc", bytes);
+  EXPECT_EQ(read_image(folder / "b.mrc")(0, 0), 128.0F);
+}
+
+TEST(Mrc, AHeaderOfMorePixelsThanAnyFileHoldsIsRefused) {
+  const TestFolder folder;
+  std::string bytes(1024, '\0');
+  put_word(bytes, 0, 1 << 20), put_word(bytes, 4, 1 << 20), put_word(bytes, 8, 1 << 22), put_word(bytes, 12, 2);
+  write_text(folder / "b.mrc", bytes);
+  EXPECT_ERROR((void)read_info(folder / "b.mrc"), corrupt, "make no sense");
+}
+
+TEST(Mrc, AnExtendedHeaderThatIsNotThereIsNotSkipped) {
+  const TestFolder folder;
+  write_image(folder / "x.mrc", noise(8, 8, -1, 1, 5));
+  const auto first = read_image(folder / "x.mrc")(0, 0);
+  auto bytes = read_text(folder / "x.mrc");
+  put_word(bytes, 92, 57600);
+  write_text(folder / "x.mrc", bytes);
+  EXPECT_EQ(read_image(folder / "x.mrc")(0, 0), first);
 }
 
 TEST(Mrc, StatisticsStandInTheHeader) {

@@ -52,6 +52,11 @@ void decode_nibbles(const std::byte* bytes, std::span<To> out) {
   }
 }
 
+template <class To>
+void decode_less_128(const std::byte* bytes, std::span<To> out) {
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<To>(std::to_integer<unsigned>(bytes[i]) ^ 128U);
+}
+
 template <class T>
 EncodeResult encode(std::span<const float> pixels, std::byte* bytes) {
   constexpr double low = static_cast<double>(std::numeric_limits<T>::lowest());
@@ -96,6 +101,8 @@ std::string_view to_string(PixelType type) {
       return "8-bit unsigned";
     case PixelType::i8:
       return "8-bit signed";
+    case PixelType::u8_less_128:
+      return "8-bit unsigned, stored less 128";
     case PixelType::u16:
       return "16-bit unsigned";
     case PixelType::i16:
@@ -120,6 +127,7 @@ int bits_of(PixelType type) {
       return 4;
     case PixelType::u8:
     case PixelType::i8:
+    case PixelType::u8_less_128:
       return 8;
     case PixelType::u16:
     case PixelType::i16:
@@ -153,6 +161,8 @@ void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::span<
       return decode<std::uint8_t>(bytes, false, out);
     case PixelType::i8:
       return decode<std::int8_t>(bytes, false, out);
+    case PixelType::u8_less_128:
+      return decode_less_128(bytes, out);
     case PixelType::u16:
       return decode<std::uint16_t>(bytes, swapped, out);
     case PixelType::i16:
@@ -174,6 +184,7 @@ CountType count_type_of(PixelType type) {
   switch (type) {
     case PixelType::u4:
     case PixelType::u8:
+    case PixelType::u8_less_128:
       return CountType::u8;
     case PixelType::u16:
       return CountType::u16;
@@ -201,6 +212,8 @@ void decode_row(const std::byte* bytes, PixelType type, bool swapped, std::byte*
   switch (type) {
     case PixelType::u4:
       return decode_nibbles(bytes, as(static_cast<std::uint8_t*>(nullptr)));
+    case PixelType::u8_less_128:
+      return decode_less_128(bytes, as(static_cast<std::uint8_t*>(nullptr)));
     case PixelType::i8:
       return decode<std::int8_t>(bytes, false, as(static_cast<std::int16_t*>(nullptr)));
     case PixelType::u16:
@@ -233,10 +246,11 @@ EncodeResult encode_row(std::span<const float> pixels, PixelType type, std::byte
     case PixelType::f32:
       std::memcpy(bytes, pixels.data(), pixels.size_bytes());
       return {};
+    case PixelType::u8_less_128:
     case PixelType::f64:
       break;
   }
-  expect(false, "64-bit pixels are not written");
+  expect(false, "64-bit pixels and bytes less 128 are not written");
   return {};
 }
 

@@ -10,8 +10,9 @@
 
 namespace frazil::io {
 
-/// u4: two pixels a byte, low nibble first, rows padded to whole bytes.
-enum class PixelType { u4, u8, i8, u16, i16, u32, i32, f16, f32, f64 };
+/// u4: two pixels a byte, low nibble first, rows padded to whole bytes. u8_less_128: 0 to 255 stored as signed bytes
+/// that are 128 less.
+enum class PixelType { u4, u8, i8, u8_less_128, u16, i16, u32, i32, f16, f32, f64 };
 
 [[nodiscard]] std::string_view to_string(PixelType type);
 /// Bytes of one row of `nx` pixels.

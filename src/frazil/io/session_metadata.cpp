@@ -10,6 +10,7 @@
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/utf8.hpp"
 
 namespace frazil::io {
 namespace {
@@ -121,7 +122,7 @@ std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) return false;
     try {
-      info = parse(read_text(file), file.string());
+      info = parse(as_utf8(read_text(file)), file.string());  // SerialEM writes the letters of its Windows
       return true;
     } catch (const Error&) {
       return false;
@@ -145,7 +146,7 @@ std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::
 }  // namespace
 
 std::optional<ExposureInfo> parse_epu_name(const fs::path& path) {
-  const auto parts = split(path.stem().string(), '_');
+  const auto parts = split(printable_name(path.stem().string()), '_');
   if (parts.size() < 6 || parts[0] != "FoilHole" || parts[2] != "Data" || !is_digits(parts[1])) return std::nullopt;
   ExposureInfo info;
   info.hole = parts[1];
@@ -158,7 +159,8 @@ std::optional<ExposureInfo> parse_epu_name(const fs::path& path) {
     info.acquired = fmt::format("{}-{}-{}T{}:{}:{}", date.substr(0, 4), date.substr(4, 2), date.substr(6),
                                 time.substr(0, 2), time.substr(2, 2), time.substr(4));
   for (const auto& folder : path.parent_path())
-    if (const auto name = folder.string(); name.starts_with("GridSquare_")) info.grid_square = name.substr(11);
+    if (const auto name = printable_name(folder.string()); name.starts_with("GridSquare_"))
+      info.grid_square = name.substr(11);
   return info;
 }
 

@@ -215,7 +215,7 @@ TEST(Star, OpticsBeyondTheirRangeAreRefusedWithFileLineAndRange) {
     (void)parse_optics(file.table("optics"));
   };
   EXPECT_NO_THROW(read("1 300 2.7 0.07 1.1"));
-  EXPECT_ERROR(read("1 300 2.7 7 1.1"), bad_input, "x.star line 7: rlnAmplitudeContrast must lie in 0 to 1, not 7");
+  EXPECT_ERROR(read("1 300 2.7 7 1.1"), bad_input, "x.star line 8: rlnAmplitudeContrast must lie in 0 to 1, not 7");
   EXPECT_ERROR(read("1 300 2.7 nan 1.1"), bad_input, "rlnAmplitudeContrast must lie in 0 to 1, not nan");
   EXPECT_ERROR(read("1 300000 2.7 0.1 1.1"), bad_input, "rlnVoltage must lie in 40 to 1500, not 300000");
   EXPECT_ERROR(read("1 300 2700 0.1 1.1"), bad_input, "rlnSphericalAberration must lie in -10 to 20, not 2700");

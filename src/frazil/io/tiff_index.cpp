@@ -1,7 +1,6 @@
 #include "frazil/io/tiff_index.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "frazil/base/error.hpp"
 
@@ -66,19 +65,6 @@ void check_strips(const TiffScan& scan, const TiffDirectory& d, std::uint64_t ro
   }
 }
 
-/// ImageJ writes large stacks as one directory and a number of images in its description.
-void refuse_imagej_stack(const TiffScan& scan, const std::string& name) {
-  const auto& text = scan.directories.front().description;
-  const auto at = text.find("images=");
-  if (scan.directories.size() != 1 || !text.starts_with("ImageJ=") || at == std::string::npos) return;
-  const long images = std::strtol(text.c_str() + at + 7, nullptr, 10);
-  if (images > 1)
-    throw Error(
-        ErrorCode::unsupported,
-        "{}: ImageJ put {} images behind one TIFF directory, which is not read: save them with a directory each", name,
-        images);
-}
-
 Angstrom pixel_size_of(const TiffDirectory& d) {
   if (!(d.pixels_per_unit > 0)) return Angstrom{0};
   const double unit_A = d.resolution_unit == 2 ? 2.54e8 : d.resolution_unit == 3 ? 1e8 : 0;
@@ -95,7 +81,6 @@ TiffIndex read_tiff_index(TiffScan scan, const ByteSource& source) {
   if (scan.end != TiffEnd::whole)
     throw Error(ErrorCode::corrupt, "{}: the TIFF file is {}: {}", name,
                 scan.end == TiffEnd::cut ? "unfinished or cut off" : "damaged", scan.problem);
-  refuse_imagej_stack(scan, name);
   TiffIndex index;
   index.swapped = scan.swapped;
   for (std::size_t i = 0; i < scan.directories.size(); ++i) {

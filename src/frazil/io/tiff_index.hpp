@@ -41,7 +41,8 @@ enum class TiffEnd {
 
 struct TiffScan {
   bool big = false, swapped = false;
-  std::vector<TiffDirectory> directories;  ///< up to where the walk ended
+  std::vector<TiffDirectory> directories;  ///< up to where the walk ended; one a frame, if a description tells of more
+                                           ///< frames than there are directories
   std::vector<TiffStrip> strips;
   std::uint64_t extent = 0;  ///< end of the last byte that a directory, a table or a strip uses
   TiffEnd end = TiffEnd::broken;

@@ -1,7 +1,9 @@
 // Walking the directories: scan_tiff (tiff_index.hpp).
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <unordered_set>
+#include <utility>
 
 #include "frazil/base/error.hpp"
 #include "frazil/io/tiff_index.hpp"
@@ -75,6 +77,35 @@ std::uint64_t type_bytes(unsigned type) {
   }
 }
 
+std::uint64_t number_at(std::string_view text) {
+  std::uint64_t value = 0;
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+/// Images that a description tells of: ImageJ's "images=40", tifffile's {"shape": [40, 512, 512], …}; 0: of none.
+std::uint64_t described_frames(const TiffDirectory& d) {
+  const std::string_view text = d.description;
+  if (text.starts_with("ImageJ=")) {
+    const auto at = text.find("images=");
+    return at == std::string_view::npos ? 0 : number_at(text.substr(at + 7));
+  }
+  constexpr std::string_view key = "\"shape\": [";
+  const auto at = text.find(key);
+  if (!text.starts_with("{") || at == std::string_view::npos) return 0;
+  auto list = text.substr(at + key.size());
+  list = list.substr(0, list.find(']'));
+  std::uint64_t pixels = 1;
+  for (bool more = true; more;) {
+    if (__builtin_mul_overflow(pixels, number_at(list), &pixels)) return 0;
+    const auto comma = list.find(',');
+    more = comma != std::string_view::npos;
+    if (more) list.remove_prefix(comma + 1);
+  }
+  return pixels % (d.nx * d.ny) == 0 ? pixels / (d.nx * d.ny) : 0;
+}
+
 class DirectoryWalker {
  public:
   DirectoryWalker(const ByteSource& source, TiffScan& scan) : source_(source), scan_(scan) {}
@@ -88,6 +119,7 @@ class DirectoryWalker {
         throw Stop{TiffEnd::broken, fmt::format("its chain of directories comes back to offset {}", offset)};
       offset = directory(offset);
     }
+    show_stack();
     refuse_overlaps();
   }
 
@@ -321,6 +353,41 @@ class DirectoryWalker {
       need(begin[i], size[i], fmt::format("strip {}", i + 1));
       scan_.strips.push_back({begin[i], size[i]});
     }
+  }
+
+  /// Some programs put a stack behind a single directory: the data of the frames follow one another, and only the
+  /// description tells how many. Such frames get a directory each.
+  void show_stack() {
+    if (scan_.directories.size() != 1) return;
+    const auto first = scan_.directories.front();
+    const auto frames = described_frames(first);
+    if (frames <= 1) return;
+    constexpr std::uint64_t most = 100000;  // what is listed here stays small beside the file
+    const auto bytes = (first.nx * first.bits + 7) / 8 * first.ny;
+    auto end = first.strip_count > 0 ? scan_.strips.front().offset : 0;
+    const auto follows = [&](const TiffStrip& strip) { return strip.offset == std::exchange(end, end + strip.bytes); };
+    const bool plain = frames <= most && !first.tiled && first.compression == 1 && first.samples == 1 &&
+                       std::all_of(scan_.strips.begin(), scan_.strips.end(), follows) &&
+                       end == scan_.strips.front().offset + bytes;
+    if (!plain)
+      throw Stop{TiffEnd::broken,
+                 fmt::format("its description tells of {} images behind one directory, which are read only when they "
+                             "follow one another uncompressed: save them with a directory each",
+                             frames)};
+    const auto strips = scan_.strips;
+    if (bytes > source_.size() || frames > source_.size() / bytes ||
+        !source_.holds(strips.front().offset, frames * bytes))
+      throw Stop{TiffEnd::cut,
+                 fmt::format("its description tells of {} images with {} bytes each, the file has {} bytes", frames,
+                             bytes, source_.size())};
+    for (std::uint64_t frame = 1; frame < frames; ++frame) {
+      auto next = first;
+      next.description.clear();
+      next.first_strip = scan_.strips.size();
+      for (const auto& strip : strips) scan_.strips.push_back({strip.offset + frame * bytes, strip.bytes});
+      scan_.directories.push_back(std::move(next));
+    }
+    scan_.extent = std::max(scan_.extent, strips.front().offset + frames * bytes);
   }
 
   void refuse_overlaps() const {

@@ -1,9 +1,12 @@
 #include <gtest/gtest.h>
 #include <tiffio.h>
 
+#include <array>
+
 #include "frazil/base/files.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/base/random.hpp"
+#include "frazil/io/completeness.hpp"
 #include "frazil/io/lzw.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/test_files.hpp"
@@ -211,20 +214,45 @@ TEST(Tiff, ManyDirectoriesCostLinearTime) {
   EXPECT_EQ(reader.read_frame(69999)(1, 1), static_cast<float>((69999 >> 8) & 255));
 }
 
-TEST(Tiff, AStackOfImageJBehindOneDirectoryIsNotTakenForOneFrame) {
-  const TestFolder folder;
-  TIFF* tiff = TIFFOpen((folder / "j.tif").c_str(), "w");
+/// One directory of 4 × 4 bytes, all `value`, whose description tells of more.
+void write_one_directory(const std::filesystem::path& path, const char* description, std::uint8_t value) {
+  TIFF* tiff = TIFFOpen(path.c_str(), "w");
   ASSERT_NE(tiff, nullptr);
   TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, 4);
   TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, 4);
   TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, 8);
   TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
   TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, 4);
-  TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, "ImageJ=1.53t\nimages=40\nslices=40\n");
-  std::uint8_t pixels[16] = {};
-  ASSERT_EQ(TIFFWriteEncodedStrip(tiff, 0, pixels, 16), 16);
+  TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, description);
+  std::array<std::uint8_t, 16> pixels{};
+  pixels.fill(value);
+  ASSERT_EQ(TIFFWriteEncodedStrip(tiff, 0, pixels.data(), 16), 16);
   TIFFClose(tiff);
-  EXPECT_ERROR((void)read_info(folder / "j.tif"), unsupported, "ImageJ put 40 images");
+}
+
+TEST(Tiff, FramesBehindOneDirectoryAreAllThereOrNone) {
+  const TestFolder folder;
+  for (const auto* description :
+       {"ImageJ=1.53t\nimages=3\nslices=3\n", "{\"shape\": [3, 4, 4], \"truncated\": true}"}) {
+    SCOPED_TRACE(description);
+    const auto path = folder / "s.tif";
+    write_one_directory(path, description, 1);
+    EXPECT_ERROR((void)read_info(path), corrupt, "3 images");
+    EXPECT_EQ(check_complete(path).state, FileState::growing);
+    auto all = read_text(path);
+    const auto entry =
+        all.find(std::string("\x11\x01", 2), 8 + 16);  // StripOffsets, of one strip: its value is in place
+    ASSERT_NE(entry, std::string::npos);
+    put_word(all, entry + 8, static_cast<std::uint32_t>(all.size()));
+    all += std::string(16, '\1') + std::string(16, '\2') + std::string(16, '\3');
+    write_text(path, all);
+    const MovieReader reader(path);
+    ASSERT_EQ(reader.info().nz, 3);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(reader.read_frame(i)(3, 3), static_cast<float>(i + 1));
+    EXPECT_EQ(check_complete(path).state, FileState::complete);
+  }
+  write_one_directory(folder / "one.tif", "{\"shape\": [4, 4]}", 5);
+  EXPECT_EQ(read_info(folder / "one.tif").nz, 1);
 }
 
 TEST(Tiff, FramesMayBeReadByManyThreadsAtOnce) {

@@ -176,6 +176,7 @@ Json json_schema(const std::vector<FieldInfo>& fields) {
     if (!field.choices.empty()) entry["enum"] = field.choices;
     if (field.advanced) entry["x-advanced"] = true;
     if (field.runtime) entry["x-runtime"] = true;
+    if (field.file) entry["x-file"] = true;
     if (field.required) required.push_back(field.name);
     properties[field.name] = std::move(entry);
   }

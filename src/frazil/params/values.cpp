@@ -57,6 +57,7 @@ Json field_to_json(const FieldInfo& field) {
   entry["required"] = field.required;
   entry["advanced"] = field.advanced;
   entry["runtime"] = field.runtime;
+  entry["file"] = field.file;
   return entry;
 }
 
@@ -79,14 +80,16 @@ FieldInfo field_from_json(const Json& json, std::vector<std::string>& problems) 
   static const std::vector<std::string> types = {"boolean", "integer", "number", "string", "array", "object"};
   if (std::find(types.begin(), types.end(), field.type) == types.end())
     problems.push_back(place + ": type must be one of " + list_of(types));
-  static const std::vector<std::string> known = {"name",  "flag",    "type",     "default",  "unit",   "help",
-                                                 "range", "choices", "required", "advanced", "runtime"};
+  static const std::vector<std::string> known = {"name",  "flag",    "type",     "default",  "unit",    "help",
+                                                 "range", "choices", "required", "advanced", "runtime", "file"};
   for (const auto& [key, value] : json.items())
     if (std::find(known.begin(), known.end(), key) == known.end())
       problems.push_back(place + ": \"" + key + "\" is not known; known are " + list_of(known));
   field.required = json.value("required", Json(false)) == true;
   field.advanced = json.value("advanced", Json(false)) == true;
   field.runtime = json.value("runtime", Json(false)) == true;
+  field.file = json.value("file", Json(false)) == true;
+  if (field.file && field.type != "string") problems.push_back(place + ": only a string can name a file");
   for (const auto& choice : json.value("choices", Json::array()))
     field.choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
   if (const auto range = json.value("range", Json());

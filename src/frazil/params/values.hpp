@@ -18,8 +18,8 @@ namespace frazil {
 
 /// A parameter as `frazil protocols NAME --json` describes it.
 [[nodiscard]] Json field_to_json(const FieldInfo& field);
-/// Inverse. Of "name", "type", "default", "unit", "help", "range", "choices", "required", "advanced" and "runtime" only
-/// the first two are needed. Appends what is wrong.
+/// Inverse. Of "name", "type", "default", "unit", "help", "range", "choices", "required", "advanced", "runtime" and
+/// "file" only the first two are needed. Appends what is wrong.
 [[nodiscard]] FieldInfo field_from_json(const Json& json, std::vector<std::string>& problems);
 
 }  // namespace frazil

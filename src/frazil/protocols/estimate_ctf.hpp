@@ -38,7 +38,7 @@ struct EstimateCtfParams : ctf::FitParams {
                          "Frames of a movie that are summed before their spectrum is taken")
                        .range(1, 10000)
                        .advanced(),
-                   field(&P::gain, "gain", "Gain reference of a movie; empty: none").advanced()));
+                   field(&P::gain, "gain", "Gain reference of a movie; empty: none").file().advanced()));
   }
 };
 

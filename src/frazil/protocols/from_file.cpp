@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/utf8.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/star.hpp"
@@ -97,7 +98,7 @@ FileRecord movie_from(const fs::path& path, Json settings) {
   const io::MovieReader reader(path);
   Movie movie;
   movie.path = path.string();
-  movie.name = path.filename().string();
+  movie.name = printable_name(path.filename().string());
   if (const auto* eer = reader.eer()) {
     describe_eer(*eer, settings, path, movie);
     for (const auto* name : {"pixel_size", "dose_per_frame"}) settings.erase(name);
@@ -116,7 +117,7 @@ FileRecord micrograph_from(const fs::path& path, const Json& settings, const Opt
   Micrograph mic;
   mic.optics = optics;
   mic.path = path.string();
-  mic.name = path.filename().string();
+  mic.name = printable_name(path.filename().string());
   mic.nx = info.nx;
   mic.ny = info.ny;
   mic.pixel_size = known_pixel_size(info.pixel_size, settings, path);
@@ -130,7 +131,7 @@ FileRecord mask_from(const fs::path& path, const Json& settings) {
   (void)io::read_info(path);
   MicrographMask mask;
   mask.mask = path.string();
-  mask.name = path.filename().string();
+  mask.name = printable_name(path.filename().string());
   return finish(mask, settings, area_name(mask.mask), path.string());
 }
 

@@ -1,7 +1,9 @@
 #include "frazil/protocols/import.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <chrono>
 #include <sstream>
 
 #include "frazil/base/files.hpp"
@@ -19,13 +21,70 @@ flow::FileCheck check_image(const std::filesystem::path& path) {
   const auto found = io::check_complete(path);
   switch (found.state) {
     case io::FileState::complete:
-      return {flow::FileCheck::State::complete, {}};
+      return {flow::FileCheck::State::complete, found.reason, found.is_doubtful};
     case io::FileState::growing:
       return {flow::FileCheck::State::growing, found.reason};
     case io::FileState::broken:
       break;
   }
   return {flow::FileCheck::State::broken, found.reason};
+}
+
+/// Files of one frame whose names say that they are no movies, in lower case: references as SerialEM and others name
+/// them.
+bool is_reference_name(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array beginnings{"countref", "superref", "gainref", "gain_", "gain.", "darkref", "dark_", "defects"};
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](const char* start) { return name.starts_with(start); }) ||
+         name.find("gain_reference") != std::string::npos || name.find("gainref") != std::string::npos;
+}
+
+/// The movie of the exposure that a file of one frame is the sum of, as EPU and others name the two; empty: none.
+std::filesystem::path movie_of_sum(const std::filesystem::path& sum) {
+  constexpr std::array endings{"_Fractions", "_fractions", "-Fractions", "_EER", "_eer", "_frames", "_movie", "_Movie"};
+  constexpr std::array extensions{".tiff", ".tif", ".eer", ".mrc", ".mrcs"};
+  const auto stem = sum.parent_path() / sum.stem();
+  std::error_code ignored;
+  for (const auto* extension : extensions) {
+    for (const auto* ending : endings)
+      if (const std::filesystem::path movie = stem.string() + ending + extension;
+          std::filesystem::is_regular_file(movie, ignored))
+        return movie;
+    const std::filesystem::path twin = stem.string() + extension;
+    if (twin != sum && std::filesystem::is_regular_file(twin, ignored)) return twin;
+  }
+  return {};
+}
+
+/// More frames than one, or a file still being written that may become so.
+bool may_be_movie(const std::filesystem::path& path) {
+  try {
+    return io::read_info(path).nz > 1;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+/// Was written in the last minute, as far as the clocks of this machine and of the file server agree.
+bool is_fresh(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto age = std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(path, ignored);
+  return age < std::chrono::minutes(1);
+}
+
+/// What a whole file of one frame is among movies.
+flow::FileCheck check_single_frame(const std::filesystem::path& path) {
+  using State = flow::FileCheck::State;
+  const auto name = path.filename().string();
+  if (is_reference_name(name))
+    return {State::left_out, "left out: one frame, and its name is that of a reference of the camera"};
+  if (const auto movie = movie_of_sum(path); !movie.empty() && may_be_movie(movie))
+    return {State::left_out, "left out: one frame, the sum of " + movie.filename().string()};
+  if (io::parse_epu_name(path) && is_fresh(path))
+    return {State::growing, path.string() + ": one frame: waits for the movie of its exposure"};
+  return {};
 }
 
 /// The record of a file as a step on files makes it, renamed to what the project calls the file.
@@ -97,6 +156,8 @@ flow::Watch ImportMovies::watch() const {
                     .patience_s = params.patience.value(),
                     .companion_s = params.metadata_wait.value()};
   leave_out(watch, params.exclude);
+  if (!params.gain.empty()) watch.apart.emplace_back(params.gain, "the gain reference");
+  if (!params.defects.empty()) watch.apart.emplace_back(params.defects, "the list of defects");
   return watch;
 }
 bool ImportMovies::has_companion(const std::filesystem::path& path) const {
@@ -106,8 +167,10 @@ flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   auto found = check_image(path);
   if (found.state != flow::FileCheck::State::complete) return found;
   const auto extension = path.extension();
-  if (extension != ".mrc" && extension != ".mrcs") return found;
+  if (extension == ".eer") return found;
   const auto info = io::read_info(path);
+  if (info.nz == 1)
+    if (auto single = check_single_frame(path); single.state != flow::FileCheck::State::complete) return single;
   // Maps lie beside movies where a simulator or a user left them; no camera has as many rows as a movie has frames.
   if (info.is_volume && info.nx == info.ny && info.ny == info.nz)
     return {flow::FileCheck::State::broken,

@@ -29,7 +29,7 @@ struct ImportMoviesParams {
     using P = ImportMoviesParams;
     return std::tuple(
         field(&P::movies, "movies", "Folder, glob pattern or file with the movies").required().runtime(),
-        field(&P::gain, "gain", "Gain reference"), field(&P::defects, "defects", "Defect list or map"),
+        field(&P::gain, "gain", "Gain reference").file(), field(&P::defects, "defects", "Defect list or map").file(),
         field(&P::metadata, "metadata",
               "Folder with the metadata files of the microscope (EPU XML, SerialEM mdoc); empty: beside the movies")
             .runtime(),

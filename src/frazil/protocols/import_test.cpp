@@ -78,6 +78,40 @@ TEST_F(Import, MetadataOfSerialEmLiesBesideTheMovie) {
   EXPECT_EQ(record.optics.optics_group, "shot2-1");
 }
 
+TEST_F(Import, SumsAndReferencesAmongMoviesAreLeftOutAndSaid) {
+  using State = flow::FileCheck::State;
+  const std::string stem = "GridSquare_7/Data/FoilHole_101_Data_31_1_20240101_120001";
+  const auto age = [](const fs::path& path) {
+    fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(1));
+    return path;
+  };
+  const auto sum = write_stack(stem + ".mrc", 1);
+  EXPECT_EQ(ImportMovies::check(sum).state, State::growing) << "its movie may come";
+  const auto movie = write_stack(stem + "_Fractions.mrc", 3);
+  const auto left = ImportMovies::check(sum);
+  EXPECT_EQ(left.state, State::left_out);
+  EXPECT_NE(left.reason.find("the sum of FoilHole_101_Data_31_1_20240101_120001_Fractions.mrc"), std::string::npos);
+  EXPECT_EQ(ImportMovies::check(movie).state, State::complete);
+  EXPECT_EQ(ImportMovies::check(age(write_stack("FoilHole_1_Data_2_3_20240101_120001.mrc", 1))).state, State::complete)
+      << "nothing but sums: they are what there is";
+  for (const auto* name : {"CountRef_a.mrc", "SuperRef_b.mrc", "gain.mrc", "20240101_gain_reference.mrc"})
+    EXPECT_EQ(ImportMovies::check(write_stack(name, 1)).state, State::left_out) << name;
+  EXPECT_EQ(ImportMovies::check(write_stack("gain_series.mrc", 5)).state, State::complete) << "a movie all the same";
+  EXPECT_EQ(ImportMovies::check(write_stack("one.mrc", 1)).state, State::complete);
+  ImportMovies source;
+  source.params.gain = "/data/my.mrc";
+  ASSERT_EQ(source.watch().apart.size(), 1U);
+  EXPECT_EQ(source.watch().apart[0].first, "/data/my.mrc");
+}
+
+TEST_F(Import, TextOfMetadataThatIsNotUtf8IsRepaired) {
+  const auto path = write_stack("m2.mrc", 2);
+  write_text(folder_ / "m2.mrc.mdoc", "[FrameSet = 0]\nStagePosition = 1 2\nNavigatorLabel = Carr\xe9 4\n");
+  const auto movie = import(path);
+  EXPECT_EQ(movie.exposure.grid_square, "Carr\xc3\xa9 4");
+  EXPECT_NO_THROW((void)record_to_json(movie).dump());
+}
+
 TEST_F(Import, ListsOfFilesToLeaveOut) {
   ImportMovies source;
   source.params.exclude = "bad_*.tif, ,square_3/x.mrc";

@@ -369,6 +369,15 @@ void Project::end_hold(std::int64_t task, bool accepted, std::string_view why) {
       .run();
 }
 
+void Project::rename_in_records(const std::string& step, const std::string& from, const std::string& to) {
+  begin();
+  database_->query("UPDATE item SET record = replace(record, ?, ?) WHERE step = ?")
+      .bind(Json(from).dump())
+      .bind(Json(to).dump())
+      .bind(step)
+      .run();
+}
+
 void Project::forget_task(const std::string& key) {
   begin();
   database_->query("DELETE FROM task WHERE key = ?").bind(key).run();
@@ -650,6 +659,15 @@ std::vector<DecisionRow> Reader::decisions_of_people() {
       "FROM "
       "decision WHERE "
       "by = 'person' ORDER BY n");
+  return read_decisions(query);
+}
+
+std::vector<DecisionRow> Reader::decisions_of_rule(const std::string& rule) {
+  auto query = database_->query(
+      "SELECT n, step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, title, held "
+      "FROM "
+      "decision WHERE by = 'rule' AND rule = ? ORDER BY n");
+  query.bind(rule);
   return read_decisions(query);
 }
 

@@ -70,7 +70,7 @@ struct FileRow {
   std::int64_t n = 0;
   std::string step, path;  ///< path relative to the watched folder
   std::int64_t size = 0, mtime_ns = 0;
-  std::string state;  ///< "item", "duplicate", "broken"
+  std::string state;  ///< "item", "duplicate", "broken", "excluded", "incomplete", "gone"; of several the last holds
   std::string hash, subject, reason;
   double time = 0;
 };
@@ -135,6 +135,8 @@ class Reader {
   /// All decisions in the order they were made.
   [[nodiscard]] std::vector<DecisionRow> decisions();
   [[nodiscard]] std::vector<DecisionRow> decisions_of_people();
+  /// Of one rule that is no filter's, in the order they were made.
+  [[nodiscard]] std::vector<DecisionRow> decisions_of_rule(const std::string& rule);
   [[nodiscard]] std::vector<DecisionRow> decisions_of_task(const std::string& key);
   /// What the rule of a filter's task has decided.
   [[nodiscard]] std::optional<DecisionRow> decision_of_task(std::int64_t n);
@@ -175,6 +177,8 @@ class Project : public Reader {
                  std::string_view actor = {});
   /// The verdict of a filter's task that held its item: what became of it in the end, and a few words to its reason.
   void end_hold(std::int64_t task, bool accepted, std::string_view why);
+  /// In the records of a step's items a file has a new name.
+  void rename_in_records(const std::string& step, const std::string& from, const std::string& to);
   /// Forgets a failure, so that it is tried again.
   void forget_task(const std::string& key);
   void put_cost(const CostRow& cost);
