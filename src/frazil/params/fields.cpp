@@ -135,10 +135,7 @@ std::string type_problem(const FieldInfo& field, const Json& value) {
     const auto problem = detail::read_whole(value, -most, most, whole);
     return problem.empty() || !value.is_number() ? problem : "must be a whole number";
   }
-  if (field.type == "number") {
-    if (!value.is_number()) return "must be a number";
-    return std::isfinite(value.get<double>()) ? "" : "must be a finite number";
-  }
+  if (field.type == "number") return value.is_number() ? "" : "must be a number";
   if (field.type == "array") return value.is_array() ? "" : "must be a list";
   if (field.type == "object") return value.is_object() ? "" : "must be an object";
   return value.is_string() ? "" : "must be text";
@@ -155,13 +152,16 @@ std::string problem_of(const FieldInfo& field, const Json& value) {
   }
   if (const auto problem = type_problem(field, value); !problem.empty())
     return fmt::format("{}, not {}", problem, value.dump());
-  if (!value.is_number() || (!field.low && !field.high)) return {};
+  if (!value.is_number()) return {};
   const double number = value.get<double>();
+  const auto said = std::isfinite(number) ? value.dump() : fmt::format("{}", number);  // JSON would call it null
+  if (!field.low && !field.high)
+    return std::isfinite(number) ? std::string() : fmt::format("must be a finite number, not {}", said);
   const double low = field.low.value_or(-std::numeric_limits<double>::infinity());
   const double high = field.high.value_or(std::numeric_limits<double>::infinity());
-  if (number >= low && number <= high) return {};
+  if (std::isfinite(number) && number >= low && number <= high) return {};
   return fmt::format("must lie in {:g} to {:g}{}{}, not {}", low, high, field.unit.empty() ? "" : " ", field.unit,
-                     value.dump());
+                     said);
 }
 
 Json json_schema(const std::vector<FieldInfo>& fields) {

@@ -71,6 +71,16 @@ TEST(Fields, AParameterIsNeverNullUnlessItIsOptional) {
   EXPECT_EQ(problems[0], "low must be a number, not null");
 }
 
+TEST(Fields, AParameterThatIsNotFiniteIsToldItsRange) {
+  std::vector<std::string> problems;
+  (void)params_from_json<Example>({{"low", std::numeric_limits<double>::quiet_NaN()}}, problems);
+  (void)params_from_json<Lens>({{"contrast", INFINITY}}, problems);
+  (void)params_from_json<Measured>({{"score", -INFINITY}}, problems);
+  EXPECT_EQ(problems,
+            (std::vector<std::string>{"low must lie in 10 to 100 Å, not nan", "contrast must lie in 0 to 1, not inf",
+                                      "score must be a finite number, not -inf"}));
+}
+
 TEST(Fields, WholeNumbersAreReadWithinTheirType) {
   Measured m;
   for (const auto& json : {Json(1e300), Json(3e9), Json(std::int64_t{1} << 40), Json(2.5), Json(-INFINITY),

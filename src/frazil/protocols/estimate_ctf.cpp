@@ -55,7 +55,7 @@ ctf::PowerSpectrum power_spectrum_of(const Micrograph& micrograph, const CtfSour
     return ctf::power_spectrum(image, micrograph.pixel_size, {.box = source.box, .threads = context.threads()},
                                regions);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::bad_input) throw;
+    if (error.code() != ErrorCode::bad_input || std::string_view(error.what()).starts_with(micrograph.path)) throw;
     throw Error(error.code(), "{}: {}", micrograph.path, error.what());
   }
 }

@@ -359,6 +359,10 @@ void Run::first_batch(int classes) {
 
 void Run::next_batch(std::size_t known, int classes) {
   const std::size_t count = set_.count(), fresh = count - known;
+  if (fresh == 0) {  // all that came was left out
+    finish(ring_limit(1));
+    return;
+  }
   reseed(state_, classes, 0.15);
   update_references(state_, true, threads_);
   std::vector<std::size_t> order(fresh);

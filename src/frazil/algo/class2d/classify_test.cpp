@@ -201,5 +201,15 @@ TEST(Classify2d, NamesAParticleThatIsNotFiniteInsteadOfAveragingIt) {
   EXPECT_NE(refused(bad).find("particle 5"), std::string::npos) << refused(bad);
 }
 
+TEST(Classify2d, GoesOnWithoutNewParticles) {
+  auto scene = three_views;
+  scene.count = 80;
+  const auto data = testing::make_particles(scene, 16);
+  const auto first = classify(nullptr, data.set, 150_A, quick(), Rng(1), 2);
+  const auto again = classify(&first, data.set, 150_A, quick(), Rng(2), 2);
+  EXPECT_EQ(again.version, first.version + 1);
+  EXPECT_EQ(again.assignments.size(), first.assignments.size());
+}
+
 }  // namespace
 }  // namespace frazil::class2d
