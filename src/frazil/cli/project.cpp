@@ -243,6 +243,22 @@ int stop_command(Arguments arguments) {
   return result;
 }
 
+namespace {
+
+/// The engine at work keeps a page; what lies beside it comes along.
+void copy_report(const fs::path& kept, const fs::path& page) {
+  if (!fs::exists(kept))
+    throw Error(ErrorCode::not_found, "{}: the engine has not written its first report yet", kept.string());
+  if (page == kept) return;
+  write_text(page, read_text(kept));
+  const auto details = kept.parent_path() / "report_details";
+  if (fs::exists(details))
+    fs::copy(details, page.parent_path() / "report_details",
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+}
+
+}  // namespace
+
 int report_command(Arguments arguments) {
   const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
                                           option("output", "string", "File to write, e.g. report.html")};
@@ -250,10 +266,18 @@ int report_command(Arguments arguments) {
   if (!parsed.has("project"))
     throw Error(ErrorCode::bad_input, "frazil report --project DIR -o report.html: which project?");
   const fs::path project = fs::absolute(parsed.text("project"));
-  const auto snapshot = engine::read_snapshot(project, plugin::registry());
-  const fs::path page = parsed.text("output", (project / "report" / "report.html").string());
+  const fs::path kept = project / "report" / "report.html";
+  const fs::path page = fs::absolute(parsed.text("output", kept.string()));
   if (page.has_parent_path()) make_folders(page.parent_path());
-  report::Writer(project, version()).write(snapshot, page);
+  if (engine::lease_holder(project)) {
+    copy_report(kept, page);
+  } else {
+    engine::Options options;
+    options.project = project;
+    options.read_only = true;
+    engine::Engine engine(std::move(options), plugin::registry());
+    report::Writer(project, version()).write(engine.reading(), page);
+  }
   std::cout << page.string() << "\n";
   return ok;
 }

@@ -103,7 +103,7 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.on_progress = [&writer, &page](const engine::Reading& reading, bool) {
     try {  // a report that cannot be written must not stop the acquisition
       make_folders(page.parent_path());
-      writer.write(engine::snapshot_of(reading), page);
+      writer.write(reading, page);
     } catch (const std::exception& error) {
       log::warning("the report was not written: {}", error.what());
     }

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <set>
+#include <fstream>
+#include <tuple>
 
 #include "frazil/base/files.hpp"
 #include "frazil/image/ops.hpp"
@@ -15,128 +16,16 @@
 #include "frazil/model/records.hpp"
 #include "frazil/report/page.hpp"
 #include "frazil/report/pictures.hpp"
+#include "frazil/report/sets.hpp"
 
 namespace frazil::report {
 namespace {
 
-/// Micrographs that get their large pictures and profiles; of the others the table has numbers and thumbnails.
-constexpr std::size_t detailed_micrographs = 150;
-
-const Json empty_list = Json::array();
-
-/// One output of one step.
-struct Set {
-  const Json* step;
-  const Json* set;
-  [[nodiscard]] std::string step_name() const { return step->at("name"); }
-  [[nodiscard]] std::string port() const { return set->at("port"); }
-  [[nodiscard]] std::string title() const { return step->value("title", step_name()); }
-  [[nodiscard]] bool is_filter() const { return step->at("shape") == "filter"; }
-  [[nodiscard]] const Json& items() const { return set->at("items"); }
-};
-
-/// All sets in topological order of their steps.
-std::vector<Set> all_sets(const Json& snapshot) {
-  std::vector<Set> list;
-  for (const auto& step : snapshot.at("steps"))
-    for (const auto& set : step.at("sets")) list.push_back({&step, &set});
-  return list;
-}
-
-/// Sets whose items are made by their step (filters pass others' items on).
-std::vector<Set> made_sets(const Json& snapshot, std::string_view kind) {
-  std::vector<Set> list;
-  for (const auto& set : all_sets(snapshot))
-    if (!set.is_filter() && set.set->at("kind") == kind) list.push_back(set);
-  return list;
-}
-
-/// Movies or micrographs of the first source: the rows of the micrograph table. Empty when a workflow starts at
-/// particles.
-const Json& source_items(const Json& snapshot) {
-  for (const auto& set : all_sets(snapshot))
-    if (set.step->at("shape") == "source" &&
-        (set.set->at("kind") == Movie::kind || set.set->at("kind") == Micrograph::kind))
-      return set.items();
-  return empty_list;
-}
-
-Json funnel_row(std::string label, double count) {
-  return {{"label", std::move(label)}, {"count", count}, {"reasons", Json::array()}};
-}
-
-/// What people read of a decision's rule: its own words, or its name where it has none.
-std::string rule_in_words(const Json& decision) {
-  const auto title = decision.value("title", "");
-  return title.empty() ? decision.value("rule", "") : title;
-}
-
-/// Movies or micrographs on their way through the steps that look at each of them once.
-Json subject_funnel(const Json& snapshot) {
-  Json rows = Json::array();
-  std::set<std::string> areas;
-  for (const auto& item : source_items(snapshot)) areas.insert(item.at("subject").get<std::string>());
-  for (const auto& step : snapshot.at("steps")) {
-    if (step.at("shape") == "fold") continue;
-    std::set<std::string> subjects;
-    for (const auto& set : step.at("sets"))
-      if (set.at("port") != "set_aside")
-        for (const auto& item : set.at("items"))
-          if (areas.contains(item.at("subject"))) subjects.insert(item.at("subject").get<std::string>());
-    std::map<std::string, int> why;
-    for (const auto& decision : step.at("decisions"))
-      if (!decision.at("accepted") && areas.contains(decision.at("subject")))
-        ++why["set aside: " + rule_in_words(decision)];
-    if (!step.at("failures").empty()) why["failed"] = static_cast<int>(step.at("failures").size());
-    if (subjects.empty() && why.empty()) continue;
-    auto row = funnel_row(step.value("title", ""), static_cast<double>(subjects.size()));
-    for (const auto& [reason, count] : why) row["reasons"].push_back({{"reason", reason}, {"count", count}});
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-double sum_of(const Json& items, const char* key) {
-  double sum = 0;
-  for (const auto& item : items) sum += item.at("record").value(key, 0.0);
-  return sum;
-}
-
-/// The version that holds the most: items are sorted by order key, versions of a fold follow each other.
-const Json* latest(const Json& items) { return items.empty() ? nullptr : &items.back(); }
-
-const Json& items_of_port(const Json& step, std::string_view port) {
-  for (const auto& set : step.at("sets"))
-    if (set.at("port") == port) return set.at("items");
-  return empty_list;
-}
-
-Json particle_funnel(const Json& snapshot) {
-  Json rows = Json::array();
-  for (const auto& set : made_sets(snapshot, Coordinates::kind))
-    if (!set.items().empty()) rows.push_back(funnel_row("positions: " + set.title(), sum_of(set.items(), "count")));
-  for (const auto& set : made_sets(snapshot, Particles::kind)) {
-    if (set.port() == "set_aside" || set.items().empty()) continue;
-    const bool per_area =
-        set.items().front().at("record").value("stack", "") != "";  // a selection has no stack of its own
-    auto row =
-        funnel_row("particles: " + set.title(),
-                   per_area ? sum_of(set.items(), "count") : latest(set.items())->at("record").value("count", 0.0));
-    if (const auto lost = sum_of(items_of_port(*set.step, "set_aside"), "count"); lost > 0)
-      row["reasons"].push_back({{"reason", "set aside"}, {"count", lost}});
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-/// The limit of each criterion that filters used: drawn into the plots.
-Json limits(const Json& snapshot) {
-  Json limits = Json::object();
-  for (const auto& step : snapshot.at("steps"))
-    for (const auto& decision : step.at("decisions"))
-      if (const auto rule = decision.value("rule", ""); !rule.empty()) limits[rule] = decision.at("limit");
-  return limits;
-}
+/// Up to so many micrographs all stand in the page with everything. Of more, the newest few do; of the others the page
+/// has the numbers, and the rest lies in files beside it.
+constexpr std::size_t all_in_page = 150, newest_in_page = 20;
+/// Files beside the page that one writing makes at most, newest first: the next one goes on.
+constexpr std::size_t details_at_once = 400;
 
 /// What the page shows of one of several CTF estimates.
 Json estimate_of(const Json& record) {
@@ -263,36 +152,38 @@ Json summary(const Json& micrographs, const Json& classes, const Json& volumes) 
   return tiles;
 }
 
-std::string title(const Json& snapshot) {
-  const auto name = snapshot.at("values").value("project_name", "");
-  if (!name.empty()) return name;
-  const auto folder = std::filesystem::path(snapshot.at("project").value("folder", "")).filename().string();
+std::string title(const engine::Head& head) {
+  if (const auto name = head.plan.values.value("project_name", Json()); name.is_string() && name != "")
+    return name.get<std::string>();
+  const auto folder = head.folder.filename().string();
   return folder.empty() ? "frazil project" : folder;
 }
 
-std::string subtitle(const Json& snapshot) {
-  std::string text = snapshot.at("project").value("title", "");
+std::string subtitle(const engine::Head& head) {
+  std::string text = head.plan.title;
   for (const auto* key : {"sample", "user"})
-    if (const auto value = snapshot.at("values").contains(key) ? snapshot.at("values").at(key) : Json();
-        value.is_string() && value != "")
+    if (const auto value = head.plan.values.value(key, Json()); value.is_string() && value != "")
       text += (text.empty() ? "" : " · ") + value.get<std::string>();
   return text;
 }
 
-Json warnings(const Json& snapshot) {
-  Json list = snapshot.contains("status") ? snapshot.at("status").value("alarms", Json::array()) : Json::array();
-  for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
-    if (file.at("state") == "growing" && !file.value("reason", "").empty()) list.push_back(file.at("reason"));
-  for (const auto& set : made_sets(snapshot, CtfTrend::kind))
-    if (const auto* item = latest(set.items()))
-      for (const auto& alarm : record_from_json<CtfTrend>(item->at("record")).alarms) list.push_back(alarm);
+Json warnings(const engine::Reading& reading) {
+  const auto& state = *reading.state;
+  Json list = Json::array();
+  for (const auto& alarm : state.live.status.alarms) list.push_back(alarm);
+  for (const auto& step : state.live.growing)
+    for (const auto& [path, reason] : step)
+      if (!reason.empty()) list.push_back(reason);
+  for (const auto& set : made_sets(state, CtfTrend::kind))
+    if (const auto record = set.latest(reading.reader); record.is_object())
+      for (const auto& alarm : record_from_json<CtfTrend>(record).alarms) list.push_back(alarm);
   return list;
 }
 
-Json parameters(const Json& snapshot) {
+Json parameters(const engine::Head& head) {
   Json list = Json::array();
-  const auto& values = snapshot.at("values");
-  for (const auto& parameter : snapshot.at("workflow").value("parameters", Json::array())) {
+  const auto& values = head.plan.values;
+  for (const auto& parameter : Json::parse(head.workflow).value("parameters", Json::array())) {
     const auto name = parameter.value("name", "");
     if (!values.contains(name) || values.at(name).is_null() || values.at(name) == "") continue;
     const auto& value = values.at(name);
@@ -303,31 +194,100 @@ Json parameters(const Json& snapshot) {
   return list;
 }
 
-Json steps(const Json& snapshot) {
+/// Seconds of the last tasks of a step, the median of a hundred; null when none has ended.
+Json usual_seconds(const engine::Reading& reading, int index) {
+  const auto& state = *reading.state;
+  const auto& step = state.step(index);
+  std::vector<double> seconds;
+  for (auto subject = state.by_order->rbegin(); subject != state.by_order->rend() && seconds.size() < 100; ++subject)
+    if (const auto task = step.tasks[*subject]; task > 0)
+      reading.reader.for_task(task, [&](const store::TaskRow& row) { seconds.push_back(row.seconds); });
+  for (auto made = step.made.rbegin(); made != step.made.rend() && seconds.size() < 100; ++made)
+    reading.reader.for_task(made->task, [&](const store::TaskRow& row) { seconds.push_back(row.seconds); });
+  return seconds.empty() ? Json() : Json(median(std::move(seconds)));
+}
+
+Json steps(const engine::Reading& reading) {
   Json list = Json::array();
-  for (const auto& step : snapshot.at("steps")) {
-    const auto& counts = step.at("counts");
-    list.push_back({{"name", step.at("name")},
-                    {"title", step.value("title", "")},
-                    {"note", step.value("note", "")},
-                    {"done", counts.value("done", 0)},
-                    {"running", counts.value("running", 0)},
-                    {"waiting", counts.value("waiting", 0) + counts.value("queued", 0)},
-                    {"failed", counts.value("failed", 0)},
-                    {"seconds", step.contains("seconds") ? step.at("seconds").value("median", Json()) : Json()}});
+  int index = 0;
+  for (const auto& step : reading.state->live.status.steps) {
+    list.push_back({{"name", step.name},
+                    {"title", step.title},
+                    {"note", step.note},
+                    {"done", step.done},
+                    {"running", step.running},
+                    {"waiting", step.waiting + step.queued},
+                    {"failed", step.failed},
+                    {"seconds", usual_seconds(reading, index++)}});
   }
   return list;
 }
 
+/// Four significant digits: as many as plots and tables show.
+double rounded(double value) { return std::strtod(fmt::format("{:.4g}", value).c_str(), nullptr); }
+
+bool begins_with(const std::filesystem::path& file, const std::string& head) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string found(head.size(), '\0');
+  return stream.read(found.data(), static_cast<std::streamsize>(found.size())) && found == head;
+}
+
 }  // namespace
+
+Writer::AreaSets::AreaSets(const engine::State& state, const std::vector<int>& areas) {
+  numbers = {
+      {"motion", made_sets(state, Motion::kind), {"total_path_A", "max_step_A", "local_amplitude_A"}},
+      {"ctf",
+       made_sets(state, CtfFit::kind),
+       {"defocus_u_A", "defocus_v_A", "sigma_defocus_A", "fit_resolution_A", "score", "agreement_A"}},
+      {"camera", made_sets(state, Detector::kind), {"residual_variance", "dose_per_frame_e_per_A2", "hot", "dead"}},
+      {"mask", made_sets(state, MicrographMask::kind), {"masked_fraction"}}};
+  for (const auto& kind : {Coordinates::kind, Particles::kind})
+    for (const auto& set : made_sets(state, kind))
+      if (!set.is_aside()) counts.push_back(set);
+  // Kept: arrived in the last set that looks at single areas.
+  const auto holds_areas = [&](const Set& set) {
+    return std::any_of(areas.begin(), areas.end(), [&](int area) { return set.has(area); });
+  };
+  for (const auto& set : all_sets(state)) {
+    all.push_back(set);
+    if (set.shape() != flow::Shape::source && !set.is_aside() && set.view().count > 0 && holds_areas(set)) last = set;
+  }
+}
+
+/// Changes when a set has another item of the area.
+std::uint64_t Writer::AreaSets::digest(int area) const {
+  std::uint64_t sum = 14695981039346656037ULL;
+  for (const auto& set : all) sum = (sum ^ static_cast<std::uint64_t>(set.view().items[area])) * 1099511628211ULL;
+  return sum;
+}
+
+/// Status and reason of an area.
+std::pair<std::string, std::string> Writer::fate(const engine::Reading& reading, int area,
+                                                 const std::optional<Set>& last) {
+  const auto& state = *reading.state;
+  std::pair<std::string, std::string> found = {last && last->has(area) ? "kept" : "pending", ""};
+  for (const auto& set : all_sets(state))
+    if (set.is_aside() && set.shape() == flow::Shape::filter && set.has(area)) {
+      found = {"set_aside", ""};
+      if (const auto row = reading.reader.decision_of_task(state.step(set.step).tasks[area]))
+        found.second = row->reason;
+      if (const auto person = state.people->find({set.step, area}); person != state.people->end())
+        found.second = person->second.reason;
+    }
+  for (const auto& step : state.steps)
+    if (step->cells[area] == engine::CellState::failed) {
+      found.first = "failed";
+      reading.reader.for_task(step->tasks[area], [&](const store::TaskRow& row) { found.second = row.message; });
+    }
+  return found;
+}
 
 Writer::Writer(std::filesystem::path project, std::string version)
     : project_(std::move(project)), version_(std::move(version)) {}
 
-std::string Writer::picture(const std::string& reference, int side, int quality) {
+std::string Writer::picture(const std::string& reference, int side, int quality) const {
   if (reference.empty()) return {};
-  const auto key = fmt::format("{} {}", reference, side);
-  if (const auto found = pictures_.find(key); found != pictures_.end()) return found->second;
   std::string uri;
   if (reference.ends_with(".png")) {
     uri = jpeg_uri(project_ / reference, side, quality);
@@ -337,125 +297,143 @@ std::string Writer::picture(const std::string& reference, int side, int quality)
     } catch (const Error&) {  // moved or unreadable since: the numbers are still worth showing
     }
   }
-  if (!uri.empty()) pictures_[key] = uri;
   return uri;
 }
 
 /// Thumbnail of one row of the table, and what it shows when opened.
-void Writer::add_pictures(Json& m, bool detailed) {
+void Writer::add_pictures(Json& m) const {
   if (m.contains("image")) {
     const auto& image = m["image"];
     const auto shown = image.value("thumbnail", "").empty() ? image.value("path", "") : image.value("thumbnail", "");
     m["thumb"] = picture(shown, 84, 70);
     m["width"] = image.value("nx", 1);
     m["height"] = image.value("ny", 1);
-    if (detailed) m["picture"] = picture(shown, 512, 80);
-    if (detailed && m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0)
+    m["picture"] = picture(shown, 512, 80);
+    if (m.contains("mask") && m["mask"].value("masked_fraction", 0.0) > 0)
       m["mask_picture"] = picture(m["mask"].value("picture", ""), 512, 80);
     if (m.contains("coordinates")) {
       m["radius"] = std::max(
           3.0, m["coordinates"].value("diameter_A", 0.0) / 2 / std::max(0.01, image.value("pixel_size_A", 1.0)));
-      if (detailed) m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
+      m["picks"] = picks_of(project_ / m["coordinates"].value("coordinates", ""));
     }
   }
-  if (detailed && m.contains("motion") && !m["motion"].value("plot", "").empty())
+  if (m.contains("motion") && !m["motion"].value("plot", "").empty())
     m["motion_plot"] = picture(m["motion"].value("plot", ""), 840, 85);
-  if (detailed && m.contains("ctf")) {
+  if (m.contains("ctf")) {
     m["spectrum"] = picture(m["ctf"].value("power_spectrum", ""), 512, 85);
     if (const auto profile = m["ctf"].value("profile", ""); !profile.empty())
       if (auto json = read_json(project_ / profile); json.is_object()) m["profile"] = std::move(json);
   }
 }
 
-Json Writer::micrographs(const Json& snapshot) {
-  std::map<std::string, Json> rows;  // by subject
-  std::vector<std::pair<std::string, std::string>> order;
-  for (const auto& item : source_items(snapshot)) {
-    const auto subject = item.at("subject").get<std::string>();
-    rows[subject] = {{"name", item.at("record").value("name", subject)}, {"status", "pending"}, {"reason", ""}};
-    if (item.at("record").contains("exposure")) rows[subject]["place"] = item.at("record").at("exposure");
-    order.emplace_back(item.value("order", ""), subject);
-  }
-  const auto row = [&](const Json& item) -> Json* {
-    const auto found = rows.find(item.at("subject").get<std::string>());
-    return found == rows.end() ? nullptr : &found->second;
-  };
+/// What is said of a micrograph whose details are not in the page.
+Json Writer::brief(const engine::Reading& reading, int area, const AreaSets& sets) {
+  const auto& state = *reading.state;
+  Json row = {{"name", state.subject(area).label}};
+  std::tie(row["status"], row["reason"]) = fate(reading, area, sets.last);
+  for (const auto& [name, list, columns] : sets.numbers)
+    for (const auto& set : list) {
+      if (!set.has(area)) continue;
+      for (const auto* column : columns)
+        if (const double value = set.number(area, column); std::isfinite(value)) row[name][column] = rounded(value);
+      if (name == "motion") break;  // of several alignments the first one's: others check it
+    }
+  for (const auto& set : sets.counts)
+    if (const double count = set.number(area, "count"); std::isfinite(count)) row["count"] = count;
+  return row;
+}
+
+/// Everything that the page shows of a micrograph when it is opened.
+Json Writer::whole(const engine::Reading& reading, int area, const AreaSets& sets) {
+  auto row = brief(reading, area, sets);
+  const auto& state = *reading.state;
   const auto attach = [&](std::string_view kind, const char* name) {
-    for (const auto& set : made_sets(snapshot, kind))
-      for (const auto& item : set.items())
-        if (auto* r = row(item)) (*r)[name] = item.at("record");
+    for (const auto& set : made_sets(state, kind))
+      if (auto record = set.record(area, reading.reader); record.is_object()) row[name] = std::move(record);
   };
-  for (const auto& set : made_sets(snapshot, Motion::kind))
-    for (const auto& item : set.items())
-      if (auto* r = row(item); r != nullptr && !r->contains("motion"))
-        (*r)["motion"] = item.at("record");  // of several alignments the first one's: others check it
-  attach(CtfFit::kind, "ctf");               // of several steps the last one's: a consensus after its estimates
-  for (const auto& set : made_sets(snapshot, CtfFit::kind))
-    for (const auto& item : set.items())
-      if (auto* r = row(item)) (*r)["estimates"].push_back(estimate_of(item.at("record")));
+  for (const auto& set : all_sets(state))
+    if (set.shape() == flow::Shape::source)
+      if (auto record = set.record(area, reading.reader); record.is_object()) {
+        row["name"] = record.value("name", row["name"].get<std::string>());
+        if (record.contains("exposure")) row["place"] = record.at("exposure");
+      }
+  for (const auto& set : made_sets(state, Motion::kind))
+    if (auto record = set.record(area, reading.reader); record.is_object()) {
+      row["motion"] = std::move(record);
+      break;
+    }
+  for (const auto& set : made_sets(state, CtfFit::kind))
+    if (const auto record = set.record(area, reading.reader); record.is_object())
+      row["estimates"].push_back(estimate_of(record));
+  attach(CtfFit::kind, "ctf");  // of several steps the last one's: a consensus after its estimates
   attach(Detector::kind, "camera");
   attach(MicrographMask::kind, "mask");
   attach(Micrograph::kind, "image");
   attach(Coordinates::kind, "coordinates");
-  for (auto& [subject, r] : rows)
-    if (r.contains("coordinates")) r["count"] = r["coordinates"].value("count", 0);
-  for (const auto& set : made_sets(snapshot, Particles::kind))
-    if (set.port() != "set_aside")
-      for (const auto& item : set.items())
-        if (auto* r = row(item)) (*r)["count"] = item.at("record").value("count", 0);
+  add_pictures(row);
+  row.erase("image");
+  row.erase("coordinates");
+  return row;
+}
 
-  // Kept: arrived in the last set that looks at single areas.
-  const Json* last = nullptr;
-  for (const auto& set : all_sets(snapshot))
-    if (set.step->at("shape") != "source" && set.port() != "set_aside" && !set.items().empty() &&
-        row(set.items().front()) != nullptr)
-      last = &set.items();
-  for (const auto& item : last != nullptr ? *last : empty_list)
-    if (auto* r = row(item)) (*r)["status"] = "kept";
-  for (const auto& step : snapshot.at("steps")) {
-    for (const auto& decision : step.at("decisions"))
-      if (auto* r = row(decision); r != nullptr && !decision.at("accepted")) {
-        (*r)["status"] = "set_aside";
-        (*r)["reason"] = decision.value("reason", "");
-      }
-    for (const auto& failure : step.at("failures"))
-      if (auto* r = row(failure)) {
-        (*r)["status"] = "failed";
-        (*r)["reason"] = failure.value("message", "");
-      }
+/// The same, made anew only when one of its sets has another item.
+Json Writer::kept_row(const engine::Reading& reading, int area, const AreaSets& sets) {
+  if (rows_.size() > 2 * all_in_page) rows_.clear();
+  auto& [digest, row] = rows_[reading.state->subject(area).id];
+  if (const auto now = sets.digest(area); row.is_null() || digest != now) {
+    row = whole(reading, area, sets);
+    digest = now;
   }
-  for (const auto& file : snapshot.contains("files") ? snapshot.at("files") : empty_list)
-    if (file.at("state") == "broken") {  // never became an item
-      const auto path = file.at("path").get<std::string>();
-      order.emplace_back(path, path);
-      rows[path] = {{"name", std::filesystem::path(path).filename().string()},
-                    {"status", "failed"},
-                    {"reason", file.value("reason", "")}};
-    }
+  std::tie(row["status"], row["reason"]) = fate(reading, area, sets.last);
+  return row;
+}
 
+/// Writes what the page does not hold into files beside it, one a micrograph, where it has changed: the newest first.
+void Writer::write_details(const engine::Reading& reading, const std::vector<int>& areas, const AreaSets& sets,
+                           const std::filesystem::path& folder) {
+  make_folders(folder);
+  std::size_t written = 0;
+  for (auto area = areas.rbegin(); area != areas.rend() && written < details_at_once; ++area) {
+    const auto digest = sets.digest(*area);
+    const auto& id = reading.state->subject(*area).id;
+    auto& known = details_[id];
+    if (known == digest) continue;
+    known = digest;
+    const auto file = folder / (id + ".js");
+    const auto head = fmt::format("/*{:016x}*/", digest);
+    if (begins_with(file, head)) continue;  // written before this process began
+    write_text(file, head + "more(\"" + id + "\"," + embeddable(whole(reading, *area, sets)) + ");\n");
+    ++written;
+  }
+}
+
+Json Writer::micrographs(const engine::Reading& reading, const std::vector<int>& areas,
+                         const std::filesystem::path& details) {
+  const AreaSets sets(*reading.state, areas);
+  const bool all = areas.size() <= all_in_page;
   Json list = Json::array();
-  std::size_t index = 0;
-  for (const auto& [key, subject] : order) {
-    auto& m = rows[subject];
-    const bool detailed =
-        order.size() <= detailed_micrographs || order.size() - index <= detailed_micrographs || index == 0;
-    ++index;
-    add_pictures(m, detailed);
-    m.erase("image");
-    m.erase("coordinates");
-    list.push_back(std::move(m));
+  for (std::size_t i = 0; i < areas.size(); ++i) {
+    const bool in_page = all || i == 0 || areas.size() - i <= newest_in_page;
+    list.push_back(in_page ? kept_row(reading, areas[i], sets) : brief(reading, areas[i], sets));
+    if (!in_page) list.back()["more"] = reading.state->subject(areas[i]).id;
   }
+  if (!all) write_details(reading, areas, sets, details);
+  for (int i = 0; i < reading.state->file_count; ++i)
+    if (const auto& file = *reading.state->files[i]; file.state == "broken")  // never became an item
+      list.push_back({{"name", std::filesystem::path(file.path).filename().string()},
+                      {"status", "failed"},
+                      {"reason", file.reason}});
   return list;
 }
 
-Json Writer::classes(const Json& snapshot) {
-  const Json* found = nullptr;
-  for (const auto& set : made_sets(snapshot, Classes::kind))
-    if (const auto* item = latest(set.items()))
-      if (found == nullptr || item->at("record").value("particle_count", 0) >= found->value("particle_count", 0))
-        found = &item->at("record");
-  if (found == nullptr) return nullptr;
-  const auto record = record_from_json<Classes>(*found);
+Json Writer::classes(const engine::Reading& reading) const {
+  Json found;
+  for (const auto& set : made_sets(*reading.state, Classes::kind))
+    if (auto record = set.latest(reading.reader); record.is_object())
+      if (found.is_null() || record.value("particle_count", 0) >= found.value("particle_count", 0))
+        found = std::move(record);
+  if (found.is_null()) return nullptr;
+  const auto record = record_from_json<Classes>(found);
   Json list = Json::array();
   try {
     const io::StackReader averages(project_ / record.averages);
@@ -486,12 +464,12 @@ Json Writer::classes(const Json& snapshot) {
           {"list", list}};
 }
 
-Json Writer::volumes(const Json& snapshot) {
+Json Writer::volumes(const engine::Reading& reading) const {
   Json list = Json::array();
-  for (const auto& set : made_sets(snapshot, VolumeMap::kind)) {
-    const auto* item = latest(set.items());
-    if (item == nullptr) continue;
-    const auto record = record_from_json<VolumeMap>(item->at("record"));
+  for (const auto& set : made_sets(*reading.state, VolumeMap::kind)) {
+    const auto found = set.latest(reading.reader);
+    if (!found.is_object()) continue;
+    const auto record = record_from_json<VolumeMap>(found);
     try {
       const auto volume = io::read_volume(project_ / record.volume);
       Json entry = {{"name", set.title()},
@@ -513,21 +491,24 @@ Json Writer::volumes(const Json& snapshot) {
   return list;
 }
 
-void Writer::write(const Json& snapshot, const std::filesystem::path& path) {
-  const auto& project = snapshot.at("project");
+void Writer::write(const engine::Reading& reading, const std::filesystem::path& path) {
+  const auto& state = *reading.state;
+  const auto areas = areas_of(state);
+  const auto details = path.parent_path() / (path.stem().string() + "_details");
   Json data = {{"version", version_},
                {"updated", now_text()},
-               {"state", project.value("state", "")},
-               {"subtitle", subtitle(snapshot)},
-               {"title", title(snapshot)},
-               {"warnings", warnings(snapshot)},
-               {"parameters", parameters(snapshot)},
-               {"steps", steps(snapshot)}};
-  data["micrographs"] = micrographs(snapshot);
-  data["classes"] = classes(snapshot);
-  data["volumes"] = volumes(snapshot);
-  data["limits"] = limits(snapshot);
-  data["funnels"] = {subject_funnel(snapshot), particle_funnel(snapshot)};
+               {"state", state.live.status.state},
+               {"subtitle", subtitle(*state.head)},
+               {"title", title(*state.head)},
+               {"warnings", warnings(reading)},
+               {"parameters", parameters(*state.head)},
+               {"steps", steps(reading)},
+               {"details", details.filename().string()}};
+  data["micrographs"] = micrographs(reading, areas, details);
+  data["classes"] = classes(reading);
+  data["volumes"] = volumes(reading);
+  data["limits"] = limits(state, areas);
+  data["funnels"] = {subject_funnel(reading, areas), particle_funnel(reading)};
   data["summary"] = summary(data["micrographs"], data["classes"], data["volumes"]);
 
   std::string html(page_template());

@@ -1,33 +1,61 @@
-// The report: one self-contained HTML file made from a snapshot of a project.
+// The report: one HTML file made from what the engine has published, and of large projects files beside it.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
-#include "frazil/params/json.hpp"
+#include "frazil/engine/view.hpp"
+#include "frazil/report/sets.hpp"
 
 namespace frazil::report {
 
-/// Writes reports of one project; keeps encoded pictures from one writing to the next, since only new ones change.
-/// The snapshot is the engine's (engine/snapshot.hpp).
+/// Writes reports of one project. Up to 150 micrographs the page holds everything. Of more it holds the numbers of all
+/// and the pictures of the newest; what is seen when another one is opened lies in PAGE_details/, a file a micrograph,
+/// written once and again only when something of it has changed.
 class Writer {
  public:
   /// @param project  folder to which the file names in records are relative
   Writer(std::filesystem::path project, std::string version);
   /// Replaces `path` atomically. Pictures that cannot be read are left out. @throws Error(io|resource)
-  void write(const nlohmann::json& snapshot, const std::filesystem::path& path);
+  void write(const engine::Reading& reading, const std::filesystem::path& path);
 
  private:
-  [[nodiscard]] std::string picture(const std::string& reference, int side, int quality);
-  [[nodiscard]] nlohmann::json micrographs(const nlohmann::json& snapshot);
-  void add_pictures(nlohmann::json& m, bool detailed);
-  [[nodiscard]] nlohmann::json classes(const nlohmann::json& snapshot);
-  [[nodiscard]] nlohmann::json volumes(const nlohmann::json& snapshot);
+  /// Where the numbers of single areas stand.
+  struct AreaSets {
+    AreaSets(const engine::State& state, const std::vector<int>& areas);
+    [[nodiscard]] std::uint64_t digest(int area) const;
+    struct Numbers {
+      std::string name;
+      std::vector<Set> sets;
+      std::vector<const char*> columns;
+    };
+    std::vector<Numbers> numbers;
+    std::vector<Set> counts, all;
+    std::optional<Set> last;
+  };
+  [[nodiscard]] static std::pair<std::string, std::string> fate(const engine::Reading& reading, int area,
+                                                                const std::optional<Set>& last);
+  [[nodiscard]] static Json brief(const engine::Reading& reading, int area, const AreaSets& sets);
+  [[nodiscard]] Json whole(const engine::Reading& reading, int area, const AreaSets& sets);
+  [[nodiscard]] Json kept_row(const engine::Reading& reading, int area, const AreaSets& sets);
+  void write_details(const engine::Reading& reading, const std::vector<int>& areas, const AreaSets& sets,
+                     const std::filesystem::path& folder);
+  [[nodiscard]] Json micrographs(const engine::Reading& reading, const std::vector<int>& areas,
+                                 const std::filesystem::path& details);
+  [[nodiscard]] std::string picture(const std::string& reference, int side, int quality) const;
+  void add_pictures(Json& m) const;
+  [[nodiscard]] Json classes(const engine::Reading& reading) const;
+  [[nodiscard]] Json volumes(const engine::Reading& reading) const;
 
   std::filesystem::path project_;
   std::string version_;
-  std::map<std::string, std::string> pictures_;
+  std::unordered_map<std::string, std::uint64_t> details_;                ///< by subject: what its file was made from
+  std::unordered_map<std::string, std::pair<std::uint64_t, Json>> rows_;  ///< the same of rows in the page
 };
 
 }  // namespace frazil::report
