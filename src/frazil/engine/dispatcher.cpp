@@ -14,8 +14,8 @@ constexpr double batch_s = 0.02;        ///< and so much work at most
 constexpr int kills_of_suspect = 2;     ///< from then on a task runs by itself
 constexpr int kills_alone = 3;          ///< so many by itself with nothing else at work: it is the task
 
-std::chrono::steady_clock::duration seconds(double value) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(value));
+std::chrono::steady_clock::duration clock_time(double value_s) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(value_s));
 }
 
 /// Inputs of similar size: for tasks on many items by their number, in powers of two.
@@ -159,7 +159,7 @@ std::optional<Dispatcher::Clock::time_point> Dispatcher::next_time() const {
   const auto at = [&](Clock::time_point time) { next = next ? std::min(*next, time) : time; };
   if (!later_.empty()) at(later_.begin()->first);
   for (const auto& [place, work] : suspects_)
-    if (const auto time = work.since + seconds(settings_.suspect_patience_s); time > clock_()) at(time);
+    if (const auto time = work.since + clock_time(settings_.suspect_patience_s); time > clock_()) at(time);
   for (const auto& [number, running] : running_)
     if (running.suspect && running.alone)
       if (const auto time = running.started + share_of(running.work.execution); time > clock_()) at(time);
@@ -342,7 +342,7 @@ bool Dispatcher::makes_gap(const Queue& queue) const {
   const auto now = clock_();
   return std::any_of(suspects_.begin(), suspects_.end(), [&](const auto& entry) {
     return share_machine(queue, queue_of(entry.second.execution)) &&
-           now - entry.second.since >= seconds(settings_.suspect_patience_s);
+           now - entry.second.since >= clock_time(settings_.suspect_patience_s);
   });
 }
 
@@ -353,7 +353,7 @@ bool Dispatcher::may_take_long(const Execution& execution) const {
 
 Dispatcher::Clock::duration Dispatcher::share_of(const Execution& execution) const {
   const auto* cost = cost_of(execution);
-  return seconds(std::max(settings_.suspect_share_s, cost == nullptr ? 0 : 3 * cost->seconds));
+  return clock_time(std::max(settings_.suspect_share_s, cost == nullptr ? 0 : 3 * cost->seconds));
 }
 
 /// A suspect has the machine for itself, or waits for the last short tasks to end.
@@ -446,7 +446,7 @@ std::optional<Retry> Dispatcher::again(Ended& ended, bool stopping) {
   const double pause_s = settings_.retry_base_s * std::pow(4.0, ended.attempts - 1);
   Retry retry{fmt::format("again in {:g} s: {}", pause_s, result.message), false};
   ++counts_[static_cast<std::size_t>(ended.execution.step)].queued;
-  later_.emplace(clock_() + seconds(pause_s), work_of(std::move(ended)));
+  later_.emplace(clock_() + clock_time(pause_s), work_of(std::move(ended)));
   return retry;
 }
 
