@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "frazil/base/error.hpp"
@@ -24,7 +25,9 @@ enum Offset : std::size_t {
   at_ispg = 88,
   at_nsymbt = 92,
   at_imod_stamp = 152,
-  at_imod_flags = 156
+  at_imod_flags = 156,
+  at_label_count = 220,
+  at_labels = 224
 };
 
 class Words {
@@ -65,6 +68,10 @@ MrcHeader header_in_order(std::span<const std::byte> head, bool swapped) {
   h.extended = extended > 0 ? static_cast<std::uint64_t>(extended) : 0;
   h.imod_stamp = words.word(at_imod_stamp) == imod_stamp_value;
   h.imod_signed = (words.word(at_imod_flags) & 1U) != 0;
+  constexpr std::string_view own = "Written by frazil";
+  // Programs that write a changed copy add a label of their own.
+  h.is_own = words.integer(at_label_count) == 1 && head.size() >= at_labels + own.size() &&
+             std::memcmp(head.data() + at_labels, own.data(), own.size()) == 0;
   return h;
 }
 
@@ -206,7 +213,7 @@ MrcHeader open_mrc(const ByteSource& source) {
                 h.file_bytes(), source.size());
   if (h.mode != 0) return h;
   if (h.imod_stamp && h.imod_signed)
-    h.type = PixelType::u8_less_128;
+    h.type = h.is_own ? PixelType::i8 : PixelType::u8_less_128;
   else if (!bytes_are_signed(source, h))
     h.type = PixelType::u8;
   return h;

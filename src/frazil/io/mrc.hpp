@@ -25,6 +25,7 @@ struct MrcHeader {
   std::array<float, 3> cell{};  ///< Å
   bool imod_stamp = false;      ///< IMOD wrote it and says whether mode 0 is signed
   bool imod_signed = false;
+  bool is_own = false;  ///< this program wrote it: signed bytes are what they are, stamp or not
   PixelType type = PixelType::f32;
 
   [[nodiscard]] std::uint64_t data_offset() const { return mrc_header_bytes + extended; }

@@ -368,7 +368,8 @@ class DirectoryWalker {
     const auto follows = [&](const TiffStrip& strip) { return strip.offset == std::exchange(end, end + strip.bytes); };
     const bool plain = frames <= most && !first.tiled && first.compression == 1 && first.samples == 1 &&
                        std::all_of(scan_.strips.begin(), scan_.strips.end(), follows) &&
-                       end == scan_.strips.front().offset + bytes;
+                       end == scan_.strips.front().offset + bytes &&
+                       end == scan_.extent;  // nothing else lies behind it
     if (!plain)
       throw Stop{TiffEnd::broken,
                  fmt::format("its description tells of {} images behind one directory, which are read only when they "
