@@ -88,7 +88,10 @@ class Metadata(whole_program.WholeProgram):
         self.start(expected=2)
         self.deliver(1)
         self.wait_until(lambda status: status["growing"] == 1)
-        self.assertIn("waits for its metadata file", self.frazil("why", "m_1.mrc", "--project", self.project).stdout)
+        end = time.monotonic() + 20  # first it is looked at whether it still grows
+        while "waits for its metadata file" not in (told := self.frazil("why", "m_1.mrc", "--project", self.project).stdout):
+            self.assertLess(time.monotonic(), end, told)
+            time.sleep(0.1)
         time.sleep(1.5)
         self.assertEqual(self.status()["found"], 1)
         self.describe(1)

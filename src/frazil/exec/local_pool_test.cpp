@@ -239,7 +239,7 @@ TEST_F(PoolTest, MemoryThatRunsOutIsAFailureOfTheTask) {
 
 TEST_F(PoolTest, AWorkerThatBabblesIsEnded) {
   pool_.emplace(
-      PoolSettings{{"/bin/sh", "-c", "printf 'nonsense, and much of it' >&3; sleep 100"}, folder_, budget_, 0.3});
+      PoolSettings{{"/bin/sh", "-c", "printf 'nonsense, and much of it' >&3; exec sleep 100"}, folder_, budget_, 0.3});
   pool_->start({task(1, "{}")});
   const auto results = collect(1, 5);
   ASSERT_EQ(results.size(), 1u);
