@@ -177,8 +177,8 @@ Json Engine::Impl::restore(const Command& command) {
         if (const int item = held >= 0 ? held : graph_->find(i, 1, subject); item >= 0) {
           decide(i, subject, graph_->item(item).id.hex(), true, command);
           note("accepted");
-        }
-        continue;
+          continue;
+        }  // else it may have been set aside here by hand before it was set aside earlier on its way
       }
       for (const auto& d : people)
         if (d.step == planned.name && d.subject == id && !d.accepted && people_.contains({d.step, d.item}) &&
