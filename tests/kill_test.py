@@ -75,7 +75,7 @@ def result_of(project):
         result[f"batch {step} {number}"] = members
     for step, item, by, *rest in rows(project, "SELECT step, item, by, subject, label, accepted, rule, value, bound, reason, key FROM decision"):
         result[f"decision {step} {item} {by}"] = rest
-    for step, path, *rest in rows(project, "SELECT step, path, size, state, hash, subject, reason FROM file"):
+    for step, path, *rest in rows(project, "SELECT step, path, size, state, hash, subject, reason FROM file WHERE state <> 'gone'"):  # gone before it was whole: remembered by runs that saw it
         result[f"file {step} {path}"] = rest
     for top in ("star", "steps"):
         for path in (project / top).rglob("*"):

@@ -174,7 +174,7 @@ class OnACluster(whole_program.WholeProgram):
     def digest(cls, project):
         """Names and bytes of everything that was made."""
         root = cls.folder / project
-        files = sorted(p for part in ("steps", "star") for p in (root / part).rglob("*") if p.is_file())
+        files = sorted(p for part in ("steps", "star") for p in (root / part).rglob("*") if p.is_file() and p.name != ".task.json")  # tells of the run
         return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
     def jobs(self):
