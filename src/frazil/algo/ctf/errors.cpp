@@ -16,7 +16,8 @@ constexpr std::size_t most_shapes = 4,
                       modes = 5;           // modes m = 4, 6 … 12: cos 2α is fitted, finer ones end within a grain
 constexpr double reach_per_A = 0.02;       // grains of particles of 50 Å and more
 constexpr double least_information = 0.1;  // below it nothing is known anyway
-constexpr std::array lengths_per_A{1 / 400.0, 1 / 200.0, 1 / 100.0};  // structure of 100 to 400 Å
+constexpr std::array falls_A{0.0, 15.0};  // δ everywhere, or shape and folds alone: its SD falls as exp(−½ (fall k)²)
+constexpr std::array lengths_per_A{1 / 1000.0, 1 / 500.0, 1 / 250.0};  // 1/(2πD) for distances D of 160, 80, 40 Å
 
 using Eigen::Index;
 
@@ -168,13 +169,15 @@ OwnStructure make_structure(const Rings& rings, const std::vector<ScoreShell>& s
   return out;
 }
 
-Eigen::MatrixXd correlation_of(const std::vector<double>& k, double length_per_A) {
+/// Covariance of δ between shells for a variance of 1 at k = 0.
+Eigen::MatrixXd covariance_of(const std::vector<double>& k, double length_per_A, double fall_A) {
   const auto n = static_cast<Index>(k.size());
   Eigen::MatrixXd out(n, n);
   for (Index i = 0; i < n; ++i)
-    for (Index j = 0; j < n; ++j)
-      out(i, j) = std::exp(
-          -0.5 * std::pow((k[static_cast<std::size_t>(i)] - k[static_cast<std::size_t>(j)]) / length_per_A, 2));
+    for (Index j = 0; j < n; ++j) {
+      const double a = k[static_cast<std::size_t>(i)], b = k[static_cast<std::size_t>(j)];
+      out(i, j) = std::exp(-0.5 * (std::pow((a - b) / length_per_A, 2) + fall_A * fall_A * (a * a + b * b)));
+    }
   return out;
 }
 
@@ -222,18 +225,18 @@ ShapeErrors shape_errors(const Rings& rings, const Waves& waves, const Solution&
   out.speckle = std::max(1.0, ratio);
   const auto structure = make_structure(rings, shells, solution, sens);
   const double unit_h = std::max(unit, variance[most_shapes] / std::max(1e-12, structure.root.squaredNorm()));
-  double top = -std::numeric_limits<double>::infinity(), tau2 = 0;
+  double top = -std::numeric_limits<double>::infinity();
   Eigen::MatrixXd of_structure = Eigen::MatrixXd::Zero(count, count);
-  for (const double length : lengths_per_A) {
-    const auto correlation = correlation_of(structure.k, length);
-    const auto [v, likelihood] = likeliest_variance(structure, correlation, unit_h);
-    if (likelihood <= top) continue;
-    top = likelihood;
-    tau2 = v;
-    out.length_per_A = length;
-    of_structure = v * structure.push.transpose() * correlation * structure.push;
-  }
-  out.structure = std::sqrt(tau2);
+  for (const double length : lengths_per_A)
+    for (const double fall : falls_A) {
+      const auto shape = covariance_of(structure.k, length, fall);
+      const auto [v, likelihood] = likeliest_variance(structure, shape, unit_h);
+      if (likelihood <= top) continue;
+      top = likelihood;
+      out.length_per_A = length;
+      out.structure = std::sqrt(v) * std::exp(-0.5 * std::pow(fall / 20, 2));
+      of_structure = v * structure.push.transpose() * shape * structure.push;
+    }
   out.covariance.topLeftCorner(count, count) = answer * (out.speckle * unit * normal + of_structure) * answer;
   return out;
 }

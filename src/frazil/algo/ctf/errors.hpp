@@ -11,9 +11,10 @@ namespace frazil::ctf {
 struct ShapeErrors {
   Eigen::Matrix4d covariance = Eigen::Matrix4d::Zero();
   double information =
-      1;                 ///< share of the normal matrix's curvature in defocus that is no noise of the envelope, 0 to 1
-  double speckle = 1;    ///< variance of sums over the rings, over what pixels and their near neighbours promise; ≥ 1
-  double structure = 0;  ///< relative standard deviation of the specimen's radial structure about the smooth envelope
+      1;               ///< share of the normal matrix's curvature in defocus that is no noise of the envelope, 0 to 1
+  double speckle = 1;  ///< variance of sums over the rings, over what pixels and their near neighbours promise; ≥ 1
+  double structure =
+      0;  ///< relative standard deviation of the specimen's radial structure about the smooth envelope, at 20 Å
   double length_per_A = 0;  ///< its correlation length in k
 };
 
@@ -21,9 +22,7 @@ struct ShapeErrors {
 /// Three things make it larger than unit × N⁻¹, N = Σ w g gᵀ:
 /// - g holds the fitted envelope ê = e + noise. Σ w ê² counts the envelope's variance as rings: N is too large by
 ///   Σ var(ê) w d dᵀ where the rings are weak, and the score's answer to a wrong shape is Σ w ê e d dᵀ, not N. The
-///   covariance is A⁻¹ (unit N) A⁻¹, A = N − Σ var(ê) w d dᵀ (errors in variables, Fuller 1987, section 1.1). var is
-///   all that is unknown of the envelope, more than its scatter where a ridge draws it down: the shape was chosen where
-///   the envelope comes out largest, and that is not paid for otherwise.
+///   covariance is A⁻¹ (unit N) A⁻¹, A = N − Σ var(ê) w d dᵀ (errors in variables, Fuller 1987, section 1.1).
 /// - |F|² of a compact particle of diameter D is speckle whose grains are 1/D wide, over many pixels of the spectrum;
 ///   N particles average N of them. The variance of Σ w g r is measured where the model has no freedom: the same sum
 ///   times exp(imα), m = 4 to 12, has the same variance for any noise that is local, summed over shells up to 0.02 1/Å

@@ -55,7 +55,6 @@ TEST(ShapeErrors, AreHonestWhereRingsDieAndTheEnvelopeIsMostlyNoise) {
     const auto spectrum = spectrum_of(scene, 0.15, 600, 0, Rng(31).stream(i));
     const auto found = fit(spectrum, Optics{});
     const double error = found.ctf.mean_defocus().value() - 0.5 * (scene.defocus_1_A + scene.defocus_2_A);
-    ASSERT_LT(std::abs(error), 600);
     z2 += std::pow(error / found.sigma_defocus.value(), 2) / count;
     plain2 += error * error / count;
   }

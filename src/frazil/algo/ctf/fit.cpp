@@ -110,20 +110,29 @@ std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, doubl
   return list;
 }
 
+/// Probability that an error stays within x of its standard errors, each known from a few rings: Student's distribution
+/// of four freedoms.
+double within(double x) {
+  const double s = x / std::sqrt(x * x + 4);
+  return 1.5 * s * (1 - s * s / 3);
+}
+
 /// Standard errors and confidence: of the chosen solution, and for the defocus how far the alternatives lie and how
 /// likely they are. Without rings the defocus may be anywhere in the range.
 void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitParams& params, Fit& fit) {
   double none = 1, spread = 0;
+  const double own = covariance(0, 0) > 0 ? covariance(0, 0) : spread_of_range(chosen, params);  // else: nothing seen
   for (const auto& a : fit.alternatives) {
     const bool is_chosen = &a == &fit.alternatives.front();
     none -= a.probability;
-    spread += a.probability * (covariance(0, 0) + (is_chosen ? 0 : std::pow(a.defocus.value() - chosen, 2)));
+    spread += a.probability * (own + (is_chosen ? 0 : std::pow(a.defocus.value() - chosen, 2)));
   }
   spread += at_least_zero(none) * spread_of_range(chosen, params);
   fit.sigma_defocus = Angstrom(std::sqrt(spread));
-  fit.quality.confidence = fit.alternatives.front().probability *
-                           std::erf(useful.value() / (std::numbers::sqrt2 * fit.sigma_defocus.value()));
-  fit.sigma_astigmatism = Angstrom(std::sqrt(at_least_zero(0.5 * (covariance(1, 1) + covariance(2, 2)))));
+  fit.quality.confidence =
+      fit.alternatives.front().probability * within(useful.value() / std::max(1e-3, fit.sigma_defocus.value()));
+  const double astigmatism = 0.5 * (covariance(1, 1) + covariance(2, 2));
+  fit.sigma_astigmatism = astigmatism > 0 ? Angstrom(std::sqrt(astigmatism)) : params.max_astigmatism;  // no rings
   if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(at_least_zero(covariance(3, 3))));
 }
 
@@ -172,12 +181,11 @@ void describe(const Rings& rings, const Waves& waves, const Solution& best, cons
 /// it from `centre`, or from each other where none is given. Where few rings are seen, protein's own structure looks
 /// like a part of them; the normal matrix knows nothing of that.
 Eigen::Matrix4d choice_of_splines(const Rings& rings, const Waves& waves, const Shape& start,
-                                  const RefineOptions& options, double unit, bool about_start) {
+                                  const RefineOptions& options, bool about_start) {
   std::array<Eigen::Vector4d, 2> moves;
   for (std::size_t i = 0; i < moves.size(); ++i) {
     Rings other = rings;
     set_stiffness(other, i == 0 ? 0.7 : 1.4);
-    if (!rings.envelope_ridge.empty()) set_ridge(other, waves, solve_at(other, waves, start), unit);
     const auto moved = refine(other, waves, start, options).shape;
     moves[i] = {moved.defocus - start.defocus, moved.c - start.c, moved.s - start.s, moved.phase - start.phase};
   }
@@ -229,27 +237,27 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
   out.score = score(all.front().cost, flat.cost);
   out.alternatives = alternatives_of(all, flat.cost, unit, params);
   auto best = all.front();
+  Rings seen = rings;
   if (best.has_rings) {  // once more with the weights that the rings themselves ask for
     weigh(rings, waves, best);
     const double unit_of_weighted = noise_unit(rings, waves, solve_at(rings, waves, best.shape));
     const auto options = options_of(params, unit_of_weighted);
     best = refine(rings, waves, best.shape, options);
     take_envelope(rings, waves, best, unit_of_weighted, out);
-    const auto faded = solve_at(rings, waves, best.shape);
-    weigh(rings, waves, faded);
-    set_ridge(rings, waves, faded, unit_of_weighted);
-    best = refine(rings, waves, best.shape, options);
+    weigh(rings, waves, solve_at(rings, waves, best.shape));
+    seen = seen_part(rings, waves, solve_at(rings, waves, best.shape), unit_of_weighted);
+    best = refine(seen, waves, best.shape, options);
   }
-  describe(rings, waves, best, params, out);
-  const double unit_of_best = noise_unit(rings, waves, best);
+  describe(rings, waves, best.has_rings ? solve_at(rings, waves, best.shape) : best, params, out);
+  const double unit_of_best = noise_unit(seen, waves, best);
+  const auto options = options_of(params, unit_of_best);
   const Eigen::Matrix4d covariance = unit_of_best * best.covariance;
   out.quality.astigmatism_pull = pull_of(covariance, best.shape, params);
-  Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
-  if (best.has_rings)
-    systematic = choice_of_splines(rings, waves, best.shape, options_of(params, unit_of_best), unit_of_best, true);
-  Eigen::Matrix4d known = covariance;
-  if (best.has_rings)
-    known = shape_errors(rings, waves, best, options_of(params, unit_of_best), unit_of_best).covariance;
+  Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero(), known = covariance;
+  if (best.has_rings) {
+    systematic = choice_of_splines(seen, waves, best.shape, options, true);
+    known = shape_errors(seen, waves, best, options, unit_of_best).covariance;
+  }
   fill_errors(larger(known, widened(covariance, out)) + systematic, best.shape.defocus, params, out);
   return out;
 }
@@ -275,7 +283,7 @@ Fit fit_model(const PowerSpectrum& power, const Optics& optics, const FitParams&
   Eigen::Matrix4d systematic = Eigen::Matrix4d::Zero();
   if (solution.has_rings)
     systematic =
-        choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), 0, false);
+        choice_of_splines(rings, waves, model.shape, options_of(params, noise_unit(rings, waves, solution)), false);
   fill_errors(widened(model.covariance, out) + systematic, model.shape.defocus, params, out);
   return out;
 }

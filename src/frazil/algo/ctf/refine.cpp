@@ -111,8 +111,6 @@ Linear assemble_linear(const Rings& rings, const std::vector<Moments>& all) {
     out.count += m.count;
   }
   out.normal.diagonal().array() += 1e-10 * out.normal.trace();
-  for (std::size_t j = 0; j < rings.envelope_ridge.size(); ++j)
-    out.normal(nb + static_cast<int>(j), nb + static_cast<int>(j)) += rings.envelope_ridge[j];
   return out;
 }
 
@@ -189,11 +187,6 @@ Full assemble_full(const Rings& rings, const std::vector<Moments>& all, const So
         out.normal(index[i], index[j]) += factor[i] * factor[j] * m.at(column[i], column[j]);
     }
   }
-  for (std::size_t j = 0; j < rings.envelope_ridge.size(); ++j) {
-    const auto i = static_cast<int>(j);
-    out.normal(nb + i, nb + i) += rings.envelope_ridge[j];
-    out.right(nb + i) -= rings.envelope_ridge[j] * solution.envelope(i);
-  }
   for (int i = 0; i < ne; ++i)
     if (solution.envelope(i) <= 0) {
       out.normal.row(nb + i).setZero();
@@ -250,34 +243,27 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
              : CsDeviation{};
 }
 
-void set_ridge(Rings& rings, const Waves& waves, const Solution& solution, double unit) {
-  constexpr double least = 0.05;  // of the variance: nothing is drawn to zero altogether
-  rings.envelope_ridge.clear();
-  if (!solution.has_rings || !(unit > 0)) return;
-  const int nb = rings.background.size(), ne = rings.envelope.size();
-  const auto full = assemble_full(rings, moments(rings, waves, solution.shape, 2), solution, 0);
-  const Eigen::MatrixXd noise =
-      unit * full.normal.ldlt().solve(Eigen::MatrixXd::Identity(nb + ne, nb + ne)).bottomRightCorner(ne, ne);
-  std::vector<double> sum(static_cast<std::size_t>(ne), 0.0), weight = sum, floor = sum;
-  for (std::size_t b = 0; b < rings.bins(); ++b) {
+Rings seen_part(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  constexpr double chance = 18, margin = 1.1, least_band_per_A = 0.04;
+  if (!solution.has_rings || !(unit > 0)) return rings;
+  const auto sums = moments(rings, waves, solution.shape, 2);
+  const double spacing = (rings.k_max - rings.k_min) / std::max(1, rings.envelope.size() - 3);
+  double gain = 0, end = rings.k_max;
+  for (std::size_t b = rings.bins(); b-- > 0;) {
     if (rings.in_fit[b] == 0) continue;
-    const auto& at = rings.envelope_at[b];
-    double variance = 0;
-    for (int i = 0; i < 4; ++i)
-      for (int j = 0; j < 4; ++j)
-        variance += at.weight[static_cast<std::size_t>(i)] * at.weight[static_cast<std::size_t>(j)] *
-                    noise(at.first + i, at.first + j);
-    const double e = bare_level(rings, solution, b).envelope;
-    for (int i = 0; i < 4; ++i) {
-      const auto j = static_cast<std::size_t>(at.first + i);
-      const double w = at.weight[static_cast<std::size_t>(i)];
-      sum[j] += w * (e * e - variance);
-      floor[j] += w * variance;
-      weight[j] += w;
-    }
+    const auto level = bare_level(rings, solution, b);
+    gain += 2 * level.envelope * (sums[b].data[1] - level.background * sums[b].at(0, 1)) -
+            level.envelope * level.envelope * sums[b].at(1, 1);
+    if (gain < unit * (chance + (rings.k_max - rings.k[b]) / spacing)) continue;
+    end = rings.k[b];
+    break;
   }
-  for (std::size_t j = 0; j < sum.size(); ++j)
-    rings.envelope_ridge.push_back(weight[j] > 0 ? unit * weight[j] / std::max({sum[j], least * floor[j], 1e-12}) : 0);
+  Rings seen = rings;
+  seen.k_max = std::min(rings.k_max, std::max(margin * end, rings.k_min + least_band_per_A));
+  for (std::size_t b = 0; b < seen.bins(); ++b)
+    if (seen.k[b] > seen.k_max) seen.in_fit[b] = 0;
+  if (seen.k_max < rings.k_max) set_stiffness(seen, 1);
+  return seen;
 }
 
 Sensitivity sensitivity(const Rings& rings, const Waves& waves, const Solution& solution,

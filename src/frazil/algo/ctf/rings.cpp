@@ -145,7 +145,6 @@ Rings make_rings(const PowerSpectrum& power, Angstrom min_resolution, Angstrom m
 void set_stiffness(Rings& rings, double factor) {
   rings.background = SplineBasis(std::sqrt(rings.k_min), std::sqrt(rings.k_max), factor * ring_background_spacing);
   rings.envelope = SplineBasis(rings.k_min, rings.k_max, factor * ring_envelope_spacing);
-  rings.envelope_ridge.clear();
   rings.background_at.clear();
   rings.envelope_at.clear();
   for (const double k : rings.k) {

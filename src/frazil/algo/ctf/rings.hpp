@@ -61,7 +61,6 @@ struct Rings {
   std::size_t limited = 0;      ///< pixels that were outliers
   std::vector<SplineAt> background_at, envelope_at;
   SplineBasis background, envelope;
-  std::vector<double> envelope_ridge;  ///< weight that draws each coefficient of the envelope to zero; empty: none
 
   [[nodiscard]] std::size_t bins() const { return k.size(); }
 };
