@@ -167,6 +167,7 @@ void Graph::bury(int index, const Version& version) {
   s.withdrawn.erase(version.subject);
   for (std::size_t port = 0; port < s.outputs.size(); ++port)
     put(index, static_cast<int>(port), version.subject, absent);
+  note_cell(index, version.subject);
   retract_after(index, version.subject);
   push(index, version.subject);
 }

@@ -89,8 +89,22 @@ void Engine::Impl::retire(int index, const std::string& subject, const std::stri
   if (item < 0) return;
   const auto& s = graph_->subject(old);
   const auto reason = path + " was written anew: its new content takes the place of the old";
-  store_.add_decision({0, step(index).name, graph_->item(item).id.hex(), s.id, s.label, false, "replaced", std::nan(""),
-                       std::nan(""), reason, "rule", "replaced " + s.id, store::now(), "replaced"});
+  store::DecisionRow row{0,
+                         step(index).name,
+                         graph_->item(item).id.hex(),
+                         s.id,
+                         s.label,
+                         false,
+                         "replaced",
+                         std::nan(""),
+                         std::nan(""),
+                         reason,
+                         "rule",
+                         "replaced " + s.id,
+                         store::now(),
+                         "replaced"};
+  store_.add_decision(row);
+  feeder_.decided(std::move(row));
   store_.add_event("replaced", step(index).name, s.label, reason);
   log::warning("{}: {}", step(index).name, reason);
   people_[{step(index).name, graph_->item(item).id.hex()}] = false;

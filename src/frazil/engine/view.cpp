@@ -90,8 +90,9 @@ void Builder::apply(const Changes& changes, std::shared_ptr<const Head> head, Li
   for (const auto& placed : changes.items) place(placed);
   for (const auto& cell : changes.cells) change(cell);
   for (const auto& made : changes.versions) take_version(made);
-  if (changes.reload || std::any_of(changes.decisions.begin(), changes.decisions.end(),
-                                    [](const store::DecisionRow& d) { return d.by == "person"; }))
+  if (changes.reload ||
+      std::any_of(changes.decisions.begin(), changes.decisions.end(),
+                  [](const store::DecisionRow& d) { return d.by == "person" || d.rule == "replaced"; }))
     read_people();
 }
 
