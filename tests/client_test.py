@@ -58,6 +58,8 @@ class Client(whole_program.WholeProgram):
             self.assertIsNotNone(answer, f"{command}: no engine answered")
             self.assertTrue(answer["ok"], f"{command}: {answer}")
             self.assertEqual(sorted(answer), sorted(described["answer"]), command)
+            while command == "set" and project.status().step("filter-ctf").done < 2:  # decided anew under the new limit
+                time.sleep(0.02)
         self.assertEqual(project.what_if({"filter-ctf.max_fit_resolution": 3.0})["items"]["kept_then"], 1, "what a person has restored stays")
         refused = project._over_socket({"command": "dance"})  # pylint: disable=protected-access
         self.assertEqual(sorted(refused), sorted(API["refusal"]))
