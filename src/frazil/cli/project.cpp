@@ -272,10 +272,10 @@ int report_command(Arguments arguments) {
   if (engine::lease_holder(project)) {
     copy_report(kept, page);
   } else {
-    engine::Options options;
-    options.project = project;
-    options.read_only = true;
-    engine::Engine engine(std::move(options), plugin::registry());
+    engine::Options reading;
+    reading.project = project;
+    reading.read_only = true;
+    engine::Engine engine(std::move(reading), plugin::registry());
     report::Writer(project, version()).write(engine.reading(), page);
   }
   std::cout << page.string() << "\n";
