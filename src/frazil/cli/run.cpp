@@ -63,7 +63,7 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
                   "{}: {} is not UTF-8; give the file or folder another name, or a link that has one", key,
                   printable_name(value.get<std::string>()));
   for (const auto& parameter : workflow.parameters)
-    if (parameter.type == "path" && values.contains(parameter.name) && values[parameter.name].is_string())
+    if (parameter.file && values.contains(parameter.name) && values[parameter.name].is_string())
       values[parameter.name] = fs::absolute(values[parameter.name].get<std::string>()).lexically_normal().string();
   return values;
 }
