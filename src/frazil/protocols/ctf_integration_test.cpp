@@ -24,6 +24,7 @@
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/monitor_ctf.hpp"
 #include "frazil/protocols/register.hpp"
+#include "frazil/protocols/test_context.hpp"
 #include "frazil/sim/simulator.hpp"
 
 namespace frazil::protocols {

@@ -110,10 +110,10 @@ std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, doubl
   return list;
 }
 
-/// Probability that an error stays within x of its standard errors, each known from a few rings: Student's distribution
-/// of four freedoms.
-double within(double x) {
-  const double s = x / std::sqrt(x * x + 4);
+/// Probability that an error stays below `limit` when its standard error is known from a few rings: Student's
+/// distribution of four freedoms. Not a number when the standard error is none.
+double within(Angstrom limit, Angstrom sigma) {
+  const double s = limit.value() / std::hypot(limit.value(), 2 * sigma.value());
   return 1.5 * s * (1 - s * s / 3);
 }
 
@@ -129,8 +129,7 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
   }
   spread += at_least_zero(none) * spread_of_range(chosen, params);
   fit.sigma_defocus = Angstrom(std::sqrt(spread));
-  fit.quality.confidence =
-      fit.alternatives.front().probability * within(useful.value() / std::max(1e-3, fit.sigma_defocus.value()));
+  fit.quality.confidence = fit.alternatives.front().probability * within(useful, fit.sigma_defocus);
   const double astigmatism = 0.5 * (covariance(1, 1) + covariance(2, 2));
   fit.sigma_astigmatism = astigmatism > 0 ? Angstrom(std::sqrt(astigmatism)) : params.max_astigmatism;  // no rings
   if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(at_least_zero(covariance(3, 3))));
