@@ -191,7 +191,7 @@ Counts Graph::counts(int index) const {
   const auto& s = state(index);
   return {s.open,   s.waiting,  s.done,
           s.failed, s.accepted, s.set_aside,
-          s.held,   s.absent,   is_fold(index) ? s.introduced : 0};
+          s.held,   s.absent,   takes_lists(index) ? s.introduced : 0};
 }
 
 bool Graph::all_closed() const {
@@ -281,7 +281,10 @@ void Graph::stop(int index) {
 
 void Graph::finish(const Execution& execution, const Outcome& outcome) {
   if (execution.subject < 0) {
-    apply_fold(execution, outcome);
+    if (execution.call)
+      apply_call(execution, outcome), iterate(execution.step);
+    else
+      apply_fold(execution, outcome);
     pump(execution.step);
     flow_on(execution.step);
   } else {
@@ -414,7 +417,7 @@ void Graph::evaluate(int index, int subject) {
   if (gathered.state == Cell::waiting || s.phase == Phase::held) return;
   set_cell(index, subject, Cell::ready);
   if (step(index).trigger.mode == Trigger::Mode::none) return start(index, subject);
-  if (is_flowing(s) && !is_fold(index)) {
+  if (is_flowing(s) && !takes_lists(index)) {
     s.known.erase(subject);
     return start(index, subject);
   }
@@ -424,7 +427,7 @@ void Graph::evaluate(int index, int subject) {
 /// The subject leaves nothing behind at this step.
 void Graph::resolve_absent(int index, int subject, Cell as) {
   set_cell(index, subject, as);
-  if (!is_fold(index)) {
+  if (!takes_lists(index)) {
     for (std::size_t port = 0; port < step(index).protocol->outputs.size(); ++port)
       put(index, static_cast<int>(port), subject, absent);
     push(index, subject);
@@ -446,6 +449,7 @@ Digest Graph::key_of(const Execution& execution) const {
     hasher.add(planned.inputs[i].port);
     for (const int input : execution.inputs[i]) hasher.add(item(input).id.hex());
   }
+  if (execution.call) hash_call(hasher, *execution.call);
   for (const auto& [port, previous] : execution.previous) hasher.add("previous").add(port).add(item(previous).id.hex());
   return hasher.digest();
 }
@@ -472,21 +476,30 @@ void Graph::start(int index, int subject) {
   }
 }
 
+std::vector<std::vector<int>> Graph::inputs_of_members(int index, const std::vector<int>& members) {
+  std::vector<std::vector<int>> inputs(step(index).inputs.size());
+  for (const int member : members) {
+    const auto gathered = gather(index, member);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      inputs[i].insert(inputs[i].end(), gathered.inputs[i].begin(), gathered.inputs[i].end());
+  }
+  return inputs;
+}
+
 /// Starts the fold's next version, and goes through those whose result is known.
 void Graph::pump(int index) {
   auto& s = state(index);
   while (!s.running && !s.queue.empty()) {
+    if (step(index).protocol->shape == Shape::iterate) {
+      begin_iteration(index);
+      continue;
+    }
     auto batch = std::move(s.queue.front());
     s.queue.pop_front();
     Execution execution;
     execution.step = index;
     execution.batch = batch.number;
-    execution.inputs.resize(step(index).inputs.size());
-    for (const int member : batch.members) {
-      const auto gathered = gather(index, member);
-      for (std::size_t i = 0; i < gathered.inputs.size(); ++i)
-        execution.inputs[i].insert(execution.inputs[i].end(), gathered.inputs[i].begin(), gathered.inputs[i].end());
-    }
+    execution.inputs = inputs_of_members(index, batch.members);
     execution.members = std::move(batch.members);
     if (!s.versions.empty()) execution.previous = s.versions.back().outputs;
     const auto key = key_of(execution);
@@ -538,7 +551,13 @@ void Graph::apply_fold(const Execution& execution, const Outcome& outcome) {
   s.fold_tasks.push_back(outcome.task);
   s.versions.push_back({execution.batch, -1, execution.previous});
   for (const int member : execution.members) set_cell(index, member, outcome.failed ? Cell::failed : Cell::done);
-  if (outcome.failed) return;  // the next version builds on the last that succeeded
+  if (!outcome.failed) add_version(execution, outcome);  // or the next builds on the last that succeeded
+}
+
+/// What a fold or an iteration has made of a list is a subject of its own.
+void Graph::add_version(const Execution& execution, const Outcome& outcome) {
+  const int index = execution.step;
+  auto& s = state(index);
   const auto& protocol = *step(index).protocol;
   Subject version{hash_of({"version", step(index).name, execution.key}),
                   fmt::format("{}_v{:04}", step(index).name, execution.batch + 1),

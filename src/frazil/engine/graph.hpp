@@ -37,6 +37,15 @@ struct Subject {
   bool gone = false;  ///< a version that has been made anew since
 };
 
+/// Which call of an iteration an execution is.
+struct Call {
+  flow::Stage stage = flow::Stage::start;
+  int round = 0;              ///< steps before it
+  int part = 0, count = 0;    ///< of the parts of a step
+  int state = -1;             ///< item that it goes on from
+  std::vector<int> gathered;  ///< of a step: items of its parts
+};
+
 /// One execution of a step. Input ports hold indices into Graph::item.
 struct Execution {
   int step = 0;
@@ -46,6 +55,14 @@ struct Execution {
   std::vector<std::vector<int>> inputs;               ///< by planned input; for a fold member after member
   std::vector<std::pair<std::string, int>> previous;  ///< of a fold: port and item of the last version
   std::string key;                                    ///< reuse key
+  std::optional<Call> call;                           ///< of an iteration, which is of a list like a fold
+};
+
+/// Where an iteration stands.
+struct IterationView {
+  int batch = 0, round = 0;  ///< number of its list, steps done
+  std::int64_t state = 0;    ///< number of its last state in the store; 0: none yet
+  int parts = 0, parts_done = 0;
 };
 
 /// How an execution ended.
@@ -73,6 +90,8 @@ class Knowledge {
   virtual double weight(std::int64_t item, const std::string& field) = 0;
   /// What a person decided about an item at a step.
   virtual std::optional<bool> person(int step, const Digest& item) = 0;
+  /// Of an iteration in this state (an item): calls that its next step consists of; 0: it is done.
+  virtual int parts(int step, std::int64_t state) = 0;
 };
 
 /// What follows from what the graph was told, for its owner to carry out in the order of the members.
@@ -103,6 +122,7 @@ struct Effects {
                                    ///< through with for the first time
   std::vector<int> set_changed;    ///< steps whose output is not what it was; may be named more than once
   std::vector<Cell> cell_changed;  ///< the same
+  std::vector<Execution> retired;  ///< of iterations: what they wrote is not needed any more once all this is committed
 };
 
 /// Counts of one step for people.
@@ -198,6 +218,10 @@ class Graph {
   [[nodiscard]] const std::vector<std::int64_t>& fold_tasks(int step) const { return state(step).fold_tasks; }
   /// waiting, ready, running, done, failed, absent, held; empty if the subject never came near.
   [[nodiscard]] std::string_view cell_name(int step, int subject) const;
+  /// The iteration under way at a step.
+  [[nodiscard]] std::optional<IterationView> iteration(int step) const;
+  /// One of its calls that have not ended; null if there is none.
+  [[nodiscard]] const Execution* open_call(int step) const;
   [[nodiscard]] int find_subject(const std::string& id) const;
   /// Item that a filter holds of a subject, −1 if it holds none.
   [[nodiscard]] int held_item(int step, int subject);
@@ -230,6 +254,17 @@ class Graph {
     int step = 0;
     bool broadcast = false;
   };
+  struct Chain {  ///< an iteration
+    int batch = 0;
+    std::vector<int> members;
+    std::vector<std::vector<int>> inputs;
+    int round = 0, state = -1;
+    int count = -1;                ///< calls of the next step; −1: not asked yet
+    std::vector<int> parts;        ///< items of its parts
+    std::vector<Execution> open;   ///< started, no result yet
+    std::vector<Execution> made;   ///< parts of this step that have ended
+    std::deque<Execution> states;  ///< those that made the states whose files are kept
+  };
   struct StepState {
     std::vector<Cell> cells;                ///< by subject
     std::vector<std::vector<int>> outputs;  ///< [port][subject]: item, unknown or absent
@@ -261,6 +296,7 @@ class Graph {
     std::vector<Version> versions;
     // Sources and folds:
     std::unordered_map<int, std::vector<int>> withdrawn;  ///< by subject: items by port that a person has set aside
+    std::optional<Chain> chain;
   };
   struct Work {
     enum class Kind { evaluate, close } kind;
@@ -274,7 +310,7 @@ class Graph {
   const flow::PlannedStep& step(int index) const { return plan_.steps[static_cast<std::size_t>(index)]; }
   StepState& state(int index) { return states_[static_cast<std::size_t>(index)]; }
   const StepState& state(int index) const { return states_[static_cast<std::size_t>(index)]; }
-  bool is_fold(int index) const { return step(index).protocol->shape == flow::Shape::fold; }
+  bool takes_lists(int index) const { return flow::takes_lists(step(index).protocol->shape); }
   static bool takes_nothing_new(Phase phase) { return phase == Phase::stopping || phase == Phase::enough; }
   static bool is_new(Cell cell) { return cell == Cell::unknown || cell == Cell::again; }
   static bool is_cut(const StepState& state) { return state.phase == Phase::cut; }
@@ -318,6 +354,15 @@ class Graph {
   void pump(int step);
   void apply_map(const Execution& execution, const Outcome& outcome);
   void apply_fold(const Execution& execution, const Outcome& outcome);
+  void add_version(const Execution& execution, const Outcome& outcome);
+  std::vector<std::vector<int>> inputs_of_members(int step, const std::vector<int>& members);
+  void begin_iteration(int step);
+  void iterate(int step);
+  void launch(int step, flow::Stage stage, int part);
+  void apply_call(const Execution& execution, const Outcome& outcome);
+  void end_iteration(const Execution& execution, const Outcome& outcome);
+  void drop_iteration(int step);
+  void hash_call(Hasher& hasher, const Call& call) const;
   Digest key_of(const Execution& execution) const;
   void check_closed(int step);
   void close(int step);

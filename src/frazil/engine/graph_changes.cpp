@@ -78,7 +78,7 @@ void Graph::retract(int index, int subject) {
   const auto before = cell(index, subject);
   if (is_new(before)) return;  // its list has been taken back as a whole
   set_cell(index, subject, Cell::again);
-  if (is_fold(index)) return;
+  if (takes_lists(index)) return;
   if (before == Cell::running) drop(index, subject, -1);
   if (before == Cell::done && step(index).protocol->shape == Shape::filter)
     --(find(index, 0, subject) >= 0 ? s.accepted : s.set_aside);
@@ -108,7 +108,7 @@ void Graph::leave_line(int index, int subject) {
   if (const int number = list_of(index, subject); number >= 0) {
     if (auto* list = find_committed(index, number))
       list->missing += is == Cell::ready || is == Cell::absent ? 1 : 0;
-    else if (is_fold(index) && is != Cell::waiting && is != Cell::ready && is != Cell::absent)
+    else if (takes_lists(index) && is != Cell::waiting && is != Cell::ready && is != Cell::absent)
       rewind(index, number);
     return;
   }
@@ -128,7 +128,10 @@ void Graph::rewind(int index, int number) {
   if (first == s.formed.end()) return;
   open_again(index);
   if (s.running && *s.running >= number) {
-    drop(index, -1, *s.running);
+    if (s.chain)
+      drop_iteration(index);
+    else
+      drop(index, -1, *s.running);
     s.running.reset();
   }
   std::erase_if(s.queue, [&](const Batch& batch) { return batch.number >= number; });

@@ -41,6 +41,9 @@ const flow::Registry& registry() {
     r.add(std::move(judge));
     heavy.needs = [](const Json&) { return std::vector<flow::Need>{{"numbers", "value", 12, "grams"}}; };
     r.add(std::move(heavy));
+    auto refine = fake("refine", flow::Shape::iterate, {{"numbers", "Number"}}, {{"totals", "Number"}});
+    refine.iterate = {"State", "Part", 2, {}, {}};
+    r.add(std::move(refine));
     return r;
   }();
   return made;
@@ -68,6 +71,8 @@ class TestHost final : public Knowledge {
     const auto found = people.find({step, item});
     return found == people.end() ? std::nullopt : std::optional(found->second);
   }
+  /// Four parts a step, three steps.
+  int parts(int, std::int64_t state) override { return steps_of_state.at(state) < 3 ? 4 : 0; }
   void settle() {
     for (bool again = true; again;) {
       auto effects = graph->settle();
@@ -83,8 +88,15 @@ class TestHost final : public Knowledge {
           if (outcome.task == final.task) outcome.verdict = final.verdict;
       for (const int step : effects.closed) closed.push_back(plan.steps[static_cast<std::size_t>(step)].name);
       for (const int subject : effects.through) through.push_back(graph->subject(subject).label);
+      for (const auto& one : effects.retired) retired.push_back(name_of(one));
       again = !effects.withdrawn.empty();
     }
+  }
+  static std::string name_of(const Execution& execution) {
+    constexpr const char* names[] = {"start", "part", "step", "finish"};
+    const auto& call = execution.call.value();
+    return fmt::format("{} {}", names[static_cast<int>(call.stage)], call.round) +
+           (call.stage == flow::Stage::part ? fmt::format(".{}", call.part) : "");
   }
   std::vector<int> withdraw(int step) {
     std::vector<int> subjects;
@@ -116,6 +128,8 @@ class TestHost final : public Knowledge {
     if (outcome.verdict == flow::Verdict::held)
       outcome.otherwise = flow::accept_if(graph->item(execution.inputs[0][0]).n % 2 == 0);
     if (execution.subject < 0) version_of[1000 + tasks] = execution.batch + 1;
+    if (const auto& call = execution.call; call && !failed)
+      steps_of_state[1000 + tasks] = call->round + (call->stage == flow::Stage::step);
     if (!failed) results[execution.key] = outcome;
     graph->finish(execution, outcome);
     settle();
@@ -161,7 +175,8 @@ class TestHost final : public Knowledge {
   std::map<std::pair<int, Digest>, bool> people;
   std::map<std::pair<int, std::string>, Digest> said_of;  ///< items that people have spoken of, by step and label
   std::map<std::int64_t, int> version_of;                 ///< number of a fold's version, by number of its item
-  std::vector<std::string> closed, through;
+  std::vector<std::string> closed, through, retired;
+  std::map<std::int64_t, int> steps_of_state;
   std::int64_t tasks = 0;
 };
 
@@ -593,6 +608,94 @@ TEST(Graph, AWorkflowMayAskForMoreThanAProtocolNeeds) {
   host.end_all();
   EXPECT_EQ(host.members("add"), Labels{"sum_v0006"}) << "the last version is large enough";
   EXPECT_FALSE(host.members("each").empty());
+}
+
+constexpr const char* refinement =
+    R"({"in":{"protocol":"read"},"refine":{"protocol":"refine","inputs":{"numbers":"in.numbers"}},
+        "after":{"protocol":"add","inputs":{"left":"refine.totals"}}})";
+
+TEST(Graph, AnIterationGoesFromStateToStateWhicheverPartEndsFirst) {
+  std::vector<std::string> keys;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    TestHost host(refinement, Order::acquisition);
+    Rng rng(seed);
+    for (int i = 1; i <= 3; ++i) host.arrive(i);
+    EXPECT_TRUE(host.waiting.empty()) << "the list is not closed";
+    host.close();
+    std::vector<std::string> names, steps;
+    while (!host.waiting.empty()) {
+      const auto place = rng.below(host.waiting.size());
+      const auto& next = host.waiting[place];
+      if (next.call) names.push_back(TestHost::name_of(next));
+      if (next.call && next.call->stage != flow::Stage::part) steps.push_back(next.key);
+      EXPECT_EQ(next.call && next.call->stage == flow::Stage::start, !next.inputs.empty() && next.call);
+      host.end(place);
+    }
+    ASSERT_EQ(names.size(), 1u + 3 * 5 + 1);
+    EXPECT_EQ(names.front(), "start 0");
+    EXPECT_EQ(names[5], "step 0") << "after its four parts";
+    EXPECT_EQ(names.back(), "finish 3");
+    if (keys.empty()) keys = steps;
+    EXPECT_EQ(steps, keys) << "keys follow from the order of the parts, not of their ends";
+    EXPECT_TRUE(host.graph->all_closed());
+    EXPECT_EQ(host.members("after"), Labels{"refine_v0001"});
+    EXPECT_EQ(host.batches.at(host.plan.find("refine")), (std::vector<Labels>{{"001", "002", "003"}}));
+  }
+}
+
+TEST(Graph, OfAnIterationTheLastStatesAreKeptAndPartsAreDroppedOnceGathered) {
+  TestHost host(refinement, Order::arrival);
+  host.arrive(1);
+  host.close();
+  for (int i = 0; i < 5; ++i) {
+    host.end(0);
+    EXPECT_TRUE(host.retired.empty()) << "until the step is there its parts are needed";
+  }
+  host.end(0);
+  EXPECT_EQ(host.retired, (Labels{"part 0.0", "part 0.1", "part 0.2", "part 0.3"}));
+  const auto view = host.graph->iteration(host.plan.find("refine"));
+  ASSERT_TRUE(view.has_value());
+  EXPECT_EQ(view->round, 1);
+  EXPECT_EQ(view->parts, 4);
+  host.end_all();
+  EXPECT_EQ(std::count(host.retired.begin(), host.retired.end(), "step 0"), 1) << "of three steps two stay";
+  EXPECT_EQ(host.retired.size(), 13u);
+}
+
+TEST(Graph, AnIterationGoesOnAfterARestartWhereItWas) {
+  TestHost first(refinement, Order::arrival);
+  first.arrive(1);
+  first.close();
+  for (int i = 0; i < 8; ++i) first.end(0);  // start, step 0, and two parts of the next
+  TestHost second(refinement, Order::arrival);
+  second.results = first.results;
+  second.steps_of_state = first.steps_of_state;
+  second.tasks = first.tasks;
+  second.graph->add_committed(second.plan.find("refine"), 0, {"001"});
+  second.arrive(1);
+  second.close();
+  ASSERT_EQ(second.waiting.size(), 2u) << "the parts that were not there";
+  EXPECT_EQ(TestHost::name_of(second.waiting[0]), "part 1.2");
+  second.end_all();
+  EXPECT_TRUE(second.graph->all_closed());
+}
+
+TEST(Graph, APartThatFailsEndsTheIteration) {
+  TestHost host(refinement, Order::arrival);
+  host.arrive(1);
+  host.close();
+  host.end(0);
+  ASSERT_EQ(host.waiting.size(), 4u);
+  const auto late = host.waiting[3];
+  host.end(1, true);
+  EXPECT_TRUE(host.waiting.empty()) << "nobody waits for the other parts";
+  EXPECT_EQ(host.graph->cell_name(host.plan.find("refine"), 0), "failed");
+  EXPECT_TRUE(host.graph->all_closed());
+  Outcome outcome;
+  outcome.outputs = {{"part", {5000, id_of("late")}}};
+  host.graph->finish(late, outcome);
+  host.settle();
+  EXPECT_TRUE(host.members("refine").empty());
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ void Graph::offer(int index, int subject) {
   auto& s = state(index);
   if (const int number = list_of(index, subject); number >= 0) {
     if (find_committed(index, number) != nullptr) return note_committed(index, subject);
-    if (!is_fold(index)) return start(index, subject);  // the list was formed without it
+    if (!takes_lists(index)) return start(index, subject);  // the list was formed without it
     rewind(index, number);
     return replay_committed(index, false);
   }
@@ -110,7 +110,7 @@ void Graph::advance(int index) {
 void Graph::take_in_line(int index, int subject) {
   auto& s = state(index);
   if (is_cut(s)) return;
-  if (is_flowing(s) && !is_fold(index)) return start(index, subject);
+  if (is_flowing(s) && !takes_lists(index)) return start(index, subject);
   s.pending.push_back(subject);
   const auto& trigger = step(index).trigger;
   if (trigger.mode == Trigger::Mode::closed) return;
@@ -124,7 +124,7 @@ void Graph::take_in_line(int index, int subject) {
 /// After a dynamic trigger a fold that has nothing to do takes what has gathered.
 void Graph::flow_on(int index) {
   auto& s = state(index);
-  if (is_flowing(s) && is_fold(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty())
+  if (is_flowing(s) && takes_lists(index) && !s.running && s.queue.empty() && s.committed.empty() && !s.pending.empty())
     cut(index, false);
 }
 
@@ -132,7 +132,7 @@ void Graph::flow_on(int index) {
 bool Graph::suffices(int index, const std::vector<int>& members) {
   auto& s = state(index);
   const auto& needs = step(index).needs;
-  if (needs.empty() || (is_fold(index) && s.next_batch > 0)) return true;
+  if (needs.empty() || (takes_lists(index) && s.next_batch > 0)) return true;
   for (const auto& need : needs) {
     double have = 0;
     for (const int member : members) {
@@ -174,7 +174,7 @@ int Graph::latest_listed(int index) {
 void Graph::cut(int index, bool remainder) {
   auto& s = state(index);
   const auto& planned = step(index);
-  if (is_fold(index) && !s.pending.empty() && !suffices(index, s.pending)) return;
+  if (takes_lists(index) && !s.pending.empty() && !suffices(index, s.pending)) return;
   auto members = std::exchange(s.pending, {});
   s.weight = 0;
   if (planned.trigger.mode == Trigger::Mode::closed && planned.versioned &&
@@ -227,9 +227,9 @@ void Graph::consume(int index, Committed list, std::vector<int> members) {
   if (auto& phase = state(index).phase; step(index).trigger.mode == Trigger::Mode::dynamic && phase == Phase::open)
     phase = Phase::flowing;
   const int number = list.number;
-  if (is_fold(index)) state(index).formed.push_back(std::move(list));
+  if (takes_lists(index)) state(index).formed.push_back(std::move(list));
   if (members.empty()) return;
-  if (!is_fold(index)) {
+  if (!takes_lists(index)) {
     for (const int member : members) start(index, member);
     return;
   }
