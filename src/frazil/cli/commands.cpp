@@ -18,6 +18,8 @@ const std::vector<Command>& commands() {
       {"why", "why an item is where it is", why_command},
       {"what-if", "how many items other limits would keep, from what is stored", what_if_command},
       {"set", "change parameters of a project, at work or not", set_command},
+      {"answer", "answer a question that a step has asked", answer_command},
+      {"cancel", "end a task that status lists, or a step that iterates", cancel_command},
       {"approve", "let steps start that wait for a person", approve_command},
       {"restore", "take items back that were set aside, try failed ones again", restore_command},
       {"set-aside", "set items aside by hand", set_aside_command},

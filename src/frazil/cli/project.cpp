@@ -48,7 +48,7 @@ ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes
 
 /// In the name of whoever types. @throws Error as the engine answers
 Json send(const fs::path& project, Json request) {
-  request["actor"] = engine::login_name();
+  if (!request.contains("actor")) request["actor"] = engine::login_name();
   const auto answer = engine::ask(project, plugin::registry(), request);
   if (!answer.value("ok", false))
     throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
@@ -91,6 +91,12 @@ int change_command(Arguments arguments, std::string_view command) {
   });
 }
 
+/// ", 35 %" where it is known.
+std::string percent(const Json& of) {
+  const auto found = of.find("progress");
+  return found != of.end() && found->is_number() ? fmt::format(", {:.0f} %", 100 * found->get<double>()) : "";
+}
+
 void print_status(const Json& status) {
   auto line = fmt::format("{}: {}, {} items found, {} behind, {} failed", status.value("project", ""),
                           status.value("state", ""), status.value("found", 0), status.value("behind", 0),
@@ -117,6 +123,15 @@ void print_status(const Json& status) {
                              : step.value("stopped", false)      ? ": has enough"
                              : step.value("closed", false)       ? ": closed"
                                                                  : "");
+  for (const auto& step : status.at("steps"))
+    if (const auto doing = step.value("doing", ""); !doing.empty())
+      std::cout << fmt::format("{}: {}{}\n", step.value("name", ""), doing, percent(step));
+  for (const auto& question : status.value("questions", Json::array()))
+    std::cout << fmt::format("question {}: {}\n", question.value("question", 0), question.value("text", ""));
+  for (const auto& task : status.value("tasks", Json::array()))
+    std::cout << fmt::format("task {} {}: for {:.0f} s{}{}{}\n", task.value("task", 0), task.value("label", ""),
+                             task.value("seconds", 0.0), task.contains("doing") ? ", " : "", task.value("doing", ""),
+                             task.value("paused", false) ? ", paused for live tasks" : percent(task));
   for (const auto& step : status.at("steps"))
     if (const auto why = step.value("note", ""); !why.empty())
       std::cout << step.value("name", "") << ": " << why << "\n";
@@ -184,6 +199,35 @@ int why_command(Arguments arguments) {
 int restore_command(Arguments arguments) { return change_command(arguments, "restore"); }
 int set_aside_command(Arguments arguments) { return change_command(arguments, "set-aside"); }
 int approve_command(Arguments arguments) { return change_command(arguments, "approve"); }
+int cancel_command(Arguments arguments) { return change_command(arguments, "cancel"); }
+
+int answer_command(Arguments arguments) {
+  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
+                                          option("accept", "boolean", "Accept it, or let it start"),
+                                          option("set_aside", "boolean", "Set it aside"),
+                                          option("reason", "string", "Why, in your words"),
+                                          option("actor", "string", "Who answers (default: the login name)"),
+                                          option("help", "boolean", "This text")};
+  const auto parsed = parse(arguments, options);
+  if (parsed.has("help") || !parsed.has("project") || parsed.positional.empty()) {
+    (parsed.has("help") ? std::cout : std::cerr)
+        << "frazil answer QUESTION [FILE…] --project DIR   answers a question that frazil status lists: by its number, "
+           "or by the name of its step or item\n"
+        << help_text(options, true);
+    return parsed.has("help") ? ok : bad_usage;
+  }
+  Json request = {{"command", "answer"}, {"item", parsed.positional.front()}, {"reason", parsed.text("reason")}};
+  request["files"] = Json::array();
+  for (std::size_t i = 1; i < parsed.positional.size(); ++i)
+    request["files"].push_back(fs::absolute(parsed.positional[i]).lexically_normal().string());
+  if (parsed.has("accept") || parsed.has("set_aside")) request["accept"] = parsed.has("accept");
+  if (parsed.has("actor")) request["actor"] = parsed.text("actor");
+  const auto answer = send(fs::absolute(parsed.text("project")), std::move(request));
+  for (const auto& change : answer.at("changed"))
+    std::cout << fmt::format("{}: {} at {}\n", change.value("label", ""), change.value("what", ""),
+                             change.value("step", ""));
+  return ok;
+}
 
 namespace {
 

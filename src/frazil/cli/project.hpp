@@ -14,6 +14,8 @@ int stop_command(Arguments arguments);       ///< frazil stop --project DIR: ret
 int what_if_command(Arguments arguments);    ///< frazil what-if KEY=VALUE… --project DIR [--json]
 int set_command(Arguments arguments);        ///< frazil set KEY=VALUE… --project DIR
 int approve_command(Arguments arguments);    ///< frazil approve STEP… --project DIR
+int answer_command(Arguments arguments);     ///< frazil answer QUESTION [FILE…|--accept|--set-aside] --project DIR
+int cancel_command(Arguments arguments);     ///< frazil cancel STEP|NUMBER… --project DIR
 int pause_command(Arguments arguments);      ///< frazil pause --project DIR: running tasks end, none starts
 int resume_command(Arguments arguments);     ///< frazil resume --project DIR
 int close_command(Arguments arguments);      ///< frazil close --project DIR: no more files will come

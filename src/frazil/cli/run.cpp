@@ -19,6 +19,7 @@
 #include "frazil/engine/snapshot.hpp"
 #include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
+#include "frazil/plugin/answer.hpp"
 #include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
 
@@ -97,6 +98,7 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.project = project;
   settings.program = "frazil " + version();
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
+  settings.read_answer = plugin::read_answer;
   settings.star = [](const engine::SetView& view) {
     return protocols::set_star(view.kind, view.records, view.project);
   };

@@ -18,15 +18,15 @@ std::chrono::steady_clock::duration clock_time(double value_s) {
   return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(value_s));
 }
 
-/// Inputs of similar size: for tasks on many items by their number, in powers of two.
+constexpr int sizes = 64;  ///< classes of one kind of call
+
+/// Inputs of similar size: for tasks on many items by their number, in powers of two. Calls of an iteration cost by
+/// their kind.
 int size_class(const Execution& execution) {
   std::size_t most = 1;
   for (const auto& port : execution.inputs) most = std::max(most, port.size());
-  return static_cast<int>(std::bit_width(most));
-}
-
-bool is_same_cell(const Execution& a, const Execution& b) {
-  return a.step == b.step && a.subject == b.subject && a.batch == b.batch;
+  const int kind = execution.call ? 1 + static_cast<int>(execution.call->stage) : 0;
+  return sizes * kind + static_cast<int>(std::bit_width(most));
 }
 
 }  // namespace
@@ -76,6 +76,13 @@ void Dispatcher::reset(std::vector<Lane> lanes) {
   }
 }
 
+Dispatcher::Cell Dispatcher::cell_of(const Execution& execution) {
+  std::int64_t number = 0;
+  if (const auto& call = execution.call)
+    number = 1 + ((std::int64_t{call->round} * 4 + static_cast<int>(call->stage)) << 24) + call->part;
+  return {execution.step, execution.subject, execution.batch, number};
+}
+
 void Dispatcher::add(Execution execution, std::string order) {
   if (const auto found = running_by_key_.find(execution.key); found != running_by_key_.end()) {
     auto& running = running_.at(found->second);
@@ -101,8 +108,9 @@ void Dispatcher::put_back(Work work) {
 
 void Dispatcher::put_in_line(Work work) {
   const auto& its = lane(work.execution);
-  Priority priority{its.optional, -its.depth, work.order, next_place_++};
-  queued_[{work.execution.step, work.execution.subject, work.execution.batch}] = priority;
+  const int rank = its.optional ? optional : its.background ? background : live;
+  Priority priority{rank, -its.depth, work.order, next_place_++};
+  queued_[cell_of(work.execution)] = priority;
   queue_of(work.execution).ready.emplace(std::move(priority), std::move(work));
 }
 
@@ -112,7 +120,7 @@ std::vector<int> Dispatcher::withdraw(int step) {
     if (work.execution.step != step) return false;
     subjects.push_back(work.execution.subject);
     --counts_[static_cast<std::size_t>(step)].queued;
-    queued_.erase({step, work.execution.subject, work.execution.batch});
+    queued_.erase(cell_of(work.execution));
     return true;
   };
   std::erase_if(queue_of_step_[static_cast<std::size_t>(step)]->ready,
@@ -124,15 +132,93 @@ std::vector<int> Dispatcher::withdraw(int step) {
 
 void Dispatcher::drop(const Execution& execution) {
   auto& queued = counts_[static_cast<std::size_t>(execution.step)].queued;
-  if (const auto found = queued_.find({execution.step, execution.subject, execution.batch}); found != queued_.end()) {
+  if (const auto found = queued_.find(cell_of(execution)); found != queued_.end()) {
     queue_of(execution).ready.erase(found->second);
     queued_.erase(found);
     --queued;
   }
-  const auto is_it = [&](const auto& entry) { return is_same_cell(entry.second.execution, execution); };
+  const auto cell = cell_of(execution);
+  const auto is_it = [&](const auto& entry) { return cell_of(entry.second.execution) == cell; };
   queued -= static_cast<int>(std::erase_if(later_, is_it) + std::erase_if(suspects_, is_it));
   for (auto& [number, running] : running_)
-    if (is_same_cell(running.work.execution, execution) && std::exchange(running.wanted, false)) pool_->cancel(number);
+    if (cell_of(running.work.execution) == cell && std::exchange(running.wanted, false)) pool_->cancel(number);
+}
+
+void Dispatcher::cancel(std::uint64_t number) {
+  if (running_.contains(number)) pool_->cancel(number);
+}
+
+std::vector<Dispatcher::AtWork> Dispatcher::at_work() const {
+  std::vector<AtWork> list;
+  for (const auto& [number, running] : running_)
+    list.push_back({number, &running.work.execution, std::chrono::duration<double>(clock_() - running.started).count(),
+                    running.gives_way && pool_->is_paused(number)});
+  return list;
+}
+
+// ---- giving way -------------------------------------------------------------------------------------------------
+
+bool Dispatcher::has_live(const Queue& queue) {
+  return !queue.ready.empty() && std::get<0>(queue.ready.begin()->first) == live;
+}
+
+/// Live tasks that wait for a thread of this machine, as far as there are threads.
+int Dispatcher::live_wanting() const {
+  int count = 0;
+  for (const auto& [place, queue] : queues_)
+    for (auto at = queue.ready.begin();
+         !queue.elsewhere && at != queue.ready.end() && count < pool_->threads() && std::get<0>(at->first) == live;
+         ++at)
+      ++count;
+  return count;
+}
+
+/// Nobody waits any more: those that have given way go on, the first started first.
+void Dispatcher::let_go_on() {
+  if (live_wanting() > 0) return;
+  for (auto& [number, running] : running_) {
+    if (!running.gives_way || running.told_to_end) continue;
+    if (pool_->is_paused(number) && pool_->account().free_threads() < running.threads) return;
+    running.gives_way = false;
+    pool_->resume(number);
+  }
+}
+
+/// Live tasks wait and find no room: what gives way pauses, the last started first. Where that does not help, because
+/// memory is what is missing or the place is elsewhere, it ends and starts again later.
+void Dispatcher::make_way() {
+  for (auto& [place, queue] : queues_)
+    if (queue.elsewhere && queue.free <= 0 && has_live(queue)) stop_newest(queue);
+  const int wanting = live_wanting();
+  if (wanting == 0) return;
+  int missing = wanting - pool_->account().free_threads();
+  for (const auto& [number, running] : running_)
+    if (running.gives_way && !pool_->is_paused(number)) missing -= running.threads;
+  for (auto at = running_.rbegin(); at != running_.rend() && missing > 0; ++at) {
+    auto& running = at->second;
+    if (!lane(running.work.execution).background || running.threads == 0 || running.gives_way) continue;
+    running.gives_way = true;
+    missing -= running.threads;
+    pool_->pause(at->first);
+  }
+  if (pool_->account().free_threads() > 0)
+    for (auto& [place, queue] : queues_)
+      if (!queue.elsewhere && has_live(queue) && has_gpus(queue)) return stop_newest(queue);
+}
+
+/// One at a time: then it shows whether there is room.
+void Dispatcher::stop_newest(const Queue& queue) {
+  const auto is_here = [&](const Running& running) {
+    return lane(running.work.execution).background && (queue_of(running.work.execution).elsewhere == queue.elsewhere) &&
+           (!queue.elsewhere || &queue_of(running.work.execution) == &queue);
+  };
+  for (const auto& [number, running] : running_)
+    if (is_here(running) && running.told_to_end) return;
+  for (auto at = running_.rbegin(); at != running_.rend(); ++at) {
+    if (!is_here(at->second)) continue;
+    at->second.told_to_end = true;
+    return pool_->cancel(at->first);
+  }
 }
 
 // ---- starting ---------------------------------------------------------------------------------------------------
@@ -144,11 +230,13 @@ void Dispatcher::dispatch(bool may_start) {
     put_in_line(std::move(work));
   }
   if (!may_start) return pool_->account().wants(false);
+  let_go_on();
   while (start_suspect()) {
   }
   Queue* queue = nullptr;
   while ((queue = next_queue()) != nullptr && start_next(*queue)) {
   }
+  make_way();
   pool_->account().wants(std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) {
     return !entry.second.elsewhere && !entry.second.ready.empty() && has_gpus(entry.second);
   }));
@@ -160,6 +248,8 @@ std::optional<Dispatcher::Clock::time_point> Dispatcher::next_time() const {
   if (!later_.empty()) at(later_.begin()->first);
   for (const auto& [place, work] : suspects_)
     if (const auto time = work.since + clock_time(settings_.suspect_patience_s); time > clock_()) at(time);
+  for (const auto& [number, running] : running_)  // one that does not look is paused by the pool when that is called
+    if (running.gives_way && !pool_->is_paused(number)) at(clock_() + std::chrono::milliseconds(100));
   for (const auto& [number, running] : running_)
     if (running.suspect && running.alone)
       if (const auto time = running.started + share_of(running.work.execution); time > clock_()) at(time);
@@ -195,9 +285,10 @@ Dispatcher::Queue* Dispatcher::next_queue() {
 }
 
 /// A task on many items may take long: what comes in meanwhile keeps one thread.
-int Dispatcher::threads_for(const Queue& queue, const Lane& its, int free) const {
+int Dispatcher::threads_for(const Queue& queue, const Lane& its, bool is_part, int free) const {
   if (queue.elsewhere) return 0;
   if (its.threads > 0) return std::min(its.threads, free);
+  if (is_part) return 1;
   if (its.is_whole) return free > 1 && free == pool_->threads() && streaming_ ? free - 1 : free;
   return std::max(1, free / static_cast<int>(std::min<std::size_t>(queue.ready.size(), 1000)));
 }
@@ -209,12 +300,13 @@ bool Dispatcher::start_next(Queue& queue) {
   auto& work = next->second;
   const auto& its = lane(work.execution);
   const int free = std::max(1, pool_->account().free_threads());
-  const int threads = threads_for(queue, its, free);
+  const auto& call = work.execution.call;
+  const int threads = threads_for(queue, its, call && call->stage == flow::Stage::part, free);
   if (!queue.elsewhere && !pool_->account().is_unused() && !pool_->account().fits(threads, memory_of(work)))
     return false;
   const auto* cost = cost_of(work.execution);
-  const bool is_short = threads <= 1 && its.gpus == 0 && work.kills.all == 0 && cost != nullptr && cost->count >= 10 &&
-                        cost->seconds < short_task_s;
+  const bool is_short = threads <= 1 && its.gpus == 0 && !its.background && work.kills.all == 0 && cost != nullptr &&
+                        cost->count >= 10 && cost->seconds < short_task_s;
   if (is_short && queue.ready.size() > static_cast<std::size_t>(queue.elsewhere ? queue.free : free)) {
     start_short(queue, next, queue.elsewhere ? queue.free : free);
     return true;
@@ -226,7 +318,7 @@ bool Dispatcher::start_next(Queue& queue) {
 Dispatcher::Work Dispatcher::take(Queue& queue, Ready::iterator place) {
   auto work = std::move(place->second);
   queue.ready.erase(place);
-  queued_.erase({work.execution.step, work.execution.subject, work.execution.batch});
+  queued_.erase(cell_of(work.execution));
   return work;
 }
 
@@ -241,11 +333,11 @@ Dispatcher::Ready::iterator Dispatcher::next_ready(Queue& queue) {
     return at != queue.ready.end() && may_take_long(at->second.execution) ? queue.ready.end() : at;
   }
   const auto first = queue.ready.begin();
-  const auto& [optional, depth, order, number] = first->first;
-  if (settings_.oldest_first || depth != -1 || queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) ||
-      ++turn_ % 4 == 0)
+  const auto& [rank, depth, order, number] = first->first;
+  if (settings_.oldest_first || depth != -1 || rank == background ||
+      queue.ready.size() < 4 * static_cast<std::size_t>(pool_->threads()) || ++turn_ % 4 == 0)
     return first;
-  return std::prev(queue.ready.lower_bound(Priority{optional, depth + 1, "", 0}));
+  return std::prev(queue.ready.lower_bound(Priority{rank, depth + 1, "", 0}));
 }
 
 /// Hands one worker several tasks that take less time than the way to a worker and back.
@@ -256,7 +348,7 @@ void Dispatcher::start_short(Queue& queue, Ready::iterator next, int free) {
   double total_s = 0;
   const auto is_short = [&](const Work& work) {
     const auto* cost = cost_of(work.execution);
-    return work.kills.all == 0 && cost != nullptr && cost->seconds < short_task_s;
+    return work.kills.all == 0 && cost != nullptr && cost->seconds < short_task_s && !lane(work.execution).background;
   };
   do {
     total_s += cost_of(next->second.execution)->seconds;
@@ -289,15 +381,15 @@ exec::Task Dispatcher::begin(Work work, bool suspect, int threads, std::shared_p
   task.threads = threads;
   task.memory_mib = memory;
   for (const auto& gpu : claim->gpus) task.gpus += (task.gpus.empty() ? "" : ",") + gpu;
-  if (work.attempts + work.kills.all == 0)
+  if (work.attempts + work.kills.all == 0 && !lane(work.execution).background)
     start_latency_.add(std::chrono::duration<double>(clock_() - work.since).count());
   auto& counts = counts_[static_cast<std::size_t>(work.execution.step)];
   --counts.queued;
   ++counts.running;
   const bool alone = is_alone(queue_of(work.execution), true);
   running_by_key_[work.execution.key] = task.number;
-  running_.emplace(task.number, Running{std::move(work), true, alone, suspect, task.temporary, task.reference, clock_(),
-                                        std::move(claim)});
+  running_.emplace(task.number, Running{std::move(work), true, alone, suspect, false, false, threads, task.temporary,
+                                        task.reference, clock_(), std::move(claim)});
   return task;
 }
 
@@ -378,7 +470,8 @@ const store::CostRow* Dispatcher::cost_of(const Execution& execution) const {
   const auto& key = lane(execution).key;
   auto found = costs_.upper_bound({key, size_class(execution)});
   if (found == costs_.begin()) return nullptr;
-  return std::prev(found)->first.first == key ? &std::prev(found)->second : nullptr;
+  const auto& [known, size] = std::prev(found)->first;
+  return known == key && size / sizes == size_class(execution) / sizes ? &std::prev(found)->second : nullptr;
 }
 
 int Dispatcher::memory_of(Work& work) {

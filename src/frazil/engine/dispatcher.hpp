@@ -24,13 +24,14 @@ namespace frazil::engine {
 
 /// What the tasks of one step want.
 struct Lane {
-  std::string key;        ///< names what computes them: costs are known by it
-  bool optional = false;  ///< they wait while anything else is there to do
-  int depth = 0;          ///< steps from a source: what has begun is brought to its end first
-  bool is_whole = false;  ///< they work on many items at once and may take long
-  int threads = 0;        ///< 0: as many as there are to share
+  std::string key;          ///< names what computes them: costs are known by it
+  bool optional = false;    ///< they wait while anything else is there to do
+  int depth = 0;            ///< steps from a source: what has begun is brought to its end first
+  bool background = false;  ///< they give way to the others, running or not
+  bool is_whole = false;    ///< they work on many items at once and may take long
+  int threads = 0;          ///< 0: as many as there are to share
   int gpus = 0;
-  std::optional<std::pair<std::string, int>> place;  ///< not here: where, and how many at once
+  std::optional<std::pair<std::string, int>> place = {};  ///< not here: where, and how many at once
 };
 
 struct DispatcherSettings {
@@ -56,8 +57,9 @@ struct Ended {
   std::string order;
   int attempts = 0;  ///< that ended in a transient error before
   Kills kills;
-  bool alone = false;  ///< a suspect, with nothing else at work as long as it ran
-  bool wanted = true;  ///< somebody waits for it
+  bool alone = false;      ///< a suspect, with nothing else at work as long as it ran
+  bool wanted = true;      ///< somebody waits for it
+  std::string actor = {};  ///< the person who did it; empty: a protocol
 };
 
 /// How a failure goes on.
@@ -96,6 +98,8 @@ class Dispatcher {
   std::vector<int> withdraw(int step);
   /// Nobody waits for this execution any more: what has not begun is forgotten, what runs is told to stop.
   void drop(const Execution& execution);
+  /// Tells a task that runs to stop, for good or to be started again: that is for whoever gets its end to say.
+  void cancel(std::uint64_t number);
 
   /// Starts what there is room for. Does nothing but give way while `may_start` is false.
   void dispatch(bool may_start);
@@ -113,6 +117,14 @@ class Dispatcher {
   [[nodiscard]] int queued(int step) const { return counts_[static_cast<std::size_t>(step)].queued; }
   [[nodiscard]] int running(int step) const { return counts_[static_cast<std::size_t>(step)].running; }
   [[nodiscard]] bool is_idle() const { return running_.empty(); }
+  struct AtWork {
+    std::uint64_t number = 0;
+    const Execution* execution = nullptr;
+    double seconds = 0;  ///< since it was started
+    bool paused = false;
+  };
+  /// Tasks that run, the first started first; good until the next call of anything.
+  [[nodiscard]] std::vector<AtWork> at_work() const;
   /// How long tasks waited from being ready to their start.
   [[nodiscard]] const Latency& start_latency() const { return start_latency_; }
 
@@ -138,11 +150,15 @@ class Dispatcher {
     bool wanted = true;
     bool alone = true;  ///< nothing else has been at work since it started
     bool suspect = false;
+    bool gives_way = false;    ///< asked to pause
+    bool told_to_end = false;  ///< to give way in another manner
+    int threads = 0;
     std::string temporary, reference;
     Clock::time_point started;
     std::shared_ptr<const Claim> claim;  ///< shared by the tasks of one message
   };
-  using Priority = std::tuple<bool, int, std::string, std::uint64_t>;  // optional last; deepest, then earliest first
+  enum Rank { live, background, optional };
+  using Priority = std::tuple<int, int, std::string, std::uint64_t>;  // by rank; deepest, then earliest first
   using Ready = std::map<Priority, Work>;
   struct Queue {  // tasks that wait for the same thing: room on this machine, a GPU of it, a worker of one kind
     Ready ready;
@@ -154,11 +170,18 @@ class Dispatcher {
   };
   struct Cell {  // names an execution: step and subject, or −1 and number of the list
     int step, subject, batch;
+    std::int64_t call;
     friend auto operator<=>(const Cell&, const Cell&) = default;
   };
 
   [[nodiscard]] const Lane& lane(const Execution& e) const { return lanes_[static_cast<std::size_t>(e.step)]; }
   [[nodiscard]] Queue& queue_of(const Execution& e) const { return *queue_of_step_[static_cast<std::size_t>(e.step)]; }
+  [[nodiscard]] static Cell cell_of(const Execution& execution);
+  [[nodiscard]] static bool has_live(const Queue& queue);
+  [[nodiscard]] int live_wanting() const;
+  void let_go_on();
+  void make_way();
+  void stop_newest(const Queue& queue);
   void put_in_line(Work work);
   void put_back(Work work);
   exec::Task& composed(Work& work);
@@ -166,7 +189,7 @@ class Dispatcher {
   [[nodiscard]] bool has_room(const Queue& queue) const;
   [[nodiscard]] Queue* next_queue();
   Ready::iterator next_ready(Queue& queue);
-  [[nodiscard]] int threads_for(const Queue& queue, const Lane& lane, int free) const;
+  [[nodiscard]] int threads_for(const Queue& queue, const Lane& lane, bool is_part, int free) const;
   bool start_next(Queue& queue);
   Work take(Queue& queue, Ready::iterator place);
   [[nodiscard]] bool is_alone(const Queue& queue, bool ends_it);

@@ -28,6 +28,23 @@ class FakePool final : public Pool {
   }
   [[nodiscard]] std::vector<exec::Result> collect() override { return std::exchange(results_, {}); }
   void cancel(std::uint64_t task) override { cancelled.insert(task); }
+  void pause(std::uint64_t task) override { asked.push_back(task); }
+  void resume(std::uint64_t task) override {
+    std::erase(asked, task);
+    if (paused.erase(task) > 0) account_.take(threads_of(task), 0);
+  }
+  [[nodiscard]] bool is_paused(std::uint64_t task) const override { return paused.contains(task); }
+  /// Those asked to pause do.
+  void pause_all() {
+    for (const auto task : asked)
+      if (paused.insert(task).second) account_.give_back(threads_of(task), 0);
+  }
+  [[nodiscard]] int threads_of(std::uint64_t number) const {
+    for (const auto& message : messages)
+      for (const auto& task : message.tasks)
+        if (task.number == number) return task.threads;
+    return 0;
+  }
 
   /// Ends a message, all its tasks alike.
   void end(std::size_t place, const exec::Result& how = {}) {
@@ -37,7 +54,9 @@ class FakePool final : public Pool {
       results_.push_back(how);
       results_.back().number = task.number;
     }
-    account_.give_back(message.tasks.front().threads, message.memory_mib);
+    const bool is_paused_now = paused.erase(message.tasks.front().number) > 0;
+    std::erase(asked, message.tasks.front().number);
+    account_.give_back(is_paused_now ? 0 : message.tasks.front().threads, message.memory_mib);
   }
 
   struct Message {
@@ -45,7 +64,8 @@ class FakePool final : public Pool {
     int memory_mib = 0;
   };
   std::vector<Message> messages;
-  std::set<std::uint64_t> cancelled;
+  std::set<std::uint64_t> cancelled, paused;
+  std::vector<std::uint64_t> asked;  ///< to pause
 
  private:
   std::shared_ptr<exec::Budget> budget_;
@@ -377,6 +397,78 @@ TEST_F(DispatcherTest, AStepIsTakenBackWholeWithWhatWaitsForItsNextAttempt) {
   wait(100);
   end("1 of 1");
   EXPECT_TRUE(at_work().empty());
+}
+
+TEST_F(DispatcherTest, WhatRunsInTheBackgroundPausesWhenLiveTasksWaitAndGoesOnAfterThem) {
+  begin(2, {{.key = "live"}, {.key = "slow", .background = true, .threads = 1}});
+  add(1, 1, 5);
+  EXPECT_EQ(at_work(), (std::vector<std::string>{"1 of 1", "2 of 1"}));
+  EXPECT_TRUE(pool->asked.empty());
+  add(0, 1, 1);
+  EXPECT_EQ(at_work().size(), 2u) << "there is no thread yet";
+  ASSERT_EQ(pool->asked.size(), 1u) << "one live task, one pause";
+  EXPECT_EQ(pool->asked[0], pool->messages[1].tasks[0].number) << "the last started";
+  ASSERT_TRUE(dispatcher->next_time().has_value());
+  pool->pause_all();
+  EXPECT_EQ(at_work().back(), "1 of 0");
+  EXPECT_EQ(pool->account().free_threads(), 0);
+  EXPECT_TRUE(dispatcher->at_work()[1].paused);
+  (void)end("1 of 0");
+  EXPECT_EQ(at_work().size(), 2u) << "no third part: the second goes on";
+  EXPECT_TRUE(pool->paused.empty());
+  EXPECT_EQ(pool->account().free_threads(), 0);
+}
+
+TEST_F(DispatcherTest, APauseThatIsNotNeededAnyMoreIsTakenBack) {
+  begin(1, {{.key = "live"}, {.key = "slow", .background = true}});
+  add(1, 1, 1);
+  (void)at_work();
+  add(0, 1, 1);
+  (void)at_work();
+  ASSERT_EQ(pool->asked.size(), 1u);
+  (void)dispatcher->withdraw(0);
+  (void)at_work();
+  EXPECT_TRUE(pool->asked.empty());
+}
+
+TEST_F(DispatcherTest, WhereMemoryIsMissingABackgroundTaskEndsAndStartsAgain) {
+  estimate_mib = 600;
+  begin(4, {{.key = "live"}, {.key = "slow", .background = true, .threads = 1}}, {}, 1000);
+  add(1, 1, 1);
+  (void)at_work();
+  add(0, 1, 1);
+  (void)at_work();
+  ASSERT_EQ(pool->cancelled.size(), 1u);
+  (void)at_work();
+  EXPECT_EQ(pool->cancelled.size(), 1u) << "once";
+  exec::Result stopped;
+  stopped.failed = true;
+  stopped.code = ErrorCode::cancelled;
+  (void)end("1 of 1", stopped);
+  EXPECT_EQ(at_work(), std::vector<std::string>{"1 of 0"}) << "the live one first";
+  (void)end("1 of 0");
+  EXPECT_EQ(at_work(), std::vector<std::string>{"1 of 1"});
+}
+
+TEST_F(DispatcherTest, APlaceElsewhereIsGivenUpForALiveTask) {
+  const auto place = std::make_optional(std::pair(std::string("cluster"), 1));
+  begin(1, {{.key = "live", .place = place}, {.key = "slow", .background = true, .place = place}});
+  add(1, 1, 2);
+  EXPECT_EQ(at_work().size(), 1u);
+  add(0, 1, 1);
+  (void)at_work();
+  EXPECT_EQ(pool->cancelled.size(), 1u);
+}
+
+TEST_F(DispatcherTest, WhoHadNotBegunIsNotBlamedForADeath) {
+  begin(1, {{.key = "live"}});
+  add(0, 1, 1);
+  (void)at_work();
+  auto dead = killed();
+  dead.blamed = false;
+  (void)end("1 of 0", dead);
+  EXPECT_EQ(last.kills.all, 0);
+  EXPECT_EQ(at_work(), std::vector<std::string>{"1 of 0"}) << "it starts again at once";
 }
 
 }  // namespace

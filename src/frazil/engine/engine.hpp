@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "frazil/exec/budget.hpp"
+#include "frazil/flow/answer.hpp"
 #include "frazil/flow/workflow.hpp"
 
 namespace frazil::engine {
@@ -32,6 +33,26 @@ struct StepStatus {
        stopped = false;  ///< starts when a person says so; a trigger has told it to take nothing new
   std::string note;      ///< why nothing has started yet, or never did
   int held = 0;          ///< neither accepted nor set aside yet
+  /// Of an iteration under way: done, 0 to 1, NaN where that is not known; negative: there is none.
+  double progress = -1;
+  std::string doing = {};  ///< and in words
+};
+
+/// What a person is asked.
+struct QuestionStatus {
+  std::int64_t number = 0;
+  std::string step, label, text;
+  double asked = 0;  ///< seconds since 1970
+};
+
+/// A task that takes long.
+struct TaskStatus {
+  std::uint64_t number = 0;
+  std::string step, label;
+  double seconds = 0;    ///< since its start
+  double progress = -1;  ///< done, 0 to 1; negative: it has not told; NaN: it does not know
+  std::string doing = {};
+  bool paused = false;  ///< live tasks have its threads
 };
 
 struct Status {
@@ -40,7 +61,9 @@ struct Status {
   std::vector<std::string> alarms;  ///< what sources say of their parameters, and the latest versions of folds in a
                                     ///< field `alarm`: "step: sentence"
   std::vector<StepStatus> steps;
-  int found = 0;  ///< items of all sources
+  std::vector<QuestionStatus> questions;  ///< that wait for an answer: nothing else waits for them
+  std::vector<TaskStatus> tasks;          ///< those that have run for more than 2 s
+  int found = 0;                          ///< items of all sources
   int broken = 0, duplicates = 0, growing = 0;
   int excluded = 0;  ///< left out: by patterns, or because they are something else
   int replaced = 0;  ///< items whose file was written anew
@@ -77,6 +100,8 @@ struct Options {
   double stop_grace_s = 10;  ///< running tasks may take so long to end when the engine stops
   double progress_interval_s = 5;
   double star_interval_s = 2;
+  /// Reads what persons answer with files. None: such answers are refused.
+  flow::ReadAnswer read_answer;
   /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
   std::function<std::optional<std::string>(const SetView&)> star;
   /// Called in a thread of its own, one call at a time, with what can be read then (view.hpp); `last`: nothing follows.

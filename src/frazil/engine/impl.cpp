@@ -164,6 +164,8 @@ void Engine::Impl::tell_anew() {
 /// Replays what is stored into a fresh graph. What runs already is found again by its key.
 void Engine::Impl::load() {
   dispatcher_->reset(lanes());
+  questions_.clear();
+  retired_.clear();  // what they were named for may not be in the store
   tell_anew();
   graph_.emplace(plan_, seed_, order_, *this);
   arrived_.clear();
@@ -171,7 +173,7 @@ void Engine::Impl::load() {
   pending_since_.clear();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name))
-      graph_->wait_for_person(static_cast<int>(i));
+      graph_->wait_for_person(static_cast<int>(i)), ask_for_approval(static_cast<int>(i));
   const auto files = store_.files();
   std::vector<Digest> imported(files.size());
   for (std::size_t i = 0; i < files.size(); ++i)
@@ -347,6 +349,7 @@ void Engine::Impl::commit() {
   }
   sequence_ = store_.commit();
   dirty_since_.reset();
+  remove_retired();
 }
 
 /// Forms the lists whose time has come.
@@ -438,12 +441,13 @@ Status Engine::Impl::status() {
                  files.items,
                  planned.protocol->shape == flow::Shape::source,
                  planned.protocol->shape == flow::Shape::filter,
-                 planned.protocol->shape == flow::Shape::fold,
+                 flow::takes_lists(planned.protocol->shape),
                  graph_->closed(static_cast<int>(i)),
                  graph_->is_held(static_cast<int>(i)),
                  graph_->is_stopped(static_cast<int>(i)),
                  note_of(static_cast<int>(i))};
     s.held = counts.held;
+    show_iteration(static_cast<int>(i), s);
     if (s.needs_approval && s.waiting > 0 && status.note.empty())
       status.note = s.name + " waits for a person: frazil approve " + s.name;
     if (const auto& outage = intake_->outage(static_cast<int>(i)); status.note.empty()) status.note = outage;
@@ -460,6 +464,8 @@ Status Engine::Impl::status() {
     status.failed += s.failed;
     status.steps.push_back(std::move(s));
   }
+  status.questions = open_questions();
+  status.tasks = long_tasks();
   const double window_s = std::min(status.seconds, 120.0);
   const auto since = Clock::now() - seconds(window_s);
   const auto lately = std::count_if(through_.begin(), through_.end(), [&](Clock::time_point t) { return t >= since; });
@@ -491,9 +497,23 @@ Json to_json(const Status& status) {
                      {"needs_approval", s.needs_approval},
                      {"stopped", s.stopped},
                      {"note", s.note}});
+  for (std::size_t i = 0; i < status.steps.size(); ++i)
+    if (const auto& s = status.steps[i]; !s.doing.empty())
+      steps[i]["progress"] = s.progress, steps[i]["doing"] = s.doing;
+  Json questions = Json::array(), tasks = Json::array();
+  for (const auto& q : status.questions)
+    questions.push_back(
+        {{"question", q.number}, {"step", q.step}, {"label", q.label}, {"text", q.text}, {"asked", q.asked}});
+  for (const auto& t : status.tasks) {
+    tasks.push_back(
+        {{"task", t.number}, {"step", t.step}, {"label", t.label}, {"seconds", t.seconds}, {"paused", t.paused}});
+    if (!t.doing.empty() || t.progress >= 0) tasks.back()["progress"] = t.progress, tasks.back()["doing"] = t.doing;
+  }
   return {{"project", status.project},
           {"state", status.state},
           {"steps", steps},
+          {"questions", questions},
+          {"tasks", tasks},
           {"found", status.found},
           {"broken", status.broken},
           {"duplicates", status.duplicates},

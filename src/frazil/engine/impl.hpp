@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
@@ -59,6 +60,7 @@ class Engine::Impl final : public Knowledge {
   std::optional<Outcome> known(const Digest& key) override;
   double weight(std::int64_t item, const std::string& field) override;
   std::optional<bool> person(int step, const Digest& item) override;
+  int parts(int step, std::int64_t state) override;
   // What follows from it:
   void settle();
   void withdraw(int step);
@@ -95,6 +97,7 @@ class Engine::Impl final : public Knowledge {
   exec::RecordTexts records_of(const Execution& execution);
   [[nodiscard]] std::string label_of(const Execution& execution) const;
   [[nodiscard]] std::string order_of(const Execution& execution) const;
+  [[nodiscard]] std::string reference_of(const Execution& execution) const;
   void finish(Ended ended);
   bool try_again(Ended& ended);
   void publish(const Ended& ended);
@@ -104,6 +107,32 @@ class Engine::Impl final : public Knowledge {
   Outcome store_success(const Ended& ended);
   Outcome store_failure(const Ended& ended);
   store::TaskRow task_row(const Ended& ended) const;
+
+  // impl_iterate.cpp
+  void add_call(const Execution& execution, exec::Task& task);
+  [[nodiscard]] std::string label_of_call(const Execution& execution) const;
+  static std::string_view kind_of_call(const flow::Protocol& protocol, std::string_view port);
+  void remove_retired();
+  void show_iteration(int step, StepStatus& status);
+  std::vector<TaskStatus> long_tasks();
+  void fail_cancelled(const Execution& execution, const std::string& actor);
+  Json cancel(const Command& command);
+
+  // impl_persons.cpp
+  struct Question {
+    store::QuestionRow row;
+    std::optional<Execution> execution;  ///< none: a trigger waits for approval
+  };
+  void ask(const Execution& execution);
+  void ask_for_approval(int step);
+  void ask(store::QuestionRow row, std::optional<Execution> execution);
+  void withdraw_question(const Execution& execution);
+  [[nodiscard]] std::vector<QuestionStatus> open_questions() const;
+  Question& find_question(const std::string& text);
+  exec::Result result_of(const Command& answer, const Execution& execution, const std::string& temporary,
+                         const std::string& reference);
+  Json answer(const Command& answer);
+  void approve(int step, const std::string& actor);
 
   // impl_sources.cpp
   void start_sources();
@@ -175,7 +204,10 @@ class Engine::Impl final : public Knowledge {
   std::set<std::string> durable_;   ///< folders whose own entry is durable, or will be with the next commit
   std::optional<Clock::time_point> dirty_since_;
   Clock::time_point next_status_{}, next_feed_{};
-  std::deque<Clock::time_point> through_;               ///< when items left the first step, lately
+  std::deque<Clock::time_point> through_;       ///< when items left the first step, lately
+  std::vector<std::filesystem::path> retired_;  ///< folders of iterations to remove once all is committed
+  std::future<void> removing_;
+  std::map<std::int64_t, Question> questions_;          ///< open ones, by number
   std::map<int, Clock::time_point> pending_since_;      ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency item_latency_;

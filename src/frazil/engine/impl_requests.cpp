@@ -110,6 +110,12 @@ Done Engine::Impl::carry_out(const Command& command) {
     case Kind::approve:
       done.answer = approve(command);
       break;
+    case Kind::answer:
+      done.answer = answer(command);
+      break;
+    case Kind::cancel:
+      done.answer = cancel(command);
+      break;
     case Kind::set:
       done.answer = set(command);
       break;
@@ -213,10 +219,7 @@ Json Engine::Impl::approve(const Command& command) {
                 names.empty() ? "this workflow has none" : "those are: " + names);
   }
   if (!graph_->is_held(index)) throw Error(ErrorCode::bad_input, "{} is approved already", text);
-  store_.put("approved:" + step(index).name, std::to_string(store::now()));
-  store_.add_event("approved", step(index).name, "", "by hand", command.actor);
-  graph_->approve(index);
-  settle();
+  approve(index, command.actor);
   return {{"changed", Json::array({{{"step", step(index).name}, {"label", step(index).name}, {"what", "approved"}}})}};
 }
 

@@ -70,11 +70,18 @@ void Engine::Impl::settle() {
   for (bool again = true; again;) {
     auto effects = graph_->settle();
     for (const auto& list : effects.batch) commit_batch(list);
-    for (const auto& execution : effects.dropped) dispatcher_->drop(execution);
+    for (const auto& execution : effects.dropped) {
+      dispatcher_->drop(execution);
+      if (step(execution.step).by_person) withdraw_question(execution);
+    }
     for (auto& execution : effects.start) {
+      if (step(execution.step).by_person) ask(execution);
       auto order = order_of(execution);
       dispatcher_->add(std::move(execution), std::move(order));
     }
+    for (const auto& execution : effects.retired)
+      retired_.push_back(options_.project / "steps" / step(execution.step).name /
+                         folder_name(label_of(execution), execution.key));
     for (const int index : effects.withdrawn) withdraw(index);
     for (const auto& final : effects.final)
       if (!options_.read_only)
@@ -112,11 +119,14 @@ void Engine::Impl::subject_through(int subject) {
 
 std::string Engine::Impl::label_of(const Execution& execution) const {
   if (execution.subject >= 0) return graph_->subject(execution.subject).label;
+  if (execution.call) return label_of_call(execution);
   return fmt::format("{}_v{:04}", step(execution.step).name, execution.batch + 1);
 }
 
 std::string Engine::Impl::order_of(const Execution& execution) const {
-  return execution.subject >= 0 ? graph_->subject(execution.subject).order : fmt::format("{:08}", execution.batch);
+  if (execution.subject >= 0) return graph_->subject(execution.subject).order;
+  if (!execution.call || execution.call->stage == flow::Stage::finish) return fmt::format("{:08}", execution.batch);
+  return fmt::format("{:08}-{:06}-{:06}", execution.batch, execution.call->round, execution.call->part);
 }
 
 exec::RecordTexts Engine::Impl::records_of(const Execution& execution) {
@@ -146,11 +156,19 @@ std::vector<Lane> Engine::Impl::lanes() const {
     list.push_back({.key = planned.key,
                     .optional = planned.optional,
                     .depth = planned.depth,
-                    .is_whole = planned.protocol->shape == flow::Shape::fold,
+                    .background = planned.protocol->shape == flow::Shape::iterate,
+                    .is_whole = flow::takes_lists(planned.protocol->shape),
                     .threads = planned.threads,
                     .gpus = planned.gpus,
-                    .place = options_.place ? options_.place(planned) : std::nullopt});
+                    .place = planned.by_person ? std::make_optional(std::pair(std::string("person"), 0))
+                             : options_.place  ? options_.place(planned)
+                                               : std::nullopt});
   return list;
+}
+
+/// Where the results will lie, relative to the project.
+std::string Engine::Impl::reference_of(const Execution& execution) const {
+  return fmt::format("steps/{}/{}", step(execution.step).name, folder_name(label_of(execution), execution.key));
 }
 
 exec::Task Engine::Impl::compose(const Execution& execution, std::uint64_t number) {
@@ -164,10 +182,11 @@ exec::Task Engine::Impl::compose(const Execution& execution, std::uint64_t numbe
     task.has_previous = true;
     task.previous.emplace_back(port, std::vector{store_.record(graph_->item(item).n)});
   }
+  if (execution.call) add_call(execution, task);
   task.seed = execution.key;  // holds the project's seed, step and inputs
   const auto folder = folder_name(label_of(execution), execution.key);
   task.temporary = fmt::format("tmp/{}-{}", epoch_, number);
-  task.reference = fmt::format("steps/{}/{}", planned.name, folder);
+  task.reference = reference_of(execution);
   task.log_name = fmt::format("{}_{}.log", planned.name, folder);
   return task;
 }
@@ -278,6 +297,9 @@ store::TaskRow Engine::Impl::task_row(const Ended& ended) const {
   Json inputs = Json::array();
   for (const auto& port : execution.inputs)
     for (const int item : port) inputs.push_back(graph_->item(item).n);
+  if (execution.call && execution.call->state >= 0) inputs.push_back(graph_->item(execution.call->state).n);
+  if (execution.call)
+    for (const int part : execution.call->gathered) inputs.push_back(graph_->item(part).n);
   row.inputs = inputs.dump();
   row.programs = programs_.at(static_cast<std::size_t>(execution.step));
   return row;
@@ -285,14 +307,16 @@ store::TaskRow Engine::Impl::task_row(const Ended& ended) const {
 
 /// The items of a result, without numbers.
 std::vector<store::ItemRow> Engine::Impl::items_of(const store::TaskRow& row, const exec::Result& result) const {
-  const auto& ports = step(plan_.find(row.step)).protocol->outputs;
+  const auto& protocol = *step(plan_.find(row.step)).protocol;
+  const auto& ports = protocol.outputs;
   std::vector<store::ItemRow> items;
   for (const auto& [port, records] : result.outputs) {
     const auto info =
         std::find_if(ports.begin(), ports.end(), [&, name = port](const flow::PortInfo& p) { return p.name == name; });
     for (std::size_t i = 0; i < records.size(); ++i)
-      items.push_back({0, hash_of({"item", row.key, port, std::to_string(i)}), info == ports.end() ? "" : info->kind,
-                       row.step, port, row.subject, row.order, row.label, records[i], row.protocol});
+      items.push_back({0, hash_of({"item", row.key, port, std::to_string(i)}),
+                       info == ports.end() ? std::string(kind_of_call(protocol, port)) : info->kind, row.step, port,
+                       row.subject, row.order, row.label, records[i], row.protocol});
   }
   return items;
 }
@@ -329,10 +353,12 @@ Outcome Engine::Impl::store_success(const Ended& ended) {
     row.outputs.emplace_back(port_of(outcome), passed.n);
     outcome.outputs.emplace_back(row.outputs.back().first, passed);
     store_.add_decision({0, row.step, passed.id.hex(), row.subject, row.label, decision.accepted(), decision.rule,
-                         decision.value, decision.limit, decision.reason, "rule", row.key, row.finished, decision.rule,
-                         decision.title, decision.verdict == flow::Verdict::held});
+                         decision.value, decision.limit, decision.reason, "rule", row.key, row.finished,
+                         ended.actor.empty() ? decision.rule : ended.actor, decision.title,
+                         decision.verdict == flow::Verdict::held});
   } else {
     for (auto& item : items_of(row, result)) {
+      item.actor = ended.actor.empty() ? row.protocol : ended.actor;
       item.n = store_.add_item(item);
       row.outputs.emplace_back(item.port, item.n);
       outcome.outputs.emplace_back(item.port, ItemHandle{item.n, Digest::parse(item.id)});

@@ -9,6 +9,7 @@
 #include "frazil/base/log.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/numbers.hpp"
+#include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
 
 namespace {
@@ -22,14 +23,36 @@ std::optional<std::string> star(const engine::SetView& view) {
   return text;
 }
 
+/// A file with one number.
+flow::Records read_answer(const flow::Protocol& protocol, const flow::Records&,
+                          const std::vector<std::filesystem::path>& files, const flow::AnswerPlace& place) {
+  const auto text = read_text(files.at(0));
+  if (text.empty() || text.find_first_not_of("0123456789\n") != std::string::npos)
+    throw Error(ErrorCode::bad_input, "{}: holds no number", files[0].string());
+  make_folders(place.temporary);
+  write_text(place.temporary / "given.txt", text);
+  const numbers::Number number{std::stoi(text), place.reference + "/given.txt"};
+  return {{protocol.outputs.front().name, {record_to_json(number)}}};
+}
+
 int run(const std::vector<std::string>& arguments) {
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(read_text(arguments.at(2)), problems);
   std::vector<std::pair<std::string, std::string>> settings;
   bool rebuild = false;
+  int threads = 3;
+  std::optional<exec::ClusterSettings> cluster;
   for (std::size_t i = 3; i < arguments.size(); ++i) {
     if (arguments[i] == "--rebuild") {
       rebuild = true;
+      continue;
+    }
+    if (arguments[i].starts_with("threads=")) {
+      threads = std::stoi(arguments[i].substr(8));
+      continue;
+    }
+    if (arguments[i].starts_with("cluster=")) {
+      cluster = exec::parse_cluster(Json::parse(read_text(arguments[i].substr(8))));
       continue;
     }
     const auto equals = arguments[i].find('=');
@@ -42,11 +65,18 @@ int run(const std::vector<std::string>& arguments) {
   options.project = arguments.at(1);
   options.worker_command = {"/proc/self/exe", "worker"};
   options.worker_command[0] = std::filesystem::read_symlink("/proc/self/exe");
-  options.threads = 3;
+  options.threads = threads;
   options.poll_s = 0.2;
   options.star_interval_s = 0.05;
   options.star = star;
+  options.read_answer = read_answer;
   options.retry_base_s = 0.01;
+  std::optional<exec::Hub> hub;
+  if (cluster) {
+    hub.emplace(std::move(*cluster), std::filesystem::canonical(options.project), options.worker_command);
+    options.worker_command.insert(options.worker_command.end(), {"--hub", hub->file().string()});
+    options.place = [&](const flow::PlannedStep& step) { return hub->place(step.name); };
+  }
   engine::Engine engine(options, numbers::registry());
   const auto end = engine.run();
   return end == engine::End::finished ? 0 : end == engine::End::some_failed ? 1 : 130;

@@ -24,6 +24,10 @@ class Pool {
   [[nodiscard]] virtual std::vector<exec::Result> collect() = 0;
   /// Asks one task to stop; it ends with code `cancelled` when its protocol looks.
   virtual void cancel(std::uint64_t task) = 0;
+  /// Asks one task to pause; within a second or so its threads are free for others. Its memory stays reserved.
+  virtual void pause(std::uint64_t task) = 0;
+  virtual void resume(std::uint64_t task) = 0;
+  [[nodiscard]] virtual bool is_paused(std::uint64_t task) const = 0;
 };
 
 /// Worker processes of this machine.
@@ -36,6 +40,9 @@ class LocalWorkers final : public Pool {
   void start(const std::vector<exec::Task>& tasks) override { pool_.start(tasks); }
   [[nodiscard]] std::vector<exec::Result> collect() override { return pool_.collect(); }
   void cancel(std::uint64_t task) override { (void)pool_.cancel(task); }
+  void pause(std::uint64_t task) override { pool_.pause(task); }
+  void resume(std::uint64_t task) override { pool_.resume(task); }
+  [[nodiscard]] bool is_paused(std::uint64_t task) const override { return pool_.is_paused(task); }
   /// The processes themselves.
   [[nodiscard]] exec::LocalPool& processes() { return pool_; }
 

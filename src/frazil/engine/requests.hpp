@@ -2,6 +2,7 @@
 // docs/api/engine-socket.json, and whatever else will carry them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -159,6 +160,37 @@ struct ApproveRequest {
     using R = ApproveRequest;
     return std::tuple(field(&R::item, "item", "Name of the step"),
                       field(&R::actor, "actor", "The person's name; empty: the login name"));
+  }
+};
+
+struct AnswerRequest {
+  static constexpr RequestInfo info{"answer", "Answer a question that status lists, once; the result is checked.",
+                                    "ok changed", true};
+  std::string item;
+  std::vector<std::string> files;
+  std::optional<bool> accept;
+  std::string reason, actor;
+  static constexpr auto fields() {
+    using R = AnswerRequest;
+    return std::tuple(
+        field(&R::item, "item", "Number of the question, or the name of its step or item where that is enough"),
+        field(&R::files, "files", "Absolute names of files that hold the answer"),
+        field(&R::accept, "accept", "Where that is asked: true to accept or let start, false to set aside"),
+        field(&R::reason, "reason", "Why, in a person's words"),
+        field(&R::actor, "actor", "The person's name; empty: the login name"));
+  }
+};
+
+struct CancelRequest {
+  static constexpr RequestInfo info{
+      "cancel", "End one task, or the iteration of a step. It counts as failed; restore takes it up again.",
+      "ok changed", true};
+  std::string item, actor;
+  static constexpr auto fields() {
+    using R = CancelRequest;
+    return std::tuple(
+        field(&R::item, "item", "Number of the task, as status lists it, or name of a step that iterates"),
+        field(&R::actor, "actor", "The person's name; empty: the login name"));
   }
 };
 

@@ -96,6 +96,19 @@ const std::vector<Service::Entry>& Service::entries() {
         command.step = r.item;
         return s.doors_.act(command);
       }),
+      Entry::of<AnswerRequest>([](Service& s, const AnswerRequest& r) {
+        auto command = plain(Kind::answer, r.actor);
+        command.step = r.item;
+        command.files = r.files;
+        command.accept = r.accept;
+        command.reason = r.reason;
+        return s.doors_.act(command);
+      }),
+      Entry::of<CancelRequest>([](Service& s, const CancelRequest& r) {
+        auto command = plain(Kind::cancel, r.actor);
+        command.step = r.item;
+        return s.doors_.act(command);
+      }),
       Entry::of<PlainRequest<Pause>>(
           [](Service& s, const PlainRequest<Pause>& r) { return s.doors_.act(plain(Kind::pause, r.actor)); }),
       Entry::of<PlainRequest<Resume>>(

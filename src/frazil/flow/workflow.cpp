@@ -252,6 +252,7 @@ class Planner {
     needs(step);
     if (problems_.empty())
       step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(key_params(step))});
+    if (step.by_person) step.key = hash_of({"person", step.key});  // an answer never stands for what is computed
     plan_.steps.push_back(std::move(step));
   }
 
@@ -268,8 +269,13 @@ class Planner {
 
   void resources(const Draft& draft, PlannedStep& step, const std::string& place) {
     const auto executor = text_at(draft.json, "executor", place, problems_);
-    if (executor != "" && executor != "local" && executor != "cluster")
-      problems_.push_back({place + ".executor", "must be local or cluster, not \"" + executor + "\""});
+    if (executor != "" && executor != "local" && executor != "cluster" && executor != "person")
+      problems_.push_back({place + ".executor", "must be local, cluster or person, not \"" + executor + "\""});
+    const auto shape = step.protocol->shape;
+    step.by_person = executor == "person";
+    if (step.by_person && shape != Shape::map && shape != Shape::filter)
+      problems_.push_back({place + ".executor", "a person answers for one item at a time, and " + step.protocol->name +
+                                                    " takes many or none"});
     step.gpus = step.protocol->gpus;
     const auto whole = [&](const char* key, int& value) {
       const auto found = draft.json.find(key);

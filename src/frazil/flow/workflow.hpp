@@ -116,6 +116,7 @@ struct PlannedStep {
   bool optional = false;  ///< the first to wait under backlog
   int threads = 0;        ///< 0: as many as are free
   int gpus = 0;
+  bool by_person = false;      ///< its results are a person's answers: nothing runs
   std::string key;             ///< hash of protocol, version and result-relevant parameters
   int depth = 0;               ///< longest way from a source
   std::vector<int> roots;      ///< the sources and folds whose subjects arrive here, sorted

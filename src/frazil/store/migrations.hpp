@@ -63,6 +63,13 @@ ALTER TABLE decision ADD COLUMN title TEXT NOT NULL DEFAULT '';
 CREATE TABLE kill (key TEXT PRIMARY KEY, deaths INTEGER NOT NULL, alone INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ALTER TABLE decision ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+CREATE TABLE question (
+  n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, step TEXT NOT NULL, label TEXT NOT NULL, text TEXT NOT NULL,
+  asked REAL NOT NULL, answered REAL NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
+  actor TEXT NOT NULL DEFAULT '') STRICT;
+CREATE INDEX question_open ON question (n) WHERE answered = 0;
+)sql",
 };
 
 }  // namespace frazil::store

@@ -538,6 +538,72 @@ std::vector<CostRow> Reader::costs() {
   return list;
 }
 
+namespace {
+
+QuestionRow read_question(Query& query) {
+  QuestionRow row;
+  row.n = query.integer();
+  row.key = query.text();
+  row.step = query.text();
+  row.label = query.text();
+  row.text = query.text();
+  row.asked = query.number();
+  row.answered = query.number();
+  row.answer = query.text();
+  row.actor = query.text();
+  return row;
+}
+
+}  // namespace
+
+std::vector<QuestionRow> Reader::open_questions() {
+  auto query = database_->query(
+      "SELECT n, key, step, label, text, asked, answered, answer, actor FROM question WHERE answered = 0 ORDER BY n");
+  std::vector<QuestionRow> list;
+  while (query.step()) list.push_back(read_question(query));
+  return list;
+}
+
+std::optional<QuestionRow> Reader::find_question(const std::string& key) {
+  auto query =
+      database_->query("SELECT n, key, step, label, text, asked, answered, answer, actor FROM question WHERE key = ?");
+  query.bind(key);
+  return query.step() ? std::optional(read_question(query)) : std::nullopt;
+}
+
+std::int64_t Project::ask(const QuestionRow& question) {
+  begin();
+  database_
+      ->query(
+          "INSERT INTO question (key, step, label, text, asked) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+          "asked = excluded.asked, answered = 0, answer = '', actor = '' WHERE answered > 0")
+      .bind(question.key)
+      .bind(question.step)
+      .bind(question.label)
+      .bind(question.text)
+      .bind(question.asked)
+      .run();
+  auto query = database_->query("SELECT n FROM question WHERE key = ?");
+  query.bind(question.key);
+  (void)query.step();
+  return query.integer();
+}
+
+void Project::answer_question(std::int64_t n, const std::string& answer, const std::string& actor) {
+  begin();
+  database_->query("UPDATE question SET answered = ?, answer = ?, actor = ? WHERE n = ?")
+      .bind(now())
+      .bind(answer)
+      .bind(actor)
+      .bind(n)
+      .run();
+}
+
+void Project::forget_question(const std::string& key) {
+  begin();
+  database_->query("DELETE FROM question WHERE key = ? AND answered = 0").bind(key).run();
+}
+
 std::vector<KillRow> Reader::kills() {
   auto query = database_->query("SELECT key, deaths, alone FROM kill");
   std::vector<KillRow> list;

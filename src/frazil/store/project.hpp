@@ -82,6 +82,17 @@ struct EventRow {
   std::string actor = {};  ///< whose doing it was; empty: the engine's
 };
 
+/// What a person is asked, once.
+struct QuestionRow {
+  std::int64_t n = 0;
+  std::string key;          ///< of the execution that is answered; "approve STEP" for a trigger's approval
+  std::string step, label;  ///< who asks, and about what
+  std::string text;         ///< in a sentence
+  double asked = 0;         ///< seconds since 1970
+  double answered = 0;      ///< 0: not yet
+  std::string answer = {}, actor = {};
+};
+
 /// What executions of a step have cost so far, for inputs of one size class.
 struct CostRow {
   std::string key;  ///< of the planned step: protocol, version and parameters
@@ -144,6 +155,9 @@ class Reader {
   [[nodiscard]] std::optional<int> batch_with(const std::string& step, const std::string& subject);
   [[nodiscard]] std::vector<FileRow> files();
   [[nodiscard]] std::vector<FileRow> files_after(std::int64_t n, int count);
+  /// Those that nobody has answered, in the order in which they were asked.
+  [[nodiscard]] std::vector<QuestionRow> open_questions();
+  [[nodiscard]] std::optional<QuestionRow> find_question(const std::string& key);
   /// The last `count` events, oldest first.
   [[nodiscard]] std::vector<EventRow> events(int count);
   [[nodiscard]] std::vector<EventRow> events_after(std::int64_t n, int count);
@@ -179,6 +193,11 @@ class Project : public Reader {
   void end_hold(std::int64_t task, bool accepted, std::string_view why);
   /// In the records of a step's items a file has a new name.
   void rename_in_records(const std::string& step, const std::string& from, const std::string& to);
+  /// Stores a question, or finds the open one with this key; one that was answered is asked anew. @return its number
+  std::int64_t ask(const QuestionRow& question);
+  void answer_question(std::int64_t n, const std::string& answer, const std::string& actor);
+  /// Forgets a question that nobody asks any more.
+  void forget_question(const std::string& key);
   /// Forgets a failure, so that it is tried again.
   void forget_task(const std::string& key);
   void put_cost(const CostRow& cost);

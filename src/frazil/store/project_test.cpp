@@ -103,6 +103,25 @@ TEST_F(ProjectTest, RemembersWorkersThatDiedWithATask) {
   EXPECT_EQ(project.kills()[0].alone, 2);
 }
 
+TEST_F(ProjectTest, KeepsQuestionsUntilTheyAreAnswered) {
+  Project project(folder_);
+  const auto first = project.ask({0, "key 1", "pick", "mic_1", "pick on mic_1", 5});
+  const auto second = project.ask({0, "key 2", "pick", "mic_2", "pick on mic_2", 6});
+  EXPECT_EQ(project.ask({0, "key 1", "pick", "mic_1", "other words", 7}), first) << "asked once";
+  EXPECT_EQ(project.open_questions().at(0).text, "pick on mic_1");
+  project.answer_question(first, "files", "Ada");
+  ASSERT_EQ(project.open_questions().size(), 1u);
+  EXPECT_EQ(project.find_question("key 1")->actor, "Ada");
+  project.forget_question("key 2");
+  project.forget_question("key 1");
+  EXPECT_TRUE(project.open_questions().empty());
+  EXPECT_FALSE(project.find_question("key 2").has_value());
+  EXPECT_TRUE(project.find_question("key 1").has_value()) << "an answer is not forgotten";
+  EXPECT_EQ(project.ask({0, "key 1", "pick", "mic_1", "pick on mic_1", 8}), first) << "but may be asked for anew";
+  EXPECT_EQ(project.open_questions().at(0).asked, 8);
+  (void)second;
+}
+
 TEST_F(ProjectTest, RefusesADatabaseOfANewerProgram) {
   { Project project(folder_); }
   { Database(folder_ / "project.frazil").execute("PRAGMA user_version = " + std::to_string(migrations.size() + 1)); }
