@@ -3,6 +3,7 @@
 #include <array>
 
 #include "frazil/flow/reading.hpp"
+#include "frazil/params/finding.hpp"
 
 namespace frazil::flow {
 namespace {
@@ -23,9 +24,10 @@ class MonitorReader {
     monitor.advice = text_at(json, "advice", place, problems_);
     if (monitor.name.empty()) problems_.push_back({place, "a rule needs a name"});
     monitor.kind = text_at(json, "kind", place, problems_, monitor.kind);
-    if (std::find(alarm_kinds.begin(), alarm_kinds.end(), monitor.kind) == alarm_kinds.end())
+    const auto& kinds = enum_names<AlarmKind>;
+    if (std::find(kinds.begin(), kinds.end(), monitor.kind) == kinds.end())
       problems_.push_back(
-          {place + ".kind", fmt::format("must be one of {}, not {}", fmt::join(alarm_kinds, ", "), monitor.kind)});
+          {place + ".kind", fmt::format("must be one of {}, not {}", fmt::join(kinds, ", "), monitor.kind)});
     limits(json, place, monitor);
     if (const auto* port = source(text_at(json, "from", place, problems_), place, monitor))
       field(json, place, *port, monitor);
@@ -33,11 +35,6 @@ class MonitorReader {
   }
 
  private:
-  static constexpr std::array alarm_kinds{"gain",   "dose",   "pixel_size",  "voltage", "cs",     "defocus", "tilt",
-                                          "frames", "files",  "metadata",    "filter",  "ice",    "ctf",     "disk",
-                                          "worker", "engine", "arrival",     "copy",    "region", "yield",   "classes",
-                                          "views",  "drift",  "astigmatism", "phase",   "memory", "task"};
-
   /// The port that "STEP.PORT" (or "STEP": its first) means; null: a problem was reported.
   const PortInfo* source(const std::string& from, const std::string& place, Monitor& monitor) {
     const auto dot = from.rfind('.');
