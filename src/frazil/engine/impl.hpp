@@ -137,8 +137,8 @@ class Engine::Impl final : public Knowledge {
   // impl_sources.cpp
   void start_sources();
   void take_findings();
-  void note_finding(const Finding& finding);
-  void import(const Finding& finding);
+  void note_finding(const Found& finding);
+  void import(const Found& finding);
   void note_file(store::FileRow file);
   void retire(int step, const std::string& subject, const std::string& path);
   void note_unfinished();

@@ -13,7 +13,7 @@ namespace frazil::engine {
 namespace {
 
 /// The reason, with the file in front unless it stands there already.
-std::string naming(const Finding& finding) {
+std::string naming(const Found& finding) {
   const auto file = printable_name(finding.sighting.file.string());
   return finding.reason.starts_with(file) ? finding.reason : file + ": " + finding.reason;
 }
@@ -52,20 +52,20 @@ void Engine::Impl::take_findings() {
   if (!touched_.empty()) follow_decisions();
 }
 
-void Engine::Impl::note_finding(const Finding& finding) {
+void Engine::Impl::note_finding(const Found& finding) {
   const auto& seen = finding.sighting;
   const auto& name = step(seen.step).name;
   if (finding.first_companion) store_.put("companions:" + name, "seen");
   switch (finding.kind) {
-    case Finding::Kind::horizon:
+    case Found::Kind::horizon:
       return graph_->set_horizon(seen.step, seen.order);
-    case Finding::Kind::folder:
+    case Found::Kind::folder:
       store_.add_event("folder", name, seen.path, finding.reason);
       return log::warning("{}: {}", name, finding.reason);
-    case Finding::Kind::damaged:
+    case Found::Kind::damaged:
       store_.add_event("damaged", name, seen.path, finding.reason);
       return log::warning("was taken before, and cannot be read any more: {}", naming(finding));
-    case Finding::Kind::file:
+    case Found::Kind::file:
       break;
   }
   if (!finding.replaced.empty()) retire(seen.step, finding.replaced, seen.path);
@@ -117,7 +117,7 @@ void Engine::Impl::note_unfinished() {
     for (const auto& finding : intake_->unfinished(static_cast<int>(i))) note_finding(finding);
 }
 
-void Engine::Impl::import(const Finding& finding) {
+void Engine::Impl::import(const Found& finding) {
   const auto& seen = finding.sighting;
   const auto& planned = step(seen.step);
   if (graph_->find_subject(finding.subject) >= 0) return;

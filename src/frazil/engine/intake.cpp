@@ -50,6 +50,7 @@ void Intake::forget(int step, flow::Watch watch) {
   auto& s = source(step);
   s.watch = std::move(watch);
   s.counts = {};
+  s.left = 0;
   s.contents.clear();
   std::erase_if(s.files, [](const auto& entry) { return entry.second.state != FileState::growing; });  // not stored
   s.counts.growing = static_cast<int>(s.files.size());
@@ -65,10 +66,12 @@ void Intake::recall(int step, const store::FileRow& row, std::filesystem::path f
   const auto [place, is_new] = s.files.try_emplace(row.path);
   if (!is_new) {
     if (place->second.state == FileState::item) ++s.counts.replaced;
-    count(s, place->second.state, -1);
+    take_out(s, place->second);
   }
-  place->second = {*as, row.reason, {row.size, row.mtime_ns}, row.hash, row.subject, row.time, false};
+  const bool was_left = *as == FileState::incomplete;
+  place->second = {*as, row.reason, {row.size, row.mtime_ns}, row.hash, row.subject, row.time, false, was_left};
   count(s, *as, 1);
+  s.left += was_left ? 1 : 0;
   if (*as == FileState::item) {
     (void)label(step, row.path);
     s.contents[row.hash] = {row.path, std::move(file), {}};
@@ -109,7 +112,7 @@ bool Intake::empty() const {
   return inbox_.empty();
 }
 
-std::vector<Finding> Intake::take(std::size_t most) {
+std::vector<Found> Intake::take(std::size_t most) {
   eventfd_t ignored = 0;
   ::eventfd_read(event_, &ignored);
   std::vector<Sighting> some;
@@ -121,7 +124,7 @@ std::vector<Finding> Intake::take(std::size_t most) {
     }
     if (!inbox_.empty()) ::eventfd_write(event_, 1);
   }
-  std::vector<Finding> findings;
+  std::vector<Found> findings;
   for (auto& sighting : some) sort(std::move(sighting), findings);
   return findings;
 }
@@ -154,10 +157,16 @@ void Intake::count(Source& source, FileState state, int by) {
   }
 }
 
-void Intake::sort(Sighting sighting, std::vector<Finding>& findings) {
+/// Of all that is counted.
+void Intake::take_out(Source& source, const File& file) {
+  count(source, file.state, -1);
+  if (file.was_left) --source.left;
+}
+
+void Intake::sort(Sighting sighting, std::vector<Found>& findings) {
   auto& s = source(sighting.step);
-  Finding finding;
-  finding.kind = Finding::Kind::horizon;
+  Found finding;
+  finding.kind = Found::Kind::horizon;
   finding.reason = as_utf8(sighting.reason);
   finding.sighting = std::move(sighting);
   const auto& seen = finding.sighting;
@@ -177,7 +186,7 @@ void Intake::sort(Sighting sighting, std::vector<Finding>& findings) {
       s.outage = seen.reason;
       [[fallthrough]];
     case Sighting::Kind::skipped:
-      finding.kind = Finding::Kind::folder;
+      finding.kind = Found::Kind::folder;
       return findings.push_back(std::move(finding));
     case Sighting::Kind::horizon:
       s.horizon = seen.order;
@@ -205,17 +214,17 @@ void Intake::sort(Sighting sighting, std::vector<Finding>& findings) {
 }
 
 /// Takes the file to the finding's state. @return false if that is nothing to write down
-bool Intake::settle(Source& source, Finding& finding) {
+bool Intake::settle(Source& source, Found& finding) {
   const auto& seen = finding.sighting;
   const auto state = finding.state;
-  finding.kind = Finding::Kind::file;
+  finding.kind = Found::Kind::file;
   const auto [place, is_new] = source.files.try_emplace(seen.path);
   auto& file = place->second;
   file.is_seen = true;
   const bool was_item = !is_new && file.state == FileState::item;
   if (was_item && state != FileState::item && state != FileState::duplicate) {
     // Its item stays, as its results do, until there is a whole file in its place.
-    finding.kind = Finding::Kind::damaged;
+    finding.kind = Found::Kind::damaged;
     return state == FileState::broken;
   }
   const bool is_same = !is_new && file.state == state && file.reason == finding.reason;
@@ -227,19 +236,19 @@ bool Intake::settle(Source& source, Finding& finding) {
     finding.replaced = file.subject;
     ++source.counts.replaced;
   }
-  if (!is_new) count(source, file.state, -1);
+  if (!is_new) take_out(source, file);
   count(source, state, 1);
-  file = {state, finding.reason, {seen.size, seen.mtime_ns}, seen.hash, finding.subject, store::now(), true};
+  file = {state, finding.reason, {seen.size, seen.mtime_ns}, seen.hash, finding.subject, store::now(), true, false};
   if (state == FileState::item) return true;
   return !is_same && state != FileState::growing;
 }
 
 /// Incomplete files of the last time that are not there any more.
-void Intake::first_scan(int step, std::vector<Finding>& findings) {
+void Intake::first_scan(int step, std::vector<Found>& findings) {
   auto& s = source(step);
   for (auto& [path, file] : s.files) {
     if (file.is_seen || file.state != FileState::incomplete) continue;
-    Finding finding;
+    Found finding;
     finding.state = FileState::gone;
     finding.sighting.step = step;
     finding.sighting.path = path;
@@ -247,12 +256,12 @@ void Intake::first_scan(int step, std::vector<Finding>& findings) {
   }
 }
 
-std::vector<Finding> Intake::unfinished(int step) {
+std::vector<Found> Intake::unfinished(int step) {
   auto& s = source(step);
-  std::vector<Finding> findings;
+  std::vector<Found> findings;
   for (auto& [path, file] : s.files) {
     if (file.state != FileState::growing) continue;
-    Finding finding;
+    Found finding;
     finding.state = FileState::incomplete;
     finding.reason = file.reason;
     finding.sighting.step = step;
@@ -269,7 +278,7 @@ std::vector<Finding> Intake::unfinished(int step) {
 bool Intake::has_ended(int step) {
   auto& s = source(step);
   if (!s.watcher || !s.scanned) return false;
-  const int seen = s.counts.items + s.counts.broken + s.counts.incomplete;
+  const int seen = s.counts.items + s.counts.broken + s.counts.incomplete - s.left;
   const bool expected = s.watch.expected > 0 && seen >= s.watch.expected;
   const bool idle = s.watch.idle_s > 0 && s.horizon.empty() && s.outage.empty() &&
                     Clock::now() - s.last_new >= std::chrono::duration<double>(s.watch.idle_s);

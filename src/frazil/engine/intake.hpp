@@ -33,7 +33,7 @@ enum class FileState {
 [[nodiscard]] std::string_view to_string(FileState state);
 
 /// What a sighting comes to, for whoever keeps store and graph.
-struct Finding {
+struct Found {
   enum class Kind {
     file,     ///< a file has come to `state`, for `reason`; an item under `subject`
     damaged,  ///< a file of the stream was changed and cannot be read any more: `reason`; its item stays
@@ -75,12 +75,12 @@ class Intake {
   /// Ends all watchers.
   void stop();
   /// Files that are neither taken nor named when the watching ends: to be written down as incomplete.
-  [[nodiscard]] std::vector<Finding> unfinished(int step);
+  [[nodiscard]] std::vector<Found> unfinished(int step);
   /// Readable while sightings wait.
   [[nodiscard]] int descriptor() const { return event_; }
   [[nodiscard]] bool empty() const;
   /// Takes up to `most` sightings and says what they come to, in order.
-  [[nodiscard]] std::vector<Finding> take(std::size_t most);
+  [[nodiscard]] std::vector<Found> take(std::size_t most);
 
   /// Ends the stream at the next look.
   void close(int step) { source(step).by_hand = true; }
@@ -107,8 +107,9 @@ class Intake {
     std::string reason;
     KnownFile known;
     std::string hash, subject;
-    double time = 0;       ///< when it came to this state, seconds since 1970
-    bool is_seen = false;  ///< since the watching began
+    double time = 0;        ///< when it came to this state, seconds since 1970
+    bool is_seen = false;   ///< since the watching began
+    bool was_left = false;  ///< incomplete when the watching ended last time; nobody has waited for it since
   };
   struct Source {
     std::unique_ptr<Watcher> watcher;
@@ -120,16 +121,18 @@ class Intake {
     std::unordered_map<std::string, Watcher::Twin> contents;     ///< items by their sample hash
     std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
     IntakeCounts counts;
+    int left = 0;  ///< of the incomplete files, those that were left so and may be whole at the next look
     std::string outage;
   };
 
   Source& source(int step) { return sources_.at(static_cast<std::size_t>(step)); }
   [[nodiscard]] const Source& source(int step) const { return sources_.at(static_cast<std::size_t>(step)); }
   void put(Sighting sighting);
-  void sort(Sighting sighting, std::vector<Finding>& findings);
-  static bool settle(Source& source, Finding& finding);
-  void first_scan(int step, std::vector<Finding>& findings);
+  void sort(Sighting sighting, std::vector<Found>& findings);
+  static bool settle(Source& source, Found& finding);
+  void first_scan(int step, std::vector<Found>& findings);
   static void count(Source& source, FileState state, int by);
+  static void take_out(Source& source, const File& file);
 
   std::vector<Source> sources_;  ///< by step
   mutable std::mutex mutex_;

@@ -14,7 +14,7 @@ namespace frazil::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using Kind = Finding::Kind;
+using Kind = Found::Kind;
 
 /// A folder of number files ("7\nend" is whole) and an intake that watches it.
 class IntakeTest : public ::testing::Test {
@@ -53,8 +53,8 @@ class IntakeTest : public ::testing::Test {
     intake_->start(std::move(settings), false);
   }
   /// Findings about `count` files or folders, sorted by path; at most 10 s.
-  std::vector<Finding> take(std::size_t count) {
-    std::vector<Finding> found;
+  std::vector<Found> take(std::size_t count) {
+    std::vector<Found> found;
     const auto until = Intake::Clock::now() + std::chrono::seconds(10);
     while (found.size() < count && Intake::Clock::now() < until) {
       pollfd file{intake_->descriptor(), POLLIN, 0};
@@ -63,7 +63,7 @@ class IntakeTest : public ::testing::Test {
         if (finding.kind != Kind::horizon) found.push_back(std::move(finding));
     }
     std::sort(found.begin(), found.end(),
-              [](const Finding& a, const Finding& b) { return a.sighting.path < b.sighting.path; });
+              [](const Found& a, const Found& b) { return a.sighting.path < b.sighting.path; });
     return found;
   }
 
@@ -246,6 +246,26 @@ TEST_F(IntakeTest, WhatIsRecalledIsCountedAndNotTakenAgain) {
   EXPECT_EQ(intake_->counts(0).broken, 1);
   EXPECT_EQ(intake_->counts(0).incomplete, 0);
   EXPECT_EQ(intake_->counts(0).replaced, 0);
+}
+
+/// An engine that is stopped at once leaves files that were written a moment ago; the next one waits for them.
+TEST_F(IntakeTest, WhatWasLeftIncompleteEndsNoStreamBeforeSomebodyHasWaitedForIt) {
+  write("a.num", "1");  // half of it
+  flow::Watch watch;
+  watch.expected = 1;
+  start(std::move(watch), [&](Intake& intake) {
+    store::FileRow row;
+    row.path = "a.num";
+    row.state = "incomplete";
+    row.reason = "was written a moment ago";
+    intake.recall(0, row, {});
+  });
+  EXPECT_EQ(intake_->counts(0).incomplete, 1);
+  EXPECT_FALSE(intake_->has_ended(0));
+  const auto found = take(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].state, FileState::incomplete);
+  EXPECT_TRUE(intake_->has_ended(0)) << "it does not become whole";
 }
 
 TEST_F(IntakeTest, AStreamEndsByHand) {
