@@ -73,6 +73,15 @@ ctf::Consensus joined(const std::vector<CtfFit>& fits, Angstrom tolerance) {
   return ctf::join(estimates, fits[0].optics, tolerance);
 }
 
+/// Of the members that give one; that of the first fit if none does.
+double confidence_of(const std::vector<CtfFit>& fits, const ctf::Consensus& joined_fits) {
+  std::vector<std::pair<double, Angstrom>> members;
+  for (const auto m : joined_fits.members)
+    if (fits[m].quality.confidence > 0 && fits[m].sigma_defocus > 0_A)
+      members.emplace_back(fits[m].quality.confidence, fits[m].sigma_defocus);
+  return members.empty() ? fits[0].quality.confidence : ctf::joint_confidence(members, joined_fits.sigma_defocus);
+}
+
 }  // namespace
 
 ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fits, const CtfTrend* session) {
@@ -81,6 +90,7 @@ ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fi
                 "{}: a consensus needs two estimates, found {}; connect another to the port others",
                 fits.empty() ? "CTF" : fits[0].micrograph, fits.size());
   const auto alone = joined(fits, params.max_agreement);
+  const auto given = fits;
   // Another program's fit does not tell how its defocus follows Cs; all members must go with the same one.
   const bool with_cs =
       std::all_of(fits.begin(), fits.end(), [](const CtfFit& fit) { return fit.quality.sigma_cs > 0_mm; });
@@ -99,6 +109,7 @@ ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fi
   fused.agreement = joined_fits.agreement;
   fused.difference = joined_fits.difference;
   fused.difference_z = joined_fits.difference_z;
+  fused.quality.confidence = confidence_of(given, joined_fits);
   fused.method = "consensus";
 
   auto& verdict = out.verdict;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/errors.hpp"
 #include "frazil/base/error.hpp"
 
 namespace frazil::ctf {
@@ -93,6 +94,14 @@ Measured pull_cs(const Measured& own, const Measured& session, double scatter) {
   const double known = 1 / (session.sigma * session.sigma + scatter * scatter),
                seen = own.sigma > 0 ? 1 / (own.sigma * own.sigma) : 0;
   return {(known * session.value + seen * own.value) / (known + seen), 1 / std::sqrt(known + seen)};
+}
+
+double joint_confidence(const std::vector<std::pair<double, Angstrom>>& members, Angstrom sigma_defocus) {
+  double solution = 0;
+  for (const auto& [confidence, sigma] : members)
+    if (const double own = confidence / useful_probability(sigma); std::isfinite(own))
+      solution = std::max(solution, std::min(1.0, own));
+  return solution * useful_probability(sigma_defocus);
 }
 
 Consensus join(const std::vector<Estimate>& all, const Optics& optics, Angstrom tolerance) {

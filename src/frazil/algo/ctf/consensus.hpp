@@ -2,6 +2,7 @@
 // bar.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "frazil/model/optics.hpp"
@@ -47,6 +48,11 @@ struct Estimate {
   Angstrom sigma_defocus{};      ///< 0: the estimator gives none; then 2 % of the defocus is taken
   Angstrom sigma_astigmatism{};  ///< of one component
 };
+
+/// `confidence` of a mean: members that agree are the same solution, which is as probable as the surest of them holds
+/// it, and what they differ by is in the mean's error.
+/// @param members  confidence and standard error of each that gives them; empty: 0
+[[nodiscard]] double joint_confidence(const std::vector<std::pair<double, Angstrom>>& members, Angstrom sigma_defocus);
 
 struct Consensus {
   Ctf ctf;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/errors.hpp"
 #include "frazil/algo/ctf/trend.hpp"
 #include "frazil/base/random.hpp"
 
@@ -54,6 +55,17 @@ TEST(Consensus, OfThreeLeavesOutTheOneThatDisagrees) {
   const auto two = join({wrong, right}, Optics{}, 4_A);
   EXPECT_GT(two.agreement.value(), 10);
   EXPECT_GT(two.sigma_defocus.value(), 3000);
+}
+
+TEST(Consensus, IsAsSureAsItsSurestMemberAndItsOwnErrorAllow) {
+  const double sharp = useful_probability(50_A), blunt = useful_probability(2000_A);
+  EXPECT_GT(sharp, 0.99);
+  EXPECT_LT(blunt, 0.15);
+  EXPECT_NEAR(joint_confidence({{0.9 * sharp, 50_A}, {0.8 * blunt, 2000_A}}, 60_A), 0.9 * useful_probability(60_A),
+              1e-12)
+      << "the blunt one takes nothing away";
+  EXPECT_NEAR(joint_confidence({{0.9 * sharp, 50_A}}, 2000_A), 0.9 * blunt, 1e-12) << "members that differ";
+  EXPECT_EQ(joint_confidence({{0, 50_A}, {0.5, Angstrom(std::nan(""))}}, 50_A), 0);
 }
 
 TEST(Consensus, IsTheSameInAnyOrder) {

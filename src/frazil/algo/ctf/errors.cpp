@@ -241,4 +241,10 @@ ShapeErrors shape_errors(const Rings& rings, const Waves& waves, const Solution&
   return out;
 }
 
+double useful_probability(Angstrom sigma_defocus) {
+  constexpr Angstrom useful = 300_A;
+  const double s = useful.value() / std::hypot(useful.value(), 2 * sigma_defocus.value());
+  return 1.5 * s * (1 - s * s / 3);
+}
+
 }  // namespace frazil::ctf

@@ -34,4 +34,8 @@ struct ShapeErrors {
 [[nodiscard]] ShapeErrors shape_errors(const Rings& rings, const Waves& waves, const Solution& solution,
                                        const RefineOptions& options, double unit);
 
+/// Probability that a defocus errs by less than 300 Å, which turns χ by 66° at 4 Å, 300 kV, when its standard error is
+/// known from a few rings: Student's distribution of four freedoms. Not a number when the standard error is none.
+[[nodiscard]] double useful_probability(Angstrom sigma_defocus);
+
 }  // namespace frazil::ctf

@@ -17,7 +17,6 @@ namespace frazil::ctf {
 namespace {
 
 constexpr int candidate_count = 6;
-constexpr Angstrom useful = 300_A;  // what `confidence` is about: an error that turns χ by 66° at 4 Å, 300 kV
 
 void check(const FitParams& params) {
   std::string all;
@@ -110,13 +109,6 @@ std::vector<Alternative> alternatives_of(const std::vector<Solution>& all, doubl
   return list;
 }
 
-/// Probability that an error stays below `limit` when its standard error is known from a few rings: Student's
-/// distribution of four freedoms. Not a number when the standard error is none.
-double within(Angstrom limit, Angstrom sigma) {
-  const double s = limit.value() / std::hypot(limit.value(), 2 * sigma.value());
-  return 1.5 * s * (1 - s * s / 3);
-}
-
 /// Standard errors and confidence: of the chosen solution, and for the defocus how far the alternatives lie and how
 /// likely they are. Without rings the defocus may be anywhere in the range.
 void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitParams& params, Fit& fit) {
@@ -129,7 +121,7 @@ void fill_errors(const Eigen::Matrix4d& covariance, double chosen, const FitPara
   }
   spread += at_least_zero(none) * spread_of_range(chosen, params);
   fit.sigma_defocus = Angstrom(std::sqrt(spread));
-  fit.quality.confidence = fit.alternatives.front().probability * within(useful, fit.sigma_defocus);
+  fit.quality.confidence = fit.alternatives.front().probability * useful_probability(fit.sigma_defocus);
   const double astigmatism = 0.5 * (covariance(1, 1) + covariance(2, 2));
   fit.sigma_astigmatism = astigmatism > 0 ? Angstrom(std::sqrt(astigmatism)) : params.max_astigmatism;  // no rings
   if (params.fit_phase_shift) fit.sigma_phase = from_rad(std::sqrt(at_least_zero(covariance(3, 3))));
