@@ -21,7 +21,9 @@ import time
 
 SCENE = dict(count=60, nx=288, ny=288, pixel_size=3, frames=6, dose_per_frame=5, particles=12, ice_thickness=300, empty=0.1,
              contrast=1, defocus_min=12000, seed=5)
-CHEAP = {"classify": dict(epochs=2, final_passes=1, resolution=20),
+# Images of 288 pixels show few rings: limits that let most of them through.
+CHEAP = {"filter-ctf": dict(min_confidence=0.2, max_sigma_defocus=900, max_agreement=8),
+         "classify": dict(epochs=2, final_passes=1, resolution=20),
          "volume": dict(starts=1, iterations=5, passes=1, first_batch=20, last_batch=20, max_particles=50, angular_step=45, final_resolution=20)}
 
 
