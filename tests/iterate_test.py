@@ -32,11 +32,13 @@ WORKFLOW = {
         "session": {"protocol": "import-numbers", "params": {"files": "${live}", "expected": "${expected}"}},
         "add": {"protocol": "add", "params": {"sleep_ms": 50}, "inputs": {"left": "session.numbers"}}}}
 
-# A queue in one file: submit starts workers in the background, list names those that live, cancel ends them.
+# A queue in one file: submit starts workers in the background and waits until each has a session of its own, for who submits ends all that its
+# command leaves behind; list names those that live, cancel ends them.
 QUEUE = """#!/bin/sh
 cd {folder}
 case $1 in
-  submit) i=0; while [ $i -lt $2 ]; do n=$(ls | grep -c '^job'); setsid sh "$3" >log-$n 2>&1 & echo $! >job-$n; [ $i = 0 ] && echo $n; i=$((i+1)); done;;
+  submit) i=0; while [ $i -lt $2 ]; do n=$(ls | grep -c '^job'); setsid sh -c 'echo $$ >job-$0; exec sh "$1"' $n "$3" >log-$n 2>&1 &
+    until [ -s job-$n ]; do sleep 0.01; done; [ $i = 0 ] && echo $n; i=$((i+1)); done;;
   list) for f in job-*; do [ -e $f ] && kill -0 $(cat $f) 2>/dev/null && echo ${{f#job-}} RUNNING; done; exit 0;;
   cancel) for f in job-*; do [ -e $f ] && kill $(cat $f) 2>/dev/null; done; exit 0;;
 esac
@@ -193,11 +195,11 @@ def on_hub_workers(runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="frazil_numbers")
-    parser.add_argument("--parts", type=int, default=64)
+    long_run = os.environ.get("FRAZIL_LONG_TESTS", "") not in ("", "0")
+    parser.add_argument("--parts", type=int, default=64 if long_run else 24)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--burn", type=float, default=0.05, help="core seconds of a part")
     parser.add_argument("--memory", type=int, default=64, help="MiB of a part")
-    long_run = os.environ.get("FRAZIL_LONG_TESTS", "") not in ("", "0")
     parser.add_argument("--kills", type=int, default=50 if long_run else 8)
     parser.add_argument("--live", type=int, default=10, help="files of the live session")
     parser.add_argument("--seed", type=int, default=20262)
