@@ -59,7 +59,7 @@ class Copier {
     for (int i = 2; taken(name); ++i) name = fmt::format("{}_{}{}", file.stem().string(), i, file.extension().string());
     make_folders(place_.temporary);
     std::error_code error;
-    fs::copy_file(file, place_.temporary / name, error);
+    fs::copy_file(file, place_.temporary / name, fs::copy_options::overwrite_existing, error);
     if (error) throw Error(ErrorCode::io, "{}: cannot be taken over: {}", file.string(), error.message());
     sync_path(place_.temporary / name);
     names_[file.string()] = name;
@@ -121,29 +121,41 @@ Json take(const flow::Protocol& protocol, const flow::PortInfo& port, Json recor
   return record;
 }
 
-}  // namespace
-
-flow::Records read_answer(const flow::Protocol& protocol, const flow::Records& inputs,
-                          const std::vector<fs::path>& files, const flow::AnswerPlace& place) {
-  const auto areas = areas_of(protocol, inputs);
+/// Which file each output is in. Every output that must be there has one, and every file is asked for.
+std::map<std::string, fs::path> share_out(const flow::Protocol& protocol, const std::vector<fs::path>& files) {
   std::vector<bool> used(files.size());
-  Copier copier(place);
-  flow::Records answer;
+  std::map<std::string, fs::path> file_of;
   for (const auto& port : protocol.outputs) {
     std::size_t chosen = 0;
     while (chosen < files.size() && (used[chosen] || !protocols::may_hold(port.kind, files[chosen]))) ++chosen;
-    if (chosen == files.size()) {
-      if (port.optional || port.many) continue;
+    if (chosen < files.size()) {
+      used[chosen] = true;
+      file_of[port.name] = files[chosen];
+    } else if (!port.optional && !port.many) {
       throw Error(ErrorCode::bad_input, "no file gives {} ({}), which this answer must hold", port.name, port.kind);
     }
-    used[chosen] = true;
-    const auto records = protocols::records_from_file(port.kind, files[chosen], settings_from(inputs, port.kind));
-    answer.emplace_back(
-        port.name, std::vector{take(protocol, port, choose(records, areas, files[chosen]), inputs, place, copier)});
   }
   for (std::size_t i = 0; i < files.size(); ++i)
     if (!used[i])
       throw Error(ErrorCode::bad_input, "{}: holds nothing that {} gives", files[i].string(), protocol.name);
+  return file_of;
+}
+
+}  // namespace
+
+flow::Records read_answer(const flow::Protocol& protocol, const flow::Records& inputs,
+                          const std::vector<fs::path>& files, const flow::AnswerPlace& place) {
+  const auto file_of = share_out(protocol, files);
+  const auto areas = areas_of(protocol, inputs);
+  Copier copier(place);
+  flow::Records answer;
+  for (const auto& port : protocol.outputs) {
+    const auto file = file_of.find(port.name);
+    if (file == file_of.end()) continue;
+    const auto records = protocols::records_from_file(port.kind, file->second, settings_from(inputs, port.kind));
+    answer.emplace_back(port.name,
+                        std::vector{take(protocol, port, choose(records, areas, file->second), inputs, place, copier)});
+  }
   return answer;
 }
 

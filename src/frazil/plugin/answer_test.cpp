@@ -68,7 +68,8 @@ TEST_F(AnswerTest, WhatCannotBeIsRefusedInOneSentence) {
   EXPECT_NE(refusal({}).find("no file gives coordinates"), std::string::npos);
   const auto good = table("mic_0001.star", "10 20\n");
   write_text(folder_ / "given" / "other.mrc", "no image");
-  EXPECT_NE(refusal({good, folder_ / "given" / "other.mrc"}).find("other.mrc"), std::string::npos);
+  const auto unused = refusal({good, folder_ / "given" / "other.mrc"});
+  EXPECT_NE(unused.find("other.mrc"), std::string::npos) << unused;
 }
 
 }  // namespace

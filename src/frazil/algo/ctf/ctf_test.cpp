@@ -171,6 +171,20 @@ TEST(CtfFit, SaysThatItKnowsNothingWhenThereAreNoRings) {
   EXPECT_GT(found.sigma_defocus.value(), 1000);
 }
 
+/// Rings at the edge of being seen: found at first, and none left in the part of the spectrum that is looked at last.
+TEST(CtfFit, OfRingsThatAreHardlyThereIsTheSameEachTime) {
+  for (int seed = 0; seed < 24; ++seed) {
+    auto scene = strong_scene();
+    scene.nx = scene.ny = 288;
+    scene.pixel_A = 3;
+    scene.contrast = 0.01 * (1 + seed % 6);
+    const auto spectrum = spectrum_of(scene, 100 + static_cast<std::uint64_t>(seed));
+    const auto one = fit(spectrum, Optics{}), two = fit(spectrum, Optics{});
+    EXPECT_EQ(one.quality.background_misfit, two.quality.background_misfit) << seed;
+    EXPECT_EQ(one.fit_resolution, two.fit_resolution) << seed;
+  }
+}
+
 TEST(CtfFit, IsTheSameOnAnyNumberOfThreads) {
   auto scene = strong_scene();
   scene.ny = 1536;

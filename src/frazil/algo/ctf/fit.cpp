@@ -239,7 +239,7 @@ Fit fit(const PowerSpectrum& power, const Optics& optics, const FitParams& param
     seen = seen_part(rings, waves, solve_at(rings, waves, best.shape), unit_of_weighted);
     best = refine(seen, waves, best.shape, options);
   }
-  describe(rings, waves, best.has_rings ? solve_at(rings, waves, best.shape) : best, params, out);
+  describe(rings, waves, solve_at(rings, waves, best.shape), params, out);
   const double unit_of_best = noise_unit(seen, waves, best);
   const auto options = options_of(params, unit_of_best);
   const Eigen::Matrix4d covariance = unit_of_best * best.covariance;

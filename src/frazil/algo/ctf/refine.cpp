@@ -5,11 +5,14 @@
 #include <limits>
 #include <numbers>
 
+#include "frazil/base/error.hpp"
 #include "frazil/base/finite.hpp"
 
 namespace frazil::ctf {
 
 Level bare_level(const Rings& rings, const Solution& solution, std::size_t bin) {
+  expect(solution.background.size() == rings.background.size() && solution.envelope.size() == rings.envelope.size(),
+         "a solution goes with rings of its own splines");
   Level level;
   const auto &back = rings.background_at[bin], &env = rings.envelope_at[bin];
   for (int i = 0; i < 4; ++i) {
