@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills real runs over and over and asks for the same project as without.
 
-Movies are simulated; the shipped template "volume" runs over them once undisturbed and then --runs times while the engine,
+Movies are simulated; a shipped template ("volume" in the tests) runs over them once undisturbed and then --runs times while the engine,
 one of its workers, or the engine with all of them gets SIGKILL at random instants, a third each, at least twice the longest
 task apart. Each time the project must equal the undisturbed one: every item, task, member list and decision in the store,
 and every byte under star/ and steps/. At the size that facilities may ask for: --movies 200 --kills 45 --runs 20.
@@ -23,8 +23,8 @@ SCENE = dict(count=60, nx=288, ny=288, pixel_size=3, frames=6, dose_per_frame=5,
              contrast=1, defocus_min=12000, seed=5)
 # Images of 288 pixels show few rings: limits that let most of them through.
 CHEAP = {"filter-ctf": dict(min_confidence=0.2, max_sigma_defocus=900, max_agreement=8),
-         "classify": dict(epochs=2, final_passes=1, resolution=20),
-         "volume": dict(starts=1, iterations=5, passes=1, first_batch=20, last_batch=20, max_particles=50, angular_step=45, final_resolution=20)}
+         "classify-2d": dict(epochs=2, final_passes=1, resolution=20),
+         "initial-volume": dict(starts=1, iterations=5, passes=1, first_batch=20, last_batch=20, max_particles=50, angular_step=45, final_resolution=20)}
 
 
 class Runs:
@@ -34,8 +34,10 @@ class Runs:
         self.frazil, self.folder = frazil, folder
         self.source, self.incoming = folder / "microscope", folder / "incoming"
         workflow = json.loads(template.read_text())
-        for step, params in CHEAP.items():
-            workflow["steps"][step].setdefault("params", {}).update(params)
+        for step in workflow["steps"].values():
+            step.setdefault("params", {}).update(CHEAP.get(step["protocol"], {}))
+        self.steps = {name for name, step in workflow["steps"].items() if not step["protocol"].startswith("import-")}
+        self.declared = {parameter["name"] for parameter in workflow["parameters"]}
         self.workflow = folder / "workflow.json"
         self.workflow.write_text(json.dumps(workflow))
 
@@ -51,8 +53,8 @@ class Runs:
 
     def start(self, project):
         values = dict(movies=self.incoming, gain=self.source / "references" / "gain.mrc", pixel_size=3, dose_per_frame=5, order="acquisition",
-                      expected=len(self.movies), diameter=180, fit_resolution_limit=30, first_particles=60, classes=3)
-        settings = [text for key, value in values.items() for text in ("--set", f"{key}={value}")]
+                      expected=len(self.movies), diameter=180, fit_resolution_limit=30, first_particles=60, classes=3, and_particles=60, or_particles=80, batch_particles=60)
+        settings = [text for key, value in values.items() if key in self.declared for text in ("--set", f"{key}={value}")]
         log = open(self.folder / f"{project}.log", "ab")
         return subprocess.Popen([self.frazil, "run", self.workflow, "--project", self.folder / project, "--until-closed", "--quiet", *settings], stdout=log, stderr=log)
 
@@ -230,11 +232,11 @@ def undisturbed(runs):
     tasks = task_times(runs.folder / "undisturbed")
     for step, count, longest, _ in tasks:
         tell(f"  {step:14} {count:4} tasks, longest {longest:.3f} s")
-    missing = {"align", "ctf", "ctf-consensus", "pick", "extract", "screen", "classify", "select", "volume"} - {step for step, *_ in tasks}
+    missing = runs.steps - {step for step, *_ in tasks}
     if missing:
         tell("these steps never ran:", missing)
         return None
-    chain_s = sum(total / count for step, count, _, total in tasks if step not in ("classify", "volume"))
+    chain_s = sum(total / count for step, count, _, total in tasks if not step.startswith(("class", "volume", "region")))
     return result_of(runs.folder / "undisturbed"), longest_of(tasks), chain_s
 
 
