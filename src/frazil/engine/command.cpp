@@ -7,12 +7,10 @@
 #include <array>
 #include <cstdlib>
 
-#include "frazil/base/error.hpp"
-
 namespace frazil::engine {
 namespace {
 
-Error ended() { return {ErrorCode::cancelled, "the engine has ended before it came to this"}; }
+constexpr auto ended = "the engine has ended before it came to this";
 
 }  // namespace
 
@@ -24,15 +22,17 @@ Mailbox::~Mailbox() {
 }
 
 Done Mailbox::post(Command command) {
-  std::future<Done> answer;
+  std::future<Reply> answer;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) throw ended();
+    if (closed_) throw Error(ErrorCode::cancelled, "{}", ended);
     letters_.push_back({std::move(command), {}});
     answer = letters_.back().answer.get_future();
   }
   ::eventfd_write(event_, 1);
-  return answer.get();
+  auto reply = answer.get();
+  if (const auto* refusal = std::get_if<Refusal>(&reply)) throw Error(refusal->code, "{}", refusal->reason);
+  return std::get<Done>(std::move(reply));
 }
 
 void Mailbox::serve(const std::function<Done(const Command&)>& execute) {
@@ -46,8 +46,10 @@ void Mailbox::serve(const std::function<Done(const Command&)>& execute) {
   for (auto& letter : letters) {
     try {
       letter.answer.set_value(execute(letter.command));
-    } catch (...) {
-      letter.answer.set_exception(std::current_exception());
+    } catch (const Error& error) {
+      letter.answer.set_value(Refusal{error.code(), error.what()});
+    } catch (const std::exception& error) {
+      letter.answer.set_value(Refusal{ErrorCode::bug, error.what()});
     }
   }
 }
@@ -55,7 +57,7 @@ void Mailbox::serve(const std::function<Done(const Command&)>& execute) {
 void Mailbox::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  for (auto& letter : letters_) letter.answer.set_exception(std::make_exception_ptr(ended()));
+  for (auto& letter : letters_) letter.answer.set_value(Refusal{ErrorCode::cancelled, ended});
   letters_.clear();
 }
 

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "frazil/base/error.hpp"
 #include "frazil/params/json.hpp"
 
 namespace frazil::engine {
@@ -48,9 +50,14 @@ class Mailbox {
   void close();
 
  private:
+  struct Refusal {  // an Error's text may be shared by its copies, and these cross threads
+    ErrorCode code;
+    std::string reason;
+  };
+  using Reply = std::variant<Done, Refusal>;
   struct Letter {
     Command command;
-    std::promise<Done> answer;
+    std::promise<Reply> answer;
   };
   std::mutex mutex_;
   std::deque<Letter> letters_;

@@ -62,6 +62,8 @@ class PersonsTest : public EngineTest {
 TEST_F(PersonsTest, AreAskedAnsweredOnceAndCheckedAndHoldUpNobody) {
   start();
   ASSERT_TRUE(wait_for_questions(2));
+  for (int i = 0; i < 400 && values(snapshot("p"), "other", "numbers").size() < 2; ++i)
+    std::this_thread::sleep_for(50ms);
   EXPECT_EQ(values(snapshot("p"), "other", "numbers").size(), 2u) << "nothing else waits";
   const auto first = number_of("hand", "n_1");
   EXPECT_FALSE(answer(first, with_file("words")).value("ok", true));

@@ -15,7 +15,8 @@ TEST(Service, IsDescribedAsItIs) {
 }
 
 TEST(Service, EveryRequestThatWritesHasAnActor) {
-  for (const auto& [name, info] : Service::describe().at("commands").items())
+  const auto described = Service::describe();
+  for (const auto& [name, info] : described.at("commands").items())
     EXPECT_EQ(info.at("changes").get<bool>(), info.at("takes").contains("actor")) << name;
 }
 
