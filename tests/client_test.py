@@ -42,6 +42,15 @@ class Client(whole_program.WholeProgram):
         with self.assertRaisesRegex(frazil.FrazilError, "knows no item"):
             project.why("nothing")
 
+    def test_watching_ends_when_the_stream_has_closed_although_the_engine_goes_on(self):
+        project = self.build("closed", expected=2)
+        project.start()
+        last = list(project.watch(0.2))[-1]
+        self.assertTrue(last.done)
+        self.assertEqual(last.step("extract").done, 2)
+        self.assertIsNone(project.engine.poll(), "more could come")
+        project.stop()
+
     def test_requests_are_those_of_the_description(self):
         project = self.build("live")
         project.start()

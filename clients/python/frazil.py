@@ -9,6 +9,7 @@
     project.start()
     for status in project.watch():
         print(status.found, status.step("filter-ctf").accepted)
+    project.stop()
 
 What a protocol takes and gives is what `frazil protocols --json` says: a wrong name, type, range or link is refused when the step is added.
 A running engine is spoken to over its Unix socket, one line of JSON each way (docs/api/engine-socket.json); without one the command-line program answers.
@@ -87,6 +88,11 @@ class Status:
 
     def step(self, name: str) -> StepStatus:
         return next(step for step in self.steps if step.name == name)
+
+    @property
+    def done(self) -> bool:
+        """All streams have closed, and nothing runs or waits any more."""
+        return all(step.closed for step in self.steps) and not any(step.running or step.queued for step in self.steps)
 
     @staticmethod
     def parse(answer: Mapping[str, Any]) -> "Status":
@@ -280,7 +286,10 @@ class Project:
         return Status.parse(self.request("status")["status"])
 
     def watch(self, every_s: float = 1.0) -> Iterator[Status]:
-        """Statuses until the project is finished or stopped, the last one included."""
+        """Statuses until the project is finished or stopped, or its streams have closed and all is done; the last one included.
+
+        A stream closes after `expected` files, after `idle` seconds without one, or by `close`; without any of these it goes on for ever.
+        """
         while True:
             ended = self.engine is not None and self.engine.poll() is not None
             if self.engine is None or ended or (self.folder / "engine.lock").exists():
@@ -291,7 +300,7 @@ class Project:
                         raise
                 else:
                     yield status
-                    if ended or (self.engine is None and status.state in ("finished", "stopped")):
+                    if ended or (self.engine is None and status.state in ("finished", "stopped")) or status.done:
                         return
             time.sleep(every_s)
 

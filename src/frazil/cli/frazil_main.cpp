@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "frazil/base/log.hpp"
+#include "frazil/base/nearest.hpp"
 #include "frazil/cli/command.hpp"
 #include "frazil/cli/step.hpp"
 #include "frazil/plugin/installed.hpp"
@@ -33,7 +35,13 @@ int dispatch(const std::vector<std::string>& arguments) {
   const auto rest = cli::Arguments(arguments).subspan(1);
   for (const auto& command : cli::commands())
     if (command.name == name) return command.run(rest);
-  return cli::run_step(plugin::registry().at(name), rest);
+  if (const auto* protocol = plugin::registry().find(name)) return cli::run_step(*protocol, rest);
+  std::vector<std::string> names;
+  for (const auto& command : cli::commands()) names.emplace_back(command.name);
+  for (const auto& protocol : plugin::registry().all()) names.push_back(protocol.name);
+  const auto meant = did_you_mean(name, names);
+  throw Error(ErrorCode::not_found, "there is no command or protocol {}{}", name,
+              meant.empty() ? "; frazil --help lists them" : meant);
 }
 
 }  // namespace
@@ -55,6 +63,14 @@ int main(int argc, char** argv) {
       default:
         return cli::bad_usage;
     }
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::error_code gone;
+    (void)std::filesystem::current_path(gone);
+    if (gone)
+      log::error("the folder that you are in is not there any more: change to another one");
+    else
+      log::error("{}: {}", error.path1().string(), error.code().message());
+    return cli::bad_usage;
   } catch (const std::bad_alloc&) {
     log::error("memory ran out");
     return cli::some_failed;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "frazil/base/nearest.hpp"
+
 namespace frazil::cli {
 
 std::string Parsed::text(const std::string& name, const std::string& otherwise) const {
@@ -40,8 +42,13 @@ Parsed parse(Arguments arguments, const std::vector<FieldInfo>& flags, const std
     }
     const auto found =
         std::find_if(flags.begin(), flags.end(), [&](const FieldInfo& f) { return flag_of(f.name) == argument; });
-    if (found == flags.end())
-      throw Error(ErrorCode::bad_input, "{} is not an option here; --help lists them", argument);
+    if (found == flags.end()) {
+      std::vector<std::string> names;
+      for (const auto& flag : flags) names.push_back(flag_of(flag.name));
+      const auto meant = did_you_mean(argument, names);
+      throw Error(ErrorCode::bad_input, "{} is not an option here{}", argument,
+                  meant.empty() ? "; --help lists them" : meant);
+    }
     if (!value && found->type == "boolean") {
       const bool next_is_value =
           i + 1 < arguments.size() && (arguments[i + 1] == "true" || arguments[i + 1] == "false");

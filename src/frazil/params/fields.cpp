@@ -4,6 +4,8 @@
 #include <cmath>
 #include <sstream>
 
+#include "frazil/base/nearest.hpp"
+
 namespace frazil {
 
 namespace detail {
@@ -100,9 +102,11 @@ void read_member(const Json& json, const FieldInfo& field, std::vector<std::stri
 }
 
 void check_unknown(const Json& json, const std::vector<FieldInfo>& known, std::vector<std::string>& problems) {
+  std::vector<std::string> names;
+  for (const auto& field : known) names.push_back(field.name);
   for (const auto& entry : json.items())
-    if (std::none_of(known.begin(), known.end(), [&](const FieldInfo& field) { return field.name == entry.key(); }))
-      problems.push_back(entry.key() + " is not a parameter");
+    if (std::find(names.begin(), names.end(), entry.key()) == names.end())
+      problems.push_back(entry.key() + " is not a parameter" + did_you_mean(entry.key(), names));
 }
 
 std::string read_whole(const Json& json, std::int64_t low, std::int64_t high, std::int64_t& value) {

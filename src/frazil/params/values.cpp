@@ -37,9 +37,7 @@ std::vector<std::string> check_values(const std::vector<FieldInfo>& fields, cons
       problems.push_back(field.name + " " + problem);
     }
   }
-  for (const auto& [key, value] : values.items())
-    if (std::none_of(fields.begin(), fields.end(), [&, name = key](const FieldInfo& f) { return f.name == name; }))
-      problems.push_back(key + " is not a parameter");
+  detail::check_unknown(values, fields, problems);
   return problems;
 }
 
