@@ -25,6 +25,12 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
+/// A number above zero: programs write 0 for what they do not know.
+std::optional<double> positive(std::string_view text) {
+  const auto value = number(text);
+  return value && *value > 0 ? value : std::nullopt;
+}
+
 std::optional<double> times(std::optional<double> value, double factor) {
   return value ? std::optional(*value * factor) : std::nullopt;
 }
@@ -78,11 +84,17 @@ struct EpuReader {
     else if (at({"acquisition", "acquisitionDateTime"}))
       info.acquired = text;
     else if (at({"pixelSize", "x", "numericValue"}))
-      info.pixel_size_A = times(number(text), 1e10);
+      info.pixel_size_A = times(positive(text), 1e10);
+    else if (at({"camera", "ReadoutArea", "width"}))
+      info.image_width_px = positive(text);
+    else if (at({"NumberOffractions"}))
+      info.frames = positive(text);
     else if (at({"KeyValueOfstringanyType", "Key"}))
       key = text;
     else if (at({"KeyValueOfstringanyType", "Value"}) && key == "AppliedDefocus")
       info.applied_defocus_um = times(number(text), 1e6);
+    else if (at({"KeyValueOfstringanyType", "Value"}) && key == "Dose")
+      info.dose_e_per_A2 = times(positive(text), 1e-20);  // per m²
     path.pop_back();
     text.clear();
   }
@@ -105,6 +117,10 @@ void merge(ExposureInfo& into, const ExposureInfo& more) {
   take(into.applied_defocus_um, more.applied_defocus_um);
   take(into.pixel_size_A, more.pixel_size_A);
   take(into.voltage_kV, more.voltage_kV);
+  take(into.image_width_px, more.image_width_px);
+  take(into.dose_e_per_A2, more.dose_e_per_A2);
+  take(into.frames, more.frames);
+  take(into.metadata, more.metadata);
 }
 
 /// "FoilHole_…_061329_fractions.tiff" → "FoilHole_…_061329": the name of the exposure's other files.
@@ -141,6 +157,19 @@ std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::
     if (take_from(folder)) break;
   }
   return info;
+}
+
+/// "0.99 35" or "0.5 10 1 20": exposure of a frame and how many had it, again and again.
+void read_frame_doses(const std::vector<std::string>& parts, ExposureInfo& info) {
+  double dose = 0, frames = 0;
+  for (std::size_t i = 0; i + 1 < parts.size(); i += 2) {
+    const auto each = number(parts[i]), count = number(parts[i + 1]);
+    if (!each || !count || *each < 0 || *count < 0) return;
+    dose += *each * *count;
+    frames += *count;
+  }
+  if (frames > 0) info.frames = frames;
+  if (dose > 0) info.dose_e_per_A2 = dose;
 }
 
 }  // namespace
@@ -183,11 +212,13 @@ ExposureInfo parse_epu_xml(std::string_view text, const std::string& name) {
                 XML_GetCurrentLineNumber(parser.get()), XML_ErrorString(XML_GetErrorCode(parser.get())));
   if (!reader.is_exposure)
     throw Error(ErrorCode::corrupt, "{}: is no EPU exposure: expected the element MicroscopeImage", name);
+  reader.info.metadata = "EPU's XML";
   return reader.info;
 }
 
 ExposureInfo parse_mdoc(std::string_view text, const std::string& name) {
   ExposureInfo info;
+  info.metadata = "the mdoc file";
   bool any = false;
   for (const auto& line : split(text, '\n')) {
     const auto equals = line.find(" = ");
@@ -208,7 +239,15 @@ ExposureInfo parse_mdoc(std::string_view text, const std::string& name) {
     } else if (key == "TargetDefocus") {
       info.applied_defocus_um = number(value);
     } else if (key == "Voltage") {
-      info.voltage_kV = number(value);
+      info.voltage_kV = positive(value);
+    } else if (key == "PixelSpacing") {
+      info.pixel_size_A = positive(value);
+    } else if (key == "ExposureDose") {
+      if (!info.dose_e_per_A2) info.dose_e_per_A2 = positive(value);
+    } else if (key == "NumSubFrames") {
+      if (!info.frames) info.frames = positive(value);
+    } else if (key == "FrameDosesAndNumber") {
+      read_frame_doses(parts, info);
     } else if (key == "DateTime") {
       info.acquired = value;
     } else if (key == "NavigatorLabel") {

@@ -40,11 +40,36 @@ TEST(SessionMetadata, ReadsWhatAnXmlFileSaysAndRefusesOthers) {
   EXPECT_NEAR(*info.applied_defocus_um, -1.4, 1e-12);
   EXPECT_NEAR(*info.pixel_size_A, 1.25, 1e-12);
   EXPECT_EQ(info.voltage_kV, 300);
+  EXPECT_EQ(info.metadata, "EPU's XML");
+  EXPECT_FALSE(info.dose_e_per_A2 || info.frames || info.image_width_px);
   EXPECT_EQ(info.beam_shift_y, -0.5);
   EXPECT_NEAR(*info.stage_x_um, -800, 1e-9);
   EXPECT_FALSE(info.stage_z_um);
   for (const auto* text : {"", "<a>", "<a></a>", "no XML"})
     EXPECT_THROW((void)parse_epu_xml(text, "x.xml"), Error) << text;
+}
+
+TEST(SessionMetadata, ReadsExposureAndFrames) {
+  const auto xml = parse_epu_xml(
+      R"(<MicroscopeImage xmlns:b="c"><CustomData><b:KeyValueOfstringanyType><b:Key>DoseOnCamera</b:Key>
+        <b:Value>105.7</b:Value></b:KeyValueOfstringanyType><b:KeyValueOfstringanyType><b:Key>Dose</b:Key>
+        <b:Value>6.4E+21</b:Value></b:KeyValueOfstringanyType></CustomData><acquisition><camera><CameraSpecificInput>
+        <b:KeyValueOfstringanyType><b:Key>FractionationSettings</b:Key><b:Value>
+        <b:NumberOffractions>70</b:NumberOffractions></b:Value></b:KeyValueOfstringanyType></CameraSpecificInput>
+        <ReadoutArea><b:height>2046</b:height>
+        <b:width>2880</b:width></ReadoutArea></camera></acquisition></MicroscopeImage>)",
+      "x.xml");
+  EXPECT_NEAR(*xml.dose_e_per_A2, 64, 1e-9) << "written per square metre";
+  EXPECT_EQ(xml.frames, 70);
+  EXPECT_EQ(xml.image_width_px, 2880);
+  const auto mdoc = parse_mdoc(
+      "PixelSpacing = 0.83\nExposureDose = 50\nNumSubFrames = 40\nFrameDosesAndNumber = 0.5 10 1.5 30\n", "x.mdoc");
+  EXPECT_EQ(mdoc.dose_e_per_A2, 50);
+  EXPECT_EQ(mdoc.frames, 40);
+  EXPECT_EQ(mdoc.pixel_size_A, 0.83);
+  const auto unknown = parse_mdoc("ExposureDose = 0\nNumSubFrames = 46\nFrameDosesAndNumber = 0 46\n", "x.mdoc");
+  EXPECT_FALSE(unknown.dose_e_per_A2) << "0 is what the program writes that does not know";
+  EXPECT_EQ(unknown.frames, 46);
 }
 
 TEST(SessionMetadata, ReadsMdocFiles) {
@@ -72,6 +97,9 @@ TEST(SessionMetadata, FindsTheFilesOfARealSession) {
   EXPECT_NEAR(*info->stage_x_um, -472.5207458, 1e-6);
   EXPECT_NEAR(*info->beam_shift_x, -0.32477155327796936, 1e-12);
   EXPECT_NEAR(*info->pixel_size_A, 1.0558814239614023, 1e-9);
+  EXPECT_NEAR(*info->dose_e_per_A2, 14.1539, 1e-4);
+  EXPECT_EQ(info->frames, 50);
+  EXPECT_EQ(info->image_width_px, 2880);
   const auto* mdoc = "20220605_75157_20220605-aav2spr_1-1_counted_frames.mrc";
   const auto serial = find_exposure_info(session / "mdoc" / mdoc, {});
   ASSERT_TRUE(serial);
