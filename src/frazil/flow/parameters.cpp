@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "frazil/flow/reading.hpp"
+#include "frazil/flow/settings.hpp"
 
 namespace frazil::flow {
 namespace {
@@ -115,29 +116,29 @@ Json fill_values(const Workflow& workflow, const Registry& registry, const Json&
     }
     values[parameter.name] = std::move(value);
   }
-  for (const auto& [key, value] : given.items())
-    if (!values.contains(key)) problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
+  for (const auto& [key, value] : given.items()) {
+    if (values.contains(key)) continue;
+    const auto setting = find_setting(workflow, registry, key, problems);
+    if (!setting) continue;
+    if (setting->key != key)
+      problems.push_back({key, "is the workflow's parameter " + setting->key + ": set that"});
+    else if (auto problem = value.is_null() ? std::string() : problem_of(setting->field, value); !problem.empty())
+      problems.push_back({key, std::move(problem)});
+    values[key] = value;
+  }
   return values;
 }
 
-Json parse_values(const Workflow& workflow, const std::vector<std::pair<std::string, std::string>>& settings,
-                  std::vector<Problem>& problems) {
+Json parse_values(const Workflow& workflow, const Registry& registry,
+                  const std::vector<std::pair<std::string, std::string>>& settings, std::vector<Problem>& problems) {
   Json values = Json::object();
   for (const auto& [key, text] : settings) {
-    const auto found = std::find_if(workflow.parameters.begin(), workflow.parameters.end(),
-                                    [&](const Parameter& p) { return p.name == key; });
-    if (found == workflow.parameters.end()) {
-      problems.push_back({"parameters." + key, "is not a parameter of this workflow"});
-      continue;
-    }
-    if (text.empty()) {
-      values[key] = nullptr;
-      continue;
-    }
+    const auto setting = find_setting(workflow, registry, key, problems);
+    if (!setting) continue;
     try {
-      values[key] = parse_value(*found, text);
+      values[setting->key] = text.empty() ? Json() : parse_value(setting->field, text);
     } catch (const Error& error) {
-      problems.push_back({"parameters." + key, error.what()});
+      problems.push_back({key.find('.') == std::string::npos ? "parameters." + key : key, error.what()});
     }
   }
   return values;

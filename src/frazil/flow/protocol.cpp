@@ -3,23 +3,11 @@
 #include <algorithm>
 #include <cctype>
 
+#include "frazil/base/nearest.hpp"
 #include "frazil/params/values.hpp"
 
 namespace frazil::flow {
 namespace {
-
-std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t best = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      diagonal = std::exchange(row[j], best);
-    }
-  }
-  return row.back();
-}
 
 Json ports_json(const std::vector<PortInfo>& ports) {
   Json list = Json::array();
@@ -84,14 +72,9 @@ const Protocol* Registry::find(std::string_view name) const {
 
 const Protocol& Registry::at(std::string_view name) const {
   if (const auto* protocol = find(name)) return *protocol;
-  std::string nearest;
-  std::size_t best = 4;
-  for (const auto& protocol : protocols_)
-    if (const auto d = distance(name, protocol.name); d < best) {
-      best = d;
-      nearest = ", did you mean " + protocol.name + "?";
-    }
-  throw Error(ErrorCode::not_found, "there is no protocol {}{}", name, nearest);
+  std::vector<std::string> names;
+  for (const auto& protocol : protocols_) names.push_back(protocol.name);
+  throw Error(ErrorCode::not_found, "there is no protocol {}{}", name, did_you_mean(name, names));
 }
 
 std::string default_port(std::string_view kind) {

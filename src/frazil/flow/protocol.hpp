@@ -33,6 +33,7 @@
 #include "frazil/flow/cache.hpp"
 #include "frazil/flow/decision.hpp"
 #include "frazil/params/fields.hpp"
+#include "frazil/params/finding.hpp"
 
 namespace frazil::flow {
 
@@ -156,6 +157,22 @@ struct Need {
   std::string of;  ///< what is counted, as people call it: "particles"
 };
 
+/// What can be told of an execution before it runs.
+struct Foresight {
+  std::vector<Finding> problems = {};  ///< why it would fail
+  std::vector<Finding> findings = {};  ///< it would not, and yet this is wrong
+};
+/// A value of a parameter that a file tells.
+struct ToldValue {
+  std::string parameter;
+  double value = 0;
+  std::string from;  ///< which file: "EPU's XML"
+};
+/// An output port that stays empty, and why.
+struct Withheld {
+  std::string port, reason;
+};
+
 /// What a source adds to a protocol. The engine watches, orders, hashes and remembers the files.
 struct Source {
   std::function<Watch(const Json& params)> watch;
@@ -166,6 +183,10 @@ struct Source {
   /// Whether the companion of a file is there: what another program says about it, which the record takes up. None:
   /// files come alone.
   std::function<bool(const std::filesystem::path& path, const Json& params)> has_companion;
+  /// Where the record of a file contradicts the parameters. None: nothing is compared.
+  std::function<std::vector<Finding>(const Json& record, const Json& params)> contradictions;
+  /// What the record of a file tells of parameters, set or not. None: nothing.
+  std::function<std::vector<ToldValue>(const Json& record, const Json& params)> told;
 };
 
 /// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
@@ -206,6 +227,12 @@ struct Protocol {
   bool may_hold = false;
   /// Names and versions of the other programs that it calls; unset: none.
   std::function<std::vector<std::string>()> programs;
+  /// What can be told before it runs; reads the files that its inputs name. None: nothing can.
+  std::function<Foresight(const Json& params, const Records& inputs, const Context& context)> foresee;
+  /// Bytes that it writes for such inputs, about. None: nobody knows.
+  std::function<double(const Json& params, const Records& inputs)> bytes_written;
+  /// Optional outputs that it does not give for such inputs. None: it may give all.
+  std::function<std::vector<Withheld>(const Json& params, const Records& inputs)> withholds;
   /// Set for the shape `source` alone.
   Source source;
   /// Set for the shape `iterate` alone.
@@ -463,6 +490,14 @@ Protocol make_source() {
     protocol.source.has_companion = [](const std::filesystem::path& path, const Json& json) {
       return P{detail::parse_params<P>(json)}.has_companion(path);
     };
+  if constexpr (requires(const P& p, const typename P::Output& record) { p.told(record); })
+    protocol.source.told = [](const Json& record, const Json& json) {
+      return P{detail::parse_params<P>(json)}.told(record_from_json<typename P::Output>(record));
+    };
+  if constexpr (requires(const P& p, const typename P::Output& record) { p.contradictions(record); })
+    protocol.source.contradictions = [](const Json& record, const Json& json) {
+      return P{detail::parse_params<P>(json)}.contradictions(record_from_json<typename P::Output>(record));
+    };
   return protocol;
 }
 
@@ -511,6 +546,18 @@ Protocol make_protocol() {
     }
   };
   if constexpr (requires { P::may_hold; }) protocol.may_hold = P::may_hold;
+  if constexpr (requires(const P& p, const Input& i, const Context& c) { p.foresee(i, c); })
+    protocol.foresee = [](const Json& json, const Records& inputs, const Context& context) {
+      return P{detail::parse_params<P>(json)}.foresee(detail::input_from<Input>(inputs, 0), context);
+    };
+  if constexpr (requires(const P& p, const Input& i) { p.bytes_written(i); })
+    protocol.bytes_written = [](const Json& json, const Records& inputs) {
+      return P{detail::parse_params<P>(json)}.bytes_written(detail::input_from<Input>(inputs, 0));
+    };
+  if constexpr (requires(const P& p, const Input& i) { p.withholds(i); })
+    protocol.withholds = [](const Json& json, const Records& inputs) {
+      return P{detail::parse_params<P>(json)}.withholds(detail::input_from<Input>(inputs, 0));
+    };
   if constexpr (is_filter) {
     protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
       return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));

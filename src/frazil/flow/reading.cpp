@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frazil/base/nearest.hpp"
 #include "frazil/flow/substitution.hpp"
 
 namespace frazil::flow {
@@ -10,7 +11,8 @@ void unknown_keys(const Json& object, std::initializer_list<std::string_view> kn
                   std::vector<Problem>& problems) {
   for (const auto& [key, value] : object.items())
     if (!is_comment(key) && std::find(known.begin(), known.end(), key) == known.end())
-      problems.push_back({place, "unknown key \"" + key + "\""});
+      problems.push_back({place, "unknown key \"" + key + "\"" +
+                                     did_you_mean(key, std::vector<std::string>(known.begin(), known.end()))});
 }
 
 std::string text_at(const Json& object, std::string_view key, const std::string& place, std::vector<Problem>& problems,

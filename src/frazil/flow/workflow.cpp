@@ -5,7 +5,9 @@
 #include <set>
 
 #include "frazil/base/hash.hpp"
+#include "frazil/base/nearest.hpp"
 #include "frazil/flow/reading.hpp"
+#include "frazil/flow/settings.hpp"
 #include "frazil/flow/substitution.hpp"
 
 namespace frazil::flow {
@@ -127,7 +129,9 @@ Target resolve(const std::string& reference, const std::map<std::string, const D
   auto step = dot == std::string::npos ? reference : reference.substr(0, dot);
   const auto found = drafts.find(step);
   if (found == drafts.end()) {
-    problems.push_back({place, "there is no step \"" + step + "\""});
+    std::vector<std::string> names;
+    for (const auto& [name, draft] : drafts) names.push_back(name);
+    problems.push_back({place, "there is no step \"" + step + "\"" + did_you_mean(step, names)});
     return {};
   }
   if (found->second->protocol == nullptr) return {};
@@ -484,8 +488,11 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
   plan.values = fill_values(workflow, registry, values, problems, check_only);
   const Substitution substitute(plan.values, problems);
   std::vector<Draft> drafts;
-  for (const auto& [name, json] : workflow.steps)
-    drafts.push_back(draft_step(name, substitute(json, "steps." + name), registry, problems));
+  for (const auto& [name, json] : workflow.steps) {
+    auto step = substitute(json, "steps." + name);
+    put_step_values(plan.values, name, step);
+    drafts.push_back(draft_step(name, step, registry, problems));
+  }
   check_units(workflow, drafts, problems);
   std::set<std::string> all_steps;
   for (const auto& draft : drafts) all_steps.insert(draft.name);

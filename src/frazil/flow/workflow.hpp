@@ -75,8 +75,9 @@ struct Workflow {
 /// wants it.
 [[nodiscard]] Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems);
 
-/// Turns `key=value` texts into the typed values that the workflow declares. Appends unknown keys and wrong types.
-[[nodiscard]] Json parse_values(const Workflow& workflow,
+/// Turns `key=value` texts into typed values. Keys are parameters of the workflow, or step.parameter (settings.hpp says
+/// which value that means). Appends unknown keys and wrong types.
+[[nodiscard]] Json parse_values(const Workflow& workflow, const Registry& registry,
                                 const std::vector<std::pair<std::string, std::string>>& settings,
                                 std::vector<Problem>& problems);
 
@@ -127,13 +128,14 @@ struct PlannedStep {
 /// Steps in topological order, ready to run.
 struct Plan {
   std::string name, title;
-  Json values = Json::object();  ///< parameters with defaults filled in
+  Json values = Json::object();  ///< parameters with defaults filled in; "step.parameter": those set for one step
   std::vector<PlannedStep> steps;
   std::vector<Monitor> monitors;                        ///< those whose step is switched on
   [[nodiscard]] int find(std::string_view step) const;  ///< −1: none
 };
 
-/// Resolves a workflow. `values` holds typed values by parameter name; missing ones take their defaults.
+/// Resolves a workflow. `values` holds typed values by parameter name, or "step.parameter"; missing ones take their
+/// defaults.
 /// `check_only` lets required parameters be missing. Appends every problem: unknown keys, protocols, ports and
 /// parameters, kinds that do not fit, missing inputs, cycles.
 /// @param files  contents of files that parameters name go into the keys by these; null: keys hold their names

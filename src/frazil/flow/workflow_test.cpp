@@ -315,9 +315,9 @@ TEST(Workflow, ParsesSettingsByDeclaredType) {
   std::vector<Problem> problems;
   const auto workflow = parse_workflow(
       R"({"parameters":[{"name":"n","type":"integer"},{"name":"s"}],"steps":{"r":{"protocol":"read"}}})", problems);
-  EXPECT_EQ(parse_values(workflow, {{"n", "12"}, {"s", "12"}}, problems), Json({{"n", 12}, {"s", "12"}}));
+  EXPECT_EQ(parse_values(workflow, registry(), {{"n", "12"}, {"s", "12"}}, problems), Json({{"n", 12}, {"s", "12"}}));
   EXPECT_TRUE(problems.empty());
-  (void)parse_values(workflow, {{"n", "x"}, {"m", "1"}}, problems);
+  (void)parse_values(workflow, registry(), {{"n", "x"}, {"m", "1"}}, problems);
   EXPECT_EQ(problems.size(), 2u);
 }
 

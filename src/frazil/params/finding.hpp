@@ -51,12 +51,12 @@ constexpr auto names_of(AlarmKind) {
 /// same form.
 struct Finding {
   AlarmKind kind = AlarmKind::task;
-  std::string about;     ///< tells two of a kind apart (a grid square, a step); mostly empty
-  std::string text;      ///< what is wrong, one sentence without a full stop, numbers with units and errors
-  std::string seen;      ///< "2.19 ± 0.02 e-/A^2 per frame"; empty where there is no number
-  std::string expected;  ///< "25 e-/A^2 per frame (typed at the start)"
-  std::string advice;    ///< what to do at the microscope or here, one sentence
-  double sure = 1;       ///< probability that it is so and no chance, 0 to 1
+  std::string about = {};     ///< tells two of a kind apart (a grid square, a step); mostly empty
+  std::string text = {};      ///< what is wrong, one sentence without a full stop, numbers with units and errors
+  std::string seen = {};      ///< "2.19 ± 0.02 e-/A^2 per frame"; empty where there is no number
+  std::string expected = {};  ///< "25 e-/A^2 per frame (typed at the start)"
+  std::string advice = {};    ///< what to do at the microscope or here, one sentence
+  double sure = 1;            ///< probability that it is so and no chance, 0 to 1
 
   static constexpr auto fields() {
     using P = Finding;
