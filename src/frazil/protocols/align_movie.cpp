@@ -322,6 +322,82 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   return out;
 }
 
+namespace {
+
+/// Runs a check; what it refuses is a problem.
+template <class Check>
+void note_refusal(flow::Foresight& seen, AlarmKind kind, std::string about, std::string advice, Check check) {
+  try {
+    check();
+  } catch (const Error& error) {
+    seen.problems.push_back(
+        {.kind = kind, .about = std::move(about), .text = error.what(), .advice = std::move(advice)});
+  }
+}
+
+/// Reads the gain reference as the alignment will. @throws Error if it will not do
+void foresee_gain(const Movie& movie, const AlignMovieParams& params, const flow::Context& context,
+                  std::vector<Finding>& findings) {
+  const auto path = context.input(movie.gain);
+  const auto state = configured_gain(movie, params, context);
+  const auto info = io::read_info(path);
+  const auto map = orientation_map(state.orientation, info.nx, info.ny);
+  const bool fits_turned = std::int64_t{map.swaps_sides() ? info.nx : info.ny} * movie.ny ==
+                               std::int64_t{map.swaps_sides() ? info.ny : info.nx} * movie.nx &&
+                           info.nx != info.ny;
+  if (fits_turned)
+    throw Error(
+        ErrorCode::bad_input,
+        "{}: the gain reference has {} x {} pixels, the movie {} x {}: it lies on its side; gain_correction=apply "
+        "turns it",
+        path.string(), info.nx, info.ny, movie.nx, movie.ny);
+  const auto gain = io::read_gain(path, movie.nx, movie.ny, state.orientation, state.kind);
+  const auto [least, most] = std::minmax_element(gain.pixels().begin(), gain.pixels().end());
+  constexpr double rounding = 1e-6;  // of 32-bit numbers
+  if (*most - *least > rounding * *most) return;
+  findings.push_back({.kind = AlarmKind::gain,
+                      .text = fmt::format("{}: the gain reference is the same everywhere: it corrects nothing",
+                                          path.filename().string()),
+                      .seen = fmt::format("{:g} in every pixel", *most),
+                      .expected = "factors that differ from pixel to pixel",
+                      .advice = "Give the reference that the camera wrote for this session (gain)"});
+}
+
+}  // namespace
+
+flow::Foresight AlignMovie::foresee(const Movie& movie, const flow::Context& context) const {
+  flow::Foresight seen;
+  note_refusal(seen, AlarmKind::frames, "range", "Ask for frames that the movies have (frames)",
+               [&] { (void)frame_range(params.frames, movie.frames); });
+  if (!movie.gain.empty())
+    note_refusal(seen, AlarmKind::gain, "file", "Give the gain reference of this camera and mode (gain)",
+                 [&] { foresee_gain(movie, params, context, seen.findings); });
+  if (movie.defects.empty()) return seen;
+  note_refusal(seen, AlarmKind::gain, "defects", "Give the defects of this camera and mode (defects)", [&] {
+    const io::MovieReader reader(context.input(movie.path), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
+    const auto* eer = reader.eer();
+    (void)io::read_defects(context.input(movie.defects), movie.nx, movie.ny, eer != nullptr ? eer->index().nx : 0,
+                           eer != nullptr ? eer->index().ny : 0);
+  });
+  return seen;
+}
+
+double AlignMovie::bytes_written(const Movie& movie) const {
+  const double pixels = movie.nx / params.binning * (movie.ny / params.binning);
+  const int sums = 1 + (params.dose_weighting && movie.dose_per_frame > 0_e_per_A2 ? 1 : 0) + (params.halves ? 2 : 0);
+  return pixels * sums * (params.output_format == OutputFormat::f16 ? 2 : 4);
+}
+
+std::vector<flow::Withheld> AlignMovie::withholds(const Movie& movie) const {
+  std::vector<flow::Withheld> list;
+  if (!params.dose_weighting)
+    list.push_back({"micrographs_dw", "dose_weighting is off"});
+  else if (!(movie.dose_per_frame > 0_e_per_A2))
+    list.push_back({"micrographs_dw", "the movies have no exposure per frame (dose_per_frame)"});
+  if (!params.spectra) list.push_back({"spectra", "spectra is off"});
+  return list;
+}
+
 int AlignMovie::memory_mib(const Movie& movie) const {
   constexpr double mib = 1024.0 * 1024.0;
   const double frame = 4.0 * movie.nx * movie.ny / mib,

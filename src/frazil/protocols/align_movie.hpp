@@ -96,6 +96,11 @@ struct AlignMovie {
   Params params;
 
   [[nodiscard]] Output process(const Movie& movie, flow::Context& context) const;
+  /// Frames that the movie has not; a gain reference or defects that cannot be read, do not fit or correct nothing.
+  [[nodiscard]] flow::Foresight foresee(const Movie& movie, const flow::Context& context) const;
+  /// Of the sums.
+  [[nodiscard]] double bytes_written(const Movie& movie) const;
+  [[nodiscard]] std::vector<flow::Withheld> withholds(const Movie& movie) const;
   [[nodiscard]] int memory_mib(const Movie& movie) const;
 };
 

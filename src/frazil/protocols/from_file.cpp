@@ -75,9 +75,9 @@ void describe_eer(const io::EerFile& eer, const Json& settings, const fs::path& 
   if (settings.contains("eer_grid")) named["eer_grid"] = settings.at("eer_grid");
   movie.eer_grid = record_from_json<Movie>(named).eer_grid;
   const Angstrom sensor_pixel = known_pixel_size(eer.index().pixel_size, settings, path);
+  const Dose told(eer.index().electrons_per_pixel / (sensor_pixel.value() * sensor_pixel.value()));
   Dose raw_dose(given(settings, "dose_per_frame"));
-  if (!(raw_dose > 0_e_per_A2))
-    raw_dose = Dose(eer.index().electrons_per_pixel / eer.raw_frames() / (sensor_pixel.value() * sensor_pixel.value()));
+  if (!(raw_dose > 0_e_per_A2)) raw_dose = told / eer.raw_frames();
   constexpr Dose most = 500_e_per_A2;
   if (raw_dose * eer.raw_frames() > most)
     throw Error(ErrorCode::bad_input,
@@ -91,6 +91,9 @@ void describe_eer(const io::EerFile& eer, const Json& settings, const fs::path& 
                                                       given(settings, "eer_frames_per_fraction")});
   movie.eer_frames_per_fraction = static_cast<double>(movie.raw_frames) / movie.frames;
   movie.pixel_size = sensor_pixel * (static_cast<double>(eer.index().nx) / movie.nx);
+  if (eer.index().pixel_size > 0_A) movie.exposure.file_pixel_size_A = eer.index().pixel_size.value();
+  if (told > 0_e_per_A2) movie.exposure.file_dose_e_per_A2 = told.value();
+  if (settings.contains("dose_per_frame") && settings.at("dose_per_frame") == 0) return;  // no weighting is asked for
   movie.dose_per_frame = movie.eer_dose_per_fraction = raw_dose * movie.eer_frames_per_fraction;
 }
 
@@ -109,6 +112,7 @@ FileRecord movie_from(const fs::path& path, Json settings) {
   movie.ny = reader.info().ny;
   movie.frames = reader.info().nz;
   movie.pixel_size = known_pixel_size(reader.info().pixel_size, settings, path);
+  if (reader.info().pixel_size > 0_A) movie.exposure.file_pixel_size_A = reader.info().pixel_size.value();
   return finish(movie, settings, area_name(movie.path), path.string());
 }
 

@@ -11,6 +11,7 @@
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/session_metadata.hpp"
 #include "frazil/io/star.hpp"
+#include "frazil/protocols/contradictions.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
@@ -163,6 +164,10 @@ flow::Watch ImportMovies::watch() const {
 bool ImportMovies::has_companion(const std::filesystem::path& path) const {
   return io::has_metadata_file(path, params.metadata);
 }
+std::vector<Finding> ImportMovies::contradictions(const Movie& movie) const {
+  return protocols::contradictions(movie, params);
+}
+std::vector<flow::ToldValue> ImportMovies::told(const Movie& movie) const { return told_values(movie, params); }
 flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
   auto found = check_image(path);
   if (found.state != flow::FileCheck::State::complete) return found;
@@ -179,7 +184,7 @@ flow::FileCheck ImportMovies::check(const std::filesystem::path& path) {
 }
 Movie ImportMovies::record(const std::filesystem::path& path, const std::string& reference) const {
   auto settings = optics_settings(params);
-  settings["dose_per_frame"] = params.dose_per_frame.value();
+  if (params.dose_per_frame) settings["dose_per_frame"] = params.dose_per_frame->value();
   settings["pre_exposure"] = params.pre_exposure.value();
   settings["eer_grid"] = name_of(params.eer_grid);
   settings["eer_dose_per_fraction"] = params.eer_dose_per_fraction.value();
@@ -189,10 +194,13 @@ Movie ImportMovies::record(const std::filesystem::path& path, const std::string&
   auto movie = one_record<Movie>(path, settings);
   movie.path = reference;
   movie.optics.magnification = params.magnification;
-  if (const auto exposure = io::find_exposure_info(path, params.metadata)) {
-    movie.exposure = *exposure;
-    movie.optics.optics_group = io::beam_shift_group(*exposure);
+  if (auto exposure = io::find_exposure_info(path, params.metadata)) {
+    exposure->file_pixel_size_A = movie.exposure.file_pixel_size_A;
+    exposure->file_dose_e_per_A2 = movie.exposure.file_dose_e_per_A2;
+    movie.exposure = std::move(*exposure);
+    movie.optics.optics_group = io::beam_shift_group(movie.exposure);
   }
+  if (!params.dose_per_frame && !(movie.dose_per_frame > 0_e_per_A2)) movie.dose_per_frame = told_dose(movie);
   return movie;
 }
 

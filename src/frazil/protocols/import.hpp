@@ -16,7 +16,8 @@ struct ImportMoviesParams {
   Kilovolt voltage = 300_kV;
   Millimetre cs = 2.7_mm;
   double amplitude_contrast = 0.1;
-  Dose dose_per_frame{}, pre_exposure{};
+  std::optional<Dose> dose_per_frame;  ///< 0: no weighting; none: as the files say
+  Dose pre_exposure{};
   EerGrid eer_grid = EerGrid::k4;
   Dose eer_dose_per_fraction = 1_e_per_A2;
   double eer_frames_per_fraction = 0;
@@ -44,8 +45,10 @@ struct ImportMoviesParams {
         field(&P::voltage, "voltage", "Acceleration voltage").range(40_kV, 1500_kV),
         field(&P::cs, "cs", "Spherical aberration").range(-10_mm, 20_mm),
         field(&P::amplitude_contrast, "amplitude_contrast", "Fraction of amplitude contrast").range(0, 1),
-        field(&P::dose_per_frame, "dose_per_frame",
-              "Exposure of one frame (EER: of one raw frame); 0: as EER files say, else unknown, no dose weighting")
+        field(
+            &P::dose_per_frame, "dose_per_frame",
+            "Exposure of one frame (EER: of one raw frame); 0: no weighting; left out: as the files of the microscope "
+            "say")
             .range(0_e_per_A2, 100_e_per_A2),
         field(&P::pre_exposure, "pre_exposure", "Exposure before the first frame").range(0_e_per_A2, 1000_e_per_A2),
         field(&P::eer_grid, "eer_grid", "EER: grid on which electrons are counted; 4K is the sensor's pixel")
@@ -84,7 +87,7 @@ struct ImportMoviesParams {
 struct ImportMovies {
   static constexpr flow::Info info{.name = "import-movies",
                                    .title = "Movies",
-                                   .version = 1,
+                                   .version = 2,
                                    .help = "Watch a folder and take each movie as soon as its file is whole."};
   using Params = ImportMoviesParams;
   using Output = Movie;
@@ -95,6 +98,10 @@ struct ImportMovies {
   [[nodiscard]] Movie record(const std::filesystem::path& path, const std::string& reference) const;
   /// Whether the metadata file of a movie is there.
   [[nodiscard]] bool has_companion(const std::filesystem::path& path) const;
+  /// Where a movie and what the microscope says of it contradict what is set.
+  [[nodiscard]] std::vector<Finding> contradictions(const Movie& movie) const;
+  /// Pixel size, voltage and exposure as the files of the microscope tell them.
+  [[nodiscard]] std::vector<flow::ToldValue> told(const Movie& movie) const;
 };
 
 struct ImportMicrographsParams {
