@@ -9,6 +9,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/cli/settings_text.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/command.hpp"
@@ -171,7 +172,14 @@ void print_item(const Json& item) {
 }  // namespace
 
 int status_command(Arguments arguments) {
-  const auto call = parse_call(arguments, "status", false);
+  std::vector<std::string> rest(arguments.begin(), arguments.end());
+  const bool parameters = std::erase(rest, "--parameters") > 0;
+  const auto call = parse_call(rest, "status", false);
+  if (parameters) {
+    const auto settings = ask(call.project, "settings");
+    std::cout << (call.json ? settings.dump() + "\n" : settings_text(settings.at("settings")));
+    return ok;
+  }
   const auto status = ask(call.project, "status").at("status");
   if (call.json)
     std::cout << status.dump() << "\n";
@@ -252,6 +260,7 @@ int what_if_command(Arguments arguments) {
     std::cout << answer.dump() << "\n";
     return ok;
   }
+  std::cout << changes_text(answer);
   for (const auto& step : answer.at("steps"))
     std::cout << fmt::format("{:18} would keep {} of {} (now {}): {} more, {} fewer\n", step.value("step", ""),
                              step.value("kept_then", 0), step.value("of", 0), step.value("kept_now", 0),
@@ -272,7 +281,7 @@ int what_if_command(Arguments arguments) {
 int set_command(Arguments arguments) {
   const auto call = parse_call(arguments, "set", true);
   const auto answer = send(call.project, {{"command", "set"}, {"values", settings_of(call, "set")}});
-  for (const auto& change : answer.at("changed")) std::cout << fmt::format("{}: changed\n", change.value("step", ""));
+  std::cout << changes_text(answer);
   return ok;
 }
 
@@ -342,7 +351,7 @@ int workflow_command(Arguments arguments) {
       const auto equals = text.find('=');
       settings.emplace_back(text.substr(0, equals), equals == std::string::npos ? "" : text.substr(equals + 1));
     }
-  const auto values = flow::parse_values(workflow, settings, problems);
+  const auto values = flow::parse_values(workflow, plugin::registry(), settings, problems);
   const auto plan = flow::make_plan(workflow, plugin::registry(), values, problems, settings.empty());
   for (const auto& problem : problems) std::cerr << problem.place << ": " << problem.text << "\n";
   if (!problems.empty()) return bad_usage;

@@ -13,12 +13,15 @@
 #include "frazil/base/utf8.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/rehearse.hpp"
+#include "frazil/cli/start.hpp"
 #include "frazil/cli/status_line.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
+#include "frazil/engine/probe.hpp"
 #include "frazil/engine/snapshot.hpp"
 #include "frazil/exec/hub.hpp"
 #include "frazil/exec/worker.hpp"
+#include "frazil/flow/settings.hpp"
 #include "frazil/plugin/answer.hpp"
 #include "frazil/plugin/installed.hpp"
 #include "frazil/protocols/set_star.hpp"
@@ -41,6 +44,8 @@ std::vector<FieldInfo> run_options() {
           option("rebuild", "boolean",
                  "The project's database is lost, damaged or an older copy: find the results in steps/ again"),
           option("prepare", "boolean", "Make or change the project and run nothing"),
+          option("dry_run", "boolean", "Say what a start would meet, and make nothing"),
+          option("json", "boolean", "With --dry-run: print it as JSON"),
           option("quiet", "boolean", "No status line"),
           option("help", "boolean", "This text")};
 }
@@ -56,31 +61,59 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
     else
       pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
   }
-  auto values = flow::parse_values(workflow, pairs, problems);
+  auto values = flow::parse_values(workflow, plugin::registry(), pairs, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   for (const auto& [key, value] : values.items())
     if (value.is_string() && !is_utf8(value.get<std::string>()))
       throw Error(ErrorCode::bad_input,
                   "{}: {} is not UTF-8; give the file or folder another name, or a link that has one", key,
                   printable_name(value.get<std::string>()));
-  for (const auto& parameter : workflow.parameters)
-    if (parameter.file && values.contains(parameter.name) && values[parameter.name].is_string())
-      values[parameter.name] = fs::absolute(values[parameter.name].get<std::string>()).lexically_normal().string();
+  for (auto& [key, value] : values.items())
+    if (const auto setting = flow::find_setting(workflow, plugin::registry(), key, problems);
+        setting && setting->field.file && value.is_string() && !value.get<std::string>().empty())
+      value = fs::absolute(value.get<std::string>()).lexically_normal().string();
   return values;
 }
 
-flow::Workflow prepare(const Parsed& parsed, const fs::path& project) {
+/// What is to run, and with which values.
+struct Wish {
+  flow::Workflow workflow;
+  Json values;  ///< those that were typed
+};
+
+Wish wish_of(const Parsed& parsed, const fs::path& project) {
   if (parsed.positional.empty() && !fs::exists(project / "workflow.json"))
     throw Error(ErrorCode::bad_input, "{}: is no project yet; name a template or a workflow file", project.string());
   const auto text =
       parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
   std::vector<flow::Problem> problems;
-  const auto workflow = flow::parse_workflow(text, problems);
+  auto workflow = flow::parse_workflow(text, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
-  engine::prepare_project(project, workflow, values_of(workflow, settings), plugin::registry(),
-                          parsed.values.value("rebuild", false));
-  return workflow;
+  auto values = values_of(workflow, settings);
+  return {std::move(workflow), std::move(values)};
+}
+
+/// Says what the start meets. @throws Error(bad_input) with all problems; nothing has been made then
+void try_start(const Wish& wish, const fs::path& project, bool quiet) {
+  const auto seen =
+      engine::probe(wish.workflow, engine::values_with(project, wish.workflow, plugin::registry(), wish.values),
+                    plugin::registry(), project);
+  std::cerr << start_text(seen, !quiet);
+  if (!seen.problems.empty()) throw Error(ErrorCode::bad_input, "the run cannot start:\n{}", problems_text(seen));
+}
+
+/// `--dry-run`. @return 2 if a start would be refused
+int dry_run(const Wish& wish, const fs::path& project, bool json) {
+  const auto seen =
+      engine::probe(wish.workflow, engine::values_with(project, wish.workflow, plugin::registry(), wish.values),
+                    plugin::registry(), project);
+  if (json)
+    std::cout << engine::to_json(seen).dump() << "\n";
+  else
+    std::cout << start_text(seen, true);
+  if (!seen.problems.empty()) std::cerr << "the run cannot start:\n" << problems_text(seen) << "\n";
+  return seen.problems.empty() ? ok : bad_usage;
 }
 
 }  // namespace
@@ -137,8 +170,15 @@ int run_command(Arguments arguments) {
   if (!parsed.has("project") || parsed.positional.size() > 1)
     throw Error(ErrorCode::bad_input, "frazil run TEMPLATE --project DIR [--set key=value]…");
   const fs::path project = fs::absolute(parsed.text("project")).lexically_normal();
-  const auto workflow = prepare(parsed, project);
-  if (parsed.values.value("prepare", false)) {
+  const auto wish = wish_of(parsed, project);
+  const auto& workflow = wish.workflow;
+  const bool quiet = parsed.values.value("quiet", false), only_prepare = parsed.values.value("prepare", false);
+  if (parsed.values.value("dry_run", false)) return dry_run(wish, project, parsed.values.value("json", false));
+  if (!only_prepare) try_start(wish, project, quiet);
+  for (const auto& change : engine::prepare_project(project, workflow, wish.values, plugin::registry(),
+                                                    parsed.values.value("rebuild", false)))
+    std::cerr << change << "\n";
+  if (only_prepare) {
     std::cout << fmt::format("project {}\n", project.string());
     return ok;
   }
@@ -162,8 +202,7 @@ int run_command(Arguments arguments) {
   settings.gpus = gpus_of(parsed.text("gpus"));
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
-  if (!parsed.values.value("quiet", false))
-    settings.on_status = [&](const engine::Status& status) { printer.show(status); };
+  if (!quiet) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();
   return tell_end(engine, end, project, page);

@@ -9,8 +9,10 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
+#include "frazil/base/nearest.hpp"
 #include "frazil/base/process.hpp"
 #include "frazil/cli/options.hpp"
+#include "frazil/flow/settings.hpp"
 #include "frazil/flow/workflow.hpp"
 #include "frazil/plugin/installed.hpp"
 
@@ -168,17 +170,42 @@ namespace {
 /// The text of a file or template as it was written.
 std::string written_text(const std::string& name_or_file) {
   if (fs::is_regular_file(name_or_file)) return read_text(name_or_file);
-  std::string names;
+  std::vector<std::string> names;
   for (const auto& shipped : shipped_templates()) {
     if (shipped.name == name_or_file) return std::string(shipped.text);
-    names += (names.empty() ? "" : ", ") + std::string(shipped.name);
+    names.emplace_back(shipped.name);
   }
   for (const auto& added : added_templates()) {
     if (added.name == name_or_file) return read_text(templates_folder() / (added.name + ".json"));
-    names += ", " + added.name;
+    names.push_back(added.name);
   }
-  throw Error(ErrorCode::not_found, "{}: there is no such file, and no template of that name (there are {})",
-              name_or_file, names);
+  throw Error(ErrorCode::not_found, "{}: there is no such file, and no template of that name{} (there are {})",
+              name_or_file, did_you_mean(name_or_file, names), fmt::join(names, ", "));
+}
+
+/// What a template may be given, as a table for people.
+void print_parameters(const std::string& name) {
+  std::vector<flow::Problem> problems;
+  const auto workflow = flow::parse_workflow(template_text(name), problems);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}:\n{}", name, flow::describe(problems));
+  std::cout << fmt::format("{}: {}\n{}", workflow.name, workflow.title,
+                           workflow.help.empty() ? "" : workflow.help + "\n");
+  for (const auto& parameter : workflow.parameters) {
+    std::string notes = parameter.title;
+    if (!parameter.help.empty() && parameter.help != parameter.title) notes += ": " + parameter.help;
+    if (!parameter.unit.empty()) notes += " [" + parameter.unit + "]";
+    if (!parameter.choices.empty()) notes += fmt::format(" ({})", fmt::join(parameter.choices, ", "));
+    if (parameter.required)
+      notes += " (required)";
+    else if (const auto value = flow::value_text(parameter.default_value); value != "not set")
+      notes += fmt::format(" (default {})", value);
+    std::cout << fmt::format("  {:24} {}\n", parameter.name, notes);
+  }
+  std::cout << fmt::format(
+      "\nfrazil run {} --project DIR --set NAME=VALUE…; parameters of single steps are set as STEP.NAME "
+      "(frazil workflow show {} lists the steps)\nfrazil template show {} --json prints the workflow, to "
+      "be copied and edited\n",
+      name, name, name);
 }
 
 }  // namespace
@@ -197,13 +224,19 @@ std::string_view shipped_scene(std::string_view name) {
 }
 
 int template_command(Arguments arguments) {
-  const auto parsed =
-      parse(arguments, {option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
+  const auto parsed = parse(arguments, {option("json", "boolean", "Print JSON"),
+                                        option("table", "boolean", "show: the parameters, also where no person reads"),
+                                        option("help", "boolean", "This text")});
   const auto& words = parsed.positional;
   const auto verb = words.empty() ? std::string() : words[0];
   if (verb == "list" && words.size() == 1) return list_templates(parsed.values.value("json", false));
   if (verb == "show" && words.size() == 2) {
-    std::cout << template_text(words[1]);
+    // Into a file or another program goes the workflow itself, to be edited.
+    const bool for_people = parsed.values.value("table", ::isatty(STDOUT_FILENO) != 0);
+    if (parsed.values.value("json", !for_people))
+      std::cout << template_text(words[1]);
+    else
+      print_parameters(words[1]);
     return ok;
   }
   if (verb == "add" && words.size() == 2) return add(words[1]);
@@ -211,7 +244,8 @@ int template_command(Arguments arguments) {
   if (verb == "publish" && words.size() == 3) return publish(words[1], words[2]);
   std::cout
       << "frazil template list [--json]\n"
-         "frazil template show NAME\n"
+         "frazil template show NAME                            its parameters; with --json, or into a file, the "
+         "workflow\n"
          "frazil template add FILE|FOLDER|GIT-URL              every workflow there; needs its plugins installed\n"
          "frazil template publish NAME|FILE FOLDER|GIT-URL     for others to add\n"
          "frazil template remove NAME\n";

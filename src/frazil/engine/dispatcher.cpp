@@ -567,10 +567,15 @@ Dispatcher::Work Dispatcher::work_of(const Ended& ended) const {
   return work;
 }
 
-void Dispatcher::repeat(const Ended& ended) {
+void Dispatcher::repeat(const Ended& ended, double pause_s) {
   auto work = work_of(ended);
   work.attempts = 0;
-  put_back(std::move(work));
+  if (pause_s > 0) {
+    ++counts_[static_cast<std::size_t>(work.execution.step)].queued;
+    later_.emplace(clock_() + clock_time(pause_s), std::move(work));
+  } else {
+    put_back(std::move(work));
+  }
 }
 
 void Dispatcher::forget_running() {

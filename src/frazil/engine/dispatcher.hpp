@@ -109,8 +109,8 @@ class Dispatcher {
   [[nodiscard]] std::optional<Ended> next_ended();
   /// Queues a failed task again if its failure may not be its own. @return nothing when the result stands
   std::optional<Retry> again(Ended& ended, bool stopping);
-  /// Queues it again as if it had not run.
-  void repeat(const Ended& ended);
+  /// Queues it again as if it had not run. @param pause_s  not before so long
+  void repeat(const Ended& ended, double pause_s = 0);
   /// Forgets all that runs, its places included: its workers are gone.
   void forget_running();
 

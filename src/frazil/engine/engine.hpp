@@ -145,11 +145,17 @@ class Engine {
 };
 
 /// Creates the project folder, or changes the workflow or values of an existing one. Values not given keep those
-/// stored before, or their defaults. Takes the lease meanwhile. @throws Error(bad_input) listing every problem, or the
-/// choices when results lie here whose database is missing, damaged or older
+/// stored before, or their defaults. Nothing is made if that cannot be. Takes the lease meanwhile. @throws
+/// Error(bad_input) listing every problem, or the choices when results lie here whose database is missing, damaged or
+/// older
 /// @param rebuild  find such results again, from what their folders say; values not given are those of workflow.json
-void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
-                     const flow::Registry& registry, bool rebuild = false);
+/// @return what it has changed of a project that was there, a sentence each
+std::vector<std::string> prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow,
+                                         const Json& values, const flow::Registry& registry, bool rebuild = false);
+
+/// The values that `prepare_project` would run with. Changes nothing.
+[[nodiscard]] Json values_with(const std::filesystem::path& project, const flow::Workflow& workflow,
+                               const flow::Registry& registry, const Json& given);
 
 /// Sends a request to the engine that works on the project. If none does, the project is opened here: with a lease for
 /// what changes it, else for reading alone.

@@ -14,6 +14,7 @@
 #include "frazil/base/no_space.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/engine/recovery.hpp"
+#include "frazil/engine/settings.hpp"
 
 namespace frazil::engine {
 namespace {
@@ -157,7 +158,8 @@ void Engine::Impl::open() {
 /// Readers are told everything again.
 void Engine::Impl::tell_anew() {
   head_ = std::make_shared<const Head>(Head{plan_, workflow_.text, Json::parse(store_.get("values").value_or("{}")),
-                                            options_.project, std::stod(store_.get("created").value_or("0")), files_});
+                                            options_.project, std::stod(store_.get("created").value_or("0")), files_,
+                                            last_changes(store_)});
   feeder_.begin_anew();
 }
 
@@ -253,7 +255,7 @@ End Engine::Impl::run() {
   intake_->stop();
   note_unfinished();
   if (const auto now = status(); !stopping_)
-    end_ = now.failed + now.broken + now.growing > 0 ? End::some_failed : End::finished;
+    end_ = now.failed + now.broken + now.growing > 0 || tell_empty_sources() ? End::some_failed : End::finished;
   state_ = stopping_ ? "stopped" : "finished";
   store_.add_event("engine", "", "", state_);
   commit();
@@ -263,9 +265,24 @@ End Engine::Impl::run() {
   return end_;
 }
 
+/// A stream that ends without a file was no session: a wrong folder, or nothing was recorded. @return true if one did
+bool Engine::Impl::tell_empty_sources() {
+  bool any = false;
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (plan_.steps[i].protocol->shape != flow::Shape::source || intake_->counts(index).files() > 0) continue;
+    const auto text = fmt::format("no file came in {}", intake_->watch(index).files);
+    store_.add_event("nothing", plan_.steps[i].name, "", text);
+    log::warning("{}: {}", plan_.steps[i].name, text);
+    any = true;
+  }
+  return any;
+}
+
 /// Starts what can start, and makes durable what has come in.
 void Engine::Impl::go_on() {
   watch_disk();
+  watch_named_files();
   if (lost_ && !regain()) return;
   dispatcher_->set_streaming(!graph_->all_sources_closed());
   dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
@@ -380,6 +397,7 @@ void Engine::Impl::step_closed(int index) {
 
 /// What a step waits for that is not there, or never came, in one sentence; empty: nothing.
 std::string Engine::Impl::note_of(int index) const {
+  if (auto starvation = starvation_of(index); !starvation.empty()) return starvation;
   const auto lack = graph_->lack(index);
   if (!lack) return {};
   if (graph_->closed(index))
@@ -420,8 +438,11 @@ Status Engine::Impl::status() {
   status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
   status.note = disk_problem_;
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)  // those of folds are in their records
-    for (const auto& note : intake_->watch(static_cast<int>(i)).notes)
-      status.alarms.push_back(plan_.steps[i].name + ": " + note);
+    if (plan_.steps[i].protocol->shape == flow::Shape::source)
+      for (const auto& finding : findings_of_source(static_cast<int>(i)))
+        status.alarms.push_back(plan_.steps[i].name + ": " + finding.text);
+  for (const auto& file : missing_files_)
+    status.alarms.push_back(file + " is not there any more: what needs it waits and is tried again");
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];

@@ -25,6 +25,8 @@
 #include "frazil/engine/pool.hpp"
 #include "frazil/engine/publisher.hpp"
 #include "frazil/engine/replay.hpp"
+#include "frazil/engine/stream_findings.hpp"
+#include "frazil/flow/foresight.hpp"
 #include "frazil/store/project.hpp"
 
 namespace frazil::engine {
@@ -81,6 +83,8 @@ class Engine::Impl final : public Knowledge {
   void check_triggers();
   void report_progress();
   void watch_disk();
+  void watch_named_files();
+  bool tell_empty_sources();
   void wait_for_disk(const std::string& message, bool is_full);
   void lose(const Error& error);
   bool regain();
@@ -140,6 +144,9 @@ class Engine::Impl final : public Knowledge {
   void note_finding(const Found& finding);
   void import(const Found& finding);
   void note_file(store::FileRow file);
+  void look_into(int step, const std::string& label, const Json& record, std::vector<Finding> foreseen);
+  [[nodiscard]] std::vector<Finding> findings_of_source(int step) const;
+  [[nodiscard]] std::string starvation_of(int step) const;
   void retire(int step, const std::string& subject, const std::string& path);
   void note_unfinished();
   void link(const Sighting& sighting);
@@ -186,7 +193,10 @@ class Engine::Impl final : public Knowledge {
   std::map<std::pair<std::string, std::string>, bool> people_;
   std::vector<std::pair<int, int>> touched_;  ///< steps and subjects that a request has decided on
   std::unique_ptr<Intake> intake_;
-  std::atomic<bool> leaving_ = false;  ///< the engine ends
+  std::map<int, StreamFindings> stream_findings_;  ///< by source
+  flow::Samples samples_;                          ///< the last record of each source
+  std::vector<flow::Starved> starved_;             ///< by step, as long as records are like these
+  std::atomic<bool> leaving_ = false;              ///< the engine ends
 
   std::unique_ptr<LocalWorkers> pool_;
   std::optional<Dispatcher> dispatcher_;
@@ -195,8 +205,9 @@ class Engine::Impl final : public Knowledge {
   bool lost_ = false;  ///< what is loaded is not what is stored
   int epoll_ = -1;
   std::string disk_problem_;  ///< why nothing starts; empty: there is space
-  Clock::time_point next_disk_{}, disk_until_{};
-  int disk_pause_s_ = 5;  ///< longer with every failure in a row: quotas do not say what is left
+  Clock::time_point next_disk_{}, disk_until_{}, next_files_{};
+  std::vector<std::string> missing_files_;  ///< that parameters name
+  int disk_pause_s_ = 5;                    ///< longer with every failure in a row: quotas do not say what is left
   End end_ = End::finished;
   Clock::time_point stop_until_{};
 

@@ -74,6 +74,24 @@ bool Engine::Impl::regain() {
   return true;
 }
 
+/// Files that parameters name (a gain reference on a network mount) may go away, and come back.
+void Engine::Impl::watch_named_files() {
+  const auto now = Clock::now();
+  if (now < next_files_) return;
+  next_files_ = now + std::chrono::seconds(1);
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (const auto& [place, file] : flow::named_files(plan_))
+    if (!fs::exists(file, ignored) && std::find(missing.begin(), missing.end(), file) == missing.end())
+      missing.push_back(file);
+  for (const auto& file : missing)
+    if (std::find(missing_files_.begin(), missing_files_.end(), file) == missing_files_.end())
+      log::warning("{} is not there any more: what needs it waits and is tried again", file);
+  for (const auto& file : missing_files_)
+    if (std::find(missing.begin(), missing.end(), file) == missing.end()) log::info("{} is there again", file);
+  missing_files_ = std::move(missing);
+}
+
 /// Stops starting tasks before the disk is full, so that what runs can be kept.
 void Engine::Impl::watch_disk() {
   const auto now = Clock::now();

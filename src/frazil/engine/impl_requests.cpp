@@ -5,6 +5,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/engine/impl.hpp"
+#include "frazil/engine/settings.hpp"
 
 namespace frazil::engine {
 namespace {
@@ -269,10 +270,11 @@ Json Engine::Impl::set(const Command& command) {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].key != changed.plan.steps[i].key)
       again.push_back({{"step", plan_.steps[i].name}, {"label", plan_.steps[i].name}, {"what", "changed"}});
+  auto told = to_json(changed.changes);
   store_.put("workflow", changed.workflow.text);
   store_.put("values", changed.values.dump());
   store_.put("files", changed.files.text());
-  store_.add_event("changed", "", "", command.values.dump(), command.actor);
+  note_changes(store_, changed.changes, command.actor);
   commit();
   write_text(options_.project / "workflow.json", replayable(changed.workflow, changed.plan.values));
   std::vector<int> others;
@@ -288,7 +290,7 @@ Json Engine::Impl::set(const Command& command) {
     load();
   else
     follow_params(others);
-  return {{"changed", std::move(again)}};
+  return {{"changed", std::move(again)}, {"values", std::move(told)}};
 }
 
 }  // namespace frazil::engine

@@ -38,6 +38,13 @@ void Engine::Impl::start_sources() {
                                {},
                                options_.poll_s,
                                store_.get("companions:" + planned.name).has_value()};
+    // By the watcher's thread, of a plan that may change meanwhile.
+    settings.foresee = [plan = std::make_shared<const flow::Plan>(plan_), index,
+                        project = options_.project](const Json& record) {
+      auto seen = flow::foresee(*plan, {{index, record}}, project);
+      std::move(seen.findings.begin(), seen.findings.end(), std::back_inserter(seen.problems));
+      return std::move(seen.problems);
+    };
     intake_->start(std::move(settings), is_closed_for_good(index));
   }
 }
@@ -137,9 +144,48 @@ void Engine::Impl::import(const Found& finding) {
       {0, planned.name, seen.path, seen.size, seen.mtime_ns, "item", seen.hash, finding.subject, finding.reason, 0});
   store_.add_event("found", planned.name, seen.path, finding.reason);
   if (!finding.reason.empty()) log::warning("{}", naming(finding));
+  look_into(seen.step, item.label, seen.record, seen.foreseen);
   arrived_[static_cast<int>(graph_->subject_count())] = seen.seen;
   graph_->add_source_item(seen.step, {finding.subject, item.label, item.order, seen.step},
                           {item.n, Digest::parse(item.id)});
+}
+
+/// Compares a file with what is set, and finds out which steps such files give nothing to do.
+void Engine::Impl::look_into(int index, const std::string& label, const Json& record, std::vector<Finding> foreseen) {
+  const auto& planned = step(index);
+  auto& findings = foreseen;
+  if (planned.protocol->source.contradictions)
+    for (auto& finding : planned.protocol->source.contradictions(record, planned.params))
+      findings.push_back(std::move(finding));
+  stream_findings_[index].add(label, std::move(findings));
+  samples_[index] = record;
+  starved_ = flow::starved(plan_, samples_);
+}
+
+/// Why a step that has had nothing to do will not get anything; empty: it may.
+std::string Engine::Impl::starvation_of(int index) const {
+  if (starved_.size() <= static_cast<std::size_t>(index)) return {};
+  const auto counts = graph_->counts(index);
+  return counts.open + counts.done + counts.failed + counts.versions > 0
+             ? std::string()
+             : starved_[static_cast<std::size_t>(index)].reason;
+}
+
+/// All that is wrong with a source and what comes from it.
+std::vector<Finding> Engine::Impl::findings_of_source(int index) const {
+  std::vector<Finding> list;
+  for (const auto& note : intake_->watch(index).notes)
+    list.push_back({.kind = AlarmKind::files, .about = "parameters", .text = note});
+  if (const auto found = stream_findings_.find(index); found != stream_findings_.end())
+    for (auto& finding : found->second.standing()) list.push_back(std::move(finding));
+  for (std::size_t i = 0; i < starved_.size(); ++i)
+    if (starved_[i].is_first && !starvation_of(static_cast<int>(i)).empty() &&
+        std::binary_search(plan_.steps[i].roots.begin(), plan_.steps[i].roots.end(), index))
+      list.push_back({.kind = AlarmKind::task,
+                      .about = plan_.steps[i].name,
+                      .text = fmt::format("{} {}", plan_.steps[i].name, starved_[i].reason),
+                      .advice = "Set what is missing, or let the step read another set"});
+  return list;
 }
 
 void Engine::Impl::note_file(store::FileRow file) {
@@ -184,6 +230,7 @@ bool Engine::Impl::is_closed_for_good(int index) {
 /// Reads again which files the sources have dealt with; those that became items enter the graph.
 /// @param imported  by file: id of the item that it would be
 void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const std::vector<Digest>& imported) {
+  std::map<int, std::deque<std::pair<std::string, std::int64_t>>> last;  // items of each source: label and number
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto& row = files[i];
     const int index = plan_.find(row.step);
@@ -192,11 +239,18 @@ void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const 
       const auto n = replay_->number_of(i);
       if (n == 0 || graph_->find_subject(row.subject) >= 0) continue;  // other parameters then: read again
       auto [order, label] = store_.item_name(n);
+      auto& recent = last[index];
+      recent.emplace_back(label, n);
+      if (recent.size() > StreamFindings::window) recent.pop_front();
       graph_->add_source_item(index, {row.subject, std::move(label), std::move(order), index}, {n, imported[i]});
       settle();
     }
     intake_->recall(index, row, options_.project / "raw" / row.step / row.path);
   }
+  stream_findings_.clear();
+  samples_.clear();
+  for (const auto& [index, items] : last)
+    for (const auto& [label, n] : items) look_into(index, label, Json::parse(store_.record(n)), {});
 }
 
 }  // namespace frazil::engine

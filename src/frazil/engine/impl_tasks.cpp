@@ -215,6 +215,14 @@ bool Engine::Impl::try_again(Ended& ended) {
     wait_for_disk(result.message, true);  // not the task's fault, however often it happens
     dispatcher_->repeat(ended);
     return true;
+  } else if (!stopping_ && (result.code == ErrorCode::not_found || result.code == ErrorCode::io)) {
+    next_files_ = {};
+    watch_named_files();
+    if (!missing_files_.empty()) {  // perhaps for want of it, and then no failure of this item
+      constexpr double pause_s = 5;
+      dispatcher_->repeat(ended, pause_s);
+      return true;
+    }
   }
   const auto retry = dispatcher_->again(ended, stopping_);
   if (!retry) return false;

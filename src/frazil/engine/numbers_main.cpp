@@ -58,7 +58,7 @@ int run(const std::vector<std::string>& arguments) {
     const auto equals = arguments[i].find('=');
     settings.emplace_back(arguments[i].substr(0, equals), arguments[i].substr(equals + 1));
   }
-  const auto values = flow::parse_values(workflow, settings, problems);
+  const auto values = flow::parse_values(workflow, numbers::registry(), settings, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   engine::prepare_project(arguments.at(1), workflow, values, numbers::registry(), rebuild);
   engine::Options options;

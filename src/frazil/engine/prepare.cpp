@@ -1,20 +1,27 @@
 // Making a project, changing its workflow, and speaking to whoever works on it.
+#include <fmt/chrono.h>
+
 #include <thread>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/engine/command.hpp"
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/impl.hpp"
 #include "frazil/engine/lease.hpp"
+#include "frazil/engine/places.hpp"
 #include "frazil/engine/recovery.hpp"
-#include "frazil/engine/watcher.hpp"
+#include "frazil/engine/settings.hpp"
 #include "frazil/store/project.hpp"
 
 namespace frazil::engine {
 
 std::string replayable(const flow::Workflow& workflow, const Json& values) {
   auto json = nlohmann::ordered_json::parse(workflow.text);
+  for (const auto& [key, value] : values.items())  // those set for one step
+    if (const auto dot = key.rfind('.'); dot != std::string::npos && !value.is_null())
+      json["steps"][key.substr(0, dot)]["params"][key.substr(dot + 1)] = nlohmann::ordered_json::parse(value.dump());
   if (const auto list = json.find("parameters"); list != json.end())
     for (auto& parameter : *list)
       if (const auto name = parameter.value("name", ""); values.contains(name))
@@ -60,52 +67,87 @@ void follow_moved_files(store::Project& store, const flow::Plan& plan) {
   store.put("named files", now.dump());
 }
 
-/// Problems of what the parameters name: files that are not there, and a folder of files that is this project.
-void check_places(const std::filesystem::path& project, const flow::Plan& plan, std::vector<flow::Problem>& problems) {
-  std::error_code error;
-  for (const auto& [place, file] : flow::named_files(plan)) {
-    if (std::filesystem::is_regular_file(file, error)) continue;
-    const bool is_folder = std::filesystem::is_directory(file, error);
-    const auto* hint =
-        file.find("~") != std::string::npos ? " (~ is not replaced behind a =; write the folder out)" : "";
-    problems.push_back(
-        {place, fmt::format("{}: {}{}", file,
-                            is_folder ? "a file is expected, this is a folder" : "there is no such file", hint)});
+/// The values of a project with some of them given anew; none is kept that the workflow has no place for.
+Json merged_values(const flow::Workflow& workflow, const flow::Registry& registry, Json stored, const Json& given) {
+  for (const auto& [key, value] : given.items()) stored[key] = value;
+  for (auto it = stored.begin(); it != stored.end();) {  // kept from a workflow that had other parameters
+    std::vector<flow::Problem> ignored;
+    const auto setting = flow::find_setting(workflow, registry, it.key(), ignored);
+    const bool has_place = setting && setting->key == it.key();
+    it = has_place || given.contains(it.key()) ? std::next(it) : stored.erase(it);
   }
-  const auto own = std::filesystem::weakly_canonical(project, error);
-  for (const auto& step : plan.steps) {
-    if (step.protocol->shape != flow::Shape::source) continue;
-    const auto watched = split_pattern(step.protocol->source.watch(step.params).files).first;
-    const auto folder = std::filesystem::weakly_canonical(watched, error);
-    if (const auto inside = folder.lexically_relative(own); !inside.empty() && *inside.begin() != "..")
-      problems.push_back({step.name, fmt::format("{}: lies in the project itself: its results would be taken for files "
-                                                 "to process; choose another folder for the project",
-                                                 watched.string())});
+  return stored;
+}
+
+/// What a start changes of a project that is there already, or of the template's own values.
+std::vector<flow::ValueChange> changes_of(store::Project& store, bool is_new, const flow::Workflow& workflow,
+                                          const flow::Plan& plan, const flow::Registry& registry) {
+  std::vector<flow::Problem> problems;
+  const auto before = is_new ? workflow : flow::parse_workflow(store.get("workflow").value_or(""), problems);
+  const auto values = is_new ? Json::object() : Json::parse(store.get("values").value_or("{}"));
+  const auto old = flow::make_plan(before, registry, values, problems, true);
+  if (!problems.empty()) return {};  // made by another version of the program
+  return flow::changes_between(workflow, old, plan);
+}
+
+/// "fit_resolution_limit: 5 → 10 Å (gb set it at 2026-08-01 12:03:11)"
+std::vector<std::string> told_changes(store::Project& store, const std::vector<flow::ValueChange>& changes) {
+  const auto last = last_changes(store);
+  std::vector<std::string> lines;
+  for (const auto& change : changes) {
+    auto line = flow::describe(change);
+    if (const auto before = last.value(change.name, Json()); before.is_object()) {
+      const auto time = static_cast<std::time_t>(before.value("time", 0.0));
+      line += fmt::format(" ({} set it at {:%Y-%m-%d %H:%M:%S})", before.value("actor", ""), fmt::localtime(time));
+    }
+    lines.push_back(std::move(line));
   }
+  return lines;
+}
+
+/// The plan, checked with all that it names. Folders of files may be away: an engine waits for them.
+/// @throws Error(bad_input) with all problems
+flow::Plan checked_plan(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
+                        const flow::Registry& registry, flow::FileHashes& files) {
+  std::vector<flow::Problem> problems;
+  auto plan = flow::make_plan(workflow, registry, values, problems, false, &files);
+  std::vector<std::string> all;
+  for (const auto& step : plan.steps) all.push_back(step.name);
+  if (problems.empty()) problems = place_problems(project, plan, all);
+  if (!problems.empty()) throw Error(ErrorCode::bad_input, "the workflow cannot run:\n{}", flow::describe(problems));
+  return plan;
 }
 
 }  // namespace
 
-void prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow, const Json& values,
-                     const flow::Registry& registry, bool rebuild) {
+Json values_with(const std::filesystem::path& project, const flow::Workflow& workflow, const flow::Registry& registry,
+                 const Json& given) {
+  auto stored = Json::object();
+  try {
+    if (std::filesystem::exists(project / "project.frazil"))
+      stored = Json::parse(store::Project(project, store::Access::read).get("values").value_or("{}"));
+  } catch (const Error& error) {
+    log::debug("{}", error.what());  // whoever opens it to work on it says what can be done
+  }
+  return merged_values(workflow, registry, std::move(stored), given);
+}
+
+std::vector<std::string> prepare_project(const std::filesystem::path& project, const flow::Workflow& workflow,
+                                         const Json& values, const flow::Registry& registry, bool rebuild) {
+  if (flow::FileHashes files; !std::filesystem::exists(project / "project.frazil") && !rebuild)
+    (void)checked_plan(project, workflow, values, registry, files);  // before anything is made
   make_folders(project);
   const Lease lease(project);
   expect_database(project, rebuild);
   store::Project store(project);
   if (rebuild) find_results(project, store);
-  Json merged = Json::parse(store.get("values").value_or("{}"));
-  for (const auto& [key, value] : values.items()) merged[key] = value;
-  for (auto it = merged.begin(); it != merged.end();) {  // kept from a workflow that had other parameters
-    const bool declared = std::any_of(workflow.parameters.begin(), workflow.parameters.end(),
-                                      [&](const flow::Parameter& p) { return p.name == it.key(); });
-    it = declared || values.contains(it.key()) ? std::next(it) : merged.erase(it);
-  }
-  std::vector<flow::Problem> problems;
+  const auto merged = merged_values(workflow, registry, Json::parse(store.get("values").value_or("{}")), values);
   flow::FileHashes files(store.get("files").value_or(""));
-  const auto plan = flow::make_plan(workflow, registry, merged, problems, false, &files);
-  if (problems.empty()) check_places(project, plan, problems);
-  if (!problems.empty()) throw Error(ErrorCode::bad_input, "the workflow cannot run:\n{}", flow::describe(problems));
+  const auto plan = checked_plan(project, workflow, merged, registry, files);
   const bool is_new = !store.get("created").has_value();
+  const auto changes = changes_of(store, is_new, workflow, plan, registry);
+  const auto told = is_new ? std::vector<std::string>{} : told_changes(store, changes);
+  note_changes(store, changes, login_name(), !is_new);
   if (is_new) store.put("created", std::to_string(store::now()));
   if (store.get("workflow") != workflow.text || store.get("values") != merged.dump()) {
     store.put("workflow", workflow.text);
@@ -116,6 +158,7 @@ void prepare_project(const std::filesystem::path& project, const flow::Workflow&
   follow_moved_files(store, plan);
   store.commit();
   write_text(project / "workflow.json", replayable(workflow, plan.values));
+  return told;
 }
 
 namespace {

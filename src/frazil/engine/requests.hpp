@@ -25,6 +25,11 @@ struct StatusRequest {
   static constexpr auto fields() { return std::tuple(); }
 };
 
+struct SettingsRequest {
+  static constexpr RequestInfo info{"settings", "The values in force, and who has changed them when.", "ok settings"};
+  static constexpr auto fields() { return std::tuple(); }
+};
+
 struct SnapshotRequest {
   static constexpr RequestInfo info{
       "snapshot", "Everything: steps, sets with their records, decisions, failures, files, events.", "ok snapshot"};
@@ -99,7 +104,7 @@ struct EventsRequest {
 
 struct WhatIfRequest {
   static constexpr RequestInfo info{"what-if", "How many items other values would keep, from stored numbers.",
-                                    "ok steps items computed_again seconds", false, true};
+                                    "ok steps items computed_again seconds values", false, true};
   Json values = Json::object();
   static constexpr auto fields() { return std::tuple(); }
 };
@@ -143,8 +148,8 @@ struct DecideRequest {
 };
 
 struct SetRequest {
-  static constexpr RequestInfo info{"set", "Change parameters at work; what is still asked for is kept.", "ok changed",
-                                    true, true};
+  static constexpr RequestInfo info{"set", "Change parameters at work; what is still asked for is kept.",
+                                    "ok changed values", true, true};
   std::string actor;
   Json values = Json::object();
   static constexpr auto fields() {

@@ -5,6 +5,7 @@
 #include "frazil/engine/names.hpp"
 #include "frazil/engine/pages.hpp"
 #include "frazil/engine/requests.hpp"
+#include "frazil/engine/settings.hpp"
 #include "frazil/engine/snapshot.hpp"
 
 namespace frazil::engine {
@@ -56,6 +57,9 @@ const std::vector<Service::Entry>& Service::entries() {
   static const std::vector<Entry> list = {
       Entry::of<StatusRequest>([](Service& s, const StatusRequest&) {
         return Json{{"status", to_json(s.reading().state->live.status)}};
+      }),
+      Entry::of<SettingsRequest>([](Service& s, const SettingsRequest&) {
+        return Json{{"settings", settings_of(*s.reading().state->head)}};
       }),
       Entry::of<SnapshotRequest>([](Service& s, const SnapshotRequest&) {
         return Json{{"snapshot", snapshot_of(s.reading())}};
@@ -196,7 +200,9 @@ Json Service::ask_what_if(const Json& values) {
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(head.workflow, problems);
   const auto changed = change(workflow, head.plan, head.values, values, registry_, head.files);
-  return what_if_.ask(now, changed);
+  auto answer = what_if_.ask(now, changed);
+  answer["values"] = to_json(changed.changes);
+  return answer;
 }
 
 Json Service::describe() {

@@ -82,8 +82,9 @@ struct Head {
   std::string workflow;          ///< its text
   Json values = Json::object();  ///< as stored: what was chosen
   std::filesystem::path folder;
-  double created = 0;           ///< seconds since 1970
-  flow::FileHashes files = {};  ///< that parameters name
+  double created = 0;                  ///< seconds since 1970
+  flow::FileHashes files = {};         ///< that parameters name
+  Json last_changes = Json::object();  ///< who changed a value last (settings.hpp)
 };
 
 /// Everything at one moment.

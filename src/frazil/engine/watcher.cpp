@@ -42,6 +42,9 @@ std::optional<std::pair<dev_t, ino_t>> identity(const fs::path& file) {
   return std::pair{info.st_dev, info.st_ino};
 }
 
+/// The first files, and now and then a later one: what they name may change.
+bool is_looked_into(int number) { return number < 3 || number % 10 == 0; }
+
 }  // namespace
 
 const std::string* excluded_by(const std::vector<std::string>& patterns, const std::string& path) {
@@ -52,6 +55,13 @@ const std::string* excluded_by(const std::vector<std::string>& patterns, const s
   };
   const auto found = std::find_if(patterns.begin(), patterns.end(), fits);
   return found == patterns.end() ? nullptr : &*found;
+}
+
+bool fits(const flow::Watch& watch, const std::string& pattern, const std::string& path) {
+  if (!pattern.empty()) return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
+  const auto& extensions = watch.extensions;
+  return extensions.empty() ||
+         std::find(extensions.begin(), extensions.end(), lower(fs::path(path).extension())) != extensions.end();
 }
 
 std::pair<fs::path, std::string> split_pattern(const std::string& files) {
@@ -94,12 +104,7 @@ Watcher::~Watcher() {
 // ---- looking ----------------------------------------------------------------------------------------------------
 
 bool Watcher::is_wanted(const std::string& path, bool all) const {
-  if (!pattern_.empty() && ::fnmatch(pattern_.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) != 0) return false;
-  const auto& extensions = settings_.watch.extensions;
-  if (pattern_.empty() && !extensions.empty() &&
-      std::find(extensions.begin(), extensions.end(), lower(fs::path(path).extension())) == extensions.end())
-    return false;
-  return all || !settings_.known.contains(printable_name(path));
+  return fits(settings_.watch, pattern_, path) && (all || !settings_.known.contains(printable_name(path)));
 }
 
 /// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the
@@ -312,6 +317,7 @@ bool Watcher::take(const Seen& seen, Pending& pending, std::string reason) {
   if (twin.empty())
     made.record =
         settings_.protocol->source.record(seen.file, settings_.link_folder + "/" + seen.path, settings_.params);
+  if (twin.empty() && settings_.foresee && is_looked_into(taken_++)) made.foreseen = settings_.foresee(made.record);
   KnownFile after;
   if (!find_state(seen.file, after) || after != seen.state) return false;  // changed meanwhile
   if (!twin.empty()) {

@@ -39,7 +39,8 @@ struct Sighting {
   std::string order, hash, reason;
   std::int64_t size = 0, mtime_ns = 0;
   Json record;
-  bool companions = false;  ///< files of this stream are known to have companions
+  bool companions = false;             ///< files of this stream are known to have companions
+  std::vector<Finding> foreseen = {};  ///< of a complete one: what would stop the steps after the source
   std::chrono::steady_clock::time_point seen = std::chrono::steady_clock::now();
 };
 
@@ -62,6 +63,8 @@ class Watcher {
     double poll_s = 1;
     bool companions = false;                              ///< files of this stream are known to have companions
     std::unordered_map<std::string, Twin> contents = {};  ///< files of the stream by their sample hash
+    /// What would stop the steps after the source, of the record of a file; reads files. None: nobody asks.
+    std::function<std::vector<Finding>(const Json& record)> foresee = {};
   };
   /// `report` is called from the watcher's thread, for complete files in the order of their names within one look.
   Watcher(Settings settings, std::function<void(Sighting)> report);
@@ -116,6 +119,7 @@ class Watcher {
   std::string horizon_;
   std::deque<std::filesystem::path> alone_;  ///< the last files taken before any companion was seen
   int inotify_ = -1, wake_ = -1;
+  int taken_ = 0;         ///< files
   double look_s_ = 0;     ///< how long the last look took
   double all_again_ = 0;  ///< when those dealt with are looked at again: they may have been rewritten
   std::jthread thread_;
@@ -123,6 +127,10 @@ class Watcher {
 
 /// The pattern by which a file is left out, if any: one that fits the whole relative path or the file name.
 [[nodiscard]] const std::string* excluded_by(const std::vector<std::string>& patterns, const std::string& path);
+
+/// Whether a source takes a file by its path below the folder. @param pattern  of such paths; empty: any whose
+/// extension the source knows
+[[nodiscard]] bool fits(const flow::Watch& watch, const std::string& pattern, const std::string& path);
 
 /// Splits "folder", "folder/*.tiff" or one file into the folder to watch and a pattern of paths relative to it.
 [[nodiscard]] std::pair<std::filesystem::path, std::string> split_pattern(const std::string& files);

@@ -15,26 +15,6 @@ constexpr int most_kept = 50000;  ///< subjects: their records are kept in memor
 /// What becomes of a subject.
 enum Fate : char { kept, set_aside, to_compute, lost };
 
-/// "step.param": a parameter of one step, whatever the template offers.
-void set_param(flow::Workflow& workflow, const flow::Plan& plan, const std::string& key, const std::string& text,
-               std::vector<flow::Problem>& problems) {
-  const auto dot = key.rfind('.');
-  const auto name = key.substr(0, dot), param = key.substr(dot + 1);
-  const int index = plan.find(name);
-  if (index < 0) return problems.push_back({key, "there is no step \"" + name + "\""});
-  const auto& fields = plan.steps[static_cast<std::size_t>(index)].protocol->params;
-  const auto field = std::find_if(fields.begin(), fields.end(), [&](const FieldInfo& f) { return f.name == param; });
-  if (field == fields.end()) return problems.push_back({key, name + " has no parameter \"" + param + "\""});
-  try {
-    const auto value = parse_value(*field, text);
-    auto root = nlohmann::ordered_json::parse(workflow.text);
-    root["steps"][name]["params"][param] = nlohmann::ordered_json::parse(value.dump());
-    workflow = flow::parse_workflow(root.dump(2) + "\n", problems);
-  } catch (const Error& error) {
-    problems.push_back({key, error.what()});
-  }
-}
-
 std::int64_t item_at(const State& state, const flow::Endpoint& from, int subject) {
   return state.step(from.step).ports[static_cast<std::size_t>(from.port)].items[subject];
 }
@@ -68,18 +48,20 @@ Changed change(const flow::Workflow& workflow, const flow::Plan& plan, const Jso
   Changed changed{workflow, stored, {}, std::move(files)};
   std::vector<flow::Problem> problems;
   std::vector<std::pair<std::string, std::string>> values;
-  for (const auto& [key, value] : settings.items()) {
-    const auto text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (key.find('.') != std::string::npos)
-      set_param(changed.workflow, plan, key, text, problems);
+  for (const auto& [key, value] : settings.items())
+    values.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
+  const auto typed = flow::parse_values(workflow, registry, values, problems);
+  for (const auto& [key, value] : typed.items()) {
+    flow::refuse_idle(workflow, registry, key, problems);
+    if (value.is_null() && key.find('.') != std::string::npos)
+      changed.values.erase(key);
     else
-      values.emplace_back(key, text);
+      changed.values[key] = value;
   }
-  const auto typed = flow::parse_values(changed.workflow, values, problems);
-  for (const auto& [key, value] : typed.items()) changed.values[key] = value;
   if (problems.empty())
     changed.plan = flow::make_plan(changed.workflow, registry, changed.values, problems, false, &changed.files);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
+  changed.changes = flow::changes_between(workflow, plan, changed.plan);
   return changed;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "frazil/engine/view.hpp"
+#include "frazil/flow/settings.hpp"
 
 namespace frazil::engine {
 
@@ -18,6 +19,7 @@ struct Changed {
   Json values;
   flow::Plan plan;
   flow::FileHashes files = {};
+  std::vector<flow::ValueChange> changes = {};  ///< from what to what
 };
 
 /// @param values    stored values of the project

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "frazil/base/files.hpp"
+#include "frazil/engine/settings.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
@@ -180,16 +181,18 @@ Json warnings(const engine::Reading& reading) {
   return list;
 }
 
+/// The values in force, with who has changed them.
 Json parameters(const engine::Head& head) {
   Json list = Json::array();
-  const auto& values = head.plan.values;
-  for (const auto& parameter : Json::parse(head.workflow).value("parameters", Json::array())) {
-    const auto name = parameter.value("name", "");
-    if (!values.contains(name) || values.at(name).is_null() || values.at(name) == "") continue;
-    const auto& value = values.at(name);
-    list.push_back({{"title", parameter.value("title", name)},
-                    {"value", value.is_string() ? value.get<std::string>() : value.dump()},
-                    {"unit", parameter.value("unit", "")}});
+  for (const auto& row : engine::settings_of(head)) {
+    if (row.at("value").is_null() || row.at("value") == "") continue;
+    list.push_back({{"name", row.at("name")},
+                    {"title", row.at("title")},
+                    {"value", flow::value_text(row.at("value"))},
+                    {"unit", row.at("value").is_number() ? row.at("unit") : Json("")},
+                    {"from", row.at("time").is_null() ? Json() : Json(flow::value_text(row.at("from")))},
+                    {"actor", row.at("actor")},
+                    {"time", row.at("time")}});
   }
   return list;
 }
