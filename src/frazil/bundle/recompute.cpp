@@ -150,6 +150,7 @@ class Comparer {
     exec::Task task;
     task.number = ++number_;
     task.protocol = protocol.name;
+    task.device = step.device;
     task.params = step.params.dump();
     task.inputs = inputs_of(store_, done.task, protocol);
     task.seed = done.task.key;

@@ -1,4 +1,5 @@
 #include "frazil/cli/run.hpp"
+#include "frazil/algo/device/device.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "frazil/algo/device/device.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/utf8.hpp"
@@ -38,6 +40,8 @@ std::vector<FieldInfo> run_options() {
           option("threads", "integer", "Threads in use at once; default: all CPUs of this process"),
           option("memory", "integer", "MiB reserved at once; default: four fifths of what is free"),
           option("gpus", "string", "Numbers of the GPUs in use, as in CUDA_VISIBLE_DEVICES: 0,1"),
+          option("device", "string",
+                 "Where steps compute that can choose and name no device themselves: see frazil --version"),
           option("disk_reserve", "integer",
                  "MiB of the project's disk that stay free: below that nothing new starts; default 200"),
           option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"),
@@ -75,6 +79,15 @@ Json values_of(const flow::Workflow& workflow, const std::vector<std::string>& s
   return values;
 }
 
+/// The workflow computing on that device; "": as it says itself.
+std::string with_device(const std::string& text, const std::string& name) {
+  if (name.empty()) return text;
+  auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!json.is_object()) return text;
+  json["device"] = device::known(name).name;
+  return json.dump(2);
+}
+
 /// What is to run, and with which values.
 struct Wish {
   flow::Workflow workflow;
@@ -87,7 +100,7 @@ Wish wish_of(const Parsed& parsed, const fs::path& project) {
   const auto text =
       parsed.positional.empty() ? read_text(project / "workflow.json") : template_text(parsed.positional.front());
   std::vector<flow::Problem> problems;
-  auto workflow = flow::parse_workflow(text, problems);
+  auto workflow = flow::parse_workflow(with_device(text, parsed.text("device")), problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   const auto settings = parsed.repeated.contains("set") ? parsed.repeated.at("set") : std::vector<std::string>{};
   auto values = values_of(workflow, settings);

@@ -35,12 +35,21 @@ struct Call {
   flow::Cache cache;
 };
 
+/// How all jobs of a call are run.
+struct Manner {
+  fs::path folder;
+  std::vector<fs::path> inputs;  ///< files given, which no result may replace
+  int threads = 1;
+  std::int64_t seed = 0;
+  bool json = false;
+  std::string device;
+};
+
 /// Writes into a hidden folder beside the results; `commit` moves the finished files to their place.
 class FolderContext final : public flow::Context {
  public:
-  /// @param inputs  files that no result may replace
-  FolderContext(fs::path folder, std::vector<fs::path> inputs, int threads, Rng rng, Call& call)
-      : folder_(std::move(folder)), inputs_(std::move(inputs)), threads_(threads), rng_(rng), call_(call) {
+  FolderContext(const Manner& manner, Rng rng, Call& call)
+      : folder_(manner.folder), manner_(manner), rng_(rng), call_(call) {
     work_ = folder_ / fmt::format(".frazil-{}", ::getpid());
     call_.interruption.will_remove(work_);
     make_folders(work_ / "out");
@@ -64,7 +73,8 @@ class FolderContext final : public flow::Context {
     make_folders(work_ / "scratch");
     return work_ / "scratch";
   }
-  int threads() const override { return threads_; }
+  int threads() const override { return manner_.threads; }
+  std::string device() const override { return manner_.device; }
   Rng rng() const override { return rng_; }
   void check_cancelled() const override { Interruption::check(); }
   void progress(double fraction, std::string_view what) override { call_.bar.show(fraction, what); }
@@ -73,7 +83,7 @@ class FolderContext final : public flow::Context {
   void commit() {
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(work_ / "out"))
-      for (const auto& input : inputs_)
+      for (const auto& input : manner_.inputs)
         if (fs::equivalent(folder_ / entry.path().filename(), input, none))
           throw Error(ErrorCode::bad_input, "{}: the result would replace this input file; give another folder with -o",
                       input.string());
@@ -88,8 +98,7 @@ class FolderContext final : public flow::Context {
 
  private:
   fs::path folder_, work_;
-  std::vector<fs::path> inputs_;
-  int threads_;
+  const Manner& manner_;
   Rng rng_;
   Call& call_;
 };
@@ -116,6 +125,10 @@ std::vector<FieldInfo> flags_of(const flow::Protocol& protocol) {
       option("isa", "string",
              "Instruction set of the kernels: avx2, avx512 or best (default); the results are the same"),
       option("help", "boolean", "This text")};
+  if (protocol.devices.size() > 1)
+    flags.push_back(option(
+        "device", "string",
+        fmt::format("Where the heavy part computes: {} (default cpu)", fmt::join(flow::device_names(protocol), ", "))));
   const auto add = [&](const FieldInfo& field) {
     if (std::none_of(flags.begin(), flags.end(), [&](const FieldInfo& f) { return f.name == field.name; }))
       flags.push_back(field);
@@ -249,15 +262,6 @@ Rng seeded(const flow::Protocol& protocol, std::int64_t seed, const std::string&
   return Rng(static_cast<std::uint64_t>(seed)).stream(protocol.name).stream(area);
 }
 
-/// How all jobs of a call are run.
-struct Manner {
-  fs::path folder;
-  std::vector<fs::path> inputs;  ///< files given
-  int threads = 1;
-  std::int64_t seed = 0;
-  bool json = false;
-};
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::round(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()) / 1e3;
 }
@@ -274,7 +278,7 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
                    Call& call) {
   const auto start = std::chrono::steady_clock::now();
   if (!job.missing.empty()) throw Error(ErrorCode::not_found, "{}: {}", job.area, job.missing);
-  FolderContext context(manner.folder, manner.inputs, manner.threads, seeded(protocol, manner.seed, job.area), call);
+  FolderContext context(manner, seeded(protocol, manner.seed, job.area), call);
   const auto outputs = protocol.shape == flow::Shape::iterate
                            ? flow::run_iteration(protocol, params, job.inputs, context)
                            : protocol.run(params, job.inputs, nullptr, context);
@@ -395,7 +399,8 @@ int run_step(const flow::Protocol& protocol, Arguments arguments) {
                       {parsed.positional.begin(), parsed.positional.end()},
                       parsed.values.value("threads", available_cpus()),
                       parsed.values.value("seed", std::int64_t{0}),
-                      parsed.has("json")};
+                      parsed.has("json"),
+                      flow::device_of(protocol, parsed.text("device")).name};
   make_folders(manner.folder);
   Call call;
   const auto jobs = make_jobs(protocol, read_inputs(protocol, parsed, settings));

@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include <nlohmann/json.hpp>
 
+#include "frazil/algo/device/device.hpp"
 #include "frazil/algo/motion/isa.hpp"
 #include "frazil/base/error.hpp"
 
@@ -16,10 +17,14 @@ namespace frazil::cli {
 std::string version() { return fmt::format("{} ({})", FRAZIL_VERSION, FRAZIL_COMMIT); }
 
 std::string version_text() {
+  std::string devices;
+  for (const auto& one : device::devices())
+    devices += fmt::format("{}{} ({})", devices.empty() ? "" : ", ", one.name, one.help);
   return fmt::format(
-      "frazil {}\ncompiler {} {}\nCPU target x86-64-v3 (AVX2, FMA), kernels {}\nSQLite {}, libtiff {}, libpng {}, zlib "
+      "frazil {}\ncompiler {} {}\nCPU target x86-64-v3 (AVX2, FMA), kernels {}\ndevices {}\nSQLite {}, libtiff {}, "
+      "libpng {}, zlib "
       "{}, libdeflate {}, fmt {}, nlohmann-json {}.{}.{}, pocketfft\n",
-      version(), FRAZIL_COMPILER, __VERSION__, motion::isa(), sqlite3_libversion(), TIFFLIB_VERSION,
+      version(), FRAZIL_COMPILER, __VERSION__, motion::isa(), devices, sqlite3_libversion(), TIFFLIB_VERSION,
       PNG_LIBPNG_VER_STRING, zlibVersion(), LIBDEFLATE_VERSION_STRING, FMT_VERSION, NLOHMANN_JSON_VERSION_MAJOR,
       NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }

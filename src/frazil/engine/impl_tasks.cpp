@@ -176,6 +176,7 @@ exec::Task Engine::Impl::compose(const Execution& execution, std::uint64_t numbe
   exec::Task task;
   task.number = number;
   task.protocol = planned.protocol->name;
+  task.device = planned.device;
   task.params = planned.params.dump();
   task.inputs = records_of(execution);
   for (const auto& [port, item] : execution.previous) {

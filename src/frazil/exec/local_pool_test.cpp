@@ -85,6 +85,21 @@ TEST_F(PoolTest, RunsTasksAndLoadsOnceWhatManyNeed) {
   EXPECT_EQ(pool_->account().free_threads(), 2);
 }
 
+TEST_F(PoolTest, ATaskComputesOnTheDeviceThatItNamesAndSaysSo) {
+  auto on_abacus = task(2, "{}"), nowhere = task(3, "{}");
+  on_abacus.device = "abacus";
+  nowhere.device = "quantum";
+  pool_->start({task(1, "{}"), on_abacus, nowhere});
+  auto results = collect(3);
+  ASSERT_EQ(results.size(), 3u);
+  std::sort(results.begin(), results.end(), [](const Result& a, const Result& b) { return a.number < b.number; });
+  EXPECT_EQ(results[1].outputs.at(0).second.at(0), R"({"text":"hello from the abacus"})");
+  EXPECT_EQ(results[1].target, "abacus " + results[0].target);
+  EXPECT_TRUE(results[2].failed);
+  EXPECT_EQ(results[2].code, ErrorCode::unsupported);
+  EXPECT_EQ(results[2].message, "act computes on cpu, abacus, not on \"quantum\"");
+}
+
 TEST_F(PoolTest, OnlyTheTaskUnderWayIsBlamedForTheDeathOfItsWorker) {
   pool_->start({task(1, "{}"), task(2, R"({"steps": 5})"), task(3, R"({"dies": true})"), task(4, "{}")});
   const auto results = collect(4);

@@ -30,19 +30,21 @@ using RecordTexts = std::vector<std::pair<std::string, std::vector<std::string>>
 struct TaskHead {
   std::uint64_t number = 0;  ///< chosen by the engine, unique in its lifetime
   std::string protocol;
-  std::string seed;       ///< text from which the random numbers follow
-  std::string temporary;  ///< folder to write outputs to, relative to the project; made when first needed
-  std::string reference;  ///< folder that the outputs will lie in, relative to the project
-  std::string log_name;   ///< name of the log kept when it fails, without folder
-  int threads = 1;        ///< of this machine; none for a task that a proxy hands on
-  std::string gpus;       ///< as CUDA_VISIBLE_DEVICES wants them
+  std::string seed;            ///< text from which the random numbers follow
+  std::string temporary;       ///< folder to write outputs to, relative to the project; made when first needed
+  std::string reference;       ///< folder that the outputs will lie in, relative to the project
+  std::string log_name;        ///< name of the log kept when it fails, without folder
+  int threads = 1;             ///< of this machine; none for a task that a proxy hands on
+  std::string gpus;            ///< as CUDA_VISIBLE_DEVICES wants them
+  std::string device = "cpu";  ///< class of the device that it computes on
   static constexpr auto fields() {
     using T = TaskHead;
     return std::tuple(field(&T::number, "task", "Number"), field(&T::protocol, "protocol", "What runs"),
                       field(&T::seed, "seed", "Text behind the random numbers"),
                       field(&T::temporary, "temporary", "Folder written to"),
                       field(&T::reference, "reference", "Folder in the end"), field(&T::log_name, "log", "Kept log"),
-                      field(&T::threads, "threads", "Threads"), field(&T::gpus, "gpus", "Devices"));
+                      field(&T::threads, "threads", "Threads"), field(&T::gpus, "gpus", "Numbers of GPUs"),
+                      field(&T::device, "device", "Class of the device"));
   }
 };
 

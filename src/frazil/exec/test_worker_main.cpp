@@ -33,7 +33,9 @@ struct Act {
   using Input = Text;
   using Output = Text;
   Params params;
+  static std::vector<flow::Device> devices() { return {{"cpu"}, {"abacus", 1}}; }
   Output process(const Text& in, flow::Context& context) const {
+    if (context.device() != flow::cpu_device) return {in.text + " from the " + context.device()};
     if (params.dies) ::kill(::getpid(), SIGKILL);
     if (params.throws) throw std::bad_alloc();
     for (int i = 0; i < params.steps; ++i) {

@@ -28,6 +28,11 @@ using Clock = std::chrono::steady_clock;
 
 std::string cpu_target() { return __builtin_cpu_supports("avx512f") ? "avx512" : "avx2"; }
 
+/// What the bits of a result may hang on beside its key: the CPU, and the device if it is another.
+std::string target_of(const TaskHead& task) {
+  return task.device == flow::cpu_device ? cpu_target() : task.device + " " + cpu_target();
+}
+
 /// Asks the kernel to forget the peak memory so far.
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << 5; }
 
@@ -54,6 +59,7 @@ class WorkerContext final : public flow::Context {
         reference_(task.reference),
         seed_(task.seed),
         gpus_(task.gpus),
+        device_(task.device),
         number_(task.number),
         threads_(around.settings.threads > 0 ? around.settings.threads : task.threads) {}
   ~WorkerContext() override {
@@ -78,6 +84,7 @@ class WorkerContext final : public flow::Context {
   }
   int threads() const override { return threads_; }
   std::string gpus() const override { return gpus_; }
+  std::string device() const override { return device_; }
   Rng rng() const override {
     const auto digits = hash_of({"rng", seed_}).substr(0, 16);
     std::uint64_t value = 0;
@@ -112,7 +119,7 @@ class WorkerContext final : public flow::Context {
 
   const Surroundings& around_;
   std::filesystem::path temporary_;
-  std::string reference_, seed_, gpus_;
+  std::string reference_, seed_, gpus_, device_;
   std::uint64_t number_;
   int threads_;
   bool has_files_ = false, has_scratch_ = false;
@@ -134,7 +141,7 @@ Result run_task(const ReceivedTask& task, const Surroundings& around) {
   WorkerContext context(task, around);
   Result result;
   result.number = task.number;
-  result.target = cpu_target();
+  result.target = target_of(task);
   const auto fail = [&](ErrorCode code, std::string_view message) {
     context.drop_outputs();
     result.failed = true;
@@ -144,6 +151,8 @@ Result run_task(const ReceivedTask& task, const Surroundings& around) {
   try {
     if (around.orders.is_cancelled(task.number)) throw Error(ErrorCode::cancelled, "the engine asked to stop");
     const auto& protocol = around.registry.at(task.protocol);
+    if (const auto device = flow::device_of(protocol, task.device); device.name != flow::cpu_device)
+      log::info("{} computes on the device {}", protocol.name, device.name);
     const auto outputs = protocol.run(task.params, task.inputs, task.previous ? &*task.previous : nullptr, context);
     result.has_files = context.sync_outputs();
     result.outputs = texts_of(outputs);

@@ -31,6 +31,7 @@ class StageContext final : public Context {
   }
   int threads() const override { return whole_.threads(); }
   std::string gpus() const override { return whole_.gpus(); }
+  std::string device() const override { return whole_.device(); }
   Rng rng() const override { return whole_.rng().stream(name_); }
   void check_cancelled() const override { whole_.check_cancelled(); }
   bool should_yield() const override { return whole_.should_yield(); }

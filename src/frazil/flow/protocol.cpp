@@ -98,6 +98,21 @@ std::vector<PortInfo> filter_outputs(const std::vector<PortInfo>& inputs) {
   return {accepted, port};
 }
 
+std::vector<std::string> device_names(const Protocol& protocol) {
+  std::vector<std::string> names;
+  for (const auto& device : protocol.devices) names.push_back(device.name);
+  return names.empty() ? std::vector{std::string(cpu_device)} : names;
+}
+
+Device device_of(const Protocol& protocol, std::string_view name) {
+  if (name.empty()) name = cpu_device;
+  for (const auto& device : protocol.devices)
+    if (device.name == name) return device;
+  if (protocol.devices.empty() && name == cpu_device) return {std::string(cpu_device)};
+  throw Error(ErrorCode::unsupported, "{} computes on {}, not on \"{}\"", protocol.name,
+              fmt::join(device_names(protocol), ", "), name);
+}
+
 Json describe(const Protocol& protocol) {
   Json params = Json::array();
   for (const auto& field : protocol.params) params.push_back(field_to_json(field));
@@ -111,6 +126,7 @@ Json describe(const Protocol& protocol) {
           {"help", protocol.help},
           {"inputs", ports_json(protocol.inputs)},
           {"outputs", ports_json(protocol.outputs)},
+          {"devices", device_names(protocol)},
           {"parameters", params},
           {"schema", json_schema(protocol.params)}};
 }

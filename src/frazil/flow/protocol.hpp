@@ -49,6 +49,15 @@ struct Info {
   std::string_view thin = {};  ///< what is still missing, in one sentence; empty: nothing
 };
 
+/// The device every program has: results on it carry no mark of a device in their keys.
+inline constexpr std::string_view cpu_device = "cpu";
+
+/// A class of devices that a protocol can compute on.
+struct Device {
+  std::string name;
+  int gpus = 0;  ///< that one execution has for itself
+};
+
 /// What a running protocol may use of its surroundings. There is nothing else: no globals, no clock, no paths of its
 /// own.
 class Context {
@@ -66,6 +75,8 @@ class Context {
   [[nodiscard]] virtual int threads() const = 0;
   /// Numbers of the GPUs reserved for this task, as CUDA_VISIBLE_DEVICES wants them; empty: none are.
   [[nodiscard]] virtual std::string gpus() const { return {}; }
+  /// Class of the device that the heavy part of the task computes on: one of its protocol's `devices`.
+  [[nodiscard]] virtual std::string device() const { return std::string(cpu_device); }
   /// Seeded by project seed, step and input ids, never by time.
   [[nodiscard]] virtual Rng rng() const = 0;
   /// Throws Error(cancelled) when somebody asked to stop; call it now and then in long loops.
@@ -222,6 +233,9 @@ struct Protocol {
   /// Empty: works on anything. With less nothing starts, and that is no failure.
   std::function<std::vector<Need>(const Json& params)> needs;
   int gpus = 0;  ///< that one execution has for itself
+  /// Where its heavy part may compute, if that can be chosen; "cpu" among them. Of P: `static std::vector<flow::Device>
+  /// devices()`.
+  std::vector<Device> devices;
   /// Of filters: may hold an item. Inputs whose set is another stream's are its reference: it goes by their latest item
   /// instead of waiting for the last, and what it holds is decided again when there is a later one.
   bool may_hold = false;
@@ -243,6 +257,11 @@ struct Protocol {
   /// reads files.
   std::function<std::function<Verdict(const void* inputs)>(const Json& params)> decide;
 };
+
+/// Names of the devices that it can compute on; "cpu" alone where that cannot be chosen.
+[[nodiscard]] std::vector<std::string> device_names(const Protocol& protocol);
+/// The device of that name; "" is the CPU. @throws Error(unsupported) naming those that the protocol has
+[[nodiscard]] Device device_of(const Protocol& protocol, std::string_view name);
 
 /// Every protocol of the program, by name.
 class Registry {
@@ -558,6 +577,7 @@ Protocol make_protocol() {
     protocol.withholds = [](const Json& json, const Records& inputs) {
       return P{detail::parse_params<P>(json)}.withholds(detail::input_from<Input>(inputs, 0));
     };
+  if constexpr (requires { P::devices(); }) protocol.devices = P::devices();
   if constexpr (is_filter) {
     protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
       return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));

@@ -40,7 +40,7 @@ Draft draft_step(const std::string& name, const Json& json, const Registry& regi
   Draft draft{name, json, nullptr, true, {}, {}};
   unknown_keys(json,
                {"title", "protocol", "params", "inputs", "where", "trigger", "optional", "enabled", "executor",
-                "threads", "gpus"},
+                "threads", "gpus", "device"},
                place, problems);
   const auto protocol = text_at(json, "protocol", place, problems);
   try {
@@ -232,8 +232,8 @@ void tell_apart(std::vector<PlannedStep>& steps) {
 class Planner {
  public:
   Planner(Plan& plan, const std::map<std::string, const Draft*>& drafts, std::vector<Problem>& problems,
-          FileHashes* files)
-      : plan_(plan), drafts_(drafts), problems_(problems), files_(files) {}
+          const std::string& device, FileHashes* files)
+      : plan_(plan), drafts_(drafts), problems_(problems), device_(device), files_(files) {}
 
   void add(const Draft& draft) {
     const std::string place = "steps." + draft.name;
@@ -256,6 +256,7 @@ class Planner {
     needs(step);
     if (problems_.empty())
       step.key = hash_of({protocol.name, std::to_string(protocol.version), protocol.key(key_params(step))});
+    if (step.device != cpu_device) step.key = hash_of({"device", step.device, step.key});
     if (step.by_person) step.key = hash_of({"person", step.key});  // an answer never stands for what is computed
     plan_.steps.push_back(std::move(step));
   }
@@ -281,6 +282,7 @@ class Planner {
       problems_.push_back({place + ".executor", "a person answers for one item at a time, and " + step.protocol->name +
                                                     " takes many or none"});
     step.gpus = step.protocol->gpus;
+    choose_device(draft, step, place);
     const auto whole = [&](const char* key, int& value) {
       const auto found = draft.json.find(key);
       if (found == draft.json.end()) return;
@@ -291,6 +293,20 @@ class Planner {
     };
     whole("threads", step.threads);
     whole("gpus", step.gpus);
+  }
+
+  /// The step's own device must be one of its protocol's; the workflow's is for those that have it.
+  void choose_device(const Draft& draft, PlannedStep& step, const std::string& place) {
+    auto name = text_at(draft.json, "device", place, problems_);
+    const auto names = device_names(*step.protocol);
+    if (name.empty() && std::find(names.begin(), names.end(), device_) != names.end()) name = device_;
+    try {
+      const auto device = device_of(*step.protocol, name);
+      step.device = device.name;
+      step.gpus = std::max(step.gpus, device.gpus);
+    } catch (const Error& error) {
+      problems_.push_back({place + ".device", error.what()});
+    }
   }
 
   void needs(PlannedStep& step) const {
@@ -406,6 +422,7 @@ class Planner {
   Plan& plan_;
   const std::map<std::string, const Draft*>& drafts_;
   std::vector<Problem>& problems_;
+  const std::string& device_;
   FileHashes* files_;
 };
 
@@ -438,10 +455,12 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
     return workflow;
   }
   const auto json = Json::parse(text);
-  unknown_keys(json, {"name", "title", "help", "generation", "parameters", "steps", "monitors"}, "workflow", problems);
+  unknown_keys(json, {"name", "title", "help", "generation", "device", "parameters", "steps", "monitors"}, "workflow",
+               problems);
   workflow.name = text_at(json, "name", "workflow", problems, "workflow");
   workflow.title = text_at(json, "title", "workflow", problems, workflow.name);
   workflow.help = text_at(json, "help", "workflow", problems);
+  workflow.device = text_at(json, "device", "workflow", problems);
   workflow.monitors = json.value("monitors", Json::array());
   if (!workflow.monitors.is_array()) {
     problems.push_back({"monitors", "must be a list"});
@@ -518,7 +537,13 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
         cycle += (cycle.empty() ? "" : ", ") + draft.name;
     problems.push_back({"steps", "these steps wait for each other: " + cycle});
   }
-  Planner planner(plan, by_name, problems, files);
+  const auto computes_there = [&](const Protocol& protocol) {
+    const auto names = device_names(protocol);
+    return std::find(names.begin(), names.end(), workflow.device) != names.end();
+  };
+  if (!workflow.device.empty() && std::none_of(registry.all().begin(), registry.all().end(), computes_there))
+    problems.push_back({"device", "nothing computes on \"" + workflow.device + "\""});
+  Planner planner(plan, by_name, problems, workflow.device, files);
   for (const auto* draft : order)
     if (draft->protocol != nullptr) planner.add(*draft);
   tell_apart(plan.steps);

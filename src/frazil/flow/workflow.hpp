@@ -63,7 +63,8 @@ struct Workflow {
   std::vector<Parameter> parameters;
   std::vector<std::pair<std::string, Json>> steps;  ///< in the order of the file
   Json monitors = Json::array();                    ///< the rules of its alarms
-  std::string text;                                 ///< the JSON it was read from
+  std::string device;  ///< of the steps that name none and can compute there; empty: the CPU
+  std::string text;    ///< the JSON it was read from
 };
 
 /// A workflow whose parameters inherit ("of": "STEP.FIELD") what the field of that step's protocol declares: type,
@@ -117,12 +118,13 @@ struct PlannedStep {
   bool optional = false;  ///< the first to wait under backlog
   int threads = 0;        ///< 0: as many as are free
   int gpus = 0;
-  bool by_person = false;      ///< its results are a person's answers: nothing runs
-  std::string key;             ///< hash of protocol, version and result-relevant parameters
-  int depth = 0;               ///< longest way from a source
-  std::vector<int> roots;      ///< the sources and folds whose subjects arrive here, sorted
-  std::vector<int> out_roots;  ///< those of what leaves: itself for sources and folds
-  bool versioned = false;      ///< its input subjects are versions of folds
+  std::string device = std::string(cpu_device);  ///< where its heavy part computes; in the key unless it is the CPU
+  bool by_person = false;                        ///< its results are a person's answers: nothing runs
+  std::string key;                               ///< hash of protocol, version and result-relevant parameters
+  int depth = 0;                                 ///< longest way from a source
+  std::vector<int> roots;                        ///< the sources and folds whose subjects arrive here, sorted
+  std::vector<int> out_roots;                    ///< those of what leaves: itself for sources and folds
+  bool versioned = false;                        ///< its input subjects are versions of folds
 };
 
 /// Steps in topological order, ready to run.

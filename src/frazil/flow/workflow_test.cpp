@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "frazil/base/index.hpp"
 #include "frazil/flow/draw.hpp"
 
 namespace frazil::flow {
@@ -47,6 +48,9 @@ Registry make_registry() {
                                          : std::vector<std::string>{};
   };
   r.add(std::move(limited));
+  auto heavy = fake("heavy", Shape::map, {{"numbers", "Number"}}, {{"numbers", "Number"}});
+  heavy.devices = {{"cpu"}, {"abacus", 1}};
+  r.add(std::move(heavy));
   static const std::vector<FieldInfo> of_number = [] {
     FieldInfo value, name;
     value.name = "value";
@@ -95,6 +99,38 @@ TEST(Workflow, ReportsEverythingAtOnceWithItsPlace) {
         "has no output \"acepted\"", "must be static, dynamic, batches or closed",
         "steps.e.inputs.numbers: is not connected"})
     EXPECT_NE(text.find(expected), std::string::npos) << expected << "\nin\n" << text;
+}
+
+TEST(Workflow, TheDeviceOfAStepIsItsOwnOrTheWorkflowsAndStandsInItsKey) {
+  const auto plan = [](const std::string& of_workflow, const std::string& of_step) {
+    return plan_of(R"({"device": ")" + of_workflow + R"(", "steps": {"r": {"protocol": "read"},
+        "a": {"protocol": "add", "inputs": {"left": "r.numbers"}},
+        "h": {"protocol": "heavy", "device": ")" +
+                   of_step + R"(", "inputs": {"numbers": "r.numbers"}}}})");
+  };
+  const auto usual = plan("", ""), all = plan("abacus", ""), one = plan("", "abacus"), none = plan("abacus", "cpu");
+  const auto h = z(usual.find("h")), a = z(usual.find("a"));
+  EXPECT_EQ(usual.steps[h].device, "cpu");
+  EXPECT_EQ(usual.steps[h].gpus, 0);
+  for (const auto* on_abacus : {&all, &one}) {
+    EXPECT_EQ(on_abacus->steps[h].device, "abacus");
+    EXPECT_EQ(on_abacus->steps[h].gpus, 1) << "what the device takes is reserved";
+    EXPECT_EQ(on_abacus->steps[h].key, one.steps[h].key);
+    EXPECT_NE(on_abacus->steps[h].key, usual.steps[h].key);
+  }
+  EXPECT_EQ(none.steps[h].key, usual.steps[h].key);
+  EXPECT_EQ(all.steps[a].device, "cpu") << "it cannot choose";
+  EXPECT_EQ(all.steps[a].key, usual.steps[a].key);
+  EXPECT_NE(problems_of(R"({"steps": {"r": {"protocol": "read"},
+      "h": {"protocol": "heavy", "device": "quantum", "inputs": {"numbers": "r.numbers"}}}})")
+                .find(R"(steps.h.device: heavy computes on cpu, abacus, not on "quantum")"),
+            std::string::npos);
+  EXPECT_EQ(problems_of(R"({"device": "quantum", "steps": {"r": {"protocol": "read"}}})"),
+            R"(device: nothing computes on "quantum")");
+  EXPECT_NE(problems_of(R"({"steps": {"r": {"protocol": "read"},
+      "a": {"protocol": "add", "device": "abacus", "inputs": {"left": "r.numbers"}}}})")
+                .find(R"(steps.a.device: add computes on cpu, not on "abacus")"),
+            std::string::npos);
 }
 
 TEST(Workflow, RefusesCyclesAndKindsThatDoNotFit) {

@@ -18,6 +18,7 @@
 #include "frazil/io/movie_file.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/protocols/detector_record.hpp"
+#include "frazil/protocols/device.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/group_spectra.hpp"
 #include "frazil/protocols/micrograph_image.hpp"
@@ -232,6 +233,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                                   movie.optics.voltage};
   motion::AlignParams align_params = params;
   align_params.threads = context.threads();
+  align_params.backend = backend_of(context, &device::Backends::motion);
   auto known = detector.defects();
   auto alignment = motion::align_frames(raw, detector, exposure, align_params);
   const auto view = [&] { return camera_view(alignment, detector, gain_state, raw.count, known); };
@@ -256,7 +258,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   const auto basis = motion::dose_basis(params.dose_weighting ? exposure : motion::Exposure{}, raw.count, corner_per_A);
   std::vector<std::uint64_t> found;
   const auto seed = context.rng()();
-  const motion::SumParams sum_params{params.binning, params.halves, context.threads()};
+  const motion::SumParams sum_params{params.binning, params.halves, context.threads(), align_params.backend};
   motion::Sums sums;
   do_all(context.threads(), {[&] {
                                sums = reader.eer() != nullptr
@@ -417,6 +419,8 @@ int AlignMovie::memory_mib(const Movie& movie) const {
   constexpr int base = 64 + 144;  // the program, and freed blocks that are kept for the next image
   return base + static_cast<int>(kept + frame + std::max(aligning, summing));
 }
+
+std::vector<flow::Device> AlignMovie::devices() { return devices_for(&device::Backends::motion); }
 
 template flow::Protocol protocol_of<AlignMovie>();
 

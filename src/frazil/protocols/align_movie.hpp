@@ -95,6 +95,7 @@ struct AlignMovie {
   using Output = AlignedMovie;
   Params params;
 
+  [[nodiscard]] static std::vector<flow::Device> devices();
   [[nodiscard]] Output process(const Movie& movie, flow::Context& context) const;
   /// Frames that the movie has not; a gain reference or defects that cannot be read, do not fit or correct nothing.
   [[nodiscard]] flow::Foresight foresee(const Movie& movie, const flow::Context& context) const;

@@ -4,6 +4,7 @@
 #include "frazil/algo/class2d/classify.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/io/image_file.hpp"
+#include "frazil/protocols/device.hpp"
 #include "frazil/protocols/particle_files.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 #include "frazil/protocols/usable_particles.hpp"
@@ -106,7 +107,8 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
 
   const class2d::Hooks hooks{
       .progress = [&](double fraction, std::string_view what) { context.progress(0.9 * fraction, what); },
-      .check_cancelled = [&] { context.check_cancelled(); }};
+      .check_cancelled = [&] { context.check_cancelled(); },
+      .backend = backend_of(context, &device::Backends::class2d)};
   const auto state = class2d::classify(previous != nullptr ? &saved.state : nullptr, files.set, diameter, params,
                                        context.rng(), context.threads(), hooks);
   const auto averages =
@@ -140,6 +142,8 @@ Classes Classify2d::fold(const Classes* previous, const std::vector<Particles>& 
   }
   return out;
 }
+
+std::vector<flow::Device> Classify2d::devices() { return devices_for(&device::Backends::class2d); }
 
 template flow::Protocol protocol_of<Classify2d>();
 

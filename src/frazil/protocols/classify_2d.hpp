@@ -23,6 +23,7 @@ struct Classify2d {
 
   Params params;
 
+  [[nodiscard]] static std::vector<flow::Device> devices();
   [[nodiscard]] std::vector<flow::Need> needs() const {
     return {{"particles", "count", double(class2d::fewest_particles(params)), "particles"}};
   }

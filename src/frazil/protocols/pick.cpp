@@ -4,6 +4,7 @@
 
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
+#include "frazil/protocols/device.hpp"
 #include "frazil/protocols/from_file.hpp"
 #include "frazil/protocols/micrograph_image.hpp"
 #include "frazil/protocols/protocol_of.hpp"
@@ -38,7 +39,7 @@ Coordinates Pick::process(const PickInput& input, flow::Context& context) const 
   if (input.mask) excluded = io::read_image(context.input(input.mask->mask));
   const auto found = [&] {
     try {
-      return pick::pick(image, params, input.mask ? &excluded : nullptr);
+      return pick::pick(image, params, input.mask ? &excluded : nullptr, *backend_of(context, &device::Backends::pick));
     } catch (const Error& error) {
       throw Error(error.code(), "{}: {}", micrograph.path, error.what());
     }
@@ -61,6 +62,8 @@ int Pick::memory_mib(const PickInput& input) const {
   const double megapixels = 1e-6 * input.micrograph.nx * input.micrograph.ny;
   return 64 + static_cast<int>((input.mask ? 20 : 16) * megapixels);  // the image, its mask and blocks, one transform
 }
+
+std::vector<flow::Device> Pick::devices() { return devices_for(&device::Backends::pick); }
 
 template flow::Protocol protocol_of<Pick>();
 

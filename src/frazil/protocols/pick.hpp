@@ -29,6 +29,7 @@ struct Pick {
 
   Params params;
 
+  [[nodiscard]] static std::vector<flow::Device> devices();
   [[nodiscard]] Output process(const PickInput& input, flow::Context& context) const;
   [[nodiscard]] int memory_mib(const PickInput& input) const;
 };

@@ -14,7 +14,7 @@ namespace frazil::class2d {
 namespace {
 
 constexpr std::size_t cache_bytes = std::size_t{1} << 30;
-constexpr std::size_t pass_batch = 1000;  // particles whose posteriors are held at once in a whole pass
+constexpr std::size_t pass_batch = 1000;  // particles matched at a time, whose posteriors a whole pass holds
 constexpr double never = 1e9;
 constexpr float no_signal_prior =
     2;  // log odds over an average that shows nothing: such averages shall run empty and be made anew
@@ -164,6 +164,10 @@ class Run {
   void start_from_random_subsets(int classes);
   void mini_batch(const std::vector<std::size_t>& members, const Plan& plan, double window);
   void whole_pass(const Plan& plan);
+  std::shared_ptr<Prepared> centred(std::size_t member, bool is_near);
+  std::vector<std::vector<ClassMatch>> match_members(std::span<const std::size_t> members,
+                                                     const std::vector<char>& is_near, const Matcher& whole,
+                                                     const Matcher& near, const Plan& plan);
   void expect_and_sum(std::span<const std::size_t> members, const Plan& plan, std::vector<ClassSums>& sums);
   void finish(int rings);
   [[nodiscard]] int ring_limit(double progress) const;
@@ -209,7 +213,7 @@ void Run::start_from_random_subsets(int classes) {
   for (int k = 0; k < classes; ++k) state_.sums.emplace_back(state_.geometry.grid);
   state_.references.log_prior.assign(static_cast<std::size_t>(classes), 0.f);
   const auto& grid = state_.geometry.grid;
-  const Matcher matcher(grid, {}, state_.noise, 1, grid.rings, {{0, 0}}, 1, 1);
+  const Matcher matcher({grid, {}, state_.noise, 1, grid.rings, {{0, 0}}, 1});
   parallel_for(threads_, static_cast<std::size_t>(classes), [&](std::size_t k) {
     if (static_cast<int>(k) < state_.background) return;
     for (std::size_t i = 0; i < each; ++i) {
@@ -220,31 +224,61 @@ void Run::start_from_random_subsets(int classes) {
   update_references(state_, false, threads_);
 }
 
+/// The particle with its centre where its search begins.
+std::shared_ptr<Prepared> Run::centred(std::size_t member, bool is_near) {
+  const auto& last = state_.assignments[member];
+  auto particle = pool_.get(member);
+  particle->center_x_px = is_near ? last.origin_x_px : 0;
+  particle->center_y_px = is_near ? last.origin_y_px : 0;
+  return particle;
+}
+
+/// What all classes say of the members, by one of two searches each.
+std::vector<std::vector<ClassMatch>> Run::match_members(std::span<const std::size_t> members,
+                                                        const std::vector<char>& is_near, const Matcher& whole,
+                                                        const Matcher& near, const Plan& plan) {
+  const float margin = plan.crowding < never ? 1e6f : 12.f;
+  const Eigen::VectorXf typical = typical_power(state_);
+  std::vector<std::vector<ClassMatch>> matches(members.size());
+  for (std::size_t first = 0; first < members.size(); first += pass_batch) {
+    const std::size_t count = std::min(pass_batch, members.size() - first);
+    std::vector<std::shared_ptr<Prepared>> particles(count);
+    parallel_for(threads_, count,
+                 [&](std::size_t i) { particles[i] = centred(members[first + i], is_near[first + i] != 0); });
+    for (const auto* matcher : {&whole, &near}) {
+      std::vector<const Prepared*> those;
+      std::vector<std::size_t> places;
+      for (std::size_t i = 0; i < count; ++i)
+        if ((is_near[first + i] != 0 ? &near : &whole) == matcher) {
+          those.push_back(particles[i].get());
+          places.push_back(first + i);
+        }
+      auto found = matcher->match(those, margin, threads_);
+      for (std::size_t i = 0; i < places.size(); ++i) matches[places[i]] = std::move(found[i]);
+    }
+    if (state_.background == 0 || plan.heap >= never) continue;
+    parallel_for(threads_, count, [&](std::size_t i) {
+      const float heap = heap_evidence(state_.geometry, *particles[i], state_.noise, typical, plan.rings, plan.heap);
+      judge_background(matches[first + i], heap, margin);
+    });
+  }
+  return matches;
+}
+
 void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan, std::vector<ClassSums>& sums) {
   const auto& geometry = state_.geometry;
   const double pixel = geometry.work_pixel().value(), range = geometry.shift_range.value() / pixel;
   const double fine = std::max(0.5, 0.22 * geometry.resolution_of(plan.rings - 1).value() / pixel);
   const int sum_rings = std::min(geometry.grid.rings, plan.rings + 6);
-  const Matcher whole(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings,
-                      disc_offsets(range, std::max(fine, range / 3.01)), range, plan.heat);
-  const Matcher near(geometry.grid, state_.references, state_.noise, plan.rings, sum_rings,
-                     disc_offsets(2 * fine, fine), range, plan.heat);
-  const float margin = plan.crowding < never ? 1e6f : 12.f;
-
-  const Eigen::VectorXf typical = typical_power(state_);
-  std::vector<std::vector<ClassMatch>> matches(members.size());
+  const auto search = [&](std::vector<Offset> offsets) {
+    return hooks_.backend->matcher(
+        {geometry.grid, state_.references, state_.noise, plan.rings, sum_rings, std::move(offsets), range, plan.heat});
+  };
+  const auto whole = search(disc_offsets(range, std::max(fine, range / 3.01))),
+             near = search(disc_offsets(2 * fine, fine));
   std::vector<char> is_near(members.size());
-  parallel_for(threads_, members.size(), [&](std::size_t i) {
-    const auto& last = state_.assignments[members[i]];
-    const auto particle = pool_.get(members[i]);
-    is_near[i] = plan.local && last.index >= 0;
-    particle->center_x_px = is_near[i] ? last.origin_x_px : 0;
-    particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
-    matches[i] = (is_near[i] ? near : whole).match(*particle, margin);
-    if (state_.background == 0 || plan.heap >= never) return;
-    const float heap = heap_evidence(geometry, *particle, state_.noise, typical, plan.rings, plan.heap);
-    judge_background(matches[i], heap, margin);
-  });
+  for (std::size_t i = 0; i < members.size(); ++i) is_near[i] = plan.local && state_.assignments[members[i]].index >= 0;
+  const auto matches = match_members(members, is_near, *whole, *near, plan);
   const auto shares = share_out(matches, state_.background, state_.classes(), plan.crowding);
 
   // A fixed number of partial sums, added in order: the same result on any number of threads.
@@ -255,11 +289,8 @@ void Run::expect_and_sum(std::span<const std::size_t> members, const Plan& plan,
   parallel_for(threads_, chunks, [&](std::size_t c) {
     partial[c].assign(sums.size(), ClassSums(geometry.grid));
     for (std::size_t i = c * members.size() / chunks; i < (c + 1) * members.size() / chunks; ++i) {
-      const auto particle = pool_.get(members[i]);
-      const auto& last = state_.assignments[members[i]];
-      particle->center_x_px = is_near[i] ? last.origin_x_px : 0;
-      particle->center_y_px = is_near[i] ? last.origin_y_px : 0;
-      const auto& matcher = is_near[i] ? near : whole;
+      const auto particle = centred(members[i], is_near[i] != 0);
+      const auto& matcher = is_near[i] ? *near : *whole;
       accumulate(geometry.grid, matcher, *particle, matches[i], shares[i], static_cast<int>(members[i] % 2),
                  partial[c]);
       const auto best =

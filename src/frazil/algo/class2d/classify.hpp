@@ -4,15 +4,18 @@
 #include <functional>
 #include <string_view>
 
+#include "frazil/algo/class2d/backend.hpp"
 #include "frazil/algo/class2d/model.hpp"
 #include "frazil/base/random.hpp"
 
 namespace frazil::class2d {
 
-/// What the caller may want to hear while it runs; both may be empty.
+/// What a run has of its surroundings: what the caller may want to hear meanwhile (both may be empty), and where it
+/// computes.
 struct Hooks {
-  std::function<void(double fraction, std::string_view what)> progress;
-  std::function<void()> check_cancelled;
+  std::function<void(double fraction, std::string_view what)> progress = {};
+  std::function<void()> check_cancelled = {};
+  const Backend* backend = &cpu_backend();
 };
 
 /// Number of classes for that many particles.

@@ -125,10 +125,12 @@ TEST(Matcher, AgreesWithThePlainLikelihood) {
   const Eigen::VectorXf noise = Eigen::VectorXf::LinSpaced(grid.rings, 3000, 1000);
   const std::vector<Offset> offsets{{0, 0}, {1.5, -0.5}, {-2, 1}};
   const double sigma = 3;
-  const Matcher matcher(grid, references, noise, grid.rings, grid.rings, offsets, sigma, 1);
+  const Matcher matcher({grid, references, noise, grid.rings, grid.rings, offsets, sigma});
   auto particle = prepare(geometry, (*data.images)[5], data.set.ctf[5], data.set.optics[5], false);
   particle.center_x_px = 0.7f;
-  for (const auto& match : matcher.match(particle, 1e6f)) {
+  const Prepared* one = &particle;
+  const auto matches = matcher.match(std::span(&one, 1), 1e6f, 1).front();
+  for (const auto& match : matches) {
     double sum = 0, best = -1e30, best_weight = 0;
     std::vector<double> values;
     for (const auto& offset : offsets)

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <tuple>
 
+#include "frazil/base/parallel.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::class2d {
@@ -12,7 +13,6 @@ namespace {
 
 using std::numbers::pi;
 constexpr std::size_t most_poses = 96;  // of one class and particle; what is left out weighs less than any kept
-constexpr float pose_margin = 9;        // e^-9: below this a pose does not move an average
 
 /// Fills re and im (points × half_angles, points = offsets of a ring side by side) with e^{−2πi k·s/n}.
 void fill_phases(const PolarGrid& grid, int rings, const std::vector<Offset>& offsets, Matrix& re, Matrix& im) {
@@ -49,18 +49,18 @@ PolarSamples moved(const PolarGrid& grid, const PolarSamples& samples, int rings
 
 }  // namespace
 
-Matcher::Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings,
-                 int sum_rings, std::vector<Offset> offsets, double sigma_px, double heat)
-    : grid_(grid),
-      rings_(rings),
-      sum_rings_(sum_rings),
-      classes_(references.count()),
-      harmonics_(grid.harmonics_within(rings)),
+Matcher::Matcher(const Search& search)
+    : grid_(search.grid),
+      rings_(search.rings),
+      sum_rings_(search.sum_rings),
+      classes_(search.references.count()),
+      harmonics_(grid_.harmonics_within(rings_)),
       angles_(good_size(std::max(24, 2 * harmonics_))),
-      offsets_(std::move(offsets)),
-      sigma_px_(sigma_px),
-      heat_(static_cast<float>(heat)),
-      log_prior_(references.log_prior) {
+      offsets_(search.offsets),
+      sigma_px_(search.sigma_px),
+      heat_(static_cast<float>(search.heat)),
+      log_prior_(search.references.log_prior) {
+  const auto& [grid, references, noise, rings, sum_rings, offsets, sigma_px, heat] = search;
   expect(rings > 0 && rings <= sum_rings && sum_rings <= grid.rings && noise.size() == grid.rings,
          "the matcher's rings lie on the grid");
   weight_.resize(sum_rings);
@@ -91,7 +91,19 @@ Matcher::Matcher(const PolarGrid& grid, const References& references, const Eige
   }
 }
 
-std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) const {
+std::vector<std::vector<ClassMatch>> Matcher::match(std::span<const Prepared* const> particles, float margin,
+                                                    int threads) const {
+  std::vector<std::vector<ClassMatch>> matches(particles.size());
+  parallel_for(threads, particles.size(), [&](std::size_t i) { matches[i] = match_one(*particles[i], margin); });
+  return matches;
+}
+
+float Matcher::log_prior_of(const Offset& offset, const Prepared& particle) const {
+  const double x = offset.x_px + particle.center_x_px, y = offset.y_px + particle.center_y_px;
+  return static_cast<float>(-(x * x + y * y) / (2 * sigma_px_ * sigma_px_));
+}
+
+std::vector<ClassMatch> Matcher::match_one(const Prepared& particle, float margin) const {
   const auto shifts = static_cast<Eigen::Index>(offsets_.size());
   const PolarSamples centred = moved(grid_, particle.samples, rings_, particle.center_x_px, particle.center_y_px);
   Matrix re(shifts * rings_, grid_.half_angles), im(shifts * rings_, grid_.half_angles);
@@ -122,16 +134,13 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
       0.5f * power_.transpose() * particle.ctf2.head(rings_).cwiseProduct(weight_.head(rings_));
   const Eigen::VectorXf row_best = scores.rowwise().maxCoeff();
   std::vector<ClassMatch> matches(static_cast<std::size_t>(classes_));
-  float best_evidence = -1e30f;
   for (int k = 0; k < classes_; ++k) {
     auto& match = matches[static_cast<std::size_t>(k)];
     match.index = k;
     std::vector<float> bias(static_cast<std::size_t>(shifts));
     float best = -1e30f;
     for (Eigen::Index t = 0; t < shifts; ++t) {
-      const auto& offset = offsets_[static_cast<std::size_t>(t)];
-      const double x = offset.x_px + particle.center_x_px, y = offset.y_px + particle.center_y_px;
-      bias[static_cast<std::size_t>(t)] = static_cast<float>(-(x * x + y * y) / (2 * sigma_px_ * sigma_px_));
+      bias[static_cast<std::size_t>(t)] = log_prior_of(offsets_[static_cast<std::size_t>(t)], particle);
       best = std::max(best, row_best(t + shifts * k) / heat_ + bias[static_cast<std::size_t>(t)]);
     }
     double sum = 0;
@@ -149,8 +158,14 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
     }
     match.log_evidence = best + static_cast<float>(std::log(sum / (static_cast<double>(shifts) * angles_))) -
                          norm(k) / heat_ + log_prior_[static_cast<std::size_t>(k)];
-    best_evidence = std::max(best_evidence, match.log_evidence);
   }
+  settle(matches, margin);
+  return matches;
+}
+
+void Matcher::settle(std::vector<ClassMatch>& matches, float margin) {
+  float best_evidence = -1e30f;
+  for (const auto& match : matches) best_evidence = std::max(best_evidence, match.log_evidence);
   std::erase_if(matches, [&](const ClassMatch& m) { return m.log_evidence < best_evidence - margin; });
   std::stable_sort(matches.begin(), matches.end(),
                    [](const auto& a, const auto& b) { return a.log_evidence > b.log_evidence; });
@@ -168,7 +183,6 @@ std::vector<ClassMatch> Matcher::match(const Prepared& particle, float margin) c
     for (const auto& pose : poses) sum += pose.weight;
     for (auto& pose : poses) pose.weight = static_cast<float>(pose.weight / sum);
   }
-  return matches;
 }
 
 PolarSamples Matcher::centred(const Prepared& particle) const {

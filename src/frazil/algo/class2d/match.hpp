@@ -1,6 +1,8 @@
 // Expectation step: how well each class explains a particle, over all in-plane turns and a set of shifts at once.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "frazil/algo/class2d/polar.hpp"
@@ -44,20 +46,30 @@ struct ClassMatch {
   std::vector<Pose> poses;  ///< those with a noticeable share, weights adding up to 1, best first
 };
 
+/// What particles are compared with, and how.
+struct Search {
+  const PolarGrid& grid;  ///< must outlive the matcher; what follows need not
+  const References& references;
+  const Eigen::VectorXf& noise;  ///< variance of a complex Fourier component on each ring (grid.rings values)
+  int rings;                     ///< only the innermost `rings` take part in the comparison
+  int sum_rings;  ///< so many are summed into averages: a few more, which tell how far the averages can be trusted
+  std::vector<Offset> offsets;  ///< shifts to try, around each particle's own centre
+  double sigma_px;              ///< width of the Gaussian prior on the whole shift
+  double heat = 1;              ///< the log-likelihood is divided by this: above 1 early in an annealed run
+};
+
 /// Everything that is the same for all particles of a mini-batch; made once, read by all threads.
 class Matcher {
  public:
-  /// @param noise     variance of a complex Fourier component on each ring (grid.rings values)
-  /// @param rings     only the innermost `rings` take part in the comparison
-  /// @param sum_rings so many are summed into averages: a few more, which tell how far the averages can be trusted
-  /// @param offsets   shifts to try, around each particle's own centre
-  /// @param sigma_px  width of the Gaussian prior on the whole shift
-  /// @param heat      the log-likelihood is divided by this: above 1 early in an annealed run
-  Matcher(const PolarGrid& grid, const References& references, const Eigen::VectorXf& noise, int rings, int sum_rings,
-          std::vector<Offset> offsets, double sigma_px, double heat);
+  explicit Matcher(const Search& search);
+  Matcher(const Matcher&) = delete;
+  Matcher& operator=(const Matcher&) = delete;
+  virtual ~Matcher() = default;
 
-  /// Matches of all classes whose evidence lies within `margin` of the best, strongest first.
-  [[nodiscard]] std::vector<ClassMatch> match(const Prepared& particle, float margin = 12) const;
+  /// For each particle the matches of all classes whose evidence lies within `margin` of the best, strongest first: the
+  /// part of a classification that a device may take over (backend.hpp).
+  [[nodiscard]] virtual std::vector<std::vector<ClassMatch>> match(std::span<const Prepared* const> particles,
+                                                                   float margin, int threads) const;
   [[nodiscard]] const std::vector<Offset>& offsets() const { return offsets_; }
   [[nodiscard]] int angles() const { return angles_; }
   /// The summed rings.
@@ -69,13 +81,24 @@ class Matcher {
   /// Weighted harmonics of such samples, moved on by an offset: what adds up to an average.
   [[nodiscard]] Harmonics moved_harmonics(const PolarSamples& centred, int offset) const;
 
- private:
+ protected:
+  static constexpr float pose_margin = 9;  ///< e^-9: below this share of the best a pose does not move an average
+  /// Log of the prior of a shift, up to a constant.
+  [[nodiscard]] float log_prior_of(const Offset& offset, const Prepared& particle) const;
+  /// From poses with any weights that are noticeable: drops classes beyond the margin, sorts classes and poses, keeps
+  /// the heaviest poses of each and makes their weights add up to 1.
+  static void settle(std::vector<ClassMatch>& matches, float margin);
+
   const PolarGrid& grid_;
   int rings_, sum_rings_, classes_, harmonics_, angles_;
   std::vector<Offset> offsets_;
   double sigma_px_;
   float heat_;
   std::vector<float> log_prior_;
+
+ private:
+  [[nodiscard]] std::vector<ClassMatch> match_one(const Prepared& particle, float margin) const;
+
   Eigen::VectorXf weight_;  ///< area / noise of each summed ring
   AngularTransform transform_, sum_transform_;
   Matrix phase_re_, phase_im_;            ///< (offsets · sum_rings) × half_angles
@@ -89,5 +112,7 @@ class Matcher {
 [[nodiscard]] double log_likelihood_reference(const PolarGrid& grid, const Prepared& particle,
                                               const Harmonics& reference, const Eigen::VectorXf& noise, int rings,
                                               double shift_x_px, double shift_y_px, double angle_rad);
+/// A matcher that evaluates that for every class, turn and shift.
+[[nodiscard]] std::unique_ptr<const Matcher> make_reference_matcher(const Search& search);
 
 }  // namespace frazil::class2d

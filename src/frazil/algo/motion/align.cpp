@@ -190,8 +190,10 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   const double decay_frames = exposure.per_frame > 0_e_per_A2 ? std::clamp(decay / grouped.per_frame, 1.0, 10.0) : 3;
   const BandLimits limits{params.min_resolution, params.max_resolution};
   const TrackFit fit = [&] {
-    const Band band = make_band(first.binned, limits, grouped, params.threads);
-    return fit_track(band, pattern, decay_frames, coarse_track(band, pattern, params.threads), params.threads);
+    const Band band = params.backend->make_band(static_cast<int>(first.binned.size()), window_of(first.binned),
+                                                first.binned[0].pixel_size, limits, grouped, params.threads);
+    return fit_track(band, pattern, decay_frames, coarse_track(band, pattern, params.threads), params.threads,
+                     *params.backend);
   }();
   const double pixel_A = frames.pixel_size.value();
   result.track =
@@ -209,6 +211,7 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   settings.limits = {limits.min_resolution, informative_resolution(fit, limits.max_resolution)};
   settings.decay_frames = decay_frames;
   settings.threads = params.threads;
+  settings.backend = params.backend;
   const LocalFit local = fit_local(first.binned, grouped, pattern, fit, settings);
   result.local.held_out_gain = local.held_out_gain;
   result.local.tiles_x = local.tiles_x;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frazil/algo/motion/backend.hpp"
 #include "frazil/algo/motion/detector.hpp"
 #include "frazil/algo/motion/dose.hpp"
 #include "frazil/algo/motion/frames.hpp"
@@ -23,7 +24,9 @@ struct AlignParams {
   Angstrom min_resolution = 100_A;
   Angstrom max_resolution = 8_A;
   bool find_defects = true;
-  int threads = 1;  ///< for one movie; said by whoever runs it, and no parameter
+  // Said by whoever runs it, and no parameters:
+  int threads = 1;                          ///< for one movie
+  const Backend* backend = &cpu_backend();  ///< where it computes
 
   static constexpr auto fields() {
     using P = AlignParams;

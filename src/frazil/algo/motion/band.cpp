@@ -125,7 +125,6 @@ void fill(Band& band, int first, int last, const Window& window, Scratch& scratc
     window.part(t, scratch.part);
     soften(scratch.part, window);
     fft_columns_into(scratch.part, spectrum, std::min(columns, spectrum.columns()), 1);
-    band.power[z(t)].assign(z(band.shells), 0.0);
   }
   for (const auto& row : band.rows)
     for (int b = 0; b < row.count; b += Band::lanes)
@@ -185,24 +184,32 @@ int good_size_below(int n) {
   return 2;
 }
 
-Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads) {
+Window window_of(std::span<const Image> frames) {
   expect(!frames.empty(), "a band has frames");
   const int nx = good_size_below(frames[0].nx()), ny = good_size_below(frames[0].ny());
   const int x0 = (frames[0].nx() - nx) / 2, y0 = (frames[0].ny() - ny) / 2;
-  const Window window{margin(nx), margin(ny), [&](int t, Image& out) {
-                        const Image& frame = frames[z(t)];
-                        expect(frame.nx() == frames[0].nx() && frame.ny() == frames[0].ny(), "frames have one size");
-                        for (int y = 0; y < ny; ++y) std::copy_n(frame.row(y0 + y) + x0, nx, out.row(y));
-                      }};
-  return make_band(static_cast<int>(frames.size()), window, frames[0].pixel_size, limits, exposure, threads);
+  return {margin(nx), margin(ny), [=](int t, Image& out) {
+            const Image& frame = frames[z(t)];
+            expect(frame.nx() == frames[0].nx() && frame.ny() == frames[0].ny(), "frames have one size");
+            for (int y = 0; y < ny; ++y) std::copy_n(frame.row(y0 + y) + x0, nx, out.row(y));
+          }};
+}
+
+Band make_band(std::span<const Image> frames, const BandLimits& limits, const Exposure& exposure, int threads) {
+  return make_band(static_cast<int>(frames.size()), window_of(frames), frames[0].pixel_size, limits, exposure, threads);
+}
+
+Band empty_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits) {
+  Band band;
+  band.frames = frames;
+  lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
+  band.power.assign(z(frames), std::vector<double>(z(band.shells), 0.0));
+  return band;
 }
 
 Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits,
                const Exposure& exposure, int threads) {
-  Band band;
-  band.frames = frames;
-  lay_out(band, static_cast<int>(window.taper_x.size()), static_cast<int>(window.taper_y.size()), pixel_size, limits);
-  band.power.resize(z(frames));
+  Band band = empty_band(frames, window, pixel_size, limits);
   std::vector<Scratch> scratch(z(std::max(1, threads)));
   const int turn = std::clamp((frames + threads - 1) / std::max(1, threads), 1, frames_a_turn),
             turns = (frames + turn - 1) / turn;
@@ -210,6 +217,11 @@ Band make_band(int frames, const Window& window, Angstrom pixel_size, const Band
     const int first = static_cast<int>(i) * turn;
     fill(band, first, std::min(frames, first + turn), window, scratch[z(slot)]);
   });
+  whiten(band, exposure, threads);
+  return band;
+}
+
+void whiten(Band& band, const Exposure& exposure, int threads) {
   const auto factor = whitening(band, exposure);
   parallel_for(threads, band.rows.size(), [&](std::size_t r) {
     const auto& row = band.rows[r];
@@ -224,7 +236,6 @@ Band make_band(int frames, const Window& window, Angstrom pixel_size, const Band
         }
       }
   });
-  return band;
 }
 
 }  // namespace frazil::motion

@@ -90,6 +90,16 @@ struct Window {
 /// The same from a window of each of `frames` frames.
 [[nodiscard]] Band make_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits,
                              const Exposure& exposure, int threads);
+/// The window that `make_band` cuts out of whole frames, which must outlive it.
+[[nodiscard]] Window window_of(std::span<const Image> frames);
+
+/// The two ends of `make_band`: rows, shells and room for the components, and, once components and `power` (their mean
+/// |F|² in each frame and shell) are there, the whitening.
+[[nodiscard]] Band empty_band(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits);
+void whiten(Band& band, const Exposure& exposure, int threads);
+/// The same band by its definition, in double precision. Cost: one direct transform a frame.
+[[nodiscard]] Band make_band_reference(int frames, const Window& window, Angstrom pixel_size, const BandLimits& limits,
+                                       const Exposure& exposure);
 
 /// Largest even length ≤ n with prime factors 2, 3, 5.
 [[nodiscard]] int good_size_below(int n);

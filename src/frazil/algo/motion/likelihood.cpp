@@ -74,11 +74,11 @@ class Pull {
 
 }  // namespace
 
-Likelihood::Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved)
+Likelihood::Likelihood(const Band& band, double fixed_pattern, const Backend& backend, int threads, TrackA moved)
     : amplitude(z(band.frames), 1.0),
       band_(band),
       fixed_pattern_(fixed_pattern),
-      threads_(threads),
+      sums_(backend.hold(band, threads)),
       moved_(std::move(moved)) {
   kx2_.assign(z(band.shells), 0.0);
   ky2_.assign(z(band.shells), 0.0);
@@ -110,7 +110,7 @@ TrackA Likelihood::within_band(const TrackA& track) const {
 }
 
 std::vector<double> Likelihood::sum_power(const TrackA& track) const {
-  auto [power_here, other] = power_of_sum(band_, amplitude, within_band(track), threads_);
+  auto [power_here, other] = sums_->powers(amplitude, within_band(track));
   for (std::size_t s = 0; s < other.size(); ++s) power_here[s] += other[s];
   return std::move(power_here);
 }
@@ -243,20 +243,20 @@ Eigen::MatrixXd Likelihood::information(const std::vector<double>& k2) const {
 }
 
 Objective Likelihood::objective(const TrackA& track) const {
-  Objective j = evaluate(band_, weight, amplitude, within_band(track), threads_);
+  Objective j = sum_of(sums_->halves(weight, amplitude, within_band(track)));
   if (fixed_pattern_ > 0) subtract_pattern(track, 1, j);
   return j;
 }
 
 std::array<Objective, 2> Likelihood::halves(const TrackA& track) const {
-  auto parts = evaluate_halves(band_, weight, amplitude, within_band(track), threads_);
+  auto parts = sums_->halves(weight, amplitude, within_band(track));
   if (fixed_pattern_ > 0)
     for (auto& part : parts) subtract_pattern(track, 0.5, part);
   return parts;
 }
 
 std::array<double, 2> Likelihood::half_values(const TrackA& track) const {
-  const auto powers = power_of_sum(band_, amplitude, within_band(track), threads_);
+  const auto powers = sums_->powers(amplitude, within_band(track));
   std::array<double, 2> values{};
   for (std::size_t half = 0; half < 2; ++half)
     for (std::size_t s = 0; s < weight.size(); ++s) values[half] += weight[s] * powers[half][s];

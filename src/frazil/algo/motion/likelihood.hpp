@@ -4,7 +4,7 @@
 
 #include <Eigen/Core>
 
-#include "frazil/algo/motion/objective.hpp"
+#include "frazil/algo/motion/backend.hpp"
 
 namespace frazil::motion {
 
@@ -13,9 +13,10 @@ class Likelihood {
  public:
   /// @param fixed_pattern  power of what does not move over noise power in one frame; its expected pull to zero shift
   ///                       is taken out of the likelihood
+  /// @param backend        makes the sums along tracks
   /// @param moved          by what frames were moved before they came into the band, Å; empty: not at all. Tracks
   /// include it.
-  Likelihood(const Band& band, double fixed_pattern, int threads, TrackA moved = {});
+  Likelihood(const Band& band, double fixed_pattern, const Backend& backend, int threads, TrackA moved = {});
 
   /// Learns the specimen's power from the frames' agreement along a track.
   void learn(const TrackA& track);
@@ -65,7 +66,7 @@ class Likelihood {
 
   const Band& band_;
   double fixed_pattern_;
-  int threads_;
+  std::unique_ptr<TrackSums> sums_;
   TrackA moved_;
   std::vector<double> kx2_, ky2_;
 };

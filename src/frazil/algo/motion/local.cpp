@@ -39,10 +39,10 @@ std::vector<double> resampled(const std::vector<double>& places, const std::vect
 class TileFit {
  public:
   TileFit(const Tiles& tiles, double fixed_pattern, const std::vector<double>& amplitude, const TrackFit& global,
-          int threads)
-      : tiles_(tiles), threads_(threads) {
+          const LocalSettings& settings)
+      : tiles_(tiles), threads_(settings.threads) {
     for (const auto& tile : tiles.tiles) {
-      likelihoods_.emplace_back(tile.band, fixed_pattern, 1, tiles.moved);
+      likelihoods_.emplace_back(tile.band, fixed_pattern, *settings.backend, 1, tiles.moved);
       likelihoods_.back().amplitude = amplitude;
       usual_.push_back(resampled(global.signal_per_A, global.signal_power, tile.band));
     }
@@ -249,11 +249,11 @@ LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, doub
   const int size = result.groups.size, nx = binned[0].nx(), ny = binned[0].ny();
   const Tiles tiles =
       cut_tiles(binned, result.groups, result.track, settings.pitch_A, settings.most_tiles, settings.limits,
-                {exposure.per_frame * size, exposure.before, exposure.voltage}, settings.threads);
+                {exposure.per_frame * size, exposure.before, exposure.voltage}, settings.threads, *settings.backend);
   result.tiles_x = tiles.x.count();
   result.tiles_y = tiles.y.count();
   if (tiles.tiles.size() < 4) return result;  // nothing to tell places apart by
-  TileFit fit(tiles, fixed_pattern * size, result.groups.mean(global.amplitude), global, settings.threads);
+  TileFit fit(tiles, fixed_pattern * size, result.groups.mean(global.amplitude), global, settings);
   Places places;
   const double side = std::sqrt(static_cast<double>(nx) * ny);
   for (const auto& tile : tiles.tiles) {

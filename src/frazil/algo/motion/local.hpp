@@ -15,6 +15,7 @@ struct LocalSettings {
   BandLimits limits;
   double decay_frames = 3;  ///< of the global prior
   int threads = 1;
+  const Backend* backend = &cpu_backend();
 };
 
 /// Nodes of a displacement, and its value there.

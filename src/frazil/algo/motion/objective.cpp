@@ -13,6 +13,7 @@ namespace frazil::motion {
 namespace {
 
 constexpr int rows_per_chunk = 8;  ///< fixed, so that sums are split alike on any number of threads
+static_assert(half_of(rows_per_chunk - 1) == 0 && half_of(rows_per_chunk) == 1, "a chunk lies in one half");
 constexpr std::size_t lanes = Band::lanes;
 
 /// Without the checks for infinities that the operator makes.
@@ -141,7 +142,11 @@ std::array<Objective, 2> evaluate_halves(const Band& band, const std::vector<dou
 
 Objective evaluate(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
                    const TrackA& track, int threads) {
-  auto [total, other] = evaluate_halves(band, weight, amplitude, track, threads);
+  return sum_of(evaluate_halves(band, weight, amplitude, track, threads));
+}
+
+Objective sum_of(std::array<Objective, 2> halves) {
+  auto& [total, other] = halves;
   total.value += other.value;
   add_to(total.gradient_x, other.gradient_x);
   add_to(total.gradient_y, other.gradient_y);

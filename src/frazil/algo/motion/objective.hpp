@@ -35,8 +35,13 @@ struct Objective {
 /// `sum_power` of those two halves alone, at half the cost.
 [[nodiscard]] std::array<std::vector<double>, 2> power_of_sum(const Band& band, const std::vector<double>& amplitude,
                                                               const TrackA& track, int threads);
-/// The objective written component by component in double precision.
-[[nodiscard]] Objective evaluate_reference(const Band& band, const std::vector<double>& weight,
-                                           const std::vector<double>& amplitude, const TrackA& track);
+/// The two halves written component by component in double precision.
+[[nodiscard]] std::array<Objective, 2> evaluate_halves_reference(const Band& band, const std::vector<double>& weight,
+                                                                 const std::vector<double>& amplitude,
+                                                                 const TrackA& track);
+/// What two halves say together.
+[[nodiscard]] Objective sum_of(std::array<Objective, 2> halves);
+/// Which half a row of the band is in.
+[[nodiscard]] constexpr std::size_t half_of(std::size_t row) { return row / 8 % 2; }
 
 }  // namespace frazil::motion

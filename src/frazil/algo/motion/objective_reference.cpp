@@ -6,13 +6,16 @@
 
 namespace frazil::motion {
 
-Objective evaluate_reference(const Band& band, const std::vector<double>& weight, const std::vector<double>& amplitude,
-                             const TrackA& track) {
+std::array<Objective, 2> evaluate_halves_reference(const Band& band, const std::vector<double>& weight,
+                                                   const std::vector<double>& amplitude, const TrackA& track) {
   const auto frames = static_cast<std::size_t>(band.frames);
-  Objective total{0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames),
-                  std::vector<double>(static_cast<std::size_t>(band.shells))};
+  std::array<Objective, 2> halves;
+  halves.fill({0, std::vector<double>(frames), std::vector<double>(frames), std::vector<double>(frames),
+               std::vector<double>(static_cast<std::size_t>(band.shells))});
   std::vector<std::complex<double>> turned(frames);
-  for (const auto& row : band.rows)
+  for (std::size_t r = 0; r < band.rows.size(); ++r) {
+    const auto& row = band.rows[r];
+    auto& total = halves[half_of(r)];
     for (int i = 0; i < row.count; ++i) {
       const auto shell = band.shell[row.component + static_cast<std::size_t>(i)];
       if (shell >= band.shells) continue;
@@ -34,7 +37,8 @@ Objective evaluate_reference(const Band& band, const std::vector<double>& weight
         total.overlap[t] += slope.real();
       }
     }
-  return total;
+  }
+  return halves;
 }
 
 }  // namespace frazil::motion

@@ -64,7 +64,8 @@ Sums sum_frames(const FrameSource& frames, const Detector& detector, const Motio
   expect(field.frames() == frames.count && basis.b.at(0).size() == z(frames.count),
          "field, basis and movie hold equally many frames");
   const Spline spline = params.binning >= 2 ? Spline::cubic : Spline::quintic;
-  auto sums = warp_frames(frames, detector, field, rows_of(basis, params.halves), {spline, params.threads});
+  auto sums =
+      params.backend->warp_frames(frames, detector, field, rows_of(basis, params.halves), {spline, params.threads});
   if (frames.done) frames.done();
   return combine(std::move(sums), basis, inverse_response(frames.nx, frames.ny, field, spline), params.binning,
                  params.halves, params.threads);

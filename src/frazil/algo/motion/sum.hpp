@@ -1,8 +1,8 @@
 // The sum of moved frames, plain and weighted by exposure, with a few large Fourier transforms instead of one a frame.
 #pragma once
 
+#include "frazil/algo/motion/backend.hpp"
 #include "frazil/algo/motion/combine.hpp"
-#include "frazil/algo/motion/warp.hpp"
 
 namespace frazil::motion {
 
@@ -10,6 +10,7 @@ struct SumParams {
   double binning = 1;   ///< ≥ 1: the result is Fourier-cropped by this factor, to even sides
   bool halves = false;  ///< also the sums of odd and of even frames
   int threads = 1;
+  const Backend* backend = &cpu_backend();
 };
 
 /// Moves every frame by its displacement and sums.

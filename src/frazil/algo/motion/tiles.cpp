@@ -101,7 +101,7 @@ std::vector<double> TimeGroups::mean(const std::vector<double>& values) const {
 }
 
 Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const TrackA& track, double pitch_A, int most,
-                const BandLimits& limits, const Exposure& exposure, int threads) {
+                const BandLimits& limits, const Exposure& exposure, int threads, const Backend& backend) {
   const int nx = binned[0].nx(), ny = binned[0].ny();
   const double pixel_A = binned[0].pixel_size.value();
   Tiles result{tile_axis(nx, pitch_A / pixel_A, most), tile_axis(ny, pitch_A / pixel_A, most), {}, {}};
@@ -125,7 +125,7 @@ Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const T
                             add_window(binned[z(t)], result.x.start[z(i)] - dx[z(g)], result.y.start[z(j)] - dy[z(g)],
                                        mean[z(t)], t == groups.first(g), out);
                         }};
-    tile.band = make_band(groups.count(), window, binned[0].pixel_size, limits, exposure, 1);
+    tile.band = backend.make_band(groups.count(), window, binned[0].pixel_size, limits, exposure, 1);
     leave_out_lattice(tile.band);
   });
   return result;

@@ -3,8 +3,7 @@
 
 #include <span>
 
-#include "frazil/algo/motion/band.hpp"
-#include "frazil/algo/motion/objective.hpp"
+#include "frazil/algo/motion/backend.hpp"
 
 namespace frazil::motion {
 
@@ -45,7 +44,7 @@ struct Tiles {
 /// Cuts all tiles, following `track` (Å, one entry a group) in whole binned pixels, so that a tile holds the same
 /// specimen throughout. Components that stand out of their shell like the spots of a crystal are left out.
 [[nodiscard]] Tiles cut_tiles(std::span<const Image> binned, const TimeGroups& groups, const TrackA& track,
-                              double pitch_A, int most, const BandLimits& limits, const Exposure& exposure,
-                              int threads);
+                              double pitch_A, int most, const BandLimits& limits, const Exposure& exposure, int threads,
+                              const Backend& backend = cpu_backend());
 
 }  // namespace frazil::motion

@@ -44,8 +44,9 @@ double largest_change(const TrackA& a, const TrackA& b) {
 
 }  // namespace
 
-TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, const TrackA& start, int threads) {
-  Likelihood fit(band, fixed_pattern, threads);
+TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, const TrackA& start, int threads,
+                   const Backend& backend) {
+  Likelihood fit(band, fixed_pattern, backend, threads);
   TrackFit result;
   TrackA track = start;
   Objective here;

@@ -1,6 +1,7 @@
 // The track of whole frames: the most probable one under a likelihood and a prior that are both learned from the movie.
 #pragma once
 
+#include "frazil/algo/motion/backend.hpp"
 #include "frazil/algo/motion/coarse.hpp"
 #include "frazil/algo/motion/prior.hpp"
 
@@ -25,6 +26,6 @@ struct TrackFit {
 ///                       is taken out of the likelihood
 /// @param decay_frames   time constant of the fast start
 [[nodiscard]] TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, const TrackA& start,
-                                 int threads);
+                                 int threads, const Backend& backend = cpu_backend());
 
 }  // namespace frazil::motion

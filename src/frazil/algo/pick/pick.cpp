@@ -5,7 +5,6 @@
 
 #include "frazil/algo/pick/response.hpp"
 #include "frazil/algo/pick/working_image.hpp"
-#include "frazil/image/fft.hpp"
 
 namespace frazil::pick {
 namespace {
@@ -84,12 +83,12 @@ std::size_t seeds(const Detection& first) {
 
 }  // namespace
 
-PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded) {
+PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded, const Backend& backend) {
   const auto working = working_image(micrograph, params.diameter, params.contrast == Contrast::dark, excluded);
   if (working.masked.fraction() * static_cast<double>(working.image.size()) >
       static_cast<double>(working.image.size()) - 4 * working.diameter_px * working.diameter_px)
     return {};  // no room left
-  const auto spectrum = fft(working.image);
+  const Responses responses(working.image, backend);
   const auto allowed = allowed_centres(working, params, micrograph.pixel_size);
   const double distance_px = params.min_distance.value() > 0
                                  ? to_px(params.min_distance, micrograph.pixel_size) / working.scale_x
@@ -97,16 +96,16 @@ PickResult pick(const Image& micrograph, const PickParams& params, const Image* 
 
   PickResult result;
   result.working_pixel = working.image.pixel_size;
-  auto found = detect(correlate(spectrum, blob_kernel(params.method, working.diameter_px)), allowed, distance_px,
-                      params.noise_picks);
-  const auto moments = local_moments(working, spectrum, 0.6 * working.diameter_px);
+  auto found =
+      detect(responses.to(blob_kernel(params.method, working.diameter_px)), allowed, distance_px, params.noise_picks);
+  const auto moments = responses.local_moments(0.6 * working.diameter_px);
   drop_outliers(found.peaks, seeds(found), moments);
   std::size_t count = seeds(found);
   for (int pass = 0; params.refine_template && pass < passes && count > 0; ++pass) {
     const auto radius = static_cast<int>(std::lround(template_radius * working.diameter_px));
     result.profile = radial_profile(working.image, std::span(found.peaks).first(count), radius);
     if (result.profile.empty()) break;
-    found = detect(normalised_correlation(working, spectrum, result.profile), allowed, distance_px, params.noise_picks);
+    found = detect(responses.normalised(result.profile), allowed, distance_px, params.noise_picks);
     count = std::min(found.peaks.size(), std::max(few, found.significant()));
   }
 

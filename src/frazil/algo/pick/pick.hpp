@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "frazil/algo/pick/backend.hpp"
 #include "frazil/image/image.hpp"
 #include "frazil/params/fields.hpp"
 
@@ -79,6 +80,7 @@ struct PickResult {
 /// threshold is the height above which a Gaussian field with the smoothness measured on the response itself has
 /// `noise_picks` maxima (Adler 1981; Longuet-Higgins 1957), with the field's scatter taken from its lower half,
 /// which particles hardly touch. Cost: one FFT of the micrograph and about 20 of the working image.
-[[nodiscard]] PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded = nullptr);
+[[nodiscard]] PickResult pick(const Image& micrograph, const PickParams& params, const Image* excluded = nullptr,
+                              const Backend& backend = cpu_backend());
 
 }  // namespace frazil::pick

@@ -238,7 +238,7 @@ TEST(NoiseLevel, PredictsTheNumberOfMaximaOfAGaussianField) {
     Rng rng(70 + seed);
     Image noise(512, 512);
     for (float& v : noise.pixels()) v = static_cast<float>(rng.normal());
-    const auto field = correlate(fft(noise), [](double r) { return std::exp(-r * r / 8); });
+    const auto field = Responses(noise, cpu_backend()).to([](double r) { return std::exp(-r * r / 8); });
     const Mask all(512, 512, true);
     const auto level = noise_level(field, all, 20);
     expected += 20;

@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include "frazil/base/finite.hpp"
-#include "frazil/image/fft.hpp"
 
 namespace frazil::pick {
 namespace {
@@ -19,10 +18,14 @@ Image drawn(const RadialKernel& kernel, int nx, int ny) {
   return out;
 }
 
-Image correlate_drawn(const Spectrum& image, const Image& kernel) {
-  auto product = fft(kernel);
-  for (std::size_t i = 0; i < product.size(); ++i) product.data()[i] = image.data()[i] * std::conj(product.data()[i]);
-  return ifft(product);
+Image correlated(const Correlator& image, const Image& kernel) {
+  return std::move(image.with(std::span(&kernel, 1)).front());
+}
+
+std::unique_ptr<Correlator> hold_squared(const Image& image, const Backend& backend) {
+  auto squared = image.clone();
+  for (float& v : squared.pixels()) v *= v;
+  return backend.hold(squared);
 }
 
 double half_width(std::vector<float> values) { return robust_spread(std::move(values)).both; }
@@ -82,24 +85,25 @@ RadialKernel blob_kernel(Method method, double diameter_px) {
   };
 }
 
-Image correlate(const Spectrum& image, const RadialKernel& kernel) {
-  auto k = drawn(kernel, image.nx(), image.ny());
+Responses::Responses(const Image& image, const Backend& backend)
+    : nx_(image.nx()), ny_(image.ny()), image_(backend.hold(image)), squared_(hold_squared(image, backend)) {}
+
+Image Responses::to(const RadialKernel& kernel) const {
+  auto k = drawn(kernel, nx_, ny_);
   double sum = 0, squares = 0;
   for (const float v : k.pixels()) sum += v;
   const double mean = sum / static_cast<double>(k.size());
   for (const float v : k.pixels()) squares += (v - mean) * (v - mean);
   const double norm = squares > 0 ? 1 / std::sqrt(squares) : 0;
   for (float& v : k.pixels()) v = static_cast<float>((v - mean) * norm);
-  return correlate_drawn(image, k);
+  return correlated(*image_, k);
 }
 
-LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, double radius_px) {
-  const auto disc = drawn([radius_px](double r) { return r <= radius_px ? 1.0 : 0.0; }, image.nx(), image.ny());
+LocalMoments Responses::local_moments(double radius_px) const {
+  const auto disc = drawn([radius_px](double r) { return r <= radius_px ? 1.0 : 0.0; }, nx_, ny_);
   double n = 0;
   for (const float v : disc.pixels()) n += v;
-  auto squared = working.image.clone();
-  for (float& v : squared.pixels()) v *= v;
-  LocalMoments out{correlate_drawn(image, disc), correlate_drawn(fft(squared), disc)};
+  LocalMoments out{correlated(*image_, disc), correlated(*squared_, disc)};
   for (std::size_t i = 0; i < out.mean.size(); ++i) {
     const double mean = out.mean.data()[i] / n, square = out.variance.data()[i] / n;
     out.mean.data()[i] = static_cast<float>(mean);
@@ -108,15 +112,15 @@ LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, d
   return out;
 }
 
-Image normalised_correlation(const WorkingImage& working, const Spectrum& image, const std::vector<double>& profile) {
+Image Responses::normalised(const std::vector<double>& profile) const {
   const double radius = static_cast<double>(profile.size()) - 1;
   const auto value = [&](double r) {
     const auto i = static_cast<std::size_t>(r);
     return i + 1 < profile.size() ? profile[i] + (r - static_cast<double>(i)) * (profile[i + 1] - profile[i])
                                   : profile.back();
   };
-  auto kernel = drawn([&](double r) { return r <= radius ? value(r) : 0.0; }, image.nx(), image.ny());
-  const auto disc = drawn([radius](double r) { return r <= radius ? 1.0 : 0.0; }, image.nx(), image.ny());
+  auto kernel = drawn([&](double r) { return r <= radius ? value(r) : 0.0; }, nx_, ny_);
+  const auto disc = drawn([radius](double r) { return r <= radius ? 1.0 : 0.0; }, nx_, ny_);
   double n = 0, sum = 0, squares = 0;
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     n += disc.data()[i];
@@ -127,8 +131,8 @@ Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
     kernel.data()[i] = static_cast<float>(v);
     squares += v * v;
   }
-  auto out = correlate_drawn(image, kernel);
-  const auto moments = local_moments(working, image, radius);
+  auto out = correlated(*image_, kernel);
+  const auto moments = local_moments(radius);
   const auto usual = robust_spread({moments.variance.pixels().begin(), moments.variance.pixels().end()});
   const double floor = std::max(0.5 * usual.median, 1e-12), scale = squares > 0 ? 1 / std::sqrt(squares * n) : 0;
   for (std::size_t i = 0; i < out.size(); ++i)

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "frazil/algo/pick/backend.hpp"
 #include "frazil/algo/pick/pick.hpp"
 #include "frazil/algo/pick/working_image.hpp"
 
@@ -16,19 +17,26 @@ using RadialKernel = std::function<double(double r_px)>;
 /// whose inner one, follows the edge of a disc.
 [[nodiscard]] RadialKernel blob_kernel(Method method, double diameter_px);
 
-/// Correlation with a kernel made zero-mean and of unit norm over the image.
-[[nodiscard]] Image correlate(const Spectrum& image, const RadialKernel& kernel);
-
-/// Correlation coefficient of a radial profile (linear between values at 0, 1, 2 … px, cut off after the last) with the
-/// image under it, −1 to 1. Where the image is flatter than half its usual local variance, that is used instead.
-[[nodiscard]] Image normalised_correlation(const WorkingImage& working, const Spectrum& image,
-                                           const std::vector<double>& profile);
-
-/// Mean and variance of the image within `radius_px` of each pixel.
 struct LocalMoments {
   Image mean, variance;
 };
-[[nodiscard]] LocalMoments local_moments(const WorkingImage& working, const Spectrum& image, double radius_px);
+
+/// An image and what it responds with to kernels.
+class Responses {
+ public:
+  Responses(const Image& image, const Backend& backend);
+  /// Correlation with a kernel made zero-mean and of unit norm over the image.
+  [[nodiscard]] Image to(const RadialKernel& kernel) const;
+  /// Correlation coefficient of a radial profile (linear between values at 0, 1, 2 … px, cut off after the last) with
+  /// the image under it, −1 to 1. Where the image is flatter than half its usual local variance, that is used instead.
+  [[nodiscard]] Image normalised(const std::vector<double>& profile) const;
+  /// Mean and variance of the image within `radius_px` of each pixel.
+  [[nodiscard]] LocalMoments local_moments(double radius_px) const;
+
+ private:
+  int nx_, ny_;
+  std::unique_ptr<Correlator> image_, squared_;
+};
 
 /// What the response would be without particles, and how high its maxima then reach.
 struct NoiseLevel {
