@@ -65,15 +65,17 @@ struct ResultHead {
   bool has_files = false;  ///< the temporary folder exists and is synced
   double seconds = 0;
   int peak_mib = 0;
-  std::string target;     ///< CPU target
-  bool no_space = false;  ///< it failed because a disk or quota is full: not the task's fault
+  std::string target;             ///< CPU target
+  bool no_space = false;          ///< it failed because a disk or quota is full: not the task's fault
+  std::vector<std::string> read;  ///< input files that were read to their end, each followed by its content_hash
   static constexpr auto fields() {
     using R = ResultHead;
     return std::tuple(field(&R::number, "task", "Number"), field(&R::failed, "failed", "Gave no result"),
                       field(&R::code, "code", "Kind of failure"), field(&R::message, "message", "What is wrong"),
                       field(&R::has_files, "files", "Wrote files"), field(&R::seconds, "seconds", "Time taken"),
                       field(&R::peak_mib, "peak_mib", "Peak memory"), field(&R::target, "target", "CPU target"),
-                      field(&R::no_space, "no_space", "No space left to write"));
+                      field(&R::no_space, "no_space", "No space left to write"),
+                      field(&R::read, "read", "Input files and their contents"));
   }
 };
 

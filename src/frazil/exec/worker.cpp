@@ -100,6 +100,10 @@ class WorkerContext final : public flow::Context {
     (void)around_.orders.send(encode(Progress{number_, fraction, std::string(what)}));
   }
   flow::Cache& cache() override { return around_.cache; }
+  void has_read(const std::string& reference, const std::string& content) override {
+    read_.insert(read_.end(), {reference, content});
+  }
+  const std::vector<std::string>& read() const { return read_; }
 
   /// Makes the output files durable. @return true if there are any
   bool sync_outputs() const {
@@ -123,6 +127,7 @@ class WorkerContext final : public flow::Context {
   std::uint64_t number_;
   int threads_;
   bool has_files_ = false, has_scratch_ = false;
+  std::vector<std::string> read_;
   std::atomic<Clock::time_point> last_progress_{Clock::now()};
 };
 
@@ -156,6 +161,7 @@ Result run_task(const ReceivedTask& task, const Surroundings& around) {
     const auto outputs = protocol.run(task.params, task.inputs, task.previous ? &*task.previous : nullptr, context);
     result.has_files = context.sync_outputs();
     result.outputs = texts_of(outputs);
+    result.read = context.read();
   } catch (const NoSpace& error) {
     fail(error.code(), error.what());
     result.no_space = true;

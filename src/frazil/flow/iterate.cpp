@@ -29,6 +29,9 @@ class StageContext final : public Context {
     std::filesystem::create_directories(folder);
     return folder;
   }
+  void has_read(const std::string& reference, const std::string& content) override {
+    whole_.has_read(reference, content);
+  }
   int threads() const override { return whole_.threads(); }
   std::string gpus() const override { return whole_.gpus(); }
   std::string device() const override { return whole_.device(); }

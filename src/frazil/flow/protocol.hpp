@@ -70,6 +70,12 @@ class Context {
   [[nodiscard]] virtual std::string reference(std::string_view name) const = 0;
   /// Path on disk of a file that an input record names.
   [[nodiscard]] virtual std::filesystem::path input(const std::string& reference) const = 0;
+  /// Tells what an input file holds that was read to its end: its content_hash. Whoever watches that file then notices
+  /// when it is written anew.
+  virtual void has_read(const std::string& reference, const std::string& content) {
+    (void)reference;
+    (void)content;
+  }
   /// Folder for temporary files, removed afterwards.
   [[nodiscard]] virtual std::filesystem::path scratch() = 0;
   [[nodiscard]] virtual int threads() const = 0;

@@ -36,6 +36,7 @@ class EerFile {
 
   [[nodiscard]] const EerIndex& index() const { return index_; }
   [[nodiscard]] const std::string& name() const { return source_.name(); }
+  [[nodiscard]] std::string content_hash() const { return source_.content_hash(); }
   [[nodiscard]] int raw_frames() const { return static_cast<int>(index_.frames.size()); }
   /// Exposure of one raw frame as the camera tells it; zero when it does not.
   [[nodiscard]] Dose dose_per_raw_frame() const;

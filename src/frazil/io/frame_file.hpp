@@ -26,6 +26,10 @@ class FrameFile {
   [[nodiscard]] bool is_tiff() const { return std::holds_alternative<TiffIndex>(container_); }
   /// The events behind the sections; null for other files.
   [[nodiscard]] const EerFile* eer() const { return std::get_if<EerFile>(&container_); }
+  /// Of a source that was opened for that: ByteSource::content_hash.
+  [[nodiscard]] std::string content_hash() const {
+    return eer() != nullptr ? eer()->content_hash() : source_.content_hash();
+  }
   /// `out` has nx × ny pixels. @throws Error(bad_input) when there is no such section
   void read(int index, ImageSpan out, int threads = 1) const;
   /// `out` is resized when its size differs; its pixel_size becomes the file's, or 1 Å when unknown.

@@ -57,9 +57,12 @@ struct MovieReader::State {
 };
 MovieReader::MovieReader(const std::filesystem::path& path, const EerView& eer)
     : state_(new State{FrameFile(path, eer)}) {}
+MovieReader::MovieReader(ByteSource source, const EerView& eer)
+    : state_(new State{FrameFile(std::move(source), eer)}) {}
 MovieReader::~MovieReader() = default;
 MovieReader::MovieReader(MovieReader&&) noexcept = default;
 MovieReader& MovieReader::operator=(MovieReader&&) noexcept = default;
+std::string MovieReader::content_hash() const { return state_->file.content_hash(); }
 const ImageInfo& MovieReader::info() const { return state_->file.info(); }
 const EerFile* MovieReader::eer() const { return state_->file.eer(); }
 void MovieReader::read_frame(int index, Image& out, int threads) const { state_->file.read(index, out, threads); }

@@ -18,10 +18,13 @@ class MovieReader {
   /// @param eer  grid and number of fractions; ignored for other files
   /// @throws Error(not_found|corrupt|unsupported|io)
   explicit MovieReader(const std::filesystem::path& path, const EerView& eer = {});
+  explicit MovieReader(ByteSource source, const EerView& eer = {});
   ~MovieReader();
   MovieReader(MovieReader&&) noexcept;
   MovieReader& operator=(MovieReader&&) noexcept;
 
+  /// Of a source that was opened for that: ByteSource::content_hash.
+  [[nodiscard]] std::string content_hash() const;
   /// nz is the number of frames.
   [[nodiscard]] const ImageInfo& info() const;
   /// The raw frames behind the fractions; null when this is no EER movie.

@@ -114,6 +114,14 @@ void do_all(int threads, const std::vector<std::function<void()>>& work) {
   parallel_for(threads, work.size(), [&](std::size_t i) { work[i](); });
 }
 
+/// The movie, hashed while it is read. Electrons are decoded once to align them and once to add them up: their codes
+/// stay in the memory that decoded frames take of other movies.
+io::MovieReader open_movie(const Movie& movie, const flow::Context& context) {
+  auto source = io::ByteSource::open_hashed(context.input(movie.path));
+  if (movie.raw_frames > 0 && source.size() <= kept_bytes) source.hold(context.threads());
+  return io::MovieReader(std::move(source), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
+}
+
 /// Frames of the range, decoded once where they fit.
 motion::FrameCache frames_of(const io::MovieReader& reader, const Movie& movie, const FrameRange& range,
                              const flow::Context& context) {
@@ -217,7 +225,7 @@ FrameRange frame_range(const std::string& text, int frames) {
 }
 
 AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) const {
-  const io::MovieReader reader(context.input(movie.path), {movie.eer_grid, movie.raw_frames > 0 ? movie.frames : 0});
+  const auto reader = open_movie(movie, context);
   if (reader.info().nx != movie.nx || reader.info().ny != movie.ny || reader.info().nz != movie.frames)
     throw Error(ErrorCode::corrupt, "{}: expected {} x {} pixels and {} frames, found {} x {} and {}", movie.path,
                 movie.nx, movie.ny, movie.frames, reader.info().nx, reader.info().ny, reader.info().nz);
@@ -272,6 +280,7 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
                                found = seen.found;
                                alignment.sum = Image();
                              }});
+  context.has_read(movie.path, reader.content_hash());
   context.progress(0.9, "summed");
 
   const auto mode = params.output_format == OutputFormat::f16 ? io::MrcMode::f16 : io::MrcMode::f32;

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "frazil/algo/motion/dose.hpp"
+#include "frazil/base/content_hash.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/hash.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/test_files.hpp"
@@ -146,6 +149,58 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   const auto from_fine = io::read_image(align.process(on_fine, context).micrograph.path);
   ASSERT_EQ(from_fine.nx(), 512);
   EXPECT_GT(correlation(band_pass(sum, 60_A, 12_A).pixels(), band_pass(from_fine, 60_A, 12_A).pixels()), 0.9);
+}
+
+/// Bytes that this process has read so far.
+std::uint64_t bytes_read() {
+  std::ifstream file("/proc/self/io");
+  std::string name;
+  std::uint64_t bytes = 0;
+  file >> name >> bytes;
+  return bytes;
+}
+
+TEST(MovieReading, AMovieIsReadOnceFromItsArrivalToItsMicrographAndItsContentIsToldThen) {
+  const io::TestFolder folder;
+  constexpr int n = 512, frames = 24;
+  Rng rng(12);
+  io::TiffStackWriter tiff(folder / "m.tif", n, n, {.type = io::PixelType::u8});
+  io::StackWriter mrc(folder / "m.mrc", n, n, 1_A, io::MrcMode::u16);
+  sim::EerWriter eer(folder / "m.eer", n, n, {});
+  for (int t = 0; t < frames; ++t) {
+    Image frame(n, n);
+    for (auto& v : frame.pixels()) v = static_cast<float>(rng.poisson(2));
+    tiff.append(frame);
+    mrc.append(frame);
+    std::vector<sim::Electron> electrons;
+    for (std::uint32_t p = 0; p < n * n; ++p)
+      if (frame.pixels()[p] > 2) electrons.push_back({p, 1, 2});
+    eer.append(electrons);
+  }
+  tiff.close();
+  mrc.close();
+  eer.close();
+  for (const std::string name : {"m.tif", "m.mrc", "m.eer"}) {
+    SCOPED_TRACE(name);
+    const auto path = folder / name;
+    TestContext context(folder.path(), 2);
+    ImportMovies import;
+    import.params.pixel_size = 1_A;
+    AlignMovie align;
+    align.params.frames = "2-20";  // of the others it is read what no frame asks for
+    const auto before = bytes_read();
+    EXPECT_EQ(ImportMovies::check(path).state, flow::FileCheck::State::complete);
+    (void)sample_hash(path);
+    auto movie = import.record(path, path.string());
+    const auto taken = bytes_read() - before;
+    (void)align.process(movie, context);
+    const auto all = static_cast<double>(bytes_read() - before), size = static_cast<double>(fs::file_size(path));
+    std::printf("%s: %.0f bytes, %llu read at intake, %.3f times its size in all\n", name.c_str(), size,
+                static_cast<unsigned long long>(taken), all / size);
+    EXPECT_LT(taken, 200'000U);
+    EXPECT_LT(all, 1.1 * size);
+    EXPECT_EQ(context.read[path.string()], content_hash(path));
+  }
 }
 
 TEST(MovieDefects, OfAListAreReplacedInSumAndAlignment) {
