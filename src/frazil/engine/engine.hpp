@@ -20,7 +20,7 @@ struct Reading;
 struct SetView {
   std::string step, protocol, port, kind;
   std::filesystem::path project;  ///< files named in records are relative to it
-  std::vector<Json> records;      ///< sorted by order key
+  std::vector<Json> records;      ///< sorted by order key; of versions the latest alone
 };
 
 /// Numbers of one step for the status line.

@@ -72,6 +72,20 @@ TEST_F(ReadingTest, LeavesNoTraceAndNeedsNoRightToWrite) {
   make_read_only("p", false);
 }
 
+TEST_F(ReadingTest, TheTableOfASetWithVersionsHoldsTheLatestAlone) {
+  write_numbers(1, 12);
+  ASSERT_EQ(run("p", {"expected=12"}), 0);
+  const auto lines = [&](const std::string& set) {
+    const auto text = read_text(folder_ / "p" / "star" / (set + ".star"));
+    return std::count(text.begin(), text.end(), '\n') - 1;  // below its title
+  };
+  EXPECT_EQ(lines("add"), 12);
+  const auto versions = values(snapshot("p"), "total", "totals").size();
+  EXPECT_EQ(versions, 2u) << "six even sums, four a batch";
+  EXPECT_EQ(lines("total"), 1) << "a version of the fold holds all before it";
+  EXPECT_EQ(lines("last"), 1);
+}
+
 TEST_F(ReadingTest, SeesWhatAKilledEngineHasCommittedAndLeavesItsLogAlone) {
   write_numbers(1, 12);
   const auto process = spawn("p", {"expected=13"});

@@ -21,7 +21,9 @@ void StarWriter::write_step(const State& state, int index) {
   const auto& outputs = planned.protocol->outputs;
   for (std::size_t port = 0; port < outputs.size(); ++port) {
     SetView view{planned.name, planned.protocol->name, outputs[port].name, outputs[port].kind, state.head->folder, {}};
-    for (const int subject : state.members(index, static_cast<int>(port)))
+    auto members = state.members(index, static_cast<int>(port));
+    if (flow::gives_versions(planned) && members.size() > 1) members.erase(members.begin(), members.end() - 1);
+    for (const int subject : members)
       view.records.push_back(Json::parse(reader_->record(state.step(index).ports[port].items[subject])));
     const auto text = format_(view);
     if (!text) continue;

@@ -127,6 +127,12 @@ struct PlannedStep {
   bool versioned = false;                        ///< its input subjects are versions of folds
 };
 
+/// Whether what it puts out are versions of one set, of which the last holds all: those of a fold, and what is made of
+/// them.
+[[nodiscard]] inline bool gives_versions(const PlannedStep& step) {
+  return step.versioned || takes_lists(step.protocol->shape);
+}
+
 /// Steps in topological order, ready to run.
 struct Plan {
   std::string name, title;

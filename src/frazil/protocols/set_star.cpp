@@ -93,10 +93,7 @@ std::string star_of(Type<Coordinates>, const std::vector<Json>& records, const s
 /// Rows of many tables in one.
 std::string star_of(Type<Particles>, const std::vector<Json>& records, const std::filesystem::path& project) {
   std::vector<io::StarFile> files;
-  // A selection (without a stack of its own) replaces the one before it; particles of micrographs add up.
-  const bool versions = !records.empty() && record_from_json<Particles>(records.back()).stack.empty() &&
-                        record_from_json<Particles>(records.back()).count > 0;
-  for (const auto& json : std::vector<Json>(versions ? records.end() - 1 : records.begin(), records.end())) {
+  for (const auto& json : records) {
     const auto record = record_from_json<Particles>(json);
     if (record.count > 0) files.push_back(io::read_star(project / record.star));
   }

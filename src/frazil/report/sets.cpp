@@ -89,7 +89,7 @@ Json particle_funnel(const engine::Reading& reading) {
     if (set.view().count > 0) rows.push_back(funnel_row("positions: " + set.title(), set.sum("count")));
   for (const auto& set : made_sets(state, Particles::kind)) {
     if (set.is_aside() || set.view().count == 0) continue;
-    const bool versions = set.shape() == flow::Shape::fold || set.planned().versioned;
+    const bool versions = flow::gives_versions(set.planned());
     auto row = funnel_row("particles: " + set.title(),
                           versions ? set.latest(reading.reader).value("count", 0.0) : set.sum("count"));
     for (const auto& other : all_sets(state))
