@@ -178,6 +178,11 @@ std::string Finished::last_lines(std::size_t count) const {
   return output.substr(begin, end - begin);
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
 std::optional<std::filesystem::path> find_program(const std::string& name) {
   if (name.empty()) return std::nullopt;
   const auto can_run = [](const std::filesystem::path& path) {

@@ -43,6 +43,9 @@ struct Finished {
 /// Largest memory of any program run by this process since the last call, MiB.
 [[nodiscard]] int take_programs_peak_mib();
 
+/// Name of this machine.
+[[nodiscard]] std::string host_name();
+
 /// The program with this name on PATH, or the path itself if it can be run.
 [[nodiscard]] std::optional<std::filesystem::path> find_program(const std::string& name);
 

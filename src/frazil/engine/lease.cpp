@@ -14,15 +14,10 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
+#include "frazil/base/process.hpp"
 #include "frazil/params/fields.hpp"
 
 namespace frazil::engine {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 std::optional<Holder> lease_holder(const std::filesystem::path& project) {
   const auto path = project / "engine.lock";

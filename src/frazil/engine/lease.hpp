@@ -39,9 +39,6 @@ struct Holder {
 /// Who works on the project; none: nobody does. Takes no lease and writes nothing.
 [[nodiscard]] std::optional<Holder> lease_holder(const std::filesystem::path& project);
 
-/// Name of this machine.
-[[nodiscard]] std::string host_name();
-
 /// Socket through which an engine working on this project is spoken to: in the user's run-time folder, not in the
 /// project.
 [[nodiscard]] std::filesystem::path control_socket(const std::filesystem::path& project);

@@ -5,6 +5,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/process.hpp"
 #include "frazil/engine/command.hpp"
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/engine.hpp"

@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "frazil/base/braces.hpp"
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/pattern.hpp"
 #include "frazil/exec/frame.hpp"
 #include "frazil/exec/messages.hpp"
 
@@ -112,6 +114,7 @@ ClusterSettings parse_cluster(const Json& json) {
     settings.steps[step] = read_resources(entry, "steps." + step + ".", settings.resources, problems);
   if (settings.submit.empty() || settings.list.empty() || settings.cancel.empty())
     problems.emplace_back("submit, list and cancel must not be empty");
+  if (!is_pattern(settings.job_pattern)) problems.emplace_back("job_pattern is no regular expression");
   if (problems.empty()) return settings;
   std::string all;
   for (const auto& problem : problems) all += (all.empty() ? "" : "; ") + problem;
@@ -119,21 +122,12 @@ ClusterSettings parse_cluster(const Json& json) {
 }
 
 std::string fill_template(const std::string& text, const std::map<std::string, std::string>& values) {
-  std::string filled;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto end = text[i] == '{' ? text.find('}', i) : std::string::npos;
-    if (end == std::string::npos) {
-      filled += text[i];
-      continue;
-    }
-    const auto name = text.substr(i + 1, end - i - 1);
-    const auto found = values.find(name);
+  return fill_braces(text, [&](std::string_view name) {
+    const auto found = values.find(std::string(name));
     if (found == values.end())
       throw Error(ErrorCode::bad_input, "the cluster's settings: {{{}}} in \"{}\" stands for nothing", name, text);
-    filled += found->second;
-    i = end;
-  }
-  return filled;
+    return found->second;
+  });
 }
 
 std::vector<std::string> fill_command(const std::vector<std::string>& command,

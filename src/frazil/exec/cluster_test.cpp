@@ -31,11 +31,13 @@ TEST(Cluster, SubmitsToSlurmByDefault) {
 
 TEST(Cluster, TellsAllThatIsWrongWithItsSettings) {
   try {
-    (void)parse_cluster({{"submitt", 1}, {"list", "squeue"}, {"resources", {{"threads", 0}, {"cores", 2}}}});
+    (void)parse_cluster(
+        {{"submitt", 1}, {"list", "squeue"}, {"resources", {{"threads", 0}, {"cores", 2}}}, {"job_pattern", "("}});
     FAIL() << "wrong settings were taken";
   } catch (const Error& error) {
-    for (const auto* part : {"submitt is not known", "list has the wrong type",
-                             "threads and workers must be at least 1", "resources.cores is not known"})
+    for (const auto* part :
+         {"submitt is not known", "list has the wrong type", "threads and workers must be at least 1",
+          "resources.cores is not known", "job_pattern is no regular expression"})
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << part << " in " << error.what();
   }
   EXPECT_THROW((void)fill_template("{nothing}", {}), Error);

@@ -13,6 +13,7 @@
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
+#include "frazil/base/process.hpp"
 #include "frazil/exec/hub_jobs.hpp"
 #include "frazil/exec/hub_match.hpp"
 #include "frazil/exec/hub_peers.hpp"
@@ -45,12 +46,6 @@ void write_private(const fs::path& path, const std::string& text) {
     throw Error(ErrorCode::io, "{}: cannot be written: {}", path.string(), std::strerror(errno));
   }
   ::close(file);
-}
-
-std::string host_name() {
-  char name[256] = "localhost";
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
 }
 
 }  // namespace

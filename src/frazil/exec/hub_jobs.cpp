@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <regex>
 #include <sstream>
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/pattern.hpp"
 
 namespace frazil::exec {
 
@@ -184,13 +184,13 @@ void Jobs::submit(const std::string& flavour, int count) {
   ::chmod(script.c_str(), 0755);
   values["script"] = script.string();
   const auto done = command(fill_command(settings_.submit, values, r.options));
-  std::smatch match;
-  if (!done.ok() || !std::regex_search(done.output, match, std::regex(settings_.job_pattern)) || match.size() < 2)
+  const auto id = done.ok() ? find_group(done.output, settings_.job_pattern) : std::nullopt;
+  if (!id)
     throw Error(ErrorCode::external,
                 "jobs of {} threads, {} MiB and {} cannot be submitted (other numbers stand in the file given to "
                 "--cluster): {}: {}",
                 r.threads, r.memory_mib, r.time, done.how(), done.last_lines(2));
-  jobs_.push_back({match[1].str(), flavour, count});
+  jobs_.push_back({*id, flavour, count});
   remember();
   log::info("cluster: {} jobs submitted as {}", count, jobs_.back().id);
 }

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <regex>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
+#include "frazil/base/pattern.hpp"
 #include "frazil/base/process.hpp"
 #include "frazil/model/kinds.hpp"
 #include "frazil/params/values.hpp"
@@ -166,11 +166,8 @@ std::vector<Program> parse_programs(const Json& json, std::vector<std::string>& 
     Program program{text_of(entry, "name"), text_of(entry, "variable"),
                     texts_of(entry, "version", "programs: ", problems), text_of(entry, "pattern")};
     if (program.name.empty()) problems.emplace_back("programs: a program needs a name");
-    try {
-      (void)std::regex(program.pattern);
-    } catch (const std::regex_error&) {
+    if (!is_pattern(program.pattern))
       problems.push_back("programs: \"" + program.pattern + "\" is no regular expression");
-    }
     programs.push_back(std::move(program));
   }
   return programs;
@@ -182,9 +179,8 @@ std::string ask_version(const Program& program, const fs::path& path) {
   command.arguments.insert(command.arguments.end(), program.version.begin(), program.version.end());
   command.time_limit_s = ask_limit_s;
   const auto done = run_program(command);
-  std::smatch match;
   if (program.pattern.empty()) return done.output.substr(0, done.output.find('\n'));
-  if (std::regex_search(done.output, match, std::regex(program.pattern)) && match.size() > 1) return match[1].str();
+  if (auto version = find_group(done.output, program.pattern)) return *version;
   throw Error(ErrorCode::external, "{}: its version was not understood; it said: {}", path.string(),
               done.last_lines(2));
 }

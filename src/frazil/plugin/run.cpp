@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/braces.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/process.hpp"
@@ -58,17 +59,7 @@ std::string plain(const Json& value) {
 Json fill(const std::string& text, const Json& words, const std::string& place) {
   if (text.starts_with('{') && text.find('}') == text.size() - 1)
     return look_up(words, text.substr(1, text.size() - 2), place);
-  std::string filled;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto end = text[i] == '{' ? text.find('}', i) : std::string::npos;
-    if (end == std::string::npos) {
-      filled += text[i];
-      continue;
-    }
-    filled += plain(look_up(words, std::string_view(text).substr(i + 1, end - i - 1), place));
-    i = end;
-  }
-  return filled;
+  return fill_braces(text, [&](std::string_view name) { return plain(look_up(words, name, place)); });
 }
 
 bool is_set(const Json& value) { return !(value.is_null() || value == false || value == "" || value == 0); }
