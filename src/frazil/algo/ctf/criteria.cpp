@@ -14,7 +14,7 @@ namespace {
 
 using std::numbers::pi;
 
-constexpr int azimuths = 36;
+constexpr int azimuths = 36;  ///< evenly spaced: the mean of a smooth function of the angle converges exponentially
 constexpr double significant = 4;       // standard deviations of one shell
 constexpr double significant_sign = 5;  // standard deviations by which a defocus of the other sign must fit better
 

@@ -16,7 +16,7 @@
 namespace frazil::ctf {
 namespace {
 
-constexpr int candidate_count = 6;
+constexpr int candidate_count = 6;  ///< peaks of the search that may be refined: more cost time only
 
 void check(const FitParams& params) {
   std::string all;
@@ -153,7 +153,7 @@ Angstrom pull_of(const Eigen::Matrix4d& covariance, const Shape& shape, const Fi
 /// What exp(−B k²/2) took off the rings' power at 10 Å. Without it the rings of carbon behind a strong envelope are as
 /// weak as those of ice; with it they lie within a factor of 1.5 of each other for a given dose.
 double undamped(Angstrom2 b_factor) {
-  constexpr double most_A2 = 600;
+  constexpr double most_A2 = 600;  // e³: what is damped more is too uncertain to be scaled back
   return std::exp(std::clamp(b_factor.value(), 0.0, most_A2) / 200);
 }
 

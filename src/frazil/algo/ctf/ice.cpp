@@ -12,12 +12,14 @@ namespace frazil::ctf {
 namespace {
 
 constexpr std::array ring_A{3.67, 3.90, 3.44};
+// The three rings moved by 3 %, and half their span on either side to tell the background by. Steps of 0.4 % are less
+// than the standard deviation of the narrowest ring, 0.0014 1/Å at 0.27 1/Å.
 constexpr double window_low_k = 1 / 4.7, window_high_k = 1 / 3.1;
 constexpr double largest_scale = 0.03, scale_step = 0.004;
 constexpr int scales = 15;  // −2.8 % to 2.8 %
 constexpr double spot_reach = 0.015, annulus_width_k = 0.005, wedge_pixels = 2;
 constexpr int spot_tests = 20;  // annuli near the rings that do not share their pixels, generously
-constexpr int nuisances = 7, heights = 3, terms = nuisances + heights;
+constexpr int nuisances = 7, heights = 3, terms = nuisances + heights;  // a cubic (4), a parabola (3), the rings
 static_assert((scales - 1) * scale_step / 2 <= largest_scale);
 
 struct Shell {

@@ -11,8 +11,8 @@
 namespace frazil::ctf {
 namespace {
 
-constexpr int smallest_side = 64;
-constexpr std::size_t regions_per_side = 4;
+constexpr int smallest_side = 64;            ///< pixels: of 4 Å, 23 shells from 30 Å to Nyquist
+constexpr std::size_t regions_per_side = 4;  ///< 16 places, for the six terms of a bent plane (tilt.cpp)
 constexpr int few_tiles =
     7;  ///< along a side: with fewer, what the windows of the outer tiles lose is worth a transform of the whole image
 constexpr double taper_share = 0.05;  ///< of the image at each edge
@@ -62,7 +62,7 @@ std::vector<float> hann(int n) {
 
 /// Mean and standard deviation of a sample of the pixels, a thousandth at each end left out.
 std::pair<double, double> trimmed_moments(ImageView image) {
-  constexpr std::size_t wanted = 65536;
+  constexpr std::size_t wanted = 65536;  // tell a mean to 1/256 of the standard deviation
   const std::size_t pixels = static_cast<std::size_t>(image.nx) * static_cast<std::size_t>(image.ny),
                     step = std::max<std::size_t>(1, pixels / wanted) | 1;  // odd: no column is preferred
   std::vector<float> sample;

@@ -176,7 +176,7 @@ double noise_correlation(const Rings& rings, const Waves& waves, const Solution&
 }
 
 double iceness(const Rings& rings, const Waves& waves, const Solution& solution) {
-  constexpr double outer_k = 1 / 4.6, inner_k = 1 / 3.2;
+  constexpr double outer_k = 1 / 4.6, inner_k = 1 / 3.2;  // the ring's window and as much on either side for the line
   if (rings.k.back() < 1 / 3.6) return std::numeric_limits<double>::quiet_NaN();
   const auto residual = radial_residual(rings, waves, solution);
   double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;  // straight line through both sides of the ring

@@ -24,7 +24,7 @@ Level bare_level(const Rings& rings, const Solution& solution, std::size_t bin) 
 
 namespace {
 
-constexpr int max_steps = 40;
+constexpr int max_steps = 40;  // ends by itself: a limit against cycles
 
 // Columns of the model in one bin: 1, q = −cos 2χ, dq/dΔf, dq/dC, dq/dS, dq/dφ, dq/dCs; then the data.
 constexpr int columns = 7;
@@ -247,6 +247,8 @@ CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution&
 }
 
 Rings seen_part(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  // χ² of 18 for one freedom: by chance in 2e-5 of the places where the band may end; one more for each freedom of the
+  // envelope beyond. A tenth of room, and a band that holds a ring at 0.5 µm.
   constexpr double chance = 18, margin = 1.1, least_band_per_A = 0.04;
   if (!solution.has_rings || !(unit > 0)) return rings;
   const auto sums = moments(rings, waves, solution.shape, 2);

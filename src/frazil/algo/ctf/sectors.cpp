@@ -4,11 +4,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/algo/ctf/rings.hpp"
+
 namespace frazil::ctf {
 namespace {
 
-constexpr double ice_from_A = 3.98, ice_to_A = 3.50;
-constexpr int fewest_shells = 8;
+constexpr int fewest_shells = 8;  ///< as rings.cpp
 
 }  // namespace
 
@@ -47,7 +48,7 @@ SectorTable make_sectors(const PowerSpectrum& power, Angstrom min_resolution, An
     const double k = static_cast<double>(first + s) * table.dk, total = table.mean.row(s).sum();
     if (!(total > 0)) throw Error(ErrorCode::bad_input, "the power spectrum is not positive at {:.1f} A", 1 / k);
     table.k.push_back(k);
-    table.used.push_back(k < 1 / ice_from_A || k > 1 / ice_to_A ? 1 : 0);
+    table.used.push_back(k < ice_low_k || k > ice_high_k ? 1 : 0);
   }
   const Eigen::ArrayXXd full = table.count.max(1.0), scale = table.dk * table.dk / full;
   table.mean /= full;

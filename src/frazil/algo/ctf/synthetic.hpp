@@ -23,6 +23,7 @@ struct Scene {
 /// Wave aberration from the optical path: 2π/λ (½ z θ² − ¼ Cs θ⁴) with θ = λk (radians), λ from de Broglie with SI
 /// constants.
 inline double path_phase(const Scene& s, double kx, double ky) {
+  // CODATA 2018: Planck constant, elementary charge, electron mass, speed of light, SI.
   constexpr double h = 6.62607015e-34, e = 1.602176634e-19, m = 9.1093837015e-31, c = 299792458;
   const double energy = e * s.voltage_V, momentum = std::sqrt(2 * m * energy * (1 + energy / (2 * m * c * c)));
   const double lambda = h / momentum * 1e10;

@@ -15,7 +15,7 @@ namespace {
 using std::numbers::pi;
 
 constexpr double defocus_step_A = 60, correlation_of_pixels = 2.2;  // a Hann window's noise bandwidth, both axes
-constexpr int finer_rounds = 6;
+constexpr int finer_rounds = 6;                                     // to 1/64 of the grid's step
 
 /// Everything about shells that is the same for all regions.
 struct Shells {
@@ -125,7 +125,7 @@ double value_at(const Shells& shells, const std::vector<RegionSpectrum>& regions
 /// gain too little.
 std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSpectrum>& regions,
                                 const Eigen::MatrixXd& strength, const Plane& plane) {
-  constexpr double least_gain = 20;
+  constexpr double least_gain = 20;   // as χ² for three freedoms: by chance in 2e-4
   constexpr std::size_t fewest = 12;  // parts: six terms are to be known from them
   if (regions.size() < fewest) return {};
   const double before = value_at(shells, regions, strength, plane);
@@ -137,7 +137,7 @@ std::array<double, 3> find_bend(const Shells& shells, const std::vector<RegionSp
     for (std::size_t g = 0; g < regions.size(); ++g) {
       const auto& r = regions[g];
       const auto i = static_cast<Eigen::Index>(std::lround((best.at(r) - shells.first_A) / defocus_step_A));
-      constexpr Eigen::Index reach = 2;
+      constexpr Eigen::Index reach = 2;  // steps of defocus: wide enough that noise bends the parabola little
       if (i < reach || i + reach >= strength.rows()) continue;
       const auto column = static_cast<Eigen::Index>(g);
       const double h = reach * defocus_step_A, low = strength(i - reach, column), mid = strength(i, column),

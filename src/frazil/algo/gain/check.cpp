@@ -14,12 +14,12 @@
 namespace frazil::gain {
 namespace {
 
-constexpr int reach = 2;  // half width of the local mean
-constexpr int tile_px = 256;
+constexpr int reach = 2;               // half width of the local mean
+constexpr int tile_px = 256;           // so few that a correlation stays in the cache; the sum over tiles counts
 constexpr int displacements = 24;      // of the null distribution
 constexpr int least_displacement = 5;  // beyond the local mean
-constexpr double clip_sigmas = 4;
-constexpr double clear_sigmas = 6;  // chance gives less in 16 states; the standard deviation itself is known to 15 %
+constexpr double clip_sigmas = 4;      // touches 6e-5 of Gaussian values
+constexpr double clear_sigmas = 6;     // chance gives less in 16 states; the standard deviation itself is known to 15 %
 
 /// A rectangle of a fine pattern.
 struct Tile {

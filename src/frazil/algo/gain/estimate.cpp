@@ -15,7 +15,7 @@ constexpr int local_px = 63;                           // side of the local mean
 constexpr double slow_px = 128;                        // longest wave kept when halves are other movies
 constexpr double fine_px = 5;                          // longest wave kept when the specimen is in both halves
 constexpr double low_factor = 0.5, high_factor = 1.5;  // beyond: a defect, not a gain
-constexpr double defect_sigmas = 6;
+constexpr double defect_sigmas = 6;  // by chance in 2e-9: not one pixel of a camera. √(n + ⅜) has σ ½ (Anscombe 1948)
 
 /// Mean of the pixels that are not flagged in a window of side 2 half + 1, cut at the borders.
 Image local_mean(const Image& image, const std::vector<char>& flagged, int half) {

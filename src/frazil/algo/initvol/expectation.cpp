@@ -31,7 +31,7 @@ References take_slices(const recon::Projector& reference, const recon::Plane& pl
   std::vector<float> gain(count);
   for (std::size_t j = 1; j < count; ++j)
     gain[j] = static_cast<float>(1 / noise[static_cast<std::size_t>(plane.ring[j])]);
-  constexpr std::size_t batch = 64;
+  constexpr std::size_t batch = 64;  // poses a turn of a thread: the result is the same
   parallel_for(threads, (grid.poses.size() + batch - 1) / batch, [&](std::size_t b) {
     for (std::size_t p = b * batch; p < std::min(grid.poses.size(), (b + 1) * batch); ++p) {
       float *re = r.scaled.row(ix(p)).data(), *im = re + count, *power = r.power.row(ix(p)).data();
@@ -254,7 +254,7 @@ Expectation expect_poses(const ParticleSet& particles, std::span<const std::size
 void insert_slices(recon::BackProjector& out, const ParticleSet& particles, const PoseGrid& grid,
                    const Expectation& found, std::span<const double> noise, std::size_t count,
                    const std::vector<recon::Matrix3>& symmetry, int threads) {
-  constexpr std::size_t parts = 4;
+  constexpr std::size_t parts = 4;  // fixed, so that sums keep their order
   const auto& plane = particles.plane();
   std::vector<recon::BackProjector> sums(parts, recon::BackProjector(out.shape().box, out.shape().max_k, 1_A));
   parallel_for(threads, parts, [&](std::size_t part) {

@@ -12,7 +12,7 @@
 namespace frazil::initvol {
 namespace {
 
-constexpr double held_out_fraction = 0.1;
+constexpr double held_out_fraction = 0.1;  // judges the starts: tells their order, and costs the map 5 % of its SNR
 
 /// Random subset of at most `limit` indices, in increasing order.
 std::vector<std::size_t> choose(std::size_t count, std::size_t limit, Rng rng) {

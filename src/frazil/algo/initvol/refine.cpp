@@ -120,7 +120,7 @@ void match(const Problem& problem, ParticleSet& particles, std::span<const std::
   const auto count = static_cast<std::size_t>(plane.prefix[static_cast<std::size_t>(ring)]);
   const double limit_px = to_px(problem.params.max_shift, particles.pixel_size());
   const Degrees step = problem.params.angular_step * 0.375;
-  constexpr std::size_t batch = 16;
+  constexpr std::size_t batch = 16;  // particles a turn of a thread: the result is the same
   parallel_for(problem.threads, (members.size() + batch - 1) / batch, [&](std::size_t b) {
     Matcher matcher(particles, reference, noise, count);
     for (std::size_t n = b * batch; n < std::min(members.size(), (b + 1) * batch); ++n) {
@@ -161,7 +161,7 @@ void update_noise(const ParticleSet& particles, std::span<const std::size_t> mem
 
 BackProjector back_project(const Problem& problem, const ParticleSet& particles, std::span<const std::size_t> members,
                            const std::vector<Match>& matches, std::span<const double> noise) {
-  constexpr std::size_t parts = 4;
+  constexpr std::size_t parts = 4;  // fixed, so that sums keep their order
   const auto& plane = particles.plane();
   std::vector<BackProjector> sums(parts, BackProjector(problem.work_box, plane.max_k, problem.work_pixel));
   parallel_for(problem.threads, parts, [&](std::size_t part) {

@@ -13,8 +13,8 @@
 namespace frazil::motion {
 namespace {
 
-constexpr int most_groups = 128;
-constexpr std::uint64_t repair_seed = 0x6d6f74696f6eULL;
+constexpr int most_groups = 128;  ///< binned images: bounds memory; of more frames several are added up
+constexpr std::uint64_t repair_seed = 0x6d6f74696f6eULL;  ///< any: the letters of "motion"
 
 /// Variance of the difference of two entries under a covariance.
 double variance_between(const Eigen::MatrixXd& c, Eigen::Index i, Eigen::Index j) {
@@ -186,7 +186,7 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   }
   const Exposure grouped{exposure.per_frame * group, exposure.before, exposure.voltage};
   const double pattern = result.fixed_pattern * group;
-  constexpr Dose decay = 2.5_e_per_A2;
+  constexpr Dose decay = 2.5_e_per_A2;  // a fifth of the fast start is left after 4 e⁻/Å²; its strength is learned
   const double decay_frames = exposure.per_frame > 0_e_per_A2 ? std::clamp(decay / grouped.per_frame, 1.0, 10.0) : 3;
   const BandLimits limits{params.min_resolution, params.max_resolution};
   const TrackFit fit = [&] {

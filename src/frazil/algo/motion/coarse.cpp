@@ -13,6 +13,9 @@
 namespace frazil::motion {
 namespace {
 
+/// Twice the finest resolution of the fit that follows, which so starts within a quarter of its waves. B leaves 38 % of
+/// the amplitude there; Grant & Grigorieff (2015, doi:10.7554/eLife.06980) take 1500 Å². A frame 15 Å from where its
+/// neighbours let expect it costs as much as one standard deviation of the correlation.
 constexpr double finest_A = 16, b_factor_A2 = 1000, reach_A = 15;
 constexpr double search_A = 16 * reach_A;  ///< a peak farther off would have to stand out by 128 units of likelihood
 

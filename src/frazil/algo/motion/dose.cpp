@@ -9,7 +9,7 @@
 namespace frazil::motion {
 namespace {
 
-constexpr int bins = 400;
+constexpr int bins = 400;  ///< of frequency up to the corner: 60 e⁻/Å² at 1 Å a pixel are linear between them to 6e-4
 
 /// (v/c)² of electrons accelerated by `voltage`.
 double beta_squared(Kilovolt voltage) {

@@ -18,8 +18,8 @@ constexpr int band_rows = 16;      ///< rows of the fine grid that a band fills
 constexpr int slabs_at_once = 16;  ///< counters of so many slabs are held, then added to the images in one pass
 constexpr int block_shift = 8;     ///< the shift is constant over 32 sensor columns (256 eighths)
 constexpr int one_electron = 256;  ///< counters hold electrons in units of 1/256, 16 bits wide
-constexpr float most_gain = 16;
-constexpr int far_away = 8;  ///< pixels of the frames' grid: farthest substitute of a defect
+constexpr float most_gain = 16;    ///< a pixel that counts a sixteenth is dead: no counter overflows
+constexpr int far_away = 8;        ///< pixels of the frames' grid: farthest substitute of a defect
 
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 

@@ -7,7 +7,7 @@
 
 namespace frazil::motion {
 
-constexpr int most_fold_rows = 8;
+constexpr int most_fold_rows = 8;  ///< at a time; more go in turns
 
 /// One row of counters of several slabs: to[r][i] += Σ_slab weights[slab · stride_w + r] · counts[slab · stride + i]
 /// for i < n, r < rows ≤ most_fold_rows.

@@ -49,7 +49,7 @@ std::vector<std::complex<double>> inverse_response(int n, const std::array<doubl
 /// Where electrons lie between points, over raw frames and places.
 void histograms(const ElectronSource& source, const EventGrid& grid, const ShiftPlan& plan, std::array<double, 16>& x,
                 std::array<double, 16>& y) {
-  constexpr int places = 5, most_frames = 256;
+  constexpr int places = 5, most_frames = 256;  // 6,400 samples: a share of a sixteenth to 5 % of itself
   x.fill(0), y.fill(0);
   const int raw_frames = source.begin.back(), step = std::max(1, raw_frames / most_frames);
   double count = 0;

@@ -13,8 +13,10 @@ namespace {
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr int most_rounds = 5, most_groups = 48;
-constexpr double clearer = 1.6;  ///< ratio of variances
+constexpr int most_rounds = 5, most_groups = 48;  ///< limits of time: a group of a movie of 48 holds 1 e/Å² or more
+constexpr double clearer = 1.6;                   ///< ratio of variances
+/// 0.03 Å cost exp(−(2π 0.03/3)²/2) = 0.2 % of the signal at 3 Å; half a wave of the finest band, 8 Å, is as far as a
+/// linearised likelihood reaches.
 constexpr double converged_A = 0.03, largest_step_A = 4, node_error_A = 0.02;
 
 /// A curve given at ascending places, linear between them, constant beyond.
@@ -139,7 +141,7 @@ Linear linearise(const TileFit& fit, const std::vector<std::array<Objective, 2>>
 
 /// Tiles whose remaining gradient exceeds what noise leaves count less, as under Student's distribution.
 void reweigh(TileFit& fit, const Linear& linear) {
-  constexpr double tolerated = 1.5;
+  constexpr double tolerated = 1.5;  // χ² a freedom of a tile with 40 freedoms: by chance in one of fifty
   const auto [d, vectors] = eigen_symmetric(linear.local.h);
   const double least = 1e-6 * d.maxCoeff();
   const double freedom = 2 * static_cast<double>((d.array() > least).count());

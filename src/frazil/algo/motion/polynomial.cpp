@@ -7,7 +7,7 @@
 namespace frazil::motion {
 namespace {
 
-constexpr int side = 9;
+constexpr int side = 9;  ///< places of the field along an axis, for six terms of space
 
 std::array<double, ThirdOrder::terms> basis(double z, double u, double v) {
   const std::array<double, 6> space{1, u, u * u, v, v * v, u * v};

@@ -12,7 +12,7 @@ namespace frazil::motion {
 /// unbinned pixels, with the global shift's sign: Σ c · {1, u, u², v, v², uv} · {z, z², z³}, power of z fastest, as in
 /// motion-model version 1 of RELION's per-movie STAR files.
 struct ThirdOrder {
-  static constexpr std::size_t terms = 18;
+  static constexpr std::size_t terms = 18;  ///< three powers of time, six terms of space: RELION's model
   std::array<double, terms> x{}, y{};
   [[nodiscard]] Shift at(double z, double u, double v) const;
 };

@@ -137,7 +137,7 @@ class Surveyor {
     auto& total = totals<T>();
     total.resize(z(frames_.nx) * z(frames_.ny));
     const int bands = (frames_.ny + factor_ - 1) / factor_;
-    constexpr int bands_a_turn = 8;
+    constexpr int bands_a_turn = 8;  // of a thread: the result is the same
     std::vector<std::vector<float>> scratch(z(std::max(1, threads_)));
     parallel_for_slots(threads_, z((bands + bands_a_turn - 1) / bands_a_turn), [&](std::size_t turn, int slot) {
       for (std::size_t i = 0; i < held.size(); ++i) {
@@ -223,7 +223,7 @@ void repair(Survey& survey, const std::vector<std::uint64_t>& defects, int nx, s
 }
 
 double mean_of(const Image& image, int threads) {
-  constexpr int lanes = 16;
+  constexpr int lanes = 16;  // of AVX-512; fixed, so that sums keep their order
   std::vector<double> rows(z(image.ny()));
   parallel_for(threads, rows.size(), [&](std::size_t y) {
     const float* __restrict row = image.row(static_cast<int>(y));

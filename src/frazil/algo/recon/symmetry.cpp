@@ -10,7 +10,7 @@
 namespace frazil::recon {
 namespace {
 
-constexpr double golden = 1.6180339887498949;
+constexpr double golden = 1.6180339887498949;  // (1 + √5) / 2: an icosahedron's corners are (0, 1, golden) turned
 
 /// Order n of "c7" or "d2"; 0 when what follows the letter is no number in 1 … 200.
 int order_of(std::string_view digits) {
