@@ -3,6 +3,7 @@
 #include <map>
 #include <numbers>
 
+#include "frazil/base/statistics.hpp"
 #include "frazil/check/checks.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
@@ -32,13 +33,6 @@ Vector3 nearest_mate(const Group& group, const Vector3& d, const Vector3& refere
 
 double angle_deg(const Vector3& a, const Vector3& b) {
   return std::acos(std::clamp(dot(a, b), -1.0, 1.0)) * 180 / std::numbers::pi;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + std::ssize(values) / 2;
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Angles of the members to their mean direction modulo the group; the mean is the best of several starts, each

@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "frazil/base/finite.hpp"
+#include "frazil/base/index.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil {
 namespace {
@@ -37,15 +39,15 @@ void add_finite(Statistics& s, double& sum, double& squares, std::size_t& count,
   ++count;
 }
 
-}  // namespace
-
-Statistics statistics(ImageView image) {
+/// Sums by row first keep the precision of large images.
+template <class RowOf>
+Statistics statistics_of_rows(int rows, const RowOf& row_of) {
   Statistics s{0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0};
   double total = 0, total_squares = 0;
   std::size_t count = 0;
-  for (int y = 0; y < image.ny; ++y) {  // sums by row first keep the precision of large images
+  for (int y = 0; y < rows; ++y) {
     double sum = 0, squares = 0;
-    for (int x = 0; x < image.nx; ++x) add_finite(s, sum, squares, count, image(x, y));
+    for (const float value : row_of(y)) add_finite(s, sum, squares, count, value);
     total += sum;
     total_squares += squares;
   }
@@ -56,25 +58,17 @@ Statistics statistics(ImageView image) {
   return s;
 }
 
+}  // namespace
+
+Statistics statistics(ImageView image) {
+  return statistics_of_rows(image.ny, [&](int y) { return std::span(image.row(y), z(image.nx)); });
+}
+
 Statistics statistics(std::span<const float> values) {
   constexpr std::size_t width = 4096;
-  const auto rows = static_cast<int>(values.size() / width);
-  Statistics s{0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0};
-  double total = 0, total_squares = 0;
-  std::size_t count = 0;
-  for (int y = 0; y <= rows; ++y) {
-    double sum = 0, squares = 0;
-    const auto first = static_cast<std::size_t>(y) * width;
-    for (std::size_t i = first; i < std::min(values.size(), first + width); ++i)
-      add_finite(s, sum, squares, count, values[i]);
-    total += sum;
-    total_squares += squares;
-  }
-  if (count == 0) return {0, 0, 0, 0, s.not_finite};
-  const auto n = static_cast<double>(count);
-  s.mean = total / n;
-  s.stddev = std::sqrt(at_least_zero(total_squares / n - s.mean * s.mean));
-  return s;
+  return statistics_of_rows(static_cast<int>(values.size() / width) + 1, [&](int y) {
+    return values.subspan(z(y) * width, std::min(width, values.size() - z(y) * width));
+  });
 }
 
 double quantile(ImageView image, double fraction) {
@@ -88,10 +82,7 @@ double quantile(ImageView image, double fraction) {
     if (std::isfinite(v)) sample.push_back(v);
   }
   if (sample.empty()) return 0;
-  const auto rank =
-      static_cast<std::ptrdiff_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sample.size() - 1));
-  std::nth_element(sample.begin(), sample.begin() + rank, sample.end());
-  return sample[static_cast<std::size_t>(rank)];
+  return at_fraction(sample, std::clamp(fraction, 0.0, 1.0));
 }
 
 Image crop(ImageView source, int x0, int y0, int nx, int ny, float fill, Angstrom pixel_size) {

@@ -5,6 +5,8 @@
 #include <jpeglib.h>
 
 #include <csetjmp>
+#include <cstdlib>
+#include <memory>
 
 #include "frazil/base/error.hpp"
 #include "frazil/base/files.hpp"
@@ -55,10 +57,16 @@ bool read_rows(jpeg_decompress_struct& jpeg, Trap& trap, unsigned char* pixels, 
   return jpeg.err->num_warnings == 0;
 }
 
-bool write_rows(jpeg_compress_struct& jpeg, Trap& trap, std::FILE* file, const Picture& picture, int quality) {
+/// Made by malloc, grown by libjpeg.
+struct Encoded {
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+};
+
+bool write_rows(jpeg_compress_struct& jpeg, Trap& trap, Encoded& to, const Picture& picture, int quality) {
   if (setjmp(trap.jump) != 0) return false;
   jpeg_create_compress(&jpeg);
-  jpeg_stdio_dest(&jpeg, file);
+  jpeg_mem_dest(&jpeg, &to.bytes, &to.size);
   jpeg.image_width = static_cast<JDIMENSION>(picture.nx);
   jpeg.image_height = static_cast<JDIMENSION>(picture.ny);
   jpeg.input_components = picture.channels;
@@ -76,19 +84,23 @@ bool write_rows(jpeg_compress_struct& jpeg, Trap& trap, std::FILE* file, const P
 
 }  // namespace
 
-void write_jpeg(const std::filesystem::path& path, const Picture& picture, int quality) {
-  AtomicFile file(path);
-  std::FILE* out = std::fopen(file.temporary().c_str(), "wb");
-  if (out == nullptr) throw Error(ErrorCode::io, "{}: cannot be created", path.string());
+std::string jpeg_bytes(const Picture& picture, int quality) {
   Trap trap;
   set_trap(trap);
   jpeg_compress_struct jpeg{};
   jpeg.err = &trap.manager;
-  const bool written = write_rows(jpeg, trap, out, picture, quality);
+  Encoded encoded;
+  const bool written = write_rows(jpeg, trap, encoded, picture, quality);
   jpeg_destroy_compress(&jpeg);
-  const bool closed = std::fclose(out) == 0;
-  if (!written || !closed) throw Error(ErrorCode::io, "{}: writing the JPEG failed: {}", path.string(), trap.message);
-  file.commit();
+  const std::unique_ptr<unsigned char, void (*)(void*)> owner(encoded.bytes, std::free);
+  if (!written)
+    throw Error(ErrorCode::io, "a picture of {} x {} pixels could not be encoded: {}", picture.nx, picture.ny,
+                trap.message);
+  return {reinterpret_cast<const char*>(encoded.bytes), encoded.size};
+}
+
+void write_jpeg(const std::filesystem::path& path, const Picture& picture, int quality) {
+  write_text(path, jpeg_bytes(picture, quality));
 }
 
 Picture read_jpeg(const std::filesystem::path& path) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "frazil/image/image.hpp"
@@ -31,7 +32,8 @@ struct Picture {
 void write_png(const std::filesystem::path& path, const Picture& picture);
 void write_png(const std::filesystem::path& path, ImageView image, float low, float high);
 void write_png_auto(const std::filesystem::path& path, ImageView image);
-/// @param quality 1 to 100
+/// A JPEG file in memory. @param quality 1 to 100 @throws Error(io) when libjpeg cannot
+[[nodiscard]] std::string jpeg_bytes(const Picture& picture, int quality = 85);
 void write_jpeg(const std::filesystem::path& path, const Picture& picture, int quality = 85);
 
 /// Grey or RGB; palettes, alpha and 16-bit are converted. @throws Error(corrupt|unsupported|not_found|io)

@@ -8,6 +8,7 @@
 #include "frazil/algo/gain/trend.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/base/finite.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/image/ops.hpp"
 
 namespace frazil::protocols {
@@ -32,8 +33,7 @@ float median_around(const Image& image, int x, int y) {
   for (int j = -1; j <= 1; ++j)
     for (int i = -1; i <= 1; ++i)
       values[n++] = image(std::clamp(x + i, 0, image.nx() - 1), std::clamp(y + j, 0, image.ny() - 1));
-  std::nth_element(values.begin(), values.begin() + 4, values.end());
-  return values[4];
+  return middle_of(std::span<float>(values));
 }
 
 }  // namespace

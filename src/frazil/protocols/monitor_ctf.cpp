@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "frazil/algo/ctf/trend.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/protocols/protocol_of.hpp"
 
 namespace frazil::protocols {
@@ -72,7 +73,7 @@ void watch_cs(const MonitorCtfParams& params, CtfTrend& trend) {
 
 void watch_ice(CtfTrend& trend) {
   if (trend.ice_A.size() < fewest / 2) return;
-  const double place = ctf::median(trend.ice_A);
+  const double place = median(trend.ice_A);
   if (std::abs(place / cubic_ice_A - 1) < ice_tolerance) return;
   trend.alarms.push_back(fmt::format(
       "the ring of ice lies at {:.2f} A in {} micrographs, not at {:.2f} A: the pixel size is wrong by {:+.1f} %",
@@ -82,8 +83,8 @@ void watch_ice(CtfTrend& trend) {
 void watch_disagreement(const MonitorCtfParams& params, CtfTrend& trend) {
   const auto& all = trend.disagreement;
   if (all.size() < 2 * recent) return;
-  const double before = ctf::median({all.begin(), all.end() - recent}),
-               now = ctf::median({all.end() - recent, all.end()});
+  const double before = median(std::vector<double>(all.begin(), all.end() - recent)),
+               now = median(std::vector<double>(all.end() - recent, all.end()));
   if (now > params.disagreement * (before + 1))
     trend.alarms.push_back(
         fmt::format("the CTF estimators differ by {:.1f} times their error bars in the last {} micrographs, by {:.1f} "

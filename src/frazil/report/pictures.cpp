@@ -3,11 +3,7 @@
 #include <png.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
-
-#include <jpeglib.h>
 
 #include "frazil/image/ops.hpp"
 #include "frazil/io/picture.hpp"
@@ -46,30 +42,9 @@ io::Picture shrink(const io::Picture& picture, int side) {
   return out;
 }
 
-std::string encode_jpeg(io::Picture picture, int quality) {
-  jpeg_compress_struct jpeg{};
-  jpeg_error_mgr errors{};
-  jpeg.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&jpeg);
-  unsigned char* buffer = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&jpeg, &buffer, &size);
-  jpeg.image_width = static_cast<JDIMENSION>(picture.nx);
-  jpeg.image_height = static_cast<JDIMENSION>(picture.ny);
-  jpeg.input_components = picture.channels;
-  jpeg.in_color_space = picture.channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
-  jpeg_set_defaults(&jpeg);
-  jpeg_set_quality(&jpeg, quality, TRUE);
-  jpeg_start_compress(&jpeg, TRUE);
-  while (jpeg.next_scanline < jpeg.image_height) {
-    JSAMPROW row = picture.at(0, static_cast<int>(jpeg.next_scanline));
-    jpeg_write_scanlines(&jpeg, &row, 1);
-  }
-  jpeg_finish_compress(&jpeg);
-  auto uri = data_uri("image/jpeg", buffer, size);
-  jpeg_destroy_compress(&jpeg);
-  std::free(buffer);
-  return uri;
+std::string encode_jpeg(const io::Picture& picture, int quality) {
+  const auto bytes = io::jpeg_bytes(picture, quality);
+  return data_uri("image/jpeg", reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
 }
 
 }  // namespace

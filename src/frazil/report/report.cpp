@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "frazil/base/files.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/engine/settings.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
@@ -106,13 +107,6 @@ std::string amount(double value) {
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
     digits.insert(static_cast<std::size_t>(at), ",");
   return digits;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return std::nan("");
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 Json summary(const Json& micrographs, const Json& classes, const Json& volumes) {

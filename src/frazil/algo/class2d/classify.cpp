@@ -9,13 +9,14 @@
 
 #include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::class2d {
 namespace {
 
-constexpr std::size_t cache_bytes = std::size_t{1} << 30;
+constexpr std::size_t cache_bytes = std::size_t{1} << 30;  // some ten thousand particles of usual size; costs time only
 constexpr std::size_t pass_batch = 1000;  // particles matched at a time, whose posteriors a whole pass holds
-constexpr double never = 1e9;
+constexpr double never = 1e9;             // a multiple that no share and no power reaches
 constexpr float no_signal_prior =
     2;  // log odds over an average that shows nothing: such averages shall run empty and be made anew
 constexpr double heap_strength = 4;  // an image of more than about twice the typical power is no single particle
@@ -196,8 +197,7 @@ void Run::measure_noise() {
   std::vector<float> values(count);
   for (Eigen::Index j = 0; j < state_.noise.size(); ++j) {
     for (std::size_t i = 0; i < count; ++i) values[i] = all[i]->power(j);
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count / 2), values.end());
-    state_.noise(j) = values[count / 2];
+    state_.noise(j) = middle_of(std::span(values));
   }
   state_.noise = state_.noise.cwiseMax(1e-6f * state_.noise.maxCoeff());
 }

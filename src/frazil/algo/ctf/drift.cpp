@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/base/finite.hpp"
+#include "frazil/base/sinc.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -13,6 +14,8 @@ using std::numbers::pi;
 
 constexpr int drift_sectors = 36;  // of the half circle
 constexpr int directions = 9;      // of the half circle
+/// 1.5 Å take 7 % of the power at 10 Å and 39 % at 4 Å, sinc²(k · d): less is lost in the envelope. 45 Å leave 0.5 % at
+/// 10 Å. Steps of 30 % are refined afterwards.
 constexpr double shortest_A = 1.5, longest_A = 45, step = 1.3;
 
 /// Sums over the pixels of one shell in one sector, rings f (1 − c cos 2χ).
@@ -45,13 +48,13 @@ std::vector<Cell> cells_of(const Rings& rings, const Waves& waves, const Solutio
   return cells;
 }
 
-/// sinc²(x/π) = (sin x / x)² by linear interpolation, x from 0 to 150, error below 1e-5.
+/// sinc²(x/π) = (sin x / x)² by linear interpolation, x from 0 to 150, error below 3e-5.
 class SquaredSinc {
  public:
   SquaredSinc() {
     for (int i = 0; i < points; ++i) {
       const double x = i / per_unit;
-      table_[static_cast<std::size_t>(i)] = i == 0 ? 1 : std::pow(std::sin(x) / x, 2);
+      table_[static_cast<std::size_t>(i)] = std::pow(sinc(x), 2);
     }
   }
   [[nodiscard]] double operator()(double x) const {
@@ -61,8 +64,8 @@ class SquaredSinc {
   }
 
  private:
-  static constexpr double per_unit = 64;
-  static constexpr int points = 9600;
+  static constexpr double per_unit = 64;  ///< h = 1/64: h²/8 times the largest curvature, ⅔
+  static constexpr int points = 9600;     ///< 150 · 64
   std::vector<double> table_ = std::vector<double>(static_cast<std::size_t>(points));
 };
 

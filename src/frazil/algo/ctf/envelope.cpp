@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/algo/ctf/refine.hpp"
+#include "frazil/base/sinc.hpp"
 
 namespace frazil::ctf {
 namespace {
@@ -23,10 +24,7 @@ double radial_misfit(const Rings& rings, const std::vector<RingSums>& sums, cons
 }
 
 /// sinc(λ k² t).
-double node_contrast(double lambda, double k, double t_A) {
-  const double x = std::numbers::pi * lambda * k * k * t_A;
-  return x > 1e-6 ? std::sin(x) / x : 1;
-}
+double node_contrast(double lambda, double k, double t_A) { return sinc(std::numbers::pi * lambda * k * k * t_A); }
 
 /// Sums with the rings at full strength: neither fade nor contrast.
 std::vector<RingSums> bare_sums(const Rings& rings, const Waves& waves, const Shape& shape) {
@@ -52,7 +50,7 @@ std::vector<RingSums> scaled(std::vector<RingSums> sums, const std::vector<doubl
 /// Ways in which rings may fade: as the spline alone lets them, or as exp(−B k²/2) over the baseline, B in steps of
 /// `step_A2`.
 std::vector<std::vector<double>> fades(const Rings& rings, double step_A2) {
-  constexpr double largest_A2 = 1000;
+  constexpr double largest_A2 = 1000;  // leaves exp(−5) of the rings at 10 Å: there are none to fit then
   std::vector<std::vector<double>> all{std::vector<double>(rings.bins(), 1.0)};
   for (double b_A2 = 0; b_A2 <= largest_A2; b_A2 += step_A2) {
     std::vector<double> fade;
@@ -94,6 +92,8 @@ void set_fade(Rings& rings, const Waves& waves, const Solution& solution) {
 }
 
 Thickness find_thickness(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  // First nodes at 2.4 and 8.9 Å (λ of 300 kV); 60 Å turn the contrast's phase at 4 Å by 0.23 rad. A gain of 25 in χ²
+  // comes by chance in exp(−25/2) = 4e-6 at one thickness, in a thousandth over the few hundred that are tried.
   constexpr double thinnest_A = 300, thickest_A = 4000, least_gain = 25, coarse_A = 60, fine_A = 20;
   if (!solution.has_rings || !(unit > 0)) return {};
   const double k_max = rings.k_max,

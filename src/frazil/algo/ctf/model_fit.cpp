@@ -6,16 +6,19 @@
 
 #include "frazil/algo/ctf/model_start.hpp"
 #include "frazil/base/finite.hpp"
+#include "frazil/base/sinc.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::ctf {
 namespace {
 
 using std::numbers::pi;
 
-constexpr int sector_count = 36;
-constexpr std::size_t guess_count = 10;
-constexpr int first_steps = 6, max_steps = 30, columns = 6;
-constexpr std::size_t finalists = 4;                                  // guesses that are followed to the end
+constexpr int sector_count = 36;         // 5° of the half plane: along them χ is taken to first order
+constexpr std::size_t guess_count = 10;  // more cost time only: the likelihood chooses
+constexpr int first_steps = 6, max_steps = 30,
+              columns = 6;            // steps: a limit, they end by themselves; columns of the model
+constexpr std::size_t finalists = 4;  // guesses that are followed to the end
 constexpr double background_spacing = 0.06, envelope_spacing = 0.08;  // in √k and k, as wide as rings of 0.2 µm allow
 constexpr double smoothness = 0.5;   // standard deviation of second differences of e's coefficients, in e-folds
 constexpr double robustness = 12;    // degrees of freedom of the weights 1 / (1 + z²/ν)
@@ -44,8 +47,6 @@ double value_at(const SplineAt& at, const Eigen::VectorXd& coefficients) {
   for (int i = 0; i < 4; ++i) sum += at.weight[static_cast<std::size_t>(i)] * coefficients(at.first + i);
   return sum;
 }
-
-double damping(double half_span) { return std::abs(half_span) < 1e-6 ? 1 : std::sin(half_span) / half_span; }
 
 /// One fit's surroundings: data, bases, how many independent values a pixel stands for.
 class Fitter {
@@ -146,7 +147,7 @@ Fitter::Equations Fitter::equations(const SpectrumModel& model, bool rings, bool
     const double k = table_.k[si], u = k * k, b = std::exp(value_at(bases_.background_at[si], model.background));
     const double e = rings ? std::exp(value_at(bases_.envelope_at[si], model.envelope)) : 0;
     const double radial =
-        rings ? damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u)) : 1;
+        rings ? sinc(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u)) : 1;
     Eigen::Matrix<double, columns, columns> product = Eigen::Matrix<double, columns, columns>::Zero();
     Eigen::Matrix<double, columns, 1> data = Eigen::Matrix<double, columns, 1>::Zero();
     for (int c = 0; c < table_.sectors; ++c) {
@@ -160,7 +161,7 @@ Fitter::Equations Fitter::equations(const SpectrumModel& model, bool rings, bool
       if (rings) {
         const double span = waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi /
                             table_.sectors;  // of 2χ, half the sector
-        const double d = radial * damping(span), two_chi = 2 * waves_.chi(model.shape, cell_u, cell_c, cell_s);
+        const double d = radial * sinc(span), two_chi = 2 * waves_.chi(model.shape, cell_u, cell_c, cell_s);
         g(1) = 0.5 * e * (1 - d * std::cos(two_chi));
         p += g(1);
         const double slope = e * d * std::sin(two_chi);
@@ -286,13 +287,12 @@ Eigen::ArrayXXd Fitter::deviations(const SpectrumModel& model) const {
     if (table_.used[si] == 0) continue;
     const double k = table_.k[si], u = k * k, b = std::exp(value_at(bases_.background_at[si], model.background)),
                  e = std::exp(value_at(bases_.envelope_at[si], model.envelope));
-    const double radial =
-        damping(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u));
+    const double radial = sinc(2 * k * table_.dk * (waves_.pi_lambda * model.shape.defocus - 2 * waves_.cs_term * u));
     for (int c = 0; c < table_.sectors; ++c) {
       if (table_.count(s, c) == 0) continue;
       const double cosine = cos_[static_cast<std::size_t>(c)], sine = sin_[static_cast<std::size_t>(c)];
-      const double d = radial * damping(waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi /
-                                        table_.sectors);
+      const double d =
+          radial * sinc(waves_.pi_lambda * u * (model.shape.s * cosine - model.shape.c * sine) * pi / table_.sectors);
       const double p =
           b + 0.5 * e * (1 - d * std::cos(2 * waves_.chi(model.shape, table_.u(s, c), table_.c(s, c), table_.s(s, c))));
       z(s, c) = (table_.mean(s, c) / p - 1) * std::sqrt(table_.count(s, c) * per_pixel_);
@@ -308,9 +308,7 @@ double overstatement(const Eigen::ArrayXXd& z) {
   for (const double v : z.reshaped())
     if (v != 0) magnitude.push_back(std::abs(v));
   if (magnitude.empty()) return 1;
-  std::nth_element(magnitude.begin(), magnitude.begin() + static_cast<std::ptrdiff_t>(magnitude.size() / 2),
-                   magnitude.end());
-  const double sigma = 1.4826 * magnitude[magnitude.size() / 2];
+  const double sigma = sigma_over_mad * median(std::move(magnitude));
   const Eigen::ArrayXXd r = (z / std::max(1e-9, sigma)).max(-4).min(4);
   const double power = r.square().sum();
   double correlation = 1;

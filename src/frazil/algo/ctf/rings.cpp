@@ -1,4 +1,5 @@
 #include "frazil/algo/ctf/rings.hpp"
+#include "frazil/base/statistics.hpp"
 
 #include <Eigen/Dense>
 #include <algorithm>
@@ -13,8 +14,8 @@ using std::numbers::pi;
 // Knots of the background in √k (1/√Å), of the envelope in k (1/Å). Cubic splines with knots h apart follow waves
 // longer than about 2h: 0.066 in √k is 2h = 0.08 1/Å at k = 0.1 1/Å, twice the ring spacing there at 0.5 µm, 300 kV.
 constexpr double ring_background_spacing = 0.066, ring_envelope_spacing = 0.075;
-constexpr double outlier_sigmas = 6;
-constexpr std::size_t fewest_bins = 8;
+constexpr double outlier_sigmas = 6;    // Gaussian noise gets there once in 5e8 pixels
+constexpr std::size_t fewest_bins = 8;  // for four coefficients of each of two splines
 
 std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_min, double k_end, std::size_t& bins) {
   const int n = power.power.nx(), h = n / 2;
@@ -39,12 +40,6 @@ std::vector<RingPixel> collect(const PowerSpectrum& power, double dk, double k_m
   return pixels;
 }
 
-double median(std::vector<float>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return double{*middle};
-}
-
 /// Caps what lies far above its bin: crystals, lattices, lines.
 void limit_outliers(Rings& rings) {
   std::vector<std::vector<float>> values(rings.bins());
@@ -53,9 +48,10 @@ void limit_outliers(Rings& rings) {
   rings.highest.assign(rings.bins(), 0.0);
   for (std::size_t b = 0; b < rings.bins(); ++b) {
     if (values[b].empty()) continue;
-    const double top = double{*std::max_element(values[b].begin(), values[b].end())}, centre = median(values[b]);
+    const double top = double{*std::max_element(values[b].begin(), values[b].end())},
+                 centre = double{middle_of(std::span(values[b]))};
     for (float& v : values[b]) v = std::abs(v - static_cast<float>(centre));
-    const double sigma = 1.4826 * median(values[b]);
+    const double sigma = sigma_over_mad * double{middle_of(std::span(values[b]))};
     cap[b] = static_cast<float>(centre + outlier_sigmas * sigma);
     rings.highest[b] = sigma > 0 ? (top - centre) / sigma : 0;
   }

@@ -4,22 +4,16 @@
 #include <cmath>
 
 #include "frazil/base/finite.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::ctf {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 WeightedMean robust_mean(const std::vector<double>& values, const std::vector<double>& sigmas) {
   if (values.empty()) return {};
   const double centre = median(values);
   std::vector<double> away;
   for (std::size_t i = 0; i < values.size(); ++i) away.push_back(std::abs(values[i] - centre) / sigmas[i]);
-  const double limit = 4 * std::max(1.0, 1.4826 * median(away));
+  const double limit = 4 * std::max(1.0, sigma_over_mad * median(away));
   double n = 0, sw = 0, sww = 0, swx = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (away[i] > limit) continue;

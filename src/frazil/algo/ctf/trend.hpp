@@ -5,9 +5,6 @@
 
 namespace frazil::ctf {
 
-/// 0 for none.
-[[nodiscard]] double median(std::vector<double> values);
-
 struct WeightedMean {
   double value = 0, sigma = 0;
   double scatter = 0;  ///< τ

@@ -4,14 +4,15 @@
 #include <cmath>
 
 #include "frazil/base/parallel.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/image/sound.hpp"
 
 namespace frazil::extract {
 namespace {
 
-constexpr double pixels_a_diameter = 16;
-constexpr std::size_t enough_for_filter = 8, enough_for_outliers = 10;
+constexpr double pixels_a_diameter = 16;  // an image at an eighth of the diameter's resolution: shape, and little noise
+constexpr std::size_t enough_for_filter = 8, enough_for_outliers = 10;  // an average, a spread to a third: 1.17/√n
 constexpr std::array orders{3, 5};  // odd, so that two-fold and four-fold particles add little
 
 /// What is kept of one image.
@@ -74,12 +75,6 @@ Measures measure(const Image& image, const Sizes& s) {
   return m;
 }
 
-double at_fraction(std::vector<double>& values, double fraction) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 /// The rotational average as a matched filter: amplitude of each image (1 for the typical one) and of noise.
 struct Filtered {
   std::vector<double> amplitudes;
@@ -126,8 +121,8 @@ Usual usual(const std::vector<Measures>& all, const Value& value) {
   for (const auto& m : all)
     if (m.finite) values.push_back(std::log(std::max(1e-12, value(m))));
   if (values.size() < enough_for_outliers) return {};
-  const double median = at_fraction(values, 0.5), low = at_fraction(values, 0.1587), high = at_fraction(values, 0.8413);
-  return {median, std::max(0.5 * (high - low), 0.1)};  // a tenth: nothing is an outlier for being 50 % stronger
+  const auto spread = robust_spread(std::move(values));
+  return {spread.median, std::max(spread.both, 0.1)};  // a tenth: nothing is an outlier for being 50 % stronger
 }
 
 /// Robust standard deviations by which the logarithm of a value lies above the usual; 0 when nothing is usual.

@@ -4,11 +4,12 @@
 #include <cmath>
 
 #include "frazil/base/index.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::mask {
 namespace {
 
-constexpr double clip_sigmas = 8;
+constexpr double clip_sigmas = 8;  // nothing of Gaussian noise, and a bright spot no longer rules the means around it
 
 /// Gaussian mean along one axis, cut at the borders.
 Image blur_axis(const Image& in, const std::vector<float>& weights, bool along_x) {
@@ -34,17 +35,6 @@ Image blur(const Image& image, double sigma) {
 
 }  // namespace
 
-Spread spread_of(std::vector<float> values) {
-  if (values.empty()) return {};
-  const auto at = [&](double fraction) {
-    const auto rank = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
-    std::nth_element(values.begin(), values.begin() + rank, values.end());
-    return static_cast<double>(values[static_cast<std::size_t>(rank)]);
-  };
-  const double low = at(0.1587), median = at(0.5), high = at(0.8413);
-  return {median, (high - low) / 2};
-}
-
 Image cells_of(const Image& image, double block) {
   const int nx = std::max(1, static_cast<int>(image.nx() / block)),
             ny = std::max(1, static_cast<int>(image.ny() / block));
@@ -65,11 +55,11 @@ Image cells_of(const Image& image, double block) {
     }
   if (finite.size() * 2 < cells.size())
     throw Error(ErrorCode::bad_input, "more than half of the micrograph is not finite");
-  const auto spread = spread_of(std::move(finite));
-  const auto low = static_cast<float>(spread.median - clip_sigmas * spread.sigma),
-             high = static_cast<float>(spread.median + clip_sigmas * spread.sigma);
+  const auto spread = robust_spread(std::move(finite));
+  const auto low = static_cast<float>(spread.median - clip_sigmas * spread.both),
+             high = static_cast<float>(spread.median + clip_sigmas * spread.both);
   for (float& v : cells.pixels())
-    v = std::isfinite(v) ? (spread.sigma > 0 ? std::clamp(v, low, high) : v) : static_cast<float>(spread.median);
+    v = std::isfinite(v) ? (spread.both > 0 ? std::clamp(v, low, high) : v) : static_cast<float>(spread.median);
   return cells;
 }
 
@@ -104,11 +94,11 @@ std::vector<float> robust_scores(const Image& image, const std::vector<char>& op
   std::vector<float> values;
   for (std::size_t i = 0; i < image.size(); ++i)
     if (open[i] != 0) values.push_back(image.pixels()[i]);
-  const auto spread = spread_of(values);
+  const auto spread = robust_spread(values);
   std::vector<float> scores(image.size(), 0);
-  if (!(spread.sigma > 0)) return scores;
+  if (!(spread.both > 0)) return scores;
   for (std::size_t i = 0; i < image.size(); ++i)
-    if (open[i] != 0) scores[i] = static_cast<float>((image.pixels()[i] - spread.median) / spread.sigma);
+    if (open[i] != 0) scores[i] = static_cast<float>((image.pixels()[i] - spread.median) / spread.both);
   return scores;
 }
 

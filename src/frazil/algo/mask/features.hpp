@@ -8,12 +8,6 @@
 
 namespace frazil::mask {
 
-/// Median and half the distance of the 15.87 % and 84.13 % quantiles.
-struct Spread {
-  double median = 0, sigma = 0;
-};
-[[nodiscard]] Spread spread_of(std::vector<float> values);
-
 /// Means of blocks; blocks without a finite pixel take the median. Clipped at 8 robust standard deviations.
 /// @throws Error(bad_input) when more than half of the blocks hold no finite pixel
 [[nodiscard]] Image cells_of(const Image& image, double block);

@@ -6,6 +6,7 @@
 
 #include "frazil/base/finite.hpp"
 #include "frazil/base/parallel.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -18,10 +19,7 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-float median_of_nine(std::array<float, 9> v) {
-  std::nth_element(v.begin(), v.begin() + 4, v.end());
-  return v[4];
-}
+float median_of_nine(std::array<float, 9> v) { return middle_of(std::span<float>(v)); }
 
 }  // namespace
 
@@ -107,7 +105,7 @@ std::vector<std::uint64_t> find_defects(ImageView sum, double variance_per_count
   const auto z = [&](double value, double median) {
     return 2 * (std::sqrt(at_least_zero(value * scale) + 0.375) - std::sqrt(at_least_zero(median * scale) + 0.375));
   };
-  constexpr std::size_t band = 32;
+  constexpr std::size_t band = 32;  // rows a turn of a thread: the result is the same
   parallel_for(threads, (rows + band - 1) / band, [&](std::size_t b) {
     // The neighbours' range bounds their median, and far from the limit for nearly all pixels: roots of three rows,
     // range by column.
@@ -191,7 +189,7 @@ class RowNoise {
   [[nodiscard]] double variance() const { return count_ > 0 ? total_ / count_ / 4 : 0; }
 
  private:
-  static constexpr std::size_t lanes = 16;
+  static constexpr std::size_t lanes = 16;  ///< of AVX-512; fixed, so that sums keep their order
   std::vector<float> squares_;
   double total_ = 0, count_ = 0;
 };

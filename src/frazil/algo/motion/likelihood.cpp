@@ -6,6 +6,7 @@
 
 #include "frazil/base/finite.hpp"
 #include "frazil/base/index.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -203,7 +204,7 @@ void Likelihood::use_power(const std::vector<double>& raw) {
 /// @param used  weights that the overlap was summed with
 void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const std::vector<double>& used,
                                     const std::vector<std::vector<double>>& pattern) {
-  constexpr double spread = 0.3;
+  constexpr double spread = 0.3;  // of the prior: it does not matter where the certainty is far above 1/0.3² = 11
   std::vector<double> total(z(band_.shells));
   for (int s = 0; s < band_.shells; ++s) total[z(s)] = total_aq2(s);
   std::vector<double> next(z(band_.frames));
@@ -223,9 +224,7 @@ void Likelihood::estimate_amplitude(const std::vector<double>& overlaps, const s
     next[z(t)] = std::clamp((prior + measured * certainty) / (prior + certainty), 0.0, 2.0);
   }
   // The common factor belongs to the power.
-  auto sorted = next;
-  std::nth_element(sorted.begin(), sorted.begin() + band_.frames / 2, sorted.end());
-  const double middle = sorted[z(band_.frames / 2)];
+  const double middle = median(next);
   for (int t = 0; t < band_.frames; ++t) amplitude[z(t)] = middle > 0.05 ? next[z(t)] / middle : 1;
 }
 

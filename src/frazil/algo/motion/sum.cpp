@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/base/index.hpp"
+#include "frazil/base/sinc.hpp"
 
 namespace frazil::motion {
 namespace {
@@ -23,7 +24,7 @@ std::vector<std::complex<float>> inverse_along(int n, const std::vector<double>&
   std::vector<std::complex<float>> inverse(z(n));
   for (int i = 0; i < n; ++i) {
     const double k = static_cast<double>(i <= n / 2 ? i : i - n) / n;
-    const auto spline = [&](double f) { return f == 0 ? 1.0 : std::pow(std::sin(pi * f) / (pi * f), taps); };
+    const auto spline = [&](double f) { return std::pow(sinc(pi * f), taps); };
     std::complex<double> sum = 0;
     for (int m = -2; m <= 2; ++m) sum += spline(k + m) * copies[z(m + 2)];
     const double least = 0.5 * spline(k);  // frames that all lie half-way between pixels know nothing of Nyquist

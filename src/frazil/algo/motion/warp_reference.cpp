@@ -2,16 +2,13 @@
 #include <cmath>
 
 #include "frazil/algo/motion/warp.hpp"
+#include "frazil/base/index.hpp"
 
 namespace frazil::motion {
 
 std::vector<Image> warp_frames_reference(const FrameSource& frames, const Detector& detector, const MotionField& field,
                                          const std::vector<std::vector<double>>& weights, Spline spline) {
   const int taps = static_cast<int>(spline), nx = frames.nx, ny = frames.ny;
-  const auto inside = [](int i, int n) {
-    while (i < 0 || i >= n) i = i < 0 ? -1 - i : 2 * n - 1 - i;
-    return i;
-  };
   std::vector<Image> sums;
   for (std::size_t r = 0; r < weights.size(); ++r) sums.emplace_back(nx, ny, frames.pixel_size);
   for (int t = 0; t < frames.count; ++t) {
@@ -32,8 +29,9 @@ std::vector<Image> warp_frames_reference(const FrameSource& frames, const Detect
         double value = 0;
         for (int j = 0; j < taps; ++j)
           for (int i = 0; i < taps; ++i)
-            value += static_cast<double>(wx[i]) * static_cast<double>(wy[j]) *
-                     static_cast<double>(frame(inside(ix + i - taps / 2 + 1, nx), inside(iy + j - taps / 2 + 1, ny)));
+            value +=
+                static_cast<double>(wx[i]) * static_cast<double>(wy[j]) *
+                static_cast<double>(frame(mirrored(ix + i - taps / 2 + 1, nx), mirrored(iy + j - taps / 2 + 1, ny)));
         for (std::size_t r = 0; r < sums.size(); ++r)
           sums[r](x, y) += static_cast<float>(weights[r][static_cast<std::size_t>(t)] * value);
       }

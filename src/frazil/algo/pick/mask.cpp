@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/algo/pick/working_image.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/image/fft.hpp"
 #include "frazil/image/regions.hpp"
 
@@ -58,7 +59,7 @@ Image masked_share(const Mask& masked, double radius_px) {
 
 Mask gross_features(const Image& flattened, double diameter_px) {
   const auto smoothed = smooth(flattened, diameter_px / 8);
-  const auto spread = robust_spread({smoothed.pixels().begin(), smoothed.pixels().end()});
+  const auto spread = robust_spread(std::vector<float>(smoothed.pixels().begin(), smoothed.pixels().end()));
   const int nx = flattened.nx(), ny = flattened.ny();
   Mask large(nx, ny, false);
   if (!(spread.both > 0)) return large;

@@ -5,6 +5,7 @@
 
 #include "frazil/algo/pick/response.hpp"
 #include "frazil/algo/pick/working_image.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::pick {
 namespace {
@@ -45,7 +46,8 @@ Mask allowed_centres(const WorkingImage& working, const PickParams& params, Angs
 /// Flags for which a value lies more than `sigmas` (and at least `slack`) from the median of the first `count`.
 std::vector<char> far_off(const std::vector<float>& values, std::size_t count, double sigmas, double slack,
                           bool both_sides) {
-  const auto usual = robust_spread({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)});
+  const auto usual =
+      robust_spread(std::vector<float>(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)));
   const double limit = std::max(sigmas * (both_sides ? usual.both : usual.lower), slack);
   std::vector<char> flags;
   for (const float v : values)

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "frazil/base/finite.hpp"
+#include "frazil/base/statistics.hpp"
 
 namespace frazil::pick {
 namespace {
@@ -133,7 +134,8 @@ Image Responses::normalised(const std::vector<double>& profile) const {
   }
   auto out = correlated(*image_, kernel);
   const auto moments = local_moments(radius);
-  const auto usual = robust_spread({moments.variance.pixels().begin(), moments.variance.pixels().end()});
+  const auto usual =
+      robust_spread(std::vector<float>(moments.variance.pixels().begin(), moments.variance.pixels().end()));
   const double floor = std::max(0.5 * usual.median, 1e-12), scale = squares > 0 ? 1 / std::sqrt(squares * n) : 0;
   for (std::size_t i = 0; i < out.size(); ++i)
     out.data()[i] =
@@ -207,9 +209,7 @@ std::vector<double> radial_profile(const Image& image, std::span<const Peak> pea
   std::vector<double> column(all.size());
   for (std::size_t i = 0; i < profile.size(); ++i) {
     for (std::size_t j = 0; j < all.size(); ++j) column[j] = all[j][i];
-    const auto middle = column.begin() + static_cast<std::ptrdiff_t>(column.size() / 2);
-    std::nth_element(column.begin(), middle, column.end());
-    profile[i] = *middle;
+    profile[i] = middle_of(std::span(column));
   }
   return profile;
 }

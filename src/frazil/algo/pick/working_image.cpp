@@ -3,23 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/index.hpp"
+#include "frazil/base/statistics.hpp"
 #include "frazil/image/ops.hpp"
 
 namespace frazil::pick {
 namespace {
 
-constexpr double pixels_a_diameter = 32;
-constexpr double clip_sigmas = 8;
-constexpr int mask_passes = 6;
+constexpr double pixels_a_diameter = 32;  // a sixteenth of the diameter's resolution: templates need no more
+constexpr double clip_sigmas = 8;         // nothing of Gaussian noise
+constexpr int mask_passes = 6;            // ends by itself when nothing grows
 
 int even(double n) { return std::max(2, 2 * static_cast<int>(std::lround(n / 2))); }
-
-/// Mirrors an index into [0, n).
-int mirrored(int i, int n) {
-  const int period = 2 * n;
-  i = ((i % period) + period) % period;
-  return i < n ? i : period - 1 - i;
-}
 
 /// Replaces what is not finite by the median and clips the rest.
 void repair(Image& image) {
@@ -82,17 +77,6 @@ void scale_to_unit(WorkingImage& working, Angstrom diameter) {
 }
 
 }  // namespace
-
-RobustSpread robust_spread(std::vector<float> values) {
-  if (values.empty()) return {};
-  const auto at = [&](double fraction) {
-    const auto rank = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
-    std::nth_element(values.begin(), values.begin() + rank, values.end());
-    return static_cast<double>(values[static_cast<std::size_t>(rank)]);
-  };
-  const double low = at(0.1587), median = at(0.5), high = at(0.8413);
-  return {median, median - low, 0.5 * (high - low)};
-}
 
 WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles, const Image* excluded) {
   const double diameter_px = to_px(diameter, micrograph.pixel_size);

@@ -30,11 +30,4 @@ struct WorkingImage {
 [[nodiscard]] WorkingImage working_image(const Image& micrograph, Angstrom diameter, bool dark_particles,
                                          const Image* excluded = nullptr);
 
-/// Median and half the distance between the 15.87 % and 84.13 % quantiles, or the distance of the lower one from the
-/// median (`lower`): standard deviations that outliers, or particles, do not touch.
-struct RobustSpread {
-  double median = 0, lower = 0, both = 0;
-};
-[[nodiscard]] RobustSpread robust_spread(std::vector<float> values);
-
 }  // namespace frazil::pick

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "frazil/base/statistics.hpp"
 #include "frazil/image/ops.hpp"
 
 namespace frazil::preprocess {
@@ -18,9 +19,7 @@ float neighbours_median(const Image& image, int x, int y) {
     for (int i = std::max(0, x - 1); i <= std::min(image.nx() - 1, x + 1); ++i)
       if ((i != x || j != y) && std::isfinite(image(i, j))) values[count++] = image(i, j);
   if (count == 0) return std::nanf("");
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(count / 2);
-  std::nth_element(values.begin(), middle, values.begin() + static_cast<std::ptrdiff_t>(count));
-  return *middle;
+  return middle_of(std::span(values).first(count));
 }
 
 /// An even side near `wanted`.
@@ -71,21 +70,12 @@ int remove_hot_spots(Image& image, double limit) {
       medians(x, y) = neighbours_median(image, x, y);
       if (const float d = image(x, y) - medians(x, y); std::isfinite(d)) differences.push_back(d);
     }
-  double median = 0, sigma = 0;
-  if (!differences.empty()) {
-    const auto at = [&](double fraction) {
-      const auto rank = static_cast<std::ptrdiff_t>(fraction * static_cast<double>(differences.size() - 1));
-      std::nth_element(differences.begin(), differences.begin() + rank, differences.end());
-      return static_cast<double>(differences[static_cast<std::size_t>(rank)]);
-    };
-    median = at(0.5);
-    sigma = (at(0.8413) - at(0.1587)) / 2;
-  }
+  const auto usual = robust_spread(std::move(differences));
   int count = 0;
   for (std::size_t i = 0; i < image.size(); ++i) {
     float& v = image.pixels()[i];
     const float m = medians.pixels()[i];
-    const bool is_hot = limit > 0 && std::abs(static_cast<double>(v - m) - median) > limit * sigma;
+    const bool is_hot = limit > 0 && std::abs(static_cast<double>(v - m) - usual.median) > limit * usual.both;
     if (std::isfinite(v) && !is_hot) continue;
     v = std::isfinite(m) ? m : static_cast<float>(0);
     ++count;

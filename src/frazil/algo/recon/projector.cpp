@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "frazil/base/sinc.hpp"
 #include "frazil/image/fft.hpp"
 
 namespace frazil::recon {
@@ -12,13 +13,11 @@ namespace {
 using Complex = std::complex<float>;
 using std::numbers::pi;
 
-double sinc(double x) { return std::abs(x) < 1e-12 ? 1 : std::sin(pi * x) / (pi * x); }
-
 /// Fall-off along one axis that linear interpolation on the padded grid causes: sinc²(distance / padded side).
 std::vector<double> fall_off(int box) {
   std::vector<double> line(static_cast<std::size_t>(box));
   for (int i = 0; i < box; ++i) {
-    const double s = sinc(static_cast<double>(i - box / 2) / (GridShape::padding * box));
+    const double s = sinc(pi * (static_cast<double>(i - box / 2) / (GridShape::padding * box)));
     line[static_cast<std::size_t>(i)] = s * s;
   }
   return line;
