@@ -169,14 +169,15 @@ void Builder::take_version(const VersionMade& made) {
   if (version.subject >= 0) read_alarm(made.step);
 }
 
-/// A protocol raises an alarm in a field `alarm` of its record.
+/// A protocol says what is wrong in a field `findings` of its record.
 void Builder::read_alarm(int index) {
   auto& step = edit(index);
   step.alarm.clear();
   for (const auto& port : step.ports)
     if (const auto item = port.items[step.made.back().subject]; item > 0 && step.alarm.empty())
       if (const auto record = Json::parse(reader_->record(item), nullptr, false); record.is_object())
-        step.alarm = record.value("alarm", "");
+        for (const auto& finding : record.value("findings", Json::array()))
+          step.alarm += (step.alarm.empty() ? "" : "; ") + finding.value("text", "");
 }
 
 void Builder::read_people() {

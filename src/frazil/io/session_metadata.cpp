@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <memory>
+#include <numbers>
 #include <vector>
 
 #include "frazil/base/error.hpp"
@@ -75,6 +76,8 @@ struct EpuReader {
       info.stage_y_um = times(number(text), 1e6);
     else if (at({"Position", "Z"}))
       info.stage_z_um = times(number(text), 1e6);
+    else if (at({"Position", "A"}))
+      info.stage_tilt_deg = times(number(text), 180 / std::numbers::pi);
     else if (at({"optics", "BeamShift", "_x"}))
       info.beam_shift_x = number(text);
     else if (at({"optics", "BeamShift", "_y"}))
@@ -115,6 +118,7 @@ void merge(ExposureInfo& into, const ExposureInfo& more) {
   take(into.beam_shift_x, more.beam_shift_x);
   take(into.beam_shift_y, more.beam_shift_y);
   take(into.applied_defocus_um, more.applied_defocus_um);
+  take(into.stage_tilt_deg, more.stage_tilt_deg);
   take(into.pixel_size_A, more.pixel_size_A);
   take(into.voltage_kV, more.voltage_kV);
   take(into.image_width_px, more.image_width_px);
@@ -236,6 +240,8 @@ ExposureInfo parse_mdoc(std::string_view text, const std::string& name) {
     } else if (key == "ImageShift" && parts.size() >= 2) {
       info.beam_shift_x = number(parts[0]);
       info.beam_shift_y = number(parts[1]);
+    } else if (key == "TiltAngle") {
+      info.stage_tilt_deg = number(value);
     } else if (key == "TargetDefocus") {
       info.applied_defocus_um = number(value);
     } else if (key == "Voltage") {

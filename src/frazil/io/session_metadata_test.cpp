@@ -34,7 +34,7 @@ TEST(SessionMetadata, ReadsWhatAnXmlFileSaysAndRefusesOthers) {
         <b:Value>-1.4E-06</b:Value></b:KeyValueOfstringanyType></CustomData>
     <SpatialScale><pixelSize><x><numericValue>1.25E-10</numericValue></x></pixelSize></SpatialScale><microscopeData>
       <gun><AccelerationVoltage>300000</AccelerationVoltage></gun>
-    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics><stage><Position><X>-0.0008</X>
+    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics><stage><Position><A>0.5236</A><X>-0.0008</X>
       <Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>)",
       "x.xml");
   EXPECT_NEAR(*info.applied_defocus_um, -1.4, 1e-12);
@@ -44,6 +44,7 @@ TEST(SessionMetadata, ReadsWhatAnXmlFileSaysAndRefusesOthers) {
   EXPECT_FALSE(info.dose_e_per_A2 || info.frames || info.image_width_px);
   EXPECT_EQ(info.beam_shift_y, -0.5);
   EXPECT_NEAR(*info.stage_x_um, -800, 1e-9);
+  EXPECT_NEAR(*info.stage_tilt_deg, 30, 1e-3) << "radians in the file";
   EXPECT_FALSE(info.stage_z_um);
   for (const auto* text : {"", "<a>", "<a></a>", "no XML"})
     EXPECT_THROW((void)parse_epu_xml(text, "x.xml"), Error) << text;
@@ -75,8 +76,9 @@ TEST(SessionMetadata, ReadsExposureAndFrames) {
 TEST(SessionMetadata, ReadsMdocFiles) {
   const auto info = parse_mdoc(
       "T = SerialEM\r\nVoltage = 300\r\n\r\n[FrameSet = 0]\r\nStagePosition = 792.824 -213.633\r\nImageShift = 0.37 "
-      "0.14\r\nMultishotHoleAndPosition = 2-1\r\nTargetDefocus = -2\r\n",
+      "0.14\r\nMultishotHoleAndPosition = 2-1\r\nTargetDefocus = -2\r\nTiltAngle = -30.01\r\n",
       "x.mdoc");
+  EXPECT_EQ(info.stage_tilt_deg, -30.01);
   EXPECT_EQ(info.stage_y_um, -213.633);
   EXPECT_EQ(info.shot, "2-1");
   EXPECT_EQ(info.applied_defocus_um, -2);

@@ -23,14 +23,19 @@ struct CtfQuality {
   Angstrom drift{};                ///< movement within the exposure that the rings show: power × sinc²(k · d)
   Angstrom sigma_drift{};          ///< its standard error; 0: not measured
   IcePhase ice_phase = IcePhase::vitreous;
-  double ice_spots = 0;           ///< brightest pixel of the ice rings, in robust standard deviations of its shell
-  Angstrom ice_position{};        ///< of the diffuse or sharp ring near 3.7 Å; 0: none seen
-  Angstrom sigma_ice_position{};  ///< its standard error
-  double background_misfit = 0;   ///< RMS of the radial residual over its standard error
-  double outliers = 0;            ///< share of pixels beyond six robust standard deviations of their shell
-  Millimetre cs_deviation{};      ///< spherical aberration that the rings show minus the one given
-  Millimetre sigma_cs{};          ///< its standard error; 0: not measured
-  double defocus_per_cs = 0;      ///< Å of mean defocus that a millimetre more of spherical aberration asks for
+  double ice_spots = 0;             ///< brightest pixel of the ice rings, in robust standard deviations of its shell
+  Angstrom ice_position{};          ///< of the diffuse or sharp ring near 3.7 Å; 0: none seen
+  Angstrom sigma_ice_position{};    ///< its standard error
+  Angstrom gold_position{};         ///< of the ring of gold near 2.355 Å; 0: none seen
+  Angstrom sigma_gold_position{};   ///< its standard error
+  double background_misfit = 0;     ///< RMS of the radial residual over its standard error
+  double outliers = 0;              ///< share of pixels beyond six robust standard deviations of their shell
+  Millimetre cs_deviation{};        ///< spherical aberration that the rings show minus the one given
+  Millimetre sigma_cs{};            ///< its standard error; 0: not measured
+  Degrees phase_deviation{};        ///< constant phase that the rings show minus the one fitted or given, Cs as given
+  Degrees sigma_phase_deviation{};  ///< its standard error; 0: not measured
+  double phase_over_cs = 0;         ///< how much better that explains the rings than cs_deviation does: χ²
+  double defocus_per_cs = 0;        ///< Å of mean defocus that a millimetre more of spherical aberration asks for
   double overfocus =
       0;  ///< how much better a defocus of the other sign fits, standard deviations of the noise; negative: worse
   Angstrom astigmatism_pull{};  ///< how far the prior moved the astigmatism's vector
@@ -60,11 +65,20 @@ struct CtfQuality {
             .star("frazilCtfIceSpots"),
         field(&P::ice_position, "ice_position", "Place of the ice ring; 0: none seen").star("frazilCtfIcePosition"),
         field(&P::sigma_ice_position, "sigma_ice_position", "Its standard error"),
+        field(&P::gold_position, "gold_position", "Place of the ring of gold; 0: none seen")
+            .star("frazilCtfGoldPosition"),
+        field(&P::sigma_gold_position, "sigma_gold_position", "Its standard error"),
         field(&P::background_misfit, "background_misfit", "RMS radial residual over its error")
             .star("frazilCtfBackgroundMisfit"),
         field(&P::outliers, "outliers", "Share of pixels far above their shell").star("frazilCtfOutliers"),
         field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given").star("frazilCtfCsDeviation"),
         field(&P::sigma_cs, "sigma_cs", "Its standard error").star("frazilCtfSigmaCs"),
+        field(&P::phase_deviation, "phase_deviation", "Constant phase seen minus given, Cs as given")
+            .star("frazilCtfPhaseDeviation"),
+        field(&P::sigma_phase_deviation, "sigma_phase_deviation", "Its standard error")
+            .star("frazilCtfSigmaPhaseDeviation"),
+        field(&P::phase_over_cs, "phase_over_cs",
+              "How much better that explains the rings than another Cs does: chi^2"),
         field(&P::defocus_per_cs, "defocus_per_cs",
               "Defocus (A) that a millimetre more of spherical aberration asks for"),
         field(&P::overfocus, "overfocus",

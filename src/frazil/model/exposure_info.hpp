@@ -17,6 +17,7 @@ struct ExposureInfo {
   std::optional<double> beam_shift_x,
       beam_shift_y;  ///< in the units of the program (EPU: scan units; SerialEM: image shift in µm)
   std::optional<double> applied_defocus_um;  ///< as asked of the microscope, underfocus negative
+  std::optional<double> stage_tilt_deg;      ///< of the specimen, either sign
   std::optional<double> pixel_size_A, voltage_kV;
   std::optional<double>
       image_width_px;                   ///< of the image that this pixel size is of; the frames may be binned otherwise
@@ -39,6 +40,7 @@ struct ExposureInfo {
         field(&P::beam_shift_y, "beam_shift_y", "Beam shift (EPU) or image shift in um (SerialEM)"),
         field(&P::applied_defocus_um, "applied_defocus_um",
               "Defocus asked of the microscope in um, underfocus negative"),
+        field(&P::stage_tilt_deg, "stage_tilt_deg", "Tilt of the stage in degrees"),
         field(&P::pixel_size_A, "pixel_size_A", "Pixel size that the microscope tells, in A"),
         field(&P::voltage_kV, "voltage_kV", "Voltage that the microscope tells, in kV"),
         field(&P::image_width_px, "image_width_px", "Columns of the image that this pixel size is of"),

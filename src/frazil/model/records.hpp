@@ -3,6 +3,7 @@
 // File paths are relative to the project folder inside a project, and as given when a step runs alone.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "frazil/model/exposure_info.hpp"
 #include "frazil/model/kind_traits.hpp"
 #include "frazil/model/optics.hpp"
+#include "frazil/params/finding.hpp"
 
 namespace frazil {
 
@@ -75,7 +77,9 @@ struct Micrograph {
   Angstrom pixel_size = 1_A;
   Optics optics;
   bool dose_weighted = false;
-  std::string thumbnail;  ///< picture, empty: none
+  std::optional<Angstrom> asked_defocus;  ///< of the microscope, underfocus positive; empty: unknown
+  std::optional<Degrees> stage_tilt;      ///< as the microscope tells
+  std::string thumbnail;                  ///< picture, empty: none
 
   static constexpr auto fields() {
     using P = Micrograph;
@@ -84,6 +88,8 @@ struct Micrograph {
                       field(&P::pixel_size, "pixel_size", "Size of a pixel").range(0.05_A, 100_A),
                       field(&P::optics, "optics", "Voltage, Cs, amplitude contrast"),
                       field(&P::dose_weighted, "dose_weighted", "Sum weighted by exposure"),
+                      field(&P::asked_defocus, "asked_defocus", "Defocus asked of the microscope"),
+                      field(&P::stage_tilt, "stage_tilt", "Tilt that the microscope tells"),
                       field(&P::thumbnail, "thumbnail", "Small picture").file());
   }
 };
@@ -203,6 +209,8 @@ struct CtfFit {
       agreement{};  ///< of a consensus: its estimates' phases agree within 90 degrees to here; 0: one estimate alone
   Angstrom difference{};    ///< of a consensus: mean defocus of its first minus that of its second estimate
   double difference_z = 0;  ///< the same over their error bars
+  std::optional<Angstrom> asked_defocus;  ///< of the microscope, underfocus positive; empty: unknown
+  std::optional<Degrees> stage_tilt;      ///< as the microscope tells
   CtfQuality quality;
   std::string method, power_spectrum, star;  ///< estimator; picture of measured and model; STAR row
   std::string profile;                       ///< JSON file with radial profile, model and correlation
@@ -245,6 +253,8 @@ struct CtfFit {
         field(&P::difference, "difference", "Mean defocus of the first minus that of the second estimate")
             .star("frazilCtfDifference"),
         field(&P::difference_z, "difference_z", "The same over their error bars"),
+        field(&P::asked_defocus, "asked_defocus", "Defocus asked of the microscope"),
+        field(&P::stage_tilt, "stage_tilt", "Tilt that the microscope tells"),
         field(&P::quality, "quality", "Criteria of the spectrum and the fit"), field(&P::method, "method", "Estimator"),
         field(&P::power_spectrum, "power_spectrum", "Picture").file(), field(&P::star, "star", "STAR row").file(),
         field(&P::profile, "profile", "Radial profile").file());
@@ -342,16 +352,34 @@ struct CtfTrend {
   std::vector<double> cs_mm, cs_sigma_mm;                ///< of each fit that can tell
   std::vector<double> astigmatism_c_A, astigmatism_s_A;  ///< (U − V) cos 2α, (U − V) sin 2α of each fit
   std::vector<double> astigmatism_sigma_A;               ///< standard error of each of them
-  std::vector<double> ice_A;                             ///< places of ice rings
+  std::vector<double> ice_A, ice_sigma_A;                ///< places of ice rings
+  std::vector<double> gold_A, gold_sigma_A;              ///< places of gold rings
+  std::vector<double> phase_deg, phase_sigma_deg;        ///< constant phase seen minus given
+  std::vector<double> phase_over_cs;                     ///< how much better that explains the rings than another Cs
+  std::vector<double> asked_A;                           ///< defocus asked of the microscope, of fits that know it …
+  std::vector<double> found_A, found_sigma_A;            ///< … and found, with the spherical aberration given
+  std::vector<double> found_per_cs_A;                    ///< … and its change with a millimetre of that
+  std::vector<double> tilt_x_deg, tilt_y_deg;            ///< along and across +x: tilt × (cos, sin) of its axis
+  std::vector<double> tilt_sigma_deg;                    ///< standard error of each of them
+  std::vector<double> stage_tilt_deg;                    ///< as the microscope tells, of fits that know it
   std::vector<double> disagreement;       ///< |difference| of the estimates over their error bars, each consensus
   Millimetre cs{};                        ///< spherical aberration given
+  Kilovolt voltage{};                     ///< given
+  Angstrom pixel_size{};                  ///< given
   Millimetre cs_deviation{}, sigma_cs{};  ///< weighted mean and its error
   Millimetre cs_spread{};                 ///< scatter that the fits' errors do not explain
   Angstrom astigmatism{}, astigmatism_spread{};  ///< length of the mean vector; scatter of one component that the fits'
                                                  ///< errors do not explain
   Angstrom sigma_astigmatism{};                  ///< standard error of each component of that mean
   Degrees astigmatism_angle{};
-  std::vector<std::string> alarms;  ///< sentences for people; empty: nothing wrong
+  double asked_scale = 0, sigma_asked_scale = 0;  ///< found over asked defocus, from their changes; 0: not measured
+  Angstrom asked_offset{}, sigma_asked_offset{};  ///< found minus asked defocus, mean; error 0: not measured
+  Degrees tilt{}, tilt_axis{}, sigma_tilt{};      ///< mean of the last fits; error 0: not measured
+  std::vector<std::string> explanations;          ///< of what the rings show, the most probable first …
+  std::vector<double> probabilities;              ///< … and how probable
+  double visible_pixel_error = 1;  ///< smallest relative error of the pixel size that these fits would show
+  Degrees phase{}, sigma_phase{};  ///< constant phase seen minus given, mean; error 0: not measured
+  std::vector<Finding> findings;   ///< what is wrong; empty: nothing
 
   static constexpr auto fields() {
     using P = CtfTrend;
@@ -363,9 +391,24 @@ struct CtfTrend {
         field(&P::astigmatism_s_A, "astigmatism_s_A", "(U - V) sin 2a of the last fits"),
         field(&P::astigmatism_sigma_A, "astigmatism_sigma_A", "Standard error of each of them"),
         field(&P::ice_A, "ice_A", "Places of the last ice rings"),
+        field(&P::ice_sigma_A, "ice_sigma_A", "Their standard errors"),
+        field(&P::gold_A, "gold_A", "Places of the last gold rings"),
+        field(&P::gold_sigma_A, "gold_sigma_A", "Their standard errors"),
+        field(&P::phase_deg, "phase_seen_deg", "Constant phase seen minus given, the last fits"),
+        field(&P::phase_sigma_deg, "phase_seen_sigma_deg", "Its standard error"),
+        field(&P::phase_over_cs, "phase_over_cs", "How much better that explains the rings than another Cs: chi^2"),
+        field(&P::asked_A, "asked_A", "Defocus asked of the microscope, the last fits that know it"),
+        field(&P::found_A, "found_A", "Mean defocus of these fits, with the spherical aberration given"),
+        field(&P::found_sigma_A, "found_sigma_A", "Its standard error"),
+        field(&P::found_per_cs_A, "found_per_cs_A", "Its change with a millimetre of spherical aberration"),
+        field(&P::tilt_x_deg, "tilt_x_deg", "Tilt times the cosine of its axis, the last fits"),
+        field(&P::tilt_y_deg, "tilt_y_deg", "Tilt times the sine of its axis, the last fits"),
+        field(&P::tilt_sigma_deg, "tilt_sigma_deg", "Standard error of each of them"),
+        field(&P::stage_tilt_deg, "stage_tilt_deg", "Tilt of the stage, the last fits that know it"),
         field(&P::disagreement, "disagreement",
               "Difference of the estimates over their error bars, the last consensuses"),
-        field(&P::cs, "cs", "Spherical aberration given"),
+        field(&P::cs, "cs", "Spherical aberration given"), field(&P::voltage, "voltage", "Voltage given"),
+        field(&P::pixel_size, "pixel_size", "Pixel size given"),
         field(&P::cs_deviation, "cs_deviation", "Spherical aberration seen minus given, mean"),
         field(&P::sigma_cs, "sigma_cs", "Its standard error"),
         field(&P::cs_spread, "cs_spread", "Scatter that the fits' errors do not explain"),
@@ -373,7 +416,20 @@ struct CtfTrend {
         field(&P::astigmatism_spread, "astigmatism_spread", "Scatter of one component, errors of the fits removed"),
         field(&P::sigma_astigmatism, "sigma_astigmatism", "Standard error of each component of the mean"),
         field(&P::astigmatism_angle, "astigmatism_angle", "+x to the axis of U, mean"),
-        field(&P::alarms, "alarms", "What is wrong with the acquisition"));
+        field(&P::asked_scale, "asked_scale", "Found over asked defocus, from their changes; 0: not measured"),
+        field(&P::sigma_asked_scale, "sigma_asked_scale", "Its standard error"),
+        field(&P::asked_offset, "asked_offset", "Found minus asked defocus"),
+        field(&P::sigma_asked_offset, "sigma_asked_offset", "Its standard error; 0: not measured"),
+        field(&P::tilt, "tilt", "Tilt of the last fits together"),
+        field(&P::tilt_axis, "tilt_axis", "Direction of its axis from +x"),
+        field(&P::sigma_tilt, "sigma_tilt", "Standard error; 0: not measured"),
+        field(&P::explanations, "explanations", "What explains the rings, the most probable first"),
+        field(&P::probabilities, "probabilities", "How probable that is"),
+        field(&P::visible_pixel_error, "visible_pixel_error",
+              "Smallest relative error of the pixel size that these fits would show; 1: none"),
+        field(&P::phase, "phase", "Constant phase seen minus given, mean"),
+        field(&P::sigma_phase, "sigma_phase", "Standard error; 0: not measured"),
+        field(&P::findings, "findings", "What is wrong with the acquisition"));
   }
 };
 template <>

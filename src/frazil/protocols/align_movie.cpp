@@ -99,11 +99,12 @@ motion::Detector detector_of(const Movie& movie, const io::MovieReader& reader, 
 /// What the pass over the frames tells of the camera; `before`: defects known without it.
 CameraView camera_view(const motion::Alignment& alignment, const motion::Detector& detector, const GainState& state,
                        int frames, const std::vector<std::uint64_t>& before) {
-  CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided(), frames, {}, {}};
+  CameraView view{alignment.sum, detector.gain(), state.orientation, state.divided(), frames, 0, {}, {}};
   const auto& all = detector.defects();
   std::set_difference(all.begin(), all.end(), before.begin(), before.end(), std::back_inserter(view.found));
-  const double mean = statistics(alignment.sum).mean / frames,
-               pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
+  const double mean = statistics(alignment.sum).mean / frames;
+  view.noise_ratio = mean > 0 ? alignment.noise_variance / (mean * frames) : 0;
+  const double pixels = static_cast<double>(alignment.sum.size()) / 4;  // every fourth row
   view.residual =
       gain::residual_of_sum(motion::noise_variance(alignment.sum), alignment.noise_variance, frames, mean, pixels);
   return view;
@@ -172,6 +173,18 @@ Spectra describe_spectra(const Movie& movie, const AlignMovieParams& params, con
   record.micrograph = context.reference(stem + ".mrc");
   record.name = movie.name;
   return record;
+}
+
+/// Underfocus positive.
+std::optional<Angstrom> asked_defocus(const ExposureInfo& exposure) {
+  constexpr double A_per_um = 1e4;
+  if (!exposure.applied_defocus_um) return std::nullopt;
+  return Angstrom(-A_per_um * *exposure.applied_defocus_um);
+}
+
+std::optional<Degrees> stage_tilt(const ExposureInfo& exposure) {
+  if (!exposure.stage_tilt_deg) return std::nullopt;
+  return Degrees(*exposure.stage_tilt_deg);
 }
 
 /// What the alignment found, in the words of the record; the micrographs' paths are the caller's to fill in.
@@ -294,14 +307,15 @@ AlignedMovie AlignMovie::process(const Movie& movie, flow::Context& context) con
   };
   image_file(".mrc", sums.plain);
   file("_thumb.png", [&](const auto& path) { io::write_png_auto(path, thumbnail(sums.plain, thumbnail_px)); });
-  out.micrograph = {context.reference(stem + ".mrc"),
-                    movie.name,
-                    sums.plain.nx(),
-                    sums.plain.ny(),
-                    sums.plain.pixel_size,
-                    movie.optics,
-                    false,
-                    context.reference(stem + "_thumb.png")};
+  out.micrograph = {.path = context.reference(stem + ".mrc"),
+                    .name = movie.name,
+                    .nx = sums.plain.nx(),
+                    .ny = sums.plain.ny(),
+                    .pixel_size = sums.plain.pixel_size,
+                    .optics = movie.optics,
+                    .asked_defocus = asked_defocus(movie.exposure),
+                    .stage_tilt = stage_tilt(movie.exposure),
+                    .thumbnail = context.reference(stem + "_thumb.png")};
   if (sums.weighted) {
     image_file("_DW.mrc", *sums.weighted);
     out.weighted = out.micrograph;

@@ -85,7 +85,7 @@ struct AlignedMovie {
 struct AlignMovie {
   static constexpr flow::Info info{.name = "align-movie",
                                    .title = "Movie alignment",
-                                   .version = 5,
+                                   .version = 6,
                                    .cites = "10.7554/eLife.06980",
                                    .help =
                                        "Align the frames of a movie, also where motion differs over the field, and sum "

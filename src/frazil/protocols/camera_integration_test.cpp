@@ -75,7 +75,9 @@ TEST(Camera, EstimateGainTellsHowAGivenReferenceLies) {
   EXPECT_GT(first.correlation, 0.1);
   EXPECT_LT(first.residual_std, 0.025);  // 4 standard errors: 36 electrons a pixel know the variance to 1.4e-4
   EXPECT_EQ(first.verdict, "turned");
-  EXPECT_NE(first.alarm.find("gain_correction=apply"), std::string::npos) << first.alarm;
+  ASSERT_EQ(first.findings.size(), 1U);
+  EXPECT_EQ(first.findings[0].kind, AlarmKind::gain);
+  EXPECT_NE(first.findings[0].advice.find("gain_correction=apply"), std::string::npos) << first.findings[0].advice;
   const auto all = EstimateGain{}.fold(&first, {session.movies[1], session.movies[2]}, context);
   EXPECT_EQ(all.movies, 3);
   EXPECT_EQ(all.version, 2);
@@ -115,7 +117,8 @@ TEST(Camera, AlignMovieReportsTheCameraAndTurnsTheReferenceOnlyOnConsent) {
   EXPECT_EQ(asked.detector.orientation, "rotate-180");
   EXPECT_GT(asked.detector.residual_std, 0.03);
   const auto trend = MonitorGain{}.fold(nullptr, {asked.detector, asked.detector, asked.detector}, context);
-  EXPECT_NE(trend.alarm.find("rotate-180"), std::string::npos);
+  ASSERT_EQ(trend.findings.size(), 1U) << "the turned reference, and nothing of the dose";
+  EXPECT_NE(trend.findings[0].text.find("rotate-180"), std::string::npos);
   EXPECT_EQ(trend.defects_count, asked.detector.hot + asked.detector.dead);
 }
 

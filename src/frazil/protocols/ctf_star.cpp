@@ -8,6 +8,8 @@
 namespace frazil::protocols {
 namespace {
 
+constexpr const char* asked_column = "frazilCtfAskedDefocus";  ///< Å, underfocus positive; 0: unknown
+
 /// Calls visit(label, value) for every number of a described record that has a STAR label of ours.
 template <class T, class Visit>
 void our_columns(T& record, const Visit& visit) {
@@ -45,6 +47,7 @@ io::StarTable ctf_table(std::string_view name, const std::vector<CtfFit>& fits) 
                                           "rlnCtfFigureOfMerit", "rlnCtfMaxResolution", "frazilCtfMethod"});
   const CtfFit none;
   our_columns(none, [&](std::string_view label, const auto&) { table.add_column(label); });
+  table.add_column(asked_column);
   for (const auto& fit : fits) {
     const auto row = table.add_row();
     table.set(row, "rlnMicrographName", std::string_view(fit.micrograph));
@@ -59,6 +62,7 @@ io::StarTable ctf_table(std::string_view name, const std::vector<CtfFit>& fits) 
     table.set(row, "frazilCtfMethod", std::string_view(fit.method.empty() ? "unknown" : fit.method));
     our_columns(
         fit, [&](std::string_view label, const auto& value) { table.set(row, std::string(label), number_of(value)); });
+    table.set(row, asked_column, fit.asked_defocus.value_or(0_A).value());
   }
   return table;
 }
@@ -75,6 +79,7 @@ void read_ctf_row(const io::StarTable& table, std::size_t row, CtfFit& fit) {
     using Value = std::remove_cvref_t<decltype(value)>;
     if (table.has(label)) value = static_cast<Value>(table.number(row, label));
   });
+  if (const double asked = table.number_or(row, asked_column, 0); asked != 0) fit.asked_defocus = Angstrom(asked);
 }
 
 io::StarFile ctf_file(const CtfFit& fit, const std::vector<CtfFit>& sources) {

@@ -50,7 +50,13 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
   Detector out;
   out.movie = movie.path;
   out.name = movie.name;
+  out.nx = movie.nx;
+  out.ny = movie.ny;
   out.frames = view.frames;
+  out.raw_frames = movie.raw_frames;
+  out.pixel_size = movie.pixel_size;
+  out.voltage = movie.optics.voltage;
+  out.noise_ratio = view.noise_ratio;
   out.counts = statistics(view.corrected_sum).mean / view.frames;
   out.dose_per_frame = Dose(out.counts / (movie.pixel_size.value() * movie.pixel_size.value()));
   out.declared_dose_per_frame = movie.dose_per_frame;
@@ -71,6 +77,8 @@ Detector detector_record(const Movie& movie, const CameraView& view, const gain:
   if (view.gain.size() == 0) return out;
   out.orientation = to_string(check.orientation);
   out.inverted = check.inverted;
+  out.shift_x = check.shift_x;
+  out.shift_y = check.shift_y;
   out.correlation = check.correlation;
   out.significance = check.significance;
   out.agreement = check.agreement;

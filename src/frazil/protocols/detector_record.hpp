@@ -18,6 +18,7 @@ struct CameraView {
   GainOrientation used = GainOrientation::identity;  ///< from the file to `gain`
   bool divided = false;
   int frames = 1;
+  double noise_ratio = 0;            ///< variance of a pixel's counts in one frame over their mean
   gain::Residual residual;           ///< pattern left in the corrected frames
   std::vector<std::uint64_t> found;  ///< pixels (y · nx + x) found hot or dead
 };

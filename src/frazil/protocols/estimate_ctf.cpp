@@ -66,6 +66,8 @@ CtfFit record_of(const ctf::Fit& found, const Micrograph& micrograph, CtfMethod 
   out.name = micrograph.name;
   out.pixel_size = micrograph.pixel_size;
   out.optics = micrograph.optics;
+  out.asked_defocus = micrograph.asked_defocus;
+  out.stage_tilt = micrograph.stage_tilt;
   out.defocus_u = found.ctf.defocus_u;
   out.defocus_v = found.ctf.defocus_v;
   out.astigmatism_angle = found.ctf.astigmatism_angle;

@@ -73,7 +73,7 @@ void compare_given(const Sums& sums, const Image& whole, GainReference& out, con
   if (out.given.empty()) {
     const auto verdict = gain::judge_without_gain(residual);
     out.verdict = verdict.word;
-    out.alarm = verdict.alarm;
+    out.findings = gain::findings_of(verdict);
   } else {
     const auto given = io::read_gain(context.input(out.given), 0, 0);
     const auto check = gain::check_gain(whole, given);
@@ -90,7 +90,7 @@ void compare_given(const Sums& sums, const Image& whole, GainReference& out, con
     out.significance = check.significance;
     out.agreement = check.agreement;
     out.verdict = verdict.word;
-    out.alarm = verdict.alarm;
+    out.findings = gain::findings_of(verdict);
   }
   out.residual_std = std::sqrt(at_least_zero(residual.variance));
   out.residual_sigma = residual.sigma;

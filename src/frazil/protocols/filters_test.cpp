@@ -33,25 +33,53 @@ TEST(FilterMotion, HoldsStepPathAndNetDriftAgainstItsPreset) {
   EXPECT_TRUE(paper.process(moved(2_A, 14_A, 13.9_A), context).accepted());
 }
 
-TEST(FilterDose, ComparesWithTheReferenceOrElseWithWhatWasDeclared) {
+/// A movie of a camera that counts, 2 e⁻/Å² a frame, of which `share` is seen.
+Detector seen(double share, Dose declared = 2_e_per_A2) {
+  Detector detector;
+  detector.movie = "raw/m.tiff";
+  detector.pixel_size = 1_A;
+  detector.counts = 2 * share;
+  detector.noise_ratio = 1;
+  detector.declared_dose_per_frame = declared;
+  return detector;
+}
+
+TEST(FilterDose, AcceptsWhatIceExplainsAndHoldsTheRestUntilTheMonitorHasSeenIt) {
   TestContext context;
-  FilterDoseInput input;
-  input.detector.counts = 2.1;
-  input.detector.dose_per_frame = 1_e_per_A2;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());  // nothing to compare with
-  input.detector.declared_dose_per_frame = 1.2_e_per_A2;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());
-  input.detector.declared_dose_per_frame = 2_e_per_A2;
-  EXPECT_FALSE(FilterDose{}.process(input, context).accepted());
-  input.reference = DetectorTrend{};
-  input.reference->counts = 2.05;
-  EXPECT_TRUE(FilterDose{}.process(input, context).accepted());
-  input.reference->counts = 1.9;
-  const auto decision = FilterDose{}.process(input, context);
-  EXPECT_FALSE(decision.accepted());
-  EXPECT_EQ(decision.rule, "dose_deviation");
-  EXPECT_NEAR(decision.value, 2.1 / 1.9 - 1, 1e-12);
-  EXPECT_NE(decision.reason.find("10.5 %"), std::string::npos) << decision.reason;
+  const auto verdict = [&](const Detector& detector, const std::optional<DetectorTrend>& reference = {}) {
+    return FilterDose{}.process({detector, reference}, context).verdict;
+  };
+  using flow::Verdict;
+  for (const double ice_A : {0.0, 250.0, 500.0, 1500.0})
+    EXPECT_EQ(verdict(seen(std::exp(-ice_A / 3000))), Verdict::accepted) << ice_A;
+  EXPECT_EQ(verdict(seen(0.3)), Verdict::held) << "a beam that is cut";
+  EXPECT_EQ(verdict(seen(1.8)), Verdict::held) << "twice the dose";
+  EXPECT_EQ(verdict(seen(0.9, 0_e_per_A2)), Verdict::held) << "nothing to compare with yet";
+
+  DetectorTrend reference;
+  reference.levels = {1.8};
+  EXPECT_EQ(verdict(seen(0.9, 0_e_per_A2), reference), Verdict::accepted);
+  EXPECT_EQ(verdict(seen(0.9, 32_e_per_A2), reference), Verdict::accepted) << "a dose declared wrongly punishes nobody";
+  EXPECT_EQ(verdict(seen(0.3), reference), Verdict::held) << "not seen among its neighbours";
+  reference.odd = {"raw/m.tiff"};
+  const auto aside = FilterDose{}.process({seen(0.3), reference}, context);
+  EXPECT_EQ(aside.verdict, Verdict::set_aside);
+  EXPECT_EQ(aside.rule, "dose_deviation");
+  EXPECT_NEAR(aside.value, 0.6 / 1.8, 1e-12);
+  EXPECT_EQ(aside.limit, 0.6);
+  EXPECT_NE(aside.reason.find("usual in this session"), std::string::npos) << aside.reason;
+}
+
+TEST(FilterDose, ALimitOfOnesOwnHoldsOnceTheLevelsAreSure) {
+  TestContext context;
+  FilterDose strict;
+  strict.params.max_deviation = 0.1;
+  DetectorTrend reference;
+  reference.levels = {2};
+  EXPECT_TRUE(strict.process({seen(0.92), reference}, context).accepted());
+  EXPECT_EQ(strict.process({seen(0.8), reference}, context).verdict, flow::Verdict::held);
+  reference.is_sure = true;
+  EXPECT_EQ(strict.process({seen(0.8), reference}, context).verdict, flow::Verdict::set_aside);
 }
 
 Motion track(double scale, double turn) {

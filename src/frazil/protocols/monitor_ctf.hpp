@@ -8,7 +8,9 @@ namespace frazil::protocols {
 
 struct MonitorCtfParams {
   double significance = 4;
-  Millimetre least_cs = 0.2_mm;
+  Angstrom least_offset = 1500_A;
+  Degrees least_tilt = 8_deg;
+  Degrees least_phase = 10_deg;
   double disagreement = 3;
   Angstrom least_astigmatism = 300_A;
 
@@ -16,8 +18,11 @@ struct MonitorCtfParams {
     using P = MonitorCtfParams;
     return std::tuple(
         field(&P::significance, "significance", "An alarm needs so many standard errors").range(2, 50),
-        field(&P::least_cs, "least_cs", "Deviations of the spherical aberration below this are no alarm")
-            .range(0_mm, 10_mm),
+        field(&P::least_offset, "least_offset", "Smaller differences of defocus found and asked are no alarm")
+            .range(0_A, 100000_A),
+        field(&P::least_tilt, "least_tilt", "Smaller differences of the tilt seen from that told are no alarm")
+            .range(0_deg, 90_deg),
+        field(&P::least_phase, "least_phase", "Smaller constant phases are no alarm").range(0_deg, 90_deg),
         field(&P::disagreement, "disagreement",
               "Alarm when the last estimates disagree so many times more than those before")
             .range(1, 100),
@@ -31,16 +36,18 @@ struct MonitorCtfParams {
 [[nodiscard]] CtfTrend extend(const MonitorCtfParams& params, const CtfTrend* previous,
                               const std::vector<CtfFit>& batch);
 
-/// A fold over CtfFit. Voltage, pixel size or Cs that are wrong by a few per cent leave every single fit good, but the
-/// rings bend as if the spherical aberration were another one; its weighted mean over the last hundred fits tells. The
-/// alarms repeat until the cause is gone.
+/// A fold over CtfFit, the last hundred of them. Voltage, pixel size or Cs that are wrong leave every single fit good,
+/// but the rings bend as if the spherical aberration were another one, defoci change by another factor than was asked,
+/// and rings of ice and gold lie elsewhere (ctf::explain). Estimates are judged as they were before consensus-ctf moved
+/// them. What is found repeats until the cause is gone.
 struct MonitorCtf {
   static constexpr flow::Info info{.name = "monitor-ctf",
                                    .title = "CTF monitor",
-                                   .version = 2,
+                                   .version = 3,
                                    .help =
                                        "Watch the CTF fits of the whole acquisition: wrong voltage, pixel size or Cs, "
-                                       "drift of the astigmatism, estimators that begin to disagree."};
+                                       "defocus that is not what was asked, tilt or phase plate not told, drift of the "
+                                       "astigmatism, estimators that begin to disagree."};
   using Params = MonitorCtfParams;
   using Input = CtfFit;
   using Output = CtfTrend;

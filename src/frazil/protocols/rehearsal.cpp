@@ -197,7 +197,11 @@ Json make_detector(Making& m) {
   const auto movie = m.first<Movie>().value_or(Movie{});
   detector.movie = movie.path;
   detector.name = m.name();
+  detector.nx = movie.nx;
+  detector.ny = movie.ny;
   detector.frames = movie_frames;
+  detector.pixel_size = pixel;
+  detector.noise_ratio = 0.98;
   detector.counts = 0.69 * (1 + 0.02 * std::sin(place_of(detector.name) / 700)) * (1 + m.rng.normal(0, 0.01));
   detector.dose_per_frame = Dose(detector.counts / (pixel.value() * pixel.value()));
   detector.declared_dose_per_frame = movie.dose_per_frame;
@@ -214,6 +218,8 @@ Json make_detector_trend(Making& m) {
   trend.batch = static_cast<int>(batch.size());
   trend.movies += trend.batch;
   if (!batch.empty()) trend.counts = batch.back().counts;
+  trend.levels = {trend.counts};
+  trend.is_sure = true;
   trend.residual_std = log_normal(m.rng, 0.004, 0.1);
   trend.residual_sigma = 1e-6;
   trend.verdict = "good";

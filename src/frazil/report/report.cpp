@@ -171,7 +171,7 @@ Json warnings(const engine::Reading& reading) {
       if (!reason.empty()) list.push_back(reason);
   for (const auto& set : made_sets(state, CtfTrend::kind))
     if (const auto record = set.latest(reading.reader); record.is_object())
-      for (const auto& alarm : record_from_json<CtfTrend>(record).alarms) list.push_back(alarm);
+      for (const auto& finding : record_from_json<CtfTrend>(record).findings) list.push_back(finding.text);
   return list;
 }
 

@@ -15,8 +15,7 @@ namespace {
 using std::numbers::pi;
 
 constexpr int azimuths = 36;  ///< evenly spaced: the mean of a smooth function of the angle converges exponentially
-constexpr double significant = 4;       // standard deviations of one shell
-constexpr double significant_sign = 5;  // standard deviations by which a defocus of the other sign must fit better
+constexpr double significant = 4;  // standard deviations of one shell
 
 std::vector<Level> levels(const Rings& rings, const Solution& solution) {
   std::vector<Level> out;
@@ -158,11 +157,78 @@ Peak peak_near(const Rings& rings, const Radial& radial, double spacing_A, doubl
   return best;
 }
 
+/// Mean of y over each shell against a straight line through what lies around a ring: beyond the fit band there is no
+/// model.
+struct Line {
+  double start = 0, slope = 0, scatter = 0;
+};
+Line line_around(const std::vector<double>& k, const std::vector<double>& mean, double low_k, double high_k) {
+  double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+  const auto is_around = [&](double at) {
+    return (at > 0.9 * low_k && at < low_k) || (at > high_k && at < 1.1 * high_k);
+  };
+  for (std::size_t b = 0; b < k.size(); ++b) {
+    if (!is_around(k[b])) continue;
+    n += 1;
+    sx += k[b];
+    sy += mean[b];
+    sxx += k[b] * k[b];
+    sxy += k[b] * mean[b];
+  }
+  const double spread = n * sxx - sx * sx;
+  if (n < 6 || !(spread > 0)) return {};
+  Line line{0, (n * sxy - sx * sy) / spread, 0};
+  line.start = (sy - line.slope * sx) / n;
+  for (std::size_t b = 0; b < k.size(); ++b)
+    if (is_around(k[b])) line.scatter += std::pow(mean[b] - line.start - line.slope * k[b], 2) / (n - 2);
+  line.scatter = std::sqrt(line.scatter);
+  return line;
+}
+
+/// Place of the (111) ring of gold, 2.355 Å (a = 4.079 Å): films of gold show it where the foil is in the field. It
+/// tells the pixel size; looked for up to 8 % off.
+void gold(const Rings& rings, CtfQuality& out) {
+  constexpr double spacing_A = 2.355, reach = 0.08, half_width = 0.012;
+  const double low_k = (1 - reach) / spacing_A, high_k = (1 + reach) / spacing_A;
+  if (rings.k.back() < 1.1 * high_k) return;
+  std::vector<double> mean(rings.bins(), 0.0);
+  for (const auto& p : rings.pixels) mean[static_cast<std::size_t>(p.bin)] += double{p.y};
+  for (std::size_t b = 0; b < rings.bins(); ++b) mean[b] /= std::max(1.0, rings.count[b]);
+  const auto line = line_around(rings.k, mean, low_k, high_k);
+  if (!(line.scatter > 0)) return;
+  const auto height = [&](std::size_t b) { return mean[b] - line.start - line.slope * rings.k[b]; };
+  std::size_t best = 0;
+  for (std::size_t b = 0; b < rings.bins(); ++b)
+    if (rings.k[b] > low_k && rings.k[b] < high_k && (best == 0 || height(b) > height(best))) best = b;
+  if (best == 0 || height(best) < 2 * significant * line.scatter || height(best) < 0.03) return;
+  double sum = 0, moment = 0;
+  for (std::size_t b = 0; b < rings.bins(); ++b) {
+    if (std::abs(rings.k[b] / rings.k[best] - 1) > half_width || height(b) < line.scatter) continue;
+    sum += height(b);
+    moment += height(b) * rings.k[b];
+  }
+  const double k = moment / sum;
+  out.gold_position = Angstrom(1 / k);
+  out.sigma_gold_position = Angstrom(0.3 * rings.dk / (k * k));
+}
+
+/// The sharpest ring near 3.67 Å, up to 8 % off as a wrong pixel size puts it.
+Peak ice_ring(const Rings& rings, const Radial& radial) {
+  constexpr double spacing_A = 3.67, half_width_A = 0.09, step_A = 0.03;
+  constexpr int steps = 10;
+  Peak best;
+  for (int i = -steps; i <= steps; ++i) {
+    const auto peak = peak_near(rings, radial, spacing_A + i * step_A, half_width_A);
+    if (peak.z > best.z) best = peak;
+  }
+  return best.z > 0 ? peak_near(rings, radial, best.d_A, half_width_A) : best;
+}
+
 /// Place of the ring at 3.67 Å, which both ices have, where it stands out by 3 % of the background: it tells the pixel
-/// size.
+/// size. Hexagonal ice may show those at 3.90 or 3.44 Å alone.
 void ice(const Rings& rings, const Radial& radial, CtfQuality& out) {
   if (rings.k.back() < 1 / 3.5) return;
-  const auto common = peak_near(rings, radial, 3.67, 0.09);
+  const auto common = ice_ring(rings, radial);
   for (std::size_t b = 0; b < rings.bins(); ++b)
     if (rings.k[b] > 1 / 4.0 && rings.k[b] < 1 / 3.4) out.ice_spots = std::max(out.ice_spots, rings.highest[b]);
   if (common.z < significant || common.height < 0.03) return;
@@ -180,18 +246,20 @@ double background_misfit(const Rings& rings, const Radial& radial) {
   return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
-/// Sign of the defocus, and the spherical aberration: seen at a defocus of the other sign where that fits better, the
-/// rings have that of −Cs.
-void aberration(const Rings& rings, const Waves& waves, const Solution& solution, double unit, CtfQuality& out) {
-  if (!solution.has_rings) return;
+/// Sign of the defocus, spherical aberration and constant phase.
+Aberration aberration(const Rings& rings, const Waves& waves, const Solution& solution, double unit, CtfQuality& out) {
+  if (!solution.has_rings) return {{}, {}, waves, solution};
   const auto over = refine_overfocus(rings, waves, solution);
   const double gain = solution.cost - over.cost;
   out.overfocus = std::copysign(std::sqrt(std::abs(gain) / unit) / std::max(1.0, out.background_misfit), gain);
-  const bool is_over = out.overfocus > significant_sign && over.shape.defocus < 0;
-  const auto cs = cs_deviation(rings, waves, is_over ? over : solution, unit);
-  out.cs_deviation = Millimetre(is_over ? -2 * waves.cs_term / waves.per_mm - cs.mm : cs.mm);
-  out.sigma_cs = Millimetre(cs.sigma_mm);
-  out.defocus_per_cs = cs.defocus_A_per_mm;
+  auto found = find_aberration(rings, waves, solution, over, unit);
+  out.cs_deviation = Millimetre(found.cs.mm);
+  out.sigma_cs = Millimetre(found.cs.sigma_mm);
+  out.defocus_per_cs = found.cs.defocus_A_per_mm;
+  out.phase_deviation = from_rad(found.phase.rad);
+  out.sigma_phase_deviation = from_rad(found.phase.sigma_rad);
+  out.phase_over_cs = found.phase.over_cs;
+  return found;
 }
 
 }  // namespace
@@ -214,10 +282,12 @@ CtfQuality criteria(const Rings& rings, const Waves& waves, const Solution& solu
   const auto drift = find_drift(rings, waves, solution, unit);
   out.drift = Angstrom(drift.length_A);
   out.sigma_drift = Angstrom(drift.sigma_A);
-  ice(rings, shells, out);
+  gold(rings, out);
   out.ice_phase = find_ice(rings, waves, solution, unit).phase();
   out.background_misfit = background_misfit(rings, shells);
-  aberration(rings, waves, solution, unit, out);
+  const auto seen = aberration(rings, waves, solution, unit, out);
+  // What rings of wrong optics leave of the Thon rings is no ice.
+  ice(rings, radial(rings, seen.waves, seen.solution, levels(rings, seen.solution), unit), out);
   out.outliers =
       static_cast<double>(rings.limited) / static_cast<double>(std::max<std::size_t>(1, rings.pixels.size()));
   return out;

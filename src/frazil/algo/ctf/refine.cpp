@@ -228,22 +228,139 @@ Level level_at(const Rings& rings, const Solution& solution, std::size_t bin) {
   return level;
 }
 
-CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
-  constexpr double phase_rad = 0.1;  // what amplitude contrast may be off by
-  constexpr int shapes = 5;          // defocus, C, S, phase, Cs
-  if (!solution.has_rings) return {};
+namespace {
+
+constexpr int aberrations = 5;            // defocus, C, S, phase, Cs
+constexpr double held_phase_rad = 0.1;    // what amplitude contrast may be off by
+constexpr double near_sigmas = 2;         // a step within so many of its errors: the linear one will do
+constexpr double large_phase_rad = 0.17;  // below that the linear one will do, too
+enum class Free { cs, phase };
+
+/// Shape and aberration that fit best with more free than the shape.
+struct Freed {
+  Waves waves;
+  Solution at;
+  double phase_rad = 0;  ///< against where the phase is held
+  double cost = 0;       ///< of the held phase, too
+};
+
+/// Normal equations at `here`: Cs free and the phase held, or the phase free and Cs fixed.
+Reduced normal_equations(const Rings& rings, const Freed& here, Free free, double unit) {
   auto reduced =
-      eliminate_linear(assemble_full(rings, moments(rings, waves, solution.shape, columns), solution, shapes));
+      eliminate_linear(assemble_full(rings, moments(rings, here.waves, here.at.shape, columns), here.at, aberrations));
+  if (free == Free::phase)
+    return {reduced.normal.topLeftCorner<aberrations - 1, aberrations - 1>(), reduced.right.head<aberrations - 1>()};
+  const double held = unit / (held_phase_rad * held_phase_rad);
+  reduced.normal(3, 3) += held;
+  reduced.right(3) -= held * here.phase_rad;
+  return reduced;
+}
+
+Freed step_from(const Rings& rings, const Freed& here, const Eigen::VectorXd& step, Free free, double unit) {
+  Freed there = here;
+  if (free == Free::cs) there.waves.cs_term += here.waves.per_mm * step(aberrations - 1);
+  there.phase_rad += step(3);
+  there.at = solve_at(rings, there.waves, moved(here.at.shape, step));
+  there.cost = there.at.cost + (free == Free::cs ? unit * std::pow(there.phase_rad / held_phase_rad, 2) : 0);
+  return there;
+}
+
+/// Levenberg–Marquardt from `start` until a step is small against its error.
+Freed descend(const Rings& rings, Freed here, Free free, double unit) {
+  constexpr int most_steps = 12, most_attempts = 5;
+  double damping = 0;
+  for (int i = 0; i < most_steps; ++i) {
+    const auto reduced = normal_equations(rings, here, free, unit);
+    bool is_better = false, is_small = false;
+    for (int attempt = 0; attempt < most_attempts && !is_better; ++attempt) {
+      Eigen::MatrixXd normal = reduced.normal;
+      normal.diagonal() *= 1 + damping;
+      const Eigen::VectorXd step = normal.ldlt().solve(reduced.right);
+      if (!step.allFinite()) return here;
+      auto there = step_from(rings, here, step, free, unit);
+      is_small = step.dot(reduced.right) < 0.05 * unit;  // what it would gain
+      is_better = there.cost < here.cost;
+      if (is_better) here = std::move(there);
+      damping = is_better ? damping / 5 : std::max(0.03, 5 * damping);
+    }
+    if (!is_better || is_small) break;
+  }
+  return here;
+}
+
+/// From the shape as it is, and, where overfocus fits better, from that: rings of −Δf and Cs are those of Δf and −Cs.
+Freed fit_cs(const Rings& rings, const Waves& waves, const Solution& solution, const Solution& over, double unit) {
+  auto best = descend(rings, {waves, solution, 0, solution.cost}, Free::cs, unit);
+  if (over.cost < solution.cost && over.shape.defocus < 0) {
+    Freed mirrored{waves, {}, 0, 0};
+    mirrored.waves.cs_term = -waves.cs_term;
+    const auto& s = over.shape;
+    mirrored.at = solve_at(rings, mirrored.waves, {-s.defocus, -s.c, -s.s, solution.shape.phase});
+    mirrored.cost = mirrored.at.cost;
+    if (auto other = descend(rings, std::move(mirrored), Free::cs, unit); other.cost < best.cost)
+      best = std::move(other);
+  }
+  return best;
+}
+
+/// From the phase as it is and from 60° to either side: rings know it modulo 180°.
+Freed fit_phase(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {
+  auto best = descend(rings, {waves, solution, 0, solution.cost}, Free::phase, unit);
+  for (const double turn : {-std::numbers::pi / 3, std::numbers::pi / 3}) {
+    auto shape = solution.shape;
+    shape.phase += turn;
+    auto start = solve_at(rings, waves, shape);
+    const double cost = start.cost;
+    if (auto other = descend(rings, {waves, std::move(start), turn, cost}, Free::phase, unit); other.cost < best.cost)
+      best = std::move(other);
+  }
+  return best;
+}
+
+double variance_of(const Reduced& reduced, int which, double unit) {
+  return unit * reduced.normal.ldlt().solve(Eigen::VectorXd::Unit(reduced.normal.rows(), which))(which);
+}
+
+}  // namespace
+
+Aberration find_aberration(const Rings& rings, const Waves& waves, const Solution& solution, const Solution& over,
+                           double unit) {
+  Aberration out{{}, {}, waves, solution};
+  if (!solution.has_rings || !(unit > 0)) return out;
+  const Freed start{waves, solution, 0, solution.cost};
+  const auto by_cs = normal_equations(rings, start, Free::cs, unit),
+             by_phase = normal_equations(rings, start, Free::phase, unit);
+  const Eigen::VectorXd cs_step = by_cs.normal.ldlt().solve(by_cs.right),
+                        phase_step = by_phase.normal.ldlt().solve(by_phase.right);
+  const double cs_variance = variance_of(by_cs, aberrations - 1, unit), phase_variance = variance_of(by_phase, 3, unit);
+  if (!cs_step.allFinite() || !phase_step.allFinite() || !(cs_variance > 0) || !(phase_variance > 0)) return out;
+  out.cs = {cs_step(aberrations - 1), std::sqrt(cs_variance), 0};
+  out.phase = {phase_step(3), std::sqrt(phase_variance)};
+  Reduced at = by_cs;
+  double cs_cost = solution.cost - cs_step.dot(by_cs.right),
+         phase_cost = solution.cost - phase_step.dot(by_phase.right);
+  if (std::abs(out.cs.mm) > near_sigmas * out.cs.sigma_mm || over.cost < solution.cost) {
+    auto found = fit_cs(rings, waves, solution, over, unit);
+    at = normal_equations(rings, found, Free::cs, unit);
+    if (const double variance = variance_of(at, aberrations - 1, unit); variance > 0) {
+      out.cs = {(found.waves.cs_term - waves.cs_term) / waves.per_mm, std::sqrt(variance), 0};
+      cs_cost = found.cost;
+      out.waves = found.waves;
+      out.solution = std::move(found.at);
+    }
+  }
+  if (std::abs(out.phase.rad) > large_phase_rad) {
+    const auto found = fit_phase(rings, waves, solution, unit);
+    if (const double variance = variance_of(normal_equations(rings, found, Free::phase, unit), 3, unit); variance > 0) {
+      out.phase = {std::remainder(found.phase_rad, std::numbers::pi), std::sqrt(variance)};
+      phase_cost = found.cost;
+    }
+  }
   const Eigen::Vector3d follow =
-      -reduced.normal.topLeftCorner<3, 3>().ldlt().solve(reduced.normal.block<3, 1>(0, shapes - 1));
-  reduced.normal(3, 3) += unit / (phase_rad * phase_rad);
-  const auto factor = reduced.normal.ldlt();
-  const Eigen::VectorXd step = factor.solve(reduced.right);
-  const Eigen::MatrixXd inverse = factor.solve(Eigen::MatrixXd::Identity(shapes, shapes));
-  const double variance = unit * inverse(shapes - 1, shapes - 1);
-  return step.allFinite() && follow.allFinite() && variance > 0
-             ? CsDeviation{step(shapes - 1), std::sqrt(variance), follow(0)}
-             : CsDeviation{};
+      -at.normal.topLeftCorner<3, 3>().ldlt().solve(at.normal.block<3, 1>(0, aberrations - 1));
+  if (follow.allFinite()) out.cs.defocus_A_per_mm = follow(0);
+  out.phase.over_cs = (cs_cost - phase_cost) / unit;
+  return out;
 }
 
 Rings seen_part(const Rings& rings, const Waves& waves, const Solution& solution, double unit) {

@@ -50,18 +50,29 @@ struct Sensitivity {
 [[nodiscard]] Sensitivity sensitivity(const Rings& rings, const Waves& waves, const Solution& solution,
                                       const RefineOptions& options);
 
-/// How much the spherical aberration that the rings show differs from the one given (mm): one Gauss–Newton step with Cs
-/// and a constant phase free beside all else. A wrong voltage or pixel size shows as a wrong Cs: it enters χ with other
-/// powers of k than the defocus.
-struct CsDeviation {
-  double mm = 0, sigma_mm = 0;
-  double defocus_A_per_mm = 0;  ///< what the mean defocus follows by when Cs alone is changed
-};
-[[nodiscard]] CsDeviation cs_deviation(const Rings& rings, const Waves& waves, const Solution& solution, double unit);
-
 /// The best fit with a defocus of the other sign. χ of overfocus bends the other way: −πλ|Δf|u − ½πCsλ³u² has the rings
 /// of πλ|Δf|u + ½πCsλ³u², which starts at the defocus that hides the difference best.
 [[nodiscard]] Solution refine_overfocus(const Rings& rings, const Waves& waves, const Solution& solution);
+
+/// What the rings show beyond the shape that was fitted with the optics given: another spherical aberration (a wrong
+/// voltage or pixel size shows as one: it enters χ with other powers of k than the defocus), or a constant phase.
+struct Aberration {
+  struct {
+    double mm = 0, sigma_mm = 0;  ///< Cs seen minus given, a phase of ± 0.1 rad free beside it; error 0: not measured
+    double defocus_A_per_mm = 0;  ///< what the mean defocus follows by when Cs alone is changed
+  } cs;
+  struct {
+    double rad = 0, sigma_rad = 0;  ///< phase seen minus given, Cs as given; −π/2 … π/2
+    double over_cs = 0;             ///< how much better that explains the rings than another Cs: χ², negative: worse
+  } phase;
+  Waves waves;        ///< with the Cs seen
+  Solution solution;  ///< that goes with them
+};
+/// One Gauss–Newton step where it is small, else least squares from there. Overfocused rings are those of a negative
+/// Cs.
+/// @param over  the best fit with a defocus of the other sign
+[[nodiscard]] Aberration find_aberration(const Rings& rings, const Waves& waves, const Solution& solution,
+                                         const Solution& over, double unit);
 
 /// Ice thickness t from nodes of the rings: scatterers at all heights of the ice give −e(k) sinc(λ k² t) cos 2χ, whose
 /// sign changes at k² = 1/(λ t) (McMullan et al. 2015, doi:10.1016/j.ultramic.2015.02.002; Elferich et al. 2024,

@@ -14,12 +14,14 @@
 namespace frazil::gain {
 namespace {
 
-constexpr int reach = 2;               // half width of the local mean
-constexpr int tile_px = 256;           // so few that a correlation stays in the cache; the sum over tiles counts
-constexpr int displacements = 24;      // of the null distribution
-constexpr int least_displacement = 5;  // beyond the local mean
-constexpr double clip_sigmas = 4;      // touches 6e-5 of Gaussian values
-constexpr double clear_sigmas = 6;     // chance gives less in 16 states; the standard deviation itself is known to 15 %
+constexpr int reach = 2;                  // half width of the local mean
+constexpr int tile_px = 256;              // so few that a correlation stays in the cache; the sum over tiles counts
+constexpr int displacements = 24;         // of the null distribution
+constexpr int least_displacement = 5;     // beyond the local mean
+constexpr int farthest_displacement = 4;  // of a reference beside its place
+constexpr double whole_agreement = 0.7;   // less of the reference's pattern: something is wrong with it
+constexpr double clip_sigmas = 4;         // touches 6e-5 of Gaussian values
+constexpr double clear_sigmas = 6;  // chance gives less in 16 states; the standard deviation itself is known to 15 %
 
 /// A rectangle of a fine pattern.
 struct Tile {
@@ -173,6 +175,71 @@ double mean_of(const Image& image) {
   return sum / static_cast<double>(std::max<std::size_t>(1, image.size()));
 }
 
+/// The reference turned by one orientation, on the tiles of the data; empty: it has another size then.
+std::vector<Tile> turned_reference(const Image& gain, GainOrientation orientation, ImageView data,
+                                   const std::vector<Corner>& corners) {
+  const auto map = orientation_map(orientation, gain.nx(), gain.ny());
+  std::vector<Tile> tiles;
+  if ((map.swaps_sides() ? gain.ny() : gain.nx()) != data.nx || (map.swaps_sides() ? gain.nx() : gain.ny()) != data.ny)
+    return tiles;
+  for (const auto& c : corners)
+    tiles.push_back(fine_pattern(c.nx, c.ny, data.nx, data.ny, c.x, c.y, true, [&](int x, int y) {
+      const float g = gain(map.x0 + map.xx * x + map.xy * y, map.y0 + map.yx * x + map.yy * y);
+      return g > 0 ? 1 / g : 0.0F;
+    }));
+  return tiles;
+}
+
+/// Along each axis, and to the nearest diagonal pixels.
+std::vector<std::array<int, 2>> near_displacements() {
+  std::vector<std::array<int, 2>> list;
+  for (int d = 1; d <= farthest_displacement; ++d)
+    for (const int sign : {-1, 1}) {
+      list.push_back({sign * d, 0});
+      list.push_back({0, sign * d});
+    }
+  for (const int x : {-1, 1})
+    for (const int y : {-1, 1}) list.push_back({x, y});
+  return list;
+}
+
+/// Takes the displaced state into `best` where one fits so much better that chance and the pattern's own correlation
+/// over a few pixels cannot be the cause.
+void try_displaced(const std::vector<Tile>& data, const Moments& of_data, ImageView raw_sum, const Image& gain,
+                   const std::vector<Corner>& corners, Check& best) {
+  Check found;
+  double sigma = 1;
+  for (int o = 0; o < gain_orientation_count; ++o) {
+    auto tiles = turned_reference(gain, static_cast<GainOrientation>(o), raw_sum, corners);
+    if (tiles.empty()) continue;
+    const auto of_gain = tame(tiles);
+    const double scale = std::sqrt(of_data.variance * of_gain.variance) * of_data.count;
+    if (!(scale > 0)) continue;
+    bool is_best = false;
+    for (const auto& [dx, dy] : near_displacements()) {
+      const double r =
+          product(data, tiles, dx + data.front().nx, dy + data.front().ny) / scale;  // tiles are all of one size
+      if (std::abs(r) <= found.correlation) continue;
+      found.correlation = std::abs(r);
+      found.inverted = r < 0;
+      found.orientation = static_cast<GainOrientation>(o);
+      found.shift_x = dx;
+      found.shift_y = dy;
+      is_best = true;
+    }
+    if (is_best) sigma = chance(data, tiles, scale, of_data.count);
+  }
+  found.significance = found.correlation / sigma;
+  if (found.significance < clear_sigmas || found.correlation < 1.5 * best.correlation) return;
+  best.orientation = found.orientation;
+  best.inverted = found.inverted;
+  best.second = best.correlation;
+  best.correlation = found.correlation;
+  best.significance = found.significance;
+  best.shift_x = found.shift_x;
+  best.shift_y = found.shift_y;
+}
+
 }  // namespace
 
 bool Check::found() const { return significance > clear_sigmas && correlation > 1.5 * second; }
@@ -192,17 +259,9 @@ Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles) {
   std::vector<Tile> best_tiles;
   Moments of_best;
   for (int o = 0; o < gain_orientation_count; ++o) {
-    const auto map = orientation_map(static_cast<GainOrientation>(o), gain.nx(), gain.ny());
-    if ((map.swaps_sides() ? gain.ny() : gain.nx()) != raw_sum.nx ||
-        (map.swaps_sides() ? gain.nx() : gain.ny()) != raw_sum.ny)
-      continue;
+    auto tiles = turned_reference(gain, static_cast<GainOrientation>(o), raw_sum, corners);
+    if (tiles.empty()) continue;
     best.states += 2;
-    std::vector<Tile> tiles;
-    for (const auto& c : corners)
-      tiles.push_back(fine_pattern(c.nx, c.ny, raw_sum.nx, raw_sum.ny, c.x, c.y, true, [&](int x, int y) {
-        const float g = gain(map.x0 + map.xx * x + map.xy * y, map.y0 + map.yx * x + map.yy * y);
-        return g > 0 ? 1 / g : 0.0F;
-      }));
     const auto of_gain = tame(tiles);
     const double scale = std::sqrt(of_data.variance * of_gain.variance) * of_data.count;
     const double r = scale > 0 ? product(data, tiles, 0, 0) / scale : 0;
@@ -227,6 +286,8 @@ Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles) {
   best.agreement_sigma = sigma * slope;
   best.expected = 1 / best.agreement_sigma;
   best.gain_std = std::sqrt(of_best.variance);
+  const bool fits_whole = best.found() && best.agreement > whole_agreement - clear_sigmas * best.agreement_sigma;
+  if (!fits_whole && best.expected > 2 * clear_sigmas) try_displaced(data, of_data, raw_sum, gain, corners, best);
   return best;
 }
 

@@ -16,12 +16,15 @@ struct Check {
   double expected = 0;  ///< significance that a reference of this contrast would reach if it were right
   double agreement =
       0;  ///< share of the reference's pattern that the movie shows: 1 for a true reference, less for a stale one
-  double agreement_sigma = 0;  ///< standard error of `agreement`
-  double gain_std = 0;         ///< relative standard deviation of the reference's fine pattern (5 × 5 means removed)
-  int states = 0;              ///< states that the sizes allow: 16, 8 on a sensor that is no square, 0 if none fits
+  double agreement_sigma = 0;    ///< standard error of `agreement`
+  double gain_std = 0;           ///< relative standard deviation of the reference's fine pattern (5 × 5 means removed)
+  int states = 0;                ///< states that the sizes allow: 16, 8 on a sensor that is no square, 0 if none fits
+  int shift_x = 0, shift_y = 0;  ///< reference(x + shift) fits better than reference(x), pixels; 0: it does not
 
   /// One state stands out of what chance gives, and of the other states.
   [[nodiscard]] bool found() const;
+  /// The reference fits only when it is displaced by a few pixels.
+  [[nodiscard]] bool is_displaced() const { return shift_x != 0 || shift_y != 0; }
   /// No state stands out although a right reference would: it belongs to another camera, or the movie is corrected
   /// already.
   [[nodiscard]] bool unrelated() const;
@@ -37,6 +40,9 @@ struct Check {
 /// ratio has no bias where counts are few. The null distribution is measured: the same pair displaced by 24 vectors,
 /// which keeps the spectra of both, columns and blur included. One movie of 28 e⁻/px and a pattern of 2 % give r = 0.1
 /// and, on a million pixels, 100 standard deviations.
+/// A reference that does not fit, or of which only a part does, is tried displaced by up to 4 rows or columns, too
+/// (cropped or binned with another offset than the movies): orientation, inversion and correlation are then those of
+/// the displaced one.
 [[nodiscard]] Check check_gain(ImageView raw_sum, const Image& gain, int most_tiles = 0);
 
 /// Variance of a fixed pattern relative to the mean, and its standard error. The variance may come out negative by

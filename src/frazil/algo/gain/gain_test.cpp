@@ -116,6 +116,34 @@ TEST(GainCheck, RaisesTheAlarmForTheGainOfAnotherCamera) {
   EXPECT_EQ(alarms, 20);
 }
 
+/// The image with row y where y + dy was.
+Image rolled(const Image& image, int dx, int dy) {
+  Image out(image.nx(), image.ny());
+  for (int y = 0; y < image.ny(); ++y)
+    for (int x = 0; x < image.nx(); ++x)
+      out(x, y) = image((x + dx + image.nx()) % image.nx(), (y + dy + image.ny()) % image.ny());
+  return out;
+}
+
+TEST(GainCheck, TellsByHowManyRowsAReferenceIsDisplaced) {
+  const auto scene = camera_scene(256, 256, 0.02, 12);
+  const auto gain = sim::camera(scene).gain.clone();
+  const auto sums = raw_sums(scene, sim::camera(scene), sim::load_specimens(scene), 0);
+  EXPECT_FALSE(check_gain(sums.all, gain).is_displaced());
+  for (const auto& [dx, dy] : std::vector<std::array<int, 2>>{{0, 1}, {0, -2}, {3, 0}, {1, -1}}) {
+    SCOPED_TRACE(fmt::format("{} columns, {} rows", dx, dy));
+    const auto check = check_gain(sums.all, rolled(gain, dx, dy));
+    EXPECT_EQ(check.shift_x, -dx);
+    EXPECT_EQ(check.shift_y, -dy);
+    EXPECT_EQ(check.orientation, GainOrientation::identity);
+    const auto verdict = judge(check, GainOrientation::identity, false, {}, 4e-4);
+    EXPECT_EQ(verdict.word, "shifted") << verdict.alarm;
+  }
+  const auto half = check_gain(sums.all, orient(rolled(gain, 0, 1), GainOrientation::rotate_180));
+  EXPECT_EQ(half.orientation, GainOrientation::rotate_180);
+  EXPECT_TRUE(half.is_displaced());
+}
+
 TEST(GainCheck, SaysNothingOfAFlatReference) {
   const auto scene = camera_scene(256, 256, 0.02, 7);
   const auto sums = raw_sums(scene, sim::camera(scene), sim::load_specimens(scene), 0);
@@ -181,9 +209,7 @@ TEST(Defects, AreFoundOnCarbonAndNothingElseIs) {
       for (const auto pixel : found) false_alarms += truth.contains(pixel) ? 0 : 1;
       for (const auto pixel : truth) missed += std::binary_search(found.begin(), found.end(), pixel) ? 0 : 1;
       hot_and_dead += static_cast<int>(truth.size());
-      (void)follow(
-          state,
-          {{.counts = 3.5, .residual = {}, .defects = found, .verdict = "good", .alarm = {}, .orientation = {}}});
+      (void)follow(state, {{.exposed = {.counts = 3.5}, .residual = {}, .defects = found, .verdict = "good"}});
     }
     for (const auto pixel : state.defects) kept_false_alarms += truth.contains(pixel) ? 0 : 1;
   }
@@ -195,35 +221,59 @@ TEST(Defects, AreFoundOnCarbonAndNothingElseIs) {
   EXPECT_EQ(kept_false_alarms, 0);
 }
 
-TEST(Trend, FollowsResidualDoseAndDefectsAndRaisesItsAlarms) {
-  const auto movie = [](double counts, double variance, std::vector<std::uint64_t> defects, const char* alarm = "") {
-    MovieSigns signs;
-    signs.counts = counts;
-    signs.residual = {variance, 2e-6};
-    signs.defects = std::move(defects);
-    signs.verdict = *alarm != 0 ? "turned" : "good";
-    signs.alarm = alarm;
-    return signs;
-  };
+/// The findings of one kind and `about`, as texts.
+std::vector<std::string> texts(const std::vector<Finding>& findings, AlarmKind kind, std::string_view about = "") {
+  std::vector<std::string> list;
+  for (const auto& finding : findings)
+    if (finding.kind == kind && finding.about == about) list.push_back(finding.text);
+  return list;
+}
+
+MovieSigns signs(double counts, double variance, std::vector<std::uint64_t> defects, const char* alarm = "") {
+  MovieSigns movie;
+  movie.exposed.counts = counts;
+  movie.residual = {variance, 2e-6};
+  movie.defects = std::move(defects);
+  movie.verdict = *alarm != 0 ? "turned" : "good";
+  movie.alarm = alarm;
+  return movie;
+}
+
+TEST(Trend, FollowsResidualAndDefectsAndSaysWhatIsWrong) {
   TrendState state;
-  const auto first = follow(state, {movie(3, 1e-6, {7}), movie(3.02, -1e-6, {7, 9}), movie(2.98, 0, {7})});
-  EXPECT_EQ(first.alarm, "");
+  const auto first = follow(state, {signs(3, 1e-6, {7}), signs(3.02, -1e-6, {7, 9}), signs(2.98, 0, {7})});
+  EXPECT_TRUE(first.findings.empty());
   EXPECT_EQ(first.new_defects, 1);  // 9 was there once only
-  EXPECT_NEAR(first.counts, 3, 1e-9);
+  EXPECT_NEAR(first.dose.counts, 3, 1e-9);
   EXPECT_NEAR(first.residual.sigma, 2e-6 / std::sqrt(3), 1e-9);
-  const auto turned = follow(state, {movie(3, 0, {7}, "turn it"), movie(3, 0, {7}, "turn it"), movie(3, 0, {7})});
-  EXPECT_EQ(turned.alarm, "turn it");
-  const auto grown = follow(state, {movie(3, 1e-4, {7}), movie(3, 1e-4, {7})});
-  EXPECT_NE(grown.alarm.find("has grown"), std::string::npos);
-  const auto dose =
-      follow(state, {movie(3, 0, {7}), movie(2.5, 0, {7}), movie(3, 0, {7}), movie(3.6, 0, {7}), movie(3, 0, {7})});
-  EXPECT_EQ(dose.dose_outliers, 2);
-  EXPECT_NE(dose.alarm.find("dose more than 5 %"), std::string::npos);
+  const auto turned = follow(state, {signs(3, 0, {7}, "turn it"), signs(3, 0, {7}, "turn it"), signs(3, 0, {7})});
+  EXPECT_EQ(texts(turned.findings, AlarmKind::gain), std::vector<std::string>{"turn it"});
+  const auto grown = follow(state, {signs(3, 1e-4, {7}), signs(3, 1e-4, {7})});
+  EXPECT_EQ(texts(grown.findings, AlarmKind::gain, "drift").size(), 1U);
   std::vector<std::uint64_t> many(25);
   for (std::size_t i = 0; i < many.size(); ++i) many[i] = 100 + i;
-  const auto hot = follow(state, {movie(3, 0, many), movie(3, 0, many), movie(3, 0, many)});
+  const auto hot = follow(state, {signs(3, 0, many), signs(3, 0, many), signs(3, 0, many)});
   EXPECT_EQ(hot.new_defects, 25);
-  EXPECT_NE(hot.alarm.find("hot or dead"), std::string::npos);
+  EXPECT_EQ(texts(hot.findings, AlarmKind::gain, "defects").size(), 1U);
+}
+
+TEST(Trend, AReferenceOfAnotherCameraIsNamedWhateverOrientationFitsItBestByChance) {
+  TrendState state;
+  std::vector<MovieSigns> batch;
+  for (const char* orientation : {"identity", "rotate-90", "transpose", "flip-x"}) {
+    batch.push_back(signs(3, 0, {}, "nothing in common"));
+    batch.back().verdict = "unrelated";
+    batch.back().orientation = orientation;
+    batch.back().inverted = batch.size() % 2 == 0;
+  }
+  const auto trend = follow(state, batch);
+  EXPECT_EQ(trend.verdict, "unrelated");
+  EXPECT_EQ(texts(trend.findings, AlarmKind::gain), std::vector<std::string>{"nothing in common"});
+  for (std::size_t i = 0; i < batch.size(); ++i) {  // and where the movies do not agree on what is wrong
+    batch[i].verdict = i % 2 == 0 ? "turned" : "stale";
+    batch[i].alarm = batch[i].verdict;
+  }
+  EXPECT_EQ(texts(follow(state, batch).findings, AlarmKind::gain).size(), 1U);
 }
 
 /// RMS of found/true − 1 on scales below 16 pixels, where neither beam nor specimen says anything.

@@ -12,15 +12,14 @@
 namespace frazil::gain {
 namespace {
 
-constexpr std::size_t recent_movies = 8, dose_window = 50;
+constexpr std::size_t recent_movies = 8;
 constexpr int repeats = 3;          // of recent_movies: a pixel that is hot by chance in one of 10⁴ movies never is
 constexpr double alarm_sigmas = 6;  // no false alarm in a facility's years: 1e-9 a movie
 // A pattern of relative standard deviation g adds n g² to the noise variance 1 of a pixel that counts n in a movie: 0.5
 // % adds 0.1 % at n = 40, 1 % adds 0.4 %: too little to act on.
 constexpr double least_growth_std = 0.005, noticed_pattern_std = 0.01;
-constexpr double left_share = 0.25;  // of the reference's variance: a stale reference leaves more
-// The counts of a whole movie are known to far better than 0.1 %: 5 % are no chance; one movie in three is no accident.
-constexpr double dose_tolerance = 0.05, dose_alarm_share = 0.3;
+constexpr double left_share = 0.25;      // of the reference's variance: a stale reference leaves more
+constexpr double dose_tolerance = 0.05;  // the counts of a whole movie are known to far better than 0.1 %
 
 double percent(double variance) { return 100 * std::sqrt(at_least_zero(variance)); }
 
@@ -46,19 +45,75 @@ void note_defects(TrendState& state, const std::vector<std::uint64_t>& found) {
     if (count >= repeats) state.defects.insert(pixel);
 }
 
-/// The alarm that more than half of the batch raises, with the movie that raised it first.
-const MovieSigns* common_alarm(const std::vector<MovieSigns>& batch) {
+/// What makes the complaints of two movies the same. An unrelated reference fits best in some orientation by chance.
+std::string complaint_of(const MovieSigns& movie) {
+  if (movie.verdict == "turned") return movie.verdict + movie.orientation + (movie.inverted ? "/" : "*");
+  if (movie.verdict == "shifted") return fmt::format("{} {} {}", movie.verdict, movie.shift_x, movie.shift_y);
+  return movie.verdict;
+}
+
+/// A movie with the complaint that more than half of the batch have; null: there is none.
+const MovieSigns* common_complaint(const std::vector<MovieSigns>& batch) {
   std::map<std::string, int> count;
   for (const auto& movie : batch)
-    if (!movie.alarm.empty()) ++count[movie.verdict + movie.orientation + (movie.inverted ? "/" : "*")];
+    if (!movie.alarm.empty()) ++count[complaint_of(movie)];
   for (const auto& movie : batch)
-    if (const auto found = count.find(movie.verdict + movie.orientation + (movie.inverted ? "/" : "*"));
-        !movie.alarm.empty() && found->second * 2 > static_cast<int>(batch.size()))
-      return &movie;
+    if (!movie.alarm.empty() && count[complaint_of(movie)] * 2 > static_cast<int>(batch.size())) return &movie;
   return nullptr;
 }
 
-void add(std::string& alarm, const std::string& sentence) { alarm += (alarm.empty() ? "" : "; ") + sentence; }
+/// More than half complain, but not of the same.
+bool is_disputed(const std::vector<MovieSigns>& batch) {
+  const auto complaining =
+      std::count_if(batch.begin(), batch.end(), [](const MovieSigns& movie) { return !movie.alarm.empty(); });
+  return complaining * 2 > static_cast<std::ptrdiff_t>(batch.size());
+}
+
+std::string advice_of(const std::string& verdict) {
+  if (verdict == "turned") return "confirm with gain_correction=apply, or give the reference as it fits";
+  if (verdict == "shifted") return "give the reference of the same crop and binning as the movies";
+  if (verdict == "stale") return "record a new gain reference";
+  if (verdict == "none") return "give a gain reference, or make one with estimate-gain";
+  return "give the gain reference of this camera and mode";
+}
+
+void watch_reference(const std::vector<MovieSigns>& batch, const MovieSigns* common, std::vector<Finding>& findings) {
+  if (common == nullptr && !is_disputed(batch)) return;
+  const auto& movie = common != nullptr
+                          ? *common
+                          : *std::find_if(batch.rbegin(), batch.rend(), [](const auto& m) { return !m.alarm.empty(); });
+  findings.push_back(
+      {.kind = AlarmKind::gain,
+       .text = common != nullptr ? movie.alarm
+                                 : "the movies disagree on what is wrong with the gain reference: " + movie.alarm,
+       .seen = movie.verdict == "none" ? "no gain reference" : fmt::format("r = {:.3f}", movie.correlation),
+       .expected = "a reference that takes the camera's pattern off",
+       .advice = advice_of(movie.verdict),
+       .sure = common != nullptr ? 1 : 0.9});
+}
+
+void watch_residual(const Residual& first, const Residual& now, std::vector<Finding>& findings) {
+  const double growth = now.variance - first.variance, error = std::hypot(now.sigma, first.sigma);
+  if (growth < alarm_sigmas * error || growth < least_growth_std * least_growth_std) return;
+  findings.push_back(
+      {.kind = AlarmKind::gain,
+       .about = "drift",
+       .text = fmt::format("the pattern that the gain reference leaves has grown from {:.2f} % to {:.2f} %",
+                           percent(first.variance), percent(now.variance)),
+       .seen = fmt::format("{:.2f} %", percent(now.variance)),
+       .expected = fmt::format("{:.2f} % (the first movies)", percent(first.variance)),
+       .advice = "record a new gain reference"});
+}
+
+void watch_defects(std::size_t known, int new_defects, std::vector<Finding>& findings) {
+  if (known == 0 || new_defects < 20 || static_cast<std::size_t>(new_defects) <= known) return;
+  findings.push_back({.kind = AlarmKind::gain,
+                      .about = "defects",
+                      .text = fmt::format("{} pixels have become hot or dead, {} were so before", new_defects, known),
+                      .seen = fmt::format("{} pixels", known + static_cast<std::size_t>(new_defects)),
+                      .expected = fmt::format("{} pixels", known),
+                      .advice = "the camera may need annealing; give a new list of defects"});
+}
 
 }  // namespace
 
@@ -67,6 +122,12 @@ Verdict judge(const Check& check, GainOrientation used, bool divided, const Resi
     return {"wrong-size",
             "the gain reference has another size than the movies in every orientation: give the reference of this "
             "camera and mode"};
+  if (check.is_displaced())
+    return {
+        "shifted",
+        fmt::format("the gain reference fits the movies only when it is moved by {} columns and {} rows (r = {:.3f}, "
+                    "{:.0f} standard deviations): it was cropped or binned with another offset than the movies",
+                    -check.shift_x, -check.shift_y, check.correlation, check.significance)};
   if (check.unrelated())
     return {"unrelated",
             fmt::format("the gain reference has nothing in common with the pattern of the movies (r = {:.4f}, {:.1f} "
@@ -97,47 +158,42 @@ Verdict judge_without_gain(const Residual& raw) {
   return {"none", ""};
 }
 
+std::vector<Finding> findings_of(const Verdict& verdict) {
+  if (verdict.alarm.empty()) return {};
+  return {{.kind = AlarmKind::gain, .text = verdict.alarm, .advice = advice_of(verdict.word)}};
+}
+
 Trend follow(TrendState& state, const std::vector<MovieSigns>& batch) {
   Trend trend;
   if (batch.empty()) return trend;
   const auto known = state.defects.size();
-  double correlation = 0;
+  std::vector<Exposed> exposed;
   for (const auto& movie : batch) {
-    state.counts.push_back(movie.counts);
-    if (state.counts.size() > dose_window) state.counts.pop_front();
+    exposed.push_back(movie.exposed);
     note_defects(state, movie.defects);
-    correlation += movie.correlation;
+    trend.correlation += movie.correlation / static_cast<double>(batch.size());
   }
-  trend.correlation = correlation / static_cast<double>(batch.size());
-  trend.counts = median(std::vector<double>(state.counts.begin(), state.counts.end()));
-  for (const auto& movie : batch)
-    trend.dose_outliers += trend.counts > 0 && std::abs(movie.counts / trend.counts - 1) > dose_tolerance ? 1 : 0;
+  trend.dose = follow_dose(state.dose, exposed);
+  for (const auto& movie : exposed)
+    trend.dose_outliers +=
+        trend.dose.counts > 0 && std::abs(movie.counts / trend.dose.counts - 1) > dose_tolerance ? 1 : 0;
   trend.residual = mean_residual(batch);
   const bool is_first = state.movies == 0;
   if (is_first) state.first = trend.residual;
   state.movies += static_cast<int>(batch.size());
   trend.new_defects = static_cast<int>(state.defects.size() - known);
 
-  const auto* raised = common_alarm(batch);
-  const auto& spokesman = raised != nullptr ? *raised : batch.back();
+  const auto* common = common_complaint(batch);
+  const auto& spokesman = common != nullptr ? *common : batch.back();
   trend.orientation = spokesman.orientation;
   trend.inverted = spokesman.inverted;
   trend.verdict = spokesman.verdict;
-  if (raised != nullptr) add(trend.alarm, raised->alarm);
-  const double growth = trend.residual.variance - state.first.variance,
-               error = std::hypot(trend.residual.sigma, state.first.sigma);
-  if (!is_first && growth > alarm_sigmas * error && growth > least_growth_std * least_growth_std)
-    add(trend.alarm,
-        fmt::format(
-            "the pattern that the gain reference leaves has grown from {:.2f} % to {:.2f} %: record a new reference",
-            percent(state.first.variance), percent(trend.residual.variance)));
-  if (batch.size() >= 5 && trend.dose_outliers > dose_alarm_share * static_cast<double>(batch.size()))
-    add(trend.alarm, fmt::format("{} of the last {} movies have a dose more than 5 % off the running median: the beam "
-                                 "or the shutter is unstable",
-                                 trend.dose_outliers, batch.size()));
-  if (!is_first && known > 0 && trend.new_defects >= 20 && static_cast<std::size_t>(trend.new_defects) > known)
-    add(trend.alarm, fmt::format("{} pixels have become hot or dead, {} were so before: the camera may need annealing",
-                                 trend.new_defects, known));
+  watch_reference(batch, common, trend.findings);
+  if (!is_first) {
+    watch_residual(state.first, trend.residual, trend.findings);
+    watch_defects(known, trend.new_defects, trend.findings);
+  }
+  trend.findings.insert(trend.findings.end(), trend.dose.findings.begin(), trend.dose.findings.end());
   return trend;
 }
 

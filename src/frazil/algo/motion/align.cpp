@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "frazil/algo/motion/band.hpp"
 #include "frazil/algo/motion/local.hpp"
@@ -21,13 +22,26 @@ double variance_between(const Eigen::MatrixXd& c, Eigen::Index i, Eigen::Index j
   return c(i, i) + c(j, j) - 2 * c(i, j);
 }
 
-/// @param noise_x, noise_y  part of the track's variance that comes from noise
-PathStatistics path_statistics(const TrackA& track, const Eigen::MatrixXd& noise_x, const Eigen::MatrixXd& noise_y) {
+/// Mean length of a vector whose components scatter with `variance` about those of one of length `length` (Rice 1945,
+/// doi:10.1002/j.1538-7305.1945.tb00453.x).
+double mean_length(double length, double variance) {
+  if (!(variance > 0)) return length;
+  const double x = length * length / (2 * variance);
+  constexpr double long_enough = 50;  // three terms of the asymptotic series hold to 1e-6
+  if (x > long_enough) return length * (1 + (0.25 + 0.03125 / x) / x);
+  return std::sqrt(std::numbers::pi * variance / 2) * std::exp(-x / 2) *
+         ((1 + x) * std::cyl_bessel_i(0, x / 2) + x * std::cyl_bessel_i(1, x / 2));
+}
+
+/// Expected lengths under the track's posterior distribution. The most probable track is smoother than the true one, by
+/// just what its covariance says: taking noise off its steps would make the path too short twice.
+/// @param covariance_x, covariance_y  of the posterior, Å²
+PathStatistics path_statistics(const TrackA& track, const Eigen::MatrixXd& covariance_x,
+                               const Eigen::MatrixXd& covariance_y) {
   const auto step = [&](std::size_t i, std::size_t j) {
     const auto a = static_cast<Eigen::Index>(i), b = static_cast<Eigen::Index>(j);
-    const double squared = std::pow(track.x[j] - track.x[i], 2) + std::pow(track.y[j] - track.y[i], 2);
-    return Angstrom(
-        std::sqrt(at_least_zero(squared - variance_between(noise_x, a, b) - variance_between(noise_y, a, b))));
+    return Angstrom(mean_length(std::hypot(track.x[j] - track.x[i], track.y[j] - track.y[i]),
+                                0.5 * (variance_between(covariance_x, a, b) + variance_between(covariance_y, a, b))));
   };
   PathStatistics path;
   const std::size_t n = track.x.size();
@@ -134,7 +148,7 @@ void use_field(const LocalFit& fit, const TrackFit& global, const FrameSource& f
   for (const double v : ny) y_px.push_back(v * bin - 0.5);
   result.field = MotionField(std::move(x_px), std::move(y_px), std::move(shifts));
   if (retrack) {
-    result.path = path_statistics(fit.track, fit.noise_x, fit.noise_y);
+    result.path = path_statistics(fit.track, fit.covariance_x, fit.covariance_y);
     result.sigma_px = centred_sigma(fit.covariance_x, fit.covariance_y) / pixel_A;
   }
 }
@@ -201,7 +215,7 @@ Alignment align_frames(const FrameSource& frames, Detector& detector, const Expo
   result.field = MotionField(result.track);
   for (int t = 0; t < frames.count; ++t) result.amplitude.push_back(fit.amplitude[z(t / group)]);
   result.sigma_px = centred_sigma(fit.covariance_x, fit.covariance_y) / pixel_A;
-  result.path = path_statistics(fit.track, fit.noise_x, fit.noise_y);
+  result.path = path_statistics(fit.track, fit.covariance_x, fit.covariance_y);
   result.acceleration_A = fit.smoothness.acceleration_A;
   result.step_A = fit.smoothness.step_A;
   result.burst = fit.smoothness.burst;

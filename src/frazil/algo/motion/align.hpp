@@ -42,7 +42,7 @@ struct AlignParams {
   }
 };
 
-/// How far the specimen went, with the part that errors of the shifts are expected to add removed.
+/// How far the specimen went: expected lengths of the true path, not lengths of the track, which is smoother.
 struct PathStatistics {
   Angstrom total_path{}, net_drift{}, max_step{};
 };

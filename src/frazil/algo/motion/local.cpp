@@ -297,7 +297,6 @@ LocalFit fit_local(std::span<const Image> binned, const Exposure& exposure, doub
       const Posterior mean = motion::posterior({linear.total, linear.total * as_eigen(*axis) + gradient}, track_prior);
       copy_to(*axis, mean.mean);
       (c == 0 ? result.covariance_x : result.covariance_y) = mean.covariance;
-      (c == 0 ? result.noise_x : result.noise_y) = mean.covariance * linear.total * mean.covariance;
     }
     result.rounds = round + 1;
     if (round > 2 && change < converged_A) break;

@@ -35,7 +35,6 @@ struct LocalFit {
   bool track_helps = false;  ///< the track below is clearly better known than the one that the fit started from
   TrackA track;              ///< Å, per group, re-estimated together with the field
   Eigen::MatrixXd covariance_x, covariance_y;  ///< of that track, posterior, Å²
-  Eigen::MatrixXd noise_x, noise_y;            ///< part of it that comes from noise
   LocalField field;
   std::vector<double> tile_weight;  ///< [tile] 1: fits with its neighbours, less: does not
   int tiles_x = 0, tiles_y = 0, rounds = 0;

@@ -87,8 +87,6 @@ TrackFit fit_track(const Band& band, double fixed_pattern, double decay_frames, 
       result.covariance_y = py.covariance;
       if (fraction * largest_change(track, goal) < track_converged_A) break;
     }
-    result.noise_x = result.covariance_x * hx * result.covariance_x;
-    result.noise_y = result.covariance_y * hy * result.covariance_y;
     result.iterations = round + 1;
     if (round > 1 && largest_change(track, before) < track_converged_A) break;
   }

@@ -11,7 +11,6 @@ struct TrackFit {
   TrackA track;                   ///< Å, any origin
   std::vector<double> amplitude;  ///< of the specimen's signal in each frame, 1 for a normal one, near 0 for a bad one
   Eigen::MatrixXd covariance_x, covariance_y;  ///< posterior, Å²
-  Eigen::MatrixXd noise_x, noise_y;  ///< part of the estimate's variance that comes from the noise in the frames, Å²
   Smoothness smoothness;
   std::vector<double> signal_power;  ///< [shell] specimen power over noise power in one undamaged frame
   std::vector<double> signal_per_A;  ///< [shell] frequency
