@@ -34,7 +34,8 @@ TEST(SessionMetadata, ReadsWhatAnXmlFileSaysAndRefusesOthers) {
         <b:Value>-1.4E-06</b:Value></b:KeyValueOfstringanyType></CustomData>
     <SpatialScale><pixelSize><x><numericValue>1.25E-10</numericValue></x></pixelSize></SpatialScale><microscopeData>
       <gun><AccelerationVoltage>300000</AccelerationVoltage></gun>
-    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics><stage><Position><A>0.5236</A><X>-0.0008</X>
+    <optics><BeamShift><b:_x>0.25</b:_x><b:_y>-0.5</b:_y></BeamShift></optics>
+    <stage><Position><A>0.5236</A><X>-0.0008</X>
       <Y>0.0001</Y></Position></stage></microscopeData></MicroscopeImage>)",
       "x.xml");
   EXPECT_NEAR(*info.applied_defocus_um, -1.4, 1e-12);
