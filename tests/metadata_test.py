@@ -143,8 +143,8 @@ class Metadata(whole_program.WholeProgram):
         self.start(expected=2, exclude=gone)
         self.finish()
         sentence = f"exclude: there is no list {gone}, and no file that is watched can have this name: it leaves nothing out"
-        self.assertEqual(self.status()["alarms"], [f"movies: {sentence}"])
-        self.assertIn(f"ALARM movies: {sentence}", self.frazil("status", "--project", self.project).stdout)
+        self.assertEqual([(alarm["source"], alarm["text"]) for alarm in self.status()["alarms"]], [("movies", sentence)])
+        self.assertIn(f"movies: {sentence}", self.frazil("status", "--project", self.project).stdout)
         page = self.frazil("report", "--project", self.project, "-o", "report.html").stdout.strip()
         text = (self.folder / page).read_text()
         self.assertIn(sentence, text)

@@ -1,3 +1,4 @@
+#include "frazil/cli/alarms.hpp"
 #include "frazil/cli/bundles.hpp"
 #include "frazil/cli/command.hpp"
 #include "frazil/cli/demo.hpp"
@@ -15,6 +16,8 @@ const std::vector<Command>& commands() {
       {"run", "run a workflow on a project while its input arrives", run_command},
       {"run-all", "run several projects at once, with fair shares of this machine", run_all_command},
       {"status", "how far a project has come", status_command},
+      {"log", "what has happened in a project, and whose doing it was", log_command},
+      {"acknowledge", "say that you know of an alarm", acknowledge_command},
       {"why", "why an item is where it is", why_command},
       {"what-if", "how many items other limits would keep, from what is stored", what_if_command},
       {"set", "change parameters of a project, at work or not", set_command},

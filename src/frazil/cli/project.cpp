@@ -8,6 +8,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/cli/alarms.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/settings_text.hpp"
 #include "frazil/cli/templates.hpp"
@@ -21,6 +22,15 @@
 #include "frazil/report/report.hpp"
 
 namespace frazil::cli {
+
+Json send(const std::filesystem::path& project, Json request) {
+  if (!request.contains("actor")) request["actor"] = engine::login_name();
+  const auto answer = engine::ask(project, plugin::registry(), request);
+  if (!answer.value("ok", false))
+    throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
+  return answer;
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,15 +55,6 @@ ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes
     throw Error(ErrorCode::bad_input, "frazil {} --project DIR takes no item, but got {}", command,
                 parsed.positional.front());
   return {fs::absolute(parsed.text("project")), parsed.positional, parsed.values.value("json", false)};
-}
-
-/// In the name of whoever types. @throws Error as the engine answers
-Json send(const fs::path& project, Json request) {
-  if (!request.contains("actor")) request["actor"] = engine::login_name();
-  const auto answer = engine::ask(project, plugin::registry(), request);
-  if (!answer.value("ok", false))
-    throw Error(error_code_from(answer.value("code", "bug")), "{}", answer.value("error", "the engine gave no reason"));
-  return answer;
 }
 
 Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) {
@@ -99,6 +100,7 @@ std::string percent(const Json& of) {
 }
 
 void print_status(const Json& status) {
+  for (const auto& alarm : status.value("alarms", Json::array())) std::cout << alarm_text(alarm);
   auto line = fmt::format("{}: {}, {} items found, {} behind, {} failed", status.value("project", ""),
                           status.value("state", ""), status.value("found", 0), status.value("behind", 0),
                           status.value("failed", 0));
@@ -111,8 +113,6 @@ void print_status(const Json& status) {
     if (const int count = status.value(key, 0); count > 0) line += fmt::format(", {} {}", count, words);
   std::cout << line << "\n";
   if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
-  for (const auto& alarm : status.value("alarms", Json::array()))
-    std::cout << "ALARM " << alarm.get<std::string>() << "\n";
   std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  {}\n", "step", "waiting", "queued",
                            "running", "done", "failed", "set aside", "versions", "title");
   for (const auto& step : status.at("steps"))
@@ -204,7 +204,36 @@ int why_command(Arguments arguments) {
   });
 }
 
-int restore_command(Arguments arguments) { return change_command(arguments, "restore"); }
+int restore_command(Arguments arguments) {
+  const std::vector<FieldInfo> options = {
+      option("project", "string", "Folder of the project"),
+      option("failed", "boolean", "All that have failed: they are tried again"),
+      option("all_of", "string", "All that failed or were set aside for this reason: a part of the message or rule"),
+      option("reason", "string", "Why, in your words"),
+      option("actor", "string", "Who restores (default: the login name)"),
+      option("help", "boolean", "This text")};
+  const auto parsed = parse(arguments, options);
+  const bool in_bulk = parsed.has("failed") || parsed.has("all_of");
+  if (parsed.has("help") || !parsed.has("project") || parsed.positional.empty() != in_bulk) {
+    (parsed.has("help") ? std::cout : std::cerr)
+        << "frazil restore ITEM… --project DIR   takes items back that were set aside, tries failed ones again\n"
+           "frazil restore --failed|--all-of REASON --project DIR   the same with many\n"
+        << help_text(options, true);
+    return parsed.has("help") ? ok : bad_usage;
+  }
+  ProjectCall call{fs::absolute(parsed.text("project")), parsed.positional, false};
+  if (in_bulk) call.items = {""};
+  return for_each_item(call, [&](const std::string& item) {
+    Json request = {{"command", "restore"}, {"item", item}, {"reason", parsed.text("reason")}};
+    if (parsed.has("failed")) request["failed"] = true;
+    if (parsed.has("all_of")) request["all_of"] = parsed.text("all_of");
+    if (parsed.has("actor")) request["actor"] = parsed.text("actor");
+    const auto answer = send(call.project, std::move(request));
+    for (const auto& change : answer.at("changed"))
+      std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""),
+                               change.value("step", ""));
+  });
+}
 int set_aside_command(Arguments arguments) { return change_command(arguments, "set-aside"); }
 int approve_command(Arguments arguments) { return change_command(arguments, "approve"); }
 int cancel_command(Arguments arguments) { return change_command(arguments, "cancel"); }

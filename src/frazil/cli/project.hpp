@@ -2,9 +2,15 @@
 // They speak to the engine that works on the project, or open it themselves.
 #pragma once
 
+#include <filesystem>
+
 #include "frazil/cli/command.hpp"
+#include "frazil/params/json.hpp"
 
 namespace frazil::cli {
+
+/// A request to a project, in the name of whoever types. @throws Error as the engine answers
+[[nodiscard]] Json send(const std::filesystem::path& project, Json request);
 
 int status_command(Arguments arguments);     ///< frazil status --project DIR [--json]
 int why_command(Arguments arguments);        ///< frazil why ITEM --project DIR [--json]

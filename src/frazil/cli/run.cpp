@@ -13,6 +13,7 @@
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/utf8.hpp"
+#include "frazil/cli/alarms.hpp"
 #include "frazil/cli/options.hpp"
 #include "frazil/cli/rehearse.hpp"
 #include "frazil/cli/start.hpp"
@@ -44,6 +45,9 @@ std::vector<FieldInfo> run_options() {
                  "Where steps compute that can choose and name no device themselves: see frazil --version"),
           option("disk_reserve", "integer",
                  "MiB of the project's disk that stay free: below that nothing new starts; default 200"),
+          option("silence", "number", "Minutes without a file that are an alarm, at least; default 20"),
+          option("filter_share", "number",
+                 "Share of a filter's last 20 decisions against the item beyond which that is an alarm; default 0.5"),
           option("cluster", "string", "Run the tasks on a cluster: \"slurm\", or a JSON file with its settings"),
           option("rebuild", "boolean",
                  "The project's database is lost, damaged or an older copy: find the results in steps/ again"),
@@ -162,6 +166,8 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
 int tell_end(const engine::Engine& engine, engine::End end, const fs::path& project, const fs::path& page) {
   for (const auto& step : engine.status().steps)
     if (!step.note.empty()) std::cout << fmt::format("{}: {}\n", step.name, step.note);
+  for (const auto& alarm : engine.status().alarms) std::cout << alarm_text(engine::to_json(alarm));
+  if (const auto summary = alarm_summary(engine.status().alarms); !summary.empty()) std::cout << summary << "\n";
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
   switch (end) {
     case engine::End::finished:
@@ -208,6 +214,7 @@ int run_command(Arguments arguments) {
       if (step.value("executor", Json()) == "local") cluster.local_steps.push_back(name);
     hub.emplace(std::move(cluster), project, settings.worker_command);
     settings.worker_command.insert(settings.worker_command.end(), {"--hub", hub->file().string()});
+    settings.has_cluster_workers = [&] { return hub->has_workers(); };
     settings.place = [&](const flow::PlannedStep& step) { return hub->place(step.name); };
   }
   settings.threads = parsed.values.value("threads", 0);
@@ -215,6 +222,8 @@ int run_command(Arguments arguments) {
   settings.gpus = gpus_of(parsed.text("gpus"));
   settings.disk_reserve_mib = parsed.values.value("disk_reserve", settings.disk_reserve_mib);
   settings.until_closed = parsed.values.value("until_closed", false);
+  settings.guards.silence_s = 60 * parsed.values.value("silence", settings.guards.silence_s / 60);
+  settings.watch.set_aside_share = parsed.values.value("filter_share", settings.watch.set_aside_share);
   if (!quiet) settings.on_status = [&](const engine::Status& status) { printer.show(status); };
   engine::Engine engine(std::move(settings), plugin::registry());
   const auto end = engine.run();

@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "frazil/cli/alarms.hpp"
+
 namespace frazil::cli {
 namespace {
 
@@ -62,7 +64,7 @@ std::string status_line(const engine::Status& status, int width) {
   if (status.replaced > 0) head += fmt::format(", {} replaced", status.replaced);
   if (status.excluded > 0) head += fmt::format(", {} left out", status.excluded);
   if (status.growing > 0) head += fmt::format(", {} incomplete", status.growing);
-  if (!status.alarms.empty()) head += fmt::format(", ALARM {}", status.alarms.front());
+  if (!status.alarms.empty()) head += ", ALARM: " + alarm_summary(status.alarms);
   const auto line = head + " | " + steps;
   return width > 0 ? cut(line, static_cast<std::size_t>(width)) : line;
 }

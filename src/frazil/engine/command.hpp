@@ -17,9 +17,22 @@ namespace frazil::engine {
 
 /// One request that changes something, with names resolved.
 struct Command {
-  enum class Kind { restore, set_aside, approve, answer, cancel, set, pause, resume, close, stop } kind = Kind::pause;
+  enum class Kind {
+    restore,
+    set_aside,
+    approve,
+    answer,
+    cancel,
+    acknowledge,
+    set,
+    pause,
+    resume,
+    close,
+    stop
+  } kind = Kind::pause;
   std::vector<std::string> subjects = {};  ///< ids, of restore and set_aside
-  std::string step = {};                   ///< of approve; of answer, the question; of cancel, the task or step
+  std::string step = {};                   ///< of approve; of answer, the question; of cancel, the task or step; of
+                                           ///< acknowledge, the alarm's number
   std::vector<std::string> files = {};     ///< of answer: absolute names
   std::optional<bool> accept = {};         ///< of answer, where that is asked
   Json values = Json::object();            ///< of set

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "frazil/engine/alarms.hpp"
+#include "frazil/engine/guards.hpp"
 #include "frazil/exec/budget.hpp"
 #include "frazil/flow/answer.hpp"
 #include "frazil/flow/workflow.hpp"
@@ -56,10 +58,9 @@ struct TaskStatus {
 };
 
 struct Status {
-  std::string project, state;       ///< state: running, paused, stopping, finished, stopped
-  std::string note;                 ///< why nothing starts although it could, e.g. a full disk
-  std::vector<std::string> alarms;  ///< what sources say of their parameters, and the latest versions of folds in a
-                                    ///< field `alarm`: "step: sentence"
+  std::string project, state;           ///< state: running, paused, stopping, finished, stopped
+  std::string note;                     ///< why nothing starts although it could, e.g. a full disk
+  std::vector<store::AlarmRow> alarms;  ///< that stand, the gravest first
   std::vector<StepStatus> steps;
   std::vector<QuestionStatus> questions;  ///< that wait for an answer: nothing else waits for them
   std::vector<TaskStatus> tasks;          ///< those that have run for more than 2 s
@@ -99,6 +100,12 @@ struct Options {
   double poll_s = 1;         ///< how often folders are listed even if the kernel is silent
   double stop_grace_s = 10;  ///< running tasks may take so long to end when the engine stops
   double progress_interval_s = 5;
+  Alarms::Settings alarms;      ///< when alarms are over
+  GuardSettings guards;         ///< when the engine's own watchers say that something is wrong
+  StateWatchSettings watch;     ///< and those of what has become of items
+  double watch_interval_s = 1;  ///< how often the latter look
+  /// Whether a cluster has workers at work for this engine. None: there is no cluster.
+  std::function<bool()> has_cluster_workers;
   double star_interval_s = 2;
   /// Reads what persons answer with files. None: such answers are refused.
   flow::ReadAnswer read_answer;

@@ -92,6 +92,10 @@ Engine::Impl::Impl(Options options, const flow::Registry& registry)
       store_(project_folder(options_.project), options_.read_only ? store::Access::read : store::Access::write) {
   options_.project = fs::canonical(options_.project);
   open();
+  last_alarm_ = store_.last_alarm();
+  alarms_ = Alarms(options_.alarms);
+  alarms_.restore(store_.standing_alarms(), last_alarm_, store::now());
+  if (options_.read_only) tell_death(true);
   dispatcher_.emplace(
       DispatcherSettings{
           .retry_base_s = options_.retry_base_s, .attempts = options_.attempts, .oldest_first = oldest_first_},
@@ -225,6 +229,10 @@ End Engine::Impl::run() {
   state_ = "running";
   set_aside_orphans(options_.project, std::exchange(orphans_, {}));
   store_.add_event("engine", "", "", "started");
+  guards_ = Guards(options_.guards);
+  tell_death(false);
+  store_.put("engine", "running");
+  forget_sources();
   start_sources();
   commit();
   feed(true);
@@ -257,7 +265,11 @@ End Engine::Impl::run() {
   if (const auto now = status(); !stopping_)
     end_ = now.failed + now.broken + now.growing > 0 || tell_empty_sources() ? End::some_failed : End::finished;
   state_ = stopping_ ? "stopped" : "finished";
+  commit();
+  feed(true);
+  look_last();
   store_.add_event("engine", "", "", state_);
+  store_.put("engine", state_);
   commit();
   feed(true);
   publisher_->finish(sequence_);
@@ -283,7 +295,9 @@ bool Engine::Impl::tell_empty_sources() {
 void Engine::Impl::go_on() {
   watch_disk();
   watch_named_files();
+  look_around();
   if (lost_ && !regain()) return;
+  beat();
   dispatcher_->set_streaming(!graph_->all_sources_closed());
   dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
   commit_if_due();
@@ -342,7 +356,7 @@ int Engine::Impl::next_timeout_ms() const {
 }
 
 void Engine::Impl::commit_if_due() {
-  if (!store_.dirty()) return;
+  if (!store_.dirty() && alarms_.unsaved().empty()) return;
   const auto now = Clock::now();
   if (!dirty_since_) dirty_since_ = now;
   // Nobody to wait for: no later result will share this commit.
@@ -359,12 +373,14 @@ void Engine::Impl::entry_made(const fs::path& path) {
 void Engine::Impl::commit() {
   for (const auto& folder : unsynced_) sync_path(folder);
   unsynced_.clear();
+  write_alarms();
   if (store_.dirty() && lease_ && !lease_->is_ours()) {
     store_.rollback();
     throw Fenced(ErrorCode::resource, "{}: another engine has taken this project; this one ends and writes no more",
                  options_.project.string());
   }
   sequence_ = store_.commit();
+  alarms_committed();
   dirty_since_.reset();
   remove_retired();
 }
@@ -428,6 +444,7 @@ Live Engine::Impl::live() {
   Live live;
   live.status = status();
   live.last_event = store_.last_event();
+  live.last_alarm = last_alarm_;
   for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) live.growing.push_back(intake_->growing(i));
   return live;
 }
@@ -437,12 +454,8 @@ Status Engine::Impl::status() {
   status.project = options_.project.string();
   status.state = paused_ && !stopping_ && state_ == "running" ? "paused" : state_;
   status.note = disk_problem_;
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i)  // those of folds are in their records
-    if (plan_.steps[i].protocol->shape == flow::Shape::source)
-      for (const auto& finding : findings_of_source(static_cast<int>(i)))
-        status.alarms.push_back(plan_.steps[i].name + ": " + finding.text);
-  for (const auto& file : missing_files_)
-    status.alarms.push_back(file + " is not there any more: what needs it waits and is tried again");
+  status.alarms = alarms_.standing();
+  sort_by_gravity(status.alarms);
   status.seconds = duration<double>(Clock::now() - started_).count();
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -521,7 +534,8 @@ Json to_json(const Status& status) {
   for (std::size_t i = 0; i < status.steps.size(); ++i)
     if (const auto& s = status.steps[i]; !s.doing.empty())
       steps[i]["progress"] = s.progress, steps[i]["doing"] = s.doing;
-  Json questions = Json::array(), tasks = Json::array();
+  Json questions = Json::array(), tasks = Json::array(), alarms = Json::array();
+  for (const auto& alarm : status.alarms) alarms.push_back(to_json(alarm));
   for (const auto& q : status.questions)
     questions.push_back(
         {{"question", q.number}, {"step", q.step}, {"label", q.label}, {"text", q.text}, {"asked", q.asked}});
@@ -549,7 +563,7 @@ Json to_json(const Status& status) {
           {"failed", status.failed},
           {"seconds", status.seconds},
           {"note", status.note},
-          {"alarms", status.alarms},
+          {"alarms", alarms},
           {"latency",
            {{"items", status.items_through},
             {"p50_s", status.item_p50_s},

@@ -14,10 +14,12 @@
 #include <thread>
 #include <unordered_map>
 
+#include "frazil/engine/alarms.hpp"
 #include "frazil/engine/dispatcher.hpp"
 #include "frazil/engine/engine.hpp"
 #include "frazil/engine/feeder.hpp"
 #include "frazil/engine/graph.hpp"
+#include "frazil/engine/guards.hpp"
 #include "frazil/engine/intake.hpp"
 #include "frazil/engine/latency.hpp"
 #include "frazil/engine/lease.hpp"
@@ -138,6 +140,23 @@ class Engine::Impl final : public Knowledge {
   Json answer(const Command& answer);
   void approve(int step, const std::string& actor);
 
+  // impl_alarms.cpp
+  void forget_sources();
+  void watch_versions();
+  [[nodiscard]] std::optional<std::vector<Finding>> findings_of(std::int64_t task);
+  void write_alarms();
+  void alarms_committed();
+  Json acknowledge(const Command& command);
+
+  // impl_guards.cpp
+  [[nodiscard]] std::vector<StreamNow> streams_now() const;
+  [[nodiscard]] SelfNow self_now() const;
+  void watch_sources();
+  void look_around();
+  void look_last();
+  void beat();
+  void tell_death(bool to_reader);
+
   // impl_sources.cpp
   void start_sources();
   void take_findings();
@@ -218,7 +237,15 @@ class Engine::Impl final : public Knowledge {
   std::deque<Clock::time_point> through_;       ///< when items left the first step, lately
   std::vector<std::filesystem::path> retired_;  ///< folders of iterations to remove once all is committed
   std::future<void> removing_;
-  std::map<std::int64_t, Question> questions_;          ///< open ones, by number
+  std::map<std::int64_t, Question> questions_;  ///< open ones, by number
+  Alarms alarms_;
+  Guards guards_;
+  Clock::time_point next_look_{}, next_beat_{};
+  int deaths_ = 0;  ///< of workers, with tasks, since the start
+  std::string last_death_;
+  std::int64_t free_disk_mib_ = -1;                     ///< negative: nobody says
+  std::int64_t last_alarm_ = 0;                         ///< number of the last one that is durable
+  std::map<std::string, std::int64_t> versions_seen_;   ///< by step: task of the version whose findings are known
   std::map<int, Clock::time_point> pending_since_;      ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency item_latency_;

@@ -97,7 +97,7 @@ void Engine::Impl::watch_disk() {
   const auto now = Clock::now();
   if (now < next_disk_) return;
   next_disk_ = now + std::chrono::seconds(1);
-  const auto free = free_disk_mib(options_.project);
+  const auto free = free_disk_mib_ = free_disk_mib(options_.project);
   const bool is_low = free >= 0 && free < options_.disk_reserve_mib;
   if (is_low && disk_problem_.empty()) {
     disk_problem_ =

@@ -120,6 +120,9 @@ Done Engine::Impl::carry_out(const Command& command) {
     case Kind::set:
       done.answer = set(command);
       break;
+    case Kind::acknowledge:
+      done.answer = acknowledge(command);
+      break;
     case Kind::pause:
     case Kind::resume:
       paused_ = command.kind == Kind::pause;

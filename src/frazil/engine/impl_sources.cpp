@@ -26,10 +26,6 @@ void Engine::Impl::start_sources() {
     if (planned.protocol->shape != flow::Shape::source) continue;
     const int index = static_cast<int>(i);
     auto watch = planned.protocol->source.watch(planned.params);
-    for (const auto& note : watch.notes) {
-      store_.add_event("warning", planned.name, "", note);
-      log::warning("{}: {}", planned.name, note);
-    }
     Watcher::Settings settings{index,
                                std::move(watch),
                                planned.protocol,
@@ -173,9 +169,7 @@ std::string Engine::Impl::starvation_of(int index) const {
 
 /// All that is wrong with a source and what comes from it.
 std::vector<Finding> Engine::Impl::findings_of_source(int index) const {
-  std::vector<Finding> list;
-  for (const auto& note : intake_->watch(index).notes)
-    list.push_back({.kind = AlarmKind::files, .about = "parameters", .text = note});
+  auto list = intake_->watch(index).notes;
   if (const auto found = stream_findings_.find(index); found != stream_findings_.end())
     for (auto& finding : found->second.standing()) list.push_back(std::move(finding));
   for (std::size_t i = 0; i < starved_.size(); ++i)

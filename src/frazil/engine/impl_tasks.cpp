@@ -209,6 +209,11 @@ bool Engine::Impl::try_again(Ended& ended) {
   const auto& result = ended.result;
   if (!result.failed) return false;
   if (result.killed) {
+    if (result.blamed) {
+      ++deaths_;
+      last_death_ =
+          fmt::format("{}, {}: {}", step(ended.execution.step).name, label_of(ended.execution), result.message);
+    }
     std::error_code ignored;
     fs::remove_all(options_.project / ended.temporary, ignored);
     fs::remove_all(options_.project / (ended.temporary + ".scratch"), ignored);

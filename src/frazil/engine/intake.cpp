@@ -12,6 +12,17 @@
 
 namespace frazil::engine {
 
+namespace {
+
+/// How long more files are waited for when one has come after the end: what follows over the whole set is dear.
+Intake::Clock::duration late_wait(const flow::Watch& watch) {
+  constexpr double usual_s = 60, most_s = 300;
+  return std::chrono::duration_cast<Intake::Clock::duration>(
+      std::chrono::duration<double>(watch.idle_s > 0 ? std::min(watch.idle_s, most_s) : usual_s));
+}
+
+}  // namespace
+
 Intake::Intake(std::size_t steps) : sources_(steps), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Intake::~Intake() {
@@ -182,6 +193,11 @@ void Intake::sort(Sighting sighting, std::vector<Found>& findings) {
       first_scan(seen.step, findings);
       finding.sighting.order = s.horizon;
       return findings.push_back(std::move(finding));
+    case Sighting::Kind::unfit:
+      s.unfit = static_cast<int>(seen.size);
+      s.unfit_example = seen.path;
+      s.near_miss = finding.reason;
+      return;
     case Sighting::Kind::unread:
       s.outage = seen.reason;
       [[fallthrough]];
@@ -207,6 +223,7 @@ void Intake::sort(Sighting sighting, std::vector<Found>& findings) {
       return as(FileState::broken);
     case Sighting::Kind::complete:
       s.last_new = Clock::now();
+      if (s.was_closed) s.late_until = s.last_new + late_wait(s.watch);
       finding.first_companion = seen.companions && !std::exchange(s.companions, true);
       finding.subject = hash_of({"file", seen.path, std::to_string(seen.size), seen.hash});
       return as(FileState::item);
@@ -283,7 +300,8 @@ bool Intake::has_ended(int step) {
   const bool idle = s.watch.idle_s > 0 && s.horizon.empty() && s.outage.empty() &&
                     Clock::now() - s.last_new >= std::chrono::duration<double>(s.watch.idle_s);
   if (expected || idle || s.by_hand) s.was_closed = true;
-  return s.was_closed;
+  const bool gathers = s.late_until > Clock::time_point{} && (Clock::now() < s.late_until || s.counts.growing > 0);
+  return s.was_closed && !gathers;
 }
 
 std::optional<Intake::Clock::time_point> Intake::next_end() const {
@@ -295,6 +313,26 @@ std::optional<Intake::Clock::time_point> Intake::next_end() const {
     next = next ? std::min(*next, end) : end;
   }
   return next;
+}
+
+StreamNow Intake::now(int step) const {
+  const auto& s = source(step);
+  StreamNow now;
+  now.files = s.watch.files;
+  now.scanned = s.scanned;
+  now.incomplete = s.counts.growing + s.counts.incomplete;
+  now.stuck = s.counts.incomplete - s.left;
+  now.items = s.counts.files() - now.incomplete;
+  now.unfit = s.unfit;
+  now.example = s.unfit_example;
+  now.near_miss = s.near_miss;
+  now.outage = s.outage;
+  constexpr int some = 3;  // else nobody asks for an example
+  if (now.incomplete >= some)
+    for (const auto& [path, file] : s.files)
+      if (file.state == FileState::incomplete || (file.state == FileState::growing && now.stuck == 0))
+        now.example = path;
+  return now;
 }
 
 std::map<std::string, std::string> Intake::growing(int step) const {

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "frazil/engine/guards.hpp"
 #include "frazil/engine/watcher.hpp"
 #include "frazil/store/project.hpp"
 
@@ -84,7 +85,8 @@ class Intake {
 
   /// Ends the stream at the next look.
   void close(int step) { source(step).by_hand = true; }
-  /// True when the stream's end has come: as many files as expected, none for long enough, or by hand.
+  /// True when the stream's end has come: as many files as expected, none for long enough, or by hand. Files that come
+  /// after that open it again, and are gathered: it has ended again when no further one has come for a while.
   [[nodiscard]] bool has_ended(int step);
   /// When the first of the streams may end for want of files.
   [[nodiscard]] std::optional<Clock::time_point> next_end() const;
@@ -98,6 +100,8 @@ class Intake {
   [[nodiscard]] std::map<std::string, std::string> growing(int step) const;
   /// What people call the file; no two of a source have the same.
   [[nodiscard]] std::string label(int step, const std::string& path);
+  /// How the stream stands, for whoever watches over it; `step` and `open` are left to the caller.
+  [[nodiscard]] StreamNow now(int step) const;
   /// Why the folder cannot be looked at; empty: it can.
   [[nodiscard]] const std::string& outage(int step) const { return source(step).outage; }
 
@@ -117,12 +121,15 @@ class Intake {
     bool scanned = false, by_hand = false, was_closed = false, companions = false;
     std::string horizon;
     Clock::time_point last_new = Clock::now();
-    std::map<std::string, File> files;                           ///< by path
+    Clock::time_point late_until{};     ///< files that come after the end are waited for so long, to be taken together
+    std::map<std::string, File> files;  ///< by path
     std::unordered_map<std::string, Watcher::Twin> contents;     ///< items by their sample hash
     std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
     IntakeCounts counts;
     int left = 0;  ///< of the incomplete files, those that were left so and may be whole at the next look
     std::string outage;
+    int unfit = 0;  ///< files beside them that nothing takes
+    std::string unfit_example, near_miss;
   };
 
   Source& source(int step) { return sources_.at(static_cast<std::size_t>(step)); }

@@ -69,13 +69,15 @@ struct AddParams {
   int fail_at = -1;   ///< bad input for this number
   int flaky_at = -1;  ///< a transient error, the first time only
   int crash_at = -1;  ///< kills its own process
+  std::string needs;  ///< a file without which nothing works
   static constexpr auto fields() {
     using P = AddParams;
     return std::tuple(field(&P::add, "add", "What to add"),
                       field(&P::sleep_ms, "sleep_ms", "Pretend to work").runtime(),
                       field(&P::fail_at, "fail_at", "Refuse this number"),
                       field(&P::flaky_at, "flaky_at", "Fail once at this number").runtime(),
-                      field(&P::crash_at, "crash_at", "Die at this number").runtime());
+                      field(&P::crash_at, "crash_at", "Die at this number").runtime(),
+                      field(&P::needs, "needs", "A file that must be there").runtime());
   }
 };
 
@@ -96,6 +98,8 @@ struct Add {
   Output process(const Input& in, flow::Context& context) const {
     if (params.sleep_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(params.sleep_ms));
     const int value = in.left.value;
+    if (!params.needs.empty() && !std::filesystem::exists(params.needs))
+      throw Error(ErrorCode::not_found, "{}: there is no such file. Nothing can be added", params.needs);
     if (value == params.fail_at) throw Error(ErrorCode::bad_input, "{} is refused", value);
     if (value == params.crash_at) ::kill(::getpid(), SIGSEGV);
     if (value == params.flaky_at) {
@@ -173,6 +177,47 @@ struct Sum {
     total.count += static_cast<int>(batch.size());
     ++total.versions;
     return total;
+  }
+};
+
+/// What one batch of numbers says.
+struct Watched {
+  static constexpr std::string_view kind = "Watched";
+  int numbers = 0;
+  std::vector<Finding> findings;
+  static constexpr auto fields() {
+    using W = Watched;
+    return std::tuple(field(&W::numbers, "numbers", "Numbers so far"),
+                      field(&W::findings, "findings", "What is wrong with the last batch"));
+  }
+};
+
+/// Finds it wrong when a batch holds more than so many numbers of a range.
+struct Watch {
+  static constexpr flow::Info info{.name = "watch", .title = "Watch", .version = 1, .help = "Watches numbers."};
+  struct Params {
+    int from = 0, to = 0;
+    static constexpr auto fields() {
+      return std::tuple(field(&Params::from, "from", "The first that is wrong"),
+                        field(&Params::to, "to", "The last that is wrong"));
+    }
+  };
+  using Input = Number;
+  using Output = Watched;
+  Params params;
+  Output fold(const Output* previous, const std::vector<Input>& batch, flow::Context&) const {
+    Watched watched;
+    watched.numbers = static_cast<int>(batch.size()) + (previous != nullptr ? previous->numbers : 0);
+    int wrong = 0;
+    for (const auto& n : batch) wrong += n.value >= params.from && n.value <= params.to ? 1 : 0;
+    if (wrong > 0)
+      watched.findings.push_back({.kind = AlarmKind::frames,
+                                  .text = fmt::format("{} of {} are wrong", wrong, batch.size()),
+                                  .seen = std::to_string(wrong),
+                                  .expected = "0",
+                                  .advice = "count better",
+                                  .sure = 0.99});
+    return watched;
   }
 };
 
@@ -335,6 +380,7 @@ inline const flow::Registry& registry() {
     r.add(flow::make_protocol<Shift>());
     r.add(flow::make_protocol<Even>());
     r.add(flow::make_protocol<Sum>());
+    r.add(flow::make_protocol<Watch>());
     r.add(flow::make_protocol<Sure>());
     r.add(flow::make_protocol<Report>());
     r.add(flow::make_iterate<IterateSum>());

@@ -41,6 +41,11 @@ int run(const std::vector<std::string>& arguments) {
   std::vector<std::pair<std::string, std::string>> settings;
   bool rebuild = false;
   int threads = 3;
+  engine::Options options;
+  const std::map<std::string, double*> patience = {{"silence=", &options.guards.silence_s},
+                                                   {"outage=", &options.guards.outage_s},
+                                                   {"unfit=", &options.guards.unfit_s},
+                                                   {"quiet=", &options.alarms.quiet_s}};
   std::optional<exec::ClusterSettings> cluster;
   for (std::size_t i = 3; i < arguments.size(); ++i) {
     if (arguments[i] == "--rebuild") {
@@ -56,17 +61,29 @@ int run(const std::vector<std::string>& arguments) {
       continue;
     }
     const auto equals = arguments[i].find('=');
+    if (const auto found = patience.find(arguments[i].substr(0, equals + 1)); found != patience.end()) {
+      *found->second = std::stod(arguments[i].substr(equals + 1));
+      continue;
+    }
+    if (arguments[i] == "stay=1") {
+      options.until_closed = false;
+      continue;
+    }
+    if (arguments[i].starts_with("reserve=")) {
+      options.disk_reserve_mib = std::stoi(arguments[i].substr(8));
+      continue;
+    }
     settings.emplace_back(arguments[i].substr(0, equals), arguments[i].substr(equals + 1));
   }
   const auto values = flow::parse_values(workflow, numbers::registry(), settings, problems);
   if (!problems.empty()) throw Error(ErrorCode::bad_input, "{}", flow::describe(problems));
   engine::prepare_project(arguments.at(1), workflow, values, numbers::registry(), rebuild);
-  engine::Options options;
   options.project = arguments.at(1);
   options.worker_command = {"/proc/self/exe", "worker"};
   options.worker_command[0] = std::filesystem::read_symlink("/proc/self/exe");
   options.threads = threads;
   options.poll_s = 0.2;
+  options.watch_interval_s = 0.1;
   options.star_interval_s = 0.05;
   options.star = star;
   options.read_answer = read_answer;
@@ -75,6 +92,7 @@ int run(const std::vector<std::string>& arguments) {
   if (cluster) {
     hub.emplace(std::move(*cluster), std::filesystem::canonical(options.project), options.worker_command);
     options.worker_command.insert(options.worker_command.end(), {"--hub", hub->file().string()});
+    options.has_cluster_workers = [&] { return hub->has_workers(); };
     options.place = [&](const flow::PlannedStep& step) { return hub->place(step.name); };
   }
   engine::Engine engine(options, numbers::registry());

@@ -316,8 +316,17 @@ Json item_whole(const Reading& reading, const std::string& text) {
   return {{"items", std::move(items)}, {"sequence", state.sequence}};
 }
 
-Json events_since(const Reading& reading, std::int64_t since, int count) {
+Json alarms_since(const Reading& reading, std::int64_t since, int count) {
+  const auto last = reading.state->live.last_alarm;
+  Json alarms = Json::array();
+  for (const auto& row : reading.reader.alarms_after(since, std::clamp(count, 1, most_rows)))
+    if (row.n <= last) alarms.push_back(to_json(row));  // not before it is durable
+  return {{"alarms", std::move(alarms)}, {"last", last}};
+}
+
+Json events_since(const Reading& reading, std::int64_t since, int count, double time) {
   const auto& state = *reading.state;
+  if (time > 0) since = std::max(since, reading.reader.last_event_before(time));
   Json events = Json::array(), steps = Json::object();
   for (const auto& row : reading.reader.events_after(since, std::clamp(count, 1, most_rows)))
     if (row.n <= state.live.last_event) events.push_back(event_json(row));  // not before it is durable

@@ -36,7 +36,11 @@ struct Choice {
 
 /// {"events": [{"n", "time", "kind", "step", "label", "text", "actor"}], "last", "sequence", "steps": {name: sequence
 /// of the last change}}: those with numbers above `since`, `count` at most.
-[[nodiscard]] Json events_since(const Reading& reading, std::int64_t since, int count);
+/// @param time  none from before it, seconds since 1970
+[[nodiscard]] Json events_since(const Reading& reading, std::int64_t since, int count, double time = 0);
+
+/// {"alarms": [as in status, those that are over too], "last"}: those with numbers above `since`, `count` at most.
+[[nodiscard]] Json alarms_since(const Reading& reading, std::int64_t since, int count);
 
 /// {"items": the way of each subject that fits through the steps, "files": those without an item}.
 [[nodiscard]] Json why(const Reading& reading, const std::string& text);

@@ -52,6 +52,7 @@ void Follower::stop() {
 Publisher::Publisher(const store::Project& store, const flow::Registry& registry, const Options& options)
     : options_(options),
       report_reader_(std::make_unique<store::Reader>(store)),
+      watch_reader_(std::make_unique<store::Reader>(store)),
       view_(std::make_unique<store::Reader>(store)),
       service_({[this] { return view_.state(); }, [this](const Command& command) { return act(command); }},
                std::make_unique<store::Reader>(store), registry),
@@ -62,6 +63,8 @@ Publisher::Publisher(const store::Project& store, const flow::Registry& registry
   if (options_.on_progress)
     report_follower_.emplace(view_, options_.progress_interval_s,
                              [this](const std::shared_ptr<const State>& state) { report(state, false); });
+  watch_follower_.emplace(view_, options_.watch_interval_s,
+                          [this](const std::shared_ptr<const State>& state) { watch(*state); });
   ahead_ = std::jthread([this](const std::stop_token& stop) { read_ahead(stop); });
 }
 
@@ -84,6 +87,28 @@ Json Publisher::act(const Command& command) {
   auto done = mailbox_.post(command);
   (void)view_.wait_for(done.sequence, patience_s);
   return std::move(done.answer);
+}
+
+void Publisher::watch(const State& state) {
+  try {
+    auto found = watch_state(state, *watch_reader_, options_.watch);
+    const std::lock_guard lock(mutex_);
+    watched_ = std::move(found);
+  } catch (const std::exception& error) {  // looked at again
+    log::debug("watching: {}", error.what());
+  }
+}
+
+std::optional<Watched> Publisher::take_watched() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(watched_, std::nullopt);
+}
+
+Watched Publisher::watch_last(std::int64_t sequence) {
+  (void)view_.wait_for(sequence, 60);
+  watch_follower_->stop();
+  if (const auto state = view_.state()) watch(*state);
+  return take_watched().value_or(Watched{});
 }
 
 void Publisher::write_stars(const State& state) {
@@ -130,6 +155,7 @@ std::optional<Error> Publisher::take_star_failure() {
 void Publisher::finish(std::int64_t sequence) {
   (void)view_.wait_for(sequence, 60);
   ahead_.request_stop();
+  watch_follower_->stop();
   if (star_follower_) star_follower_->stop();
   if (report_follower_) report_follower_->stop();
   const auto state = view_.state();

@@ -11,6 +11,7 @@
 #include "frazil/engine/control.hpp"
 #include "frazil/engine/service.hpp"
 #include "frazil/engine/star_writer.hpp"
+#include "frazil/engine/state_watch.hpp"
 
 namespace frazil::engine {
 
@@ -43,25 +44,31 @@ class Publisher {
   [[nodiscard]] std::shared_ptr<const State> state() const { return view_.state(); }
   /// Why a STAR file could not be written, once; it is tried again.
   [[nodiscard]] std::optional<Error> take_star_failure();
+  /// What was found wrong in the last state that was looked at, once.
+  [[nodiscard]] std::optional<Watched> take_watched();
+  /// The same of the state of this commit; nothing is looked at after that.
+  [[nodiscard]] Watched watch_last(std::int64_t sequence);
   /// Writes what is left to be written, up to this commit, and lets nobody in any more. @throws Error if a STAR file
   /// cannot be written
   void finish(std::int64_t sequence);
 
  private:
   Json act(const Command& command);
+  void watch(const State& state);
   void write_stars(const State& state);
   void report(const std::shared_ptr<const State>& state, bool last);
   void read_ahead(const std::stop_token& stop);
 
   const Options& options_;
-  std::unique_ptr<store::Reader> report_reader_;
+  std::unique_ptr<store::Reader> report_reader_, watch_reader_;
   View view_;
   Mailbox mailbox_;
   Service service_;
   StarWriter stars_;
   std::mutex mutex_;
   std::optional<Error> star_failure_;
-  std::optional<Follower> star_follower_, report_follower_;
+  std::optional<Watched> watched_;
+  std::optional<Follower> star_follower_, report_follower_, watch_follower_;
   std::jthread ahead_;
   std::unique_ptr<ControlServer> control_;
 };

@@ -95,10 +95,37 @@ struct EventsRequest {
                                     "ok events last sequence steps"};
   std::int64_t since = 0;
   int count = 500;
+  double time = 0;
   static constexpr auto fields() {
     using R = EventsRequest;
     return std::tuple(field(&R::since, "since", "Number of the last event that is known"),
-                      field(&R::count, "count", "Events at most").range(1, 10'000));
+                      field(&R::count, "count", "Events at most").range(1, 10'000),
+                      field(&R::time, "time", "None from before this time, seconds since 1970"));
+  }
+};
+
+struct AlarmsRequest {
+  static constexpr RequestInfo info{
+      "alarms", "Alarms with higher numbers than this: those that stand and those that are over.", "ok alarms last"};
+  std::int64_t since = 0;
+  int count = 500;
+  static constexpr auto fields() {
+    using R = AlarmsRequest;
+    return std::tuple(field(&R::since, "since", "Number of the last alarm that is known"),
+                      field(&R::count, "count", "Alarms at most").range(1, 10'000));
+  }
+};
+
+struct AcknowledgeRequest {
+  static constexpr RequestInfo info{
+      "acknowledge", "A person has seen an alarm that stands; it goes on standing until its cause is gone.",
+      "ok changed", true};
+  std::string item, reason, actor;
+  static constexpr auto fields() {
+    using R = AcknowledgeRequest;
+    return std::tuple(field(&R::item, "item", "Number of the alarm, as status lists it"),
+                      field(&R::reason, "reason", "What is done about it, in a person's words"),
+                      field(&R::actor, "actor", "The person's name; empty: the login name"));
   }
 };
 
@@ -113,9 +140,15 @@ struct RestoreRequest {
   static constexpr RequestInfo info{"restore", "Take an item back that was set aside, try a failed one again.",
                                     "ok changed", true};
   std::string item, reason, actor;
+  bool failed = false;
+  std::string all_of;
   static constexpr auto fields() {
     using R = RestoreRequest;
     return std::tuple(field(&R::item, "item", "Name, file, path, or first digits of an id"),
+                      field(&R::failed, "failed", "Instead of one item all that have failed"),
+                      field(&R::all_of, "all_of",
+                            "Instead of one item all that failed or were set aside for this reason: a part of the "
+                            "message, the rule, its title or reason"),
                       field(&R::reason, "reason", "Why, in a person's words"),
                       field(&R::actor, "actor", "The person's name; empty: the login name"));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frazil/engine/bulk.hpp"
 #include "frazil/engine/names.hpp"
 #include "frazil/engine/pages.hpp"
 #include "frazil/engine/requests.hpp"
@@ -73,12 +74,22 @@ const std::vector<Service::Entry>& Service::entries() {
         return series(s.reading(), {r.step, r.port, r.where, r.sort}, r.columns);
       }),
       Entry::of<EventsRequest>(
-          [](Service& s, const EventsRequest& r) { return events_since(s.reading(), r.since, r.count); }),
+          [](Service& s, const EventsRequest& r) { return events_since(s.reading(), r.since, r.count, r.time); }),
+      Entry::of<AlarmsRequest>(
+          [](Service& s, const AlarmsRequest& r) { return alarms_since(s.reading(), r.since, r.count); }),
+      Entry::of<AcknowledgeRequest>([](Service& s, const AcknowledgeRequest& r) {
+        auto command = plain(Kind::acknowledge, r.actor);
+        command.step = r.item;
+        command.reason = r.reason;
+        return s.doors_.act(command);
+      }),
       Entry::of<WhatIfRequest>([](Service& s, const WhatIfRequest& r) { return s.ask_what_if(r.values); }),
       Entry::of<RestoreRequest>([](Service& s, const RestoreRequest& r) {
         auto command = plain(Kind::restore, r.actor);
         command.reason = r.reason;
-        return s.decide({r.item}, std::move(command));
+        if (!r.failed && r.all_of.empty()) return s.decide({r.item}, std::move(command));
+        command.subjects = subjects_for(s.reading(), r.failed, r.all_of);
+        return s.doors_.act(command);
       }),
       Entry::of<SetAsideRequest>([](Service& s, const SetAsideRequest& r) {
         auto command = plain(Kind::set_aside, r.actor);

@@ -166,18 +166,6 @@ void Builder::take_version(const VersionMade& made) {
     if (!row.failed && found != subject_by_id_.end()) version.subject = found->second;
   });
   edit(made.step).made.push_back(version);
-  if (version.subject >= 0) read_alarm(made.step);
-}
-
-/// A protocol says what is wrong in a field `findings` of its record.
-void Builder::read_alarm(int index) {
-  auto& step = edit(index);
-  step.alarm.clear();
-  for (const auto& port : step.ports)
-    if (const auto item = port.items[step.made.back().subject]; item > 0 && step.alarm.empty())
-      if (const auto record = Json::parse(reader_->record(item), nullptr, false); record.is_object())
-        for (const auto& finding : record.value("findings", Json::array()))
-          step.alarm += (step.alarm.empty() ? "" : "; ") + finding.value("text", "");
 }
 
 void Builder::read_people() {
@@ -262,13 +250,6 @@ std::shared_ptr<const State> Builder::publish() {
                                 : 1 - static_cast<double>(unread_.size()) /
                                           static_cast<double>(std::max(unread_at_start_, unread_.size()));
   auto published = std::make_shared<State>(state_);
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const auto& alarm = steps_[i]->alarm;
-    auto& list = published->live.status.alarms;
-    const auto is_same = [&](const std::string& told) { return told.ends_with(": " + alarm); };
-    if (!alarm.empty() && std::none_of(list.begin(), list.end(), is_same))
-      list.push_back(state_.planned(static_cast<int>(i)).name + ": " + alarm);
-  }
   ++publication_;
   return published;
 }

@@ -64,16 +64,15 @@ struct StepView {
   Column<double> values, limits;
   std::vector<std::string> rule_names;
   std::vector<VersionView> made;  ///< of a fold: all versions so far
-  std::string alarm;              ///< what the last version says is wrong
   std::int64_t changed = 0;       ///< sequence of the last commit that changed something here
   std::int64_t sets_changed = 0;  ///< of the last one after which its sets have other members
 };
 
 /// The state of the engine itself, and what it sees that is not stored.
 struct Live {
-  Status status;                                            ///< alarms of folds are added by the view
+  Status status;
   std::vector<std::map<std::string, std::string>> growing;  ///< by step: incomplete files and what they miss
-  std::int64_t last_event = 0;                              ///< number of the last one that is durable
+  std::int64_t last_event = 0, last_alarm = 0;              ///< numbers of the last ones that are durable
 };
 
 /// What changes only when a project is opened or its workflow is changed.
@@ -144,7 +143,6 @@ class Builder {
   void note_numbers(int step, int port, int subject, std::string_view record);
   void note_decision(int step, int subject, std::int64_t task);
   void sort_subjects();
-  void read_alarm(int step);
   [[nodiscard]] bool is_filter(int step) const;
 
   std::unique_ptr<store::Reader> reader_;

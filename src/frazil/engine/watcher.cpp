@@ -103,13 +103,24 @@ Watcher::~Watcher() {
 
 // ---- looking ----------------------------------------------------------------------------------------------------
 
-bool Watcher::is_wanted(const std::string& path, bool all) const {
-  return fits(settings_.watch, pattern_, path) && (all || !settings_.known.contains(printable_name(path)));
+/// Whether the file is one of the stream by its name; others are counted.
+bool Watcher::is_fit(const std::string& path) {
+  if (fits(settings_.watch, pattern_, path)) return true;
+  ++unfit_.count;
+  unfit_.example = std::max(unfit_.example, path);
+  if (!settings_.watch.extensions.empty() && fits(settings_.watch, {}, path))
+    unfit_.near_miss = std::max(unfit_.near_miss, path);
+  return false;
+}
+
+bool Watcher::is_wanted(const std::string& path, bool all) {
+  return is_fit(path) && (all || !settings_.known.contains(printable_name(path)));
 }
 
 /// Files that match, sorted by order key; without `all` only those not dealt with, and nothing but names is read of the
 /// others.
 Listing Watcher::list(bool all) {
+  unfit_ = {};
   return list_files(
       base_, [&](const std::string& path) { return is_wanted(path, all); },
       [&](const fs::path& folder) { add_inotify(folder); });
@@ -150,6 +161,11 @@ void Watcher::tell_left(const Listing& listing) {
   if (!unread.empty() && unread != unread_)
     report_(sighting(Sighting::Kind::unread, listing.unread.front().path, unread));
   unread_ = unread;
+  if (!unread.empty() || unfit_.count == unfit_told_.count) return;
+  auto made = sighting(Sighting::Kind::unfit, printable_name(unfit_.example), printable_name(unfit_.near_miss));
+  made.size = unfit_.count;
+  report_(std::move(made));
+  unfit_told_ = unfit_;
 }
 
 void Watcher::set_horizon(const std::string& order, const std::string& path) {

@@ -31,6 +31,7 @@ struct Sighting {
     horizon,    ///< `order` is the first file still growing, empty: none
     unread,     ///< the folder, or a part of it, could not be listed: `reason`; what is there is not known
     skipped,    ///< a folder is not looked into: `reason`; reported once
+    unfit,      ///< `size` files are none of the stream, e.g. `path`; `reason`: one whose ending would be right
     scanned     ///< one look at the folder is over, and it has shown all of it
   } kind = Kind::scanned;
   int step = 0;
@@ -86,7 +87,8 @@ class Watcher {
   void look(const std::stop_token& stop);
   [[nodiscard]] Listing list(bool all);
   [[nodiscard]] Listing list_new(bool all);
-  [[nodiscard]] bool is_wanted(const std::string& path, bool all) const;
+  [[nodiscard]] bool is_wanted(const std::string& path, bool all);
+  [[nodiscard]] bool is_fit(const std::string& path);
   [[nodiscard]] Sighting sighting(Sighting::Kind kind, std::string path = {}, std::string reason = {}) const;
   void tell_left(const Listing& listing);
   std::string look_at(const Listing& listing, const std::stop_token& stop);
@@ -115,7 +117,11 @@ class Watcher {
   std::unordered_set<std::string> closed_;  ///< files that a writer was seen to close, or that were moved here whole
   std::set<std::string> told_;              ///< what was said of folders
   std::unordered_map<std::string, std::string> hash_of_;  ///< by path: of the files in settings_.contents
-  std::string unread_;                                    ///< why the last look did not show all
+  struct Unfit {                                          ///< files that are none of the stream
+    std::int64_t count = 0;
+    std::string example, near_miss;  ///< the last in order; one whose ending would be right
+  } unfit_, unfit_told_;
+  std::string unread_;  ///< why the last look did not show all
   std::string horizon_;
   std::deque<std::filesystem::path> alone_;  ///< the last files taken before any companion was seen
   int inotify_ = -1, wake_ = -1;

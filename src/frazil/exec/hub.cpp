@@ -83,6 +83,10 @@ class Hub::Impl {
   }
 
   [[nodiscard]] const fs::path& file() const { return file_; }
+  [[nodiscard]] bool has_workers() {
+    const std::lock_guard lock(mutex_);
+    return matching_.has_workers();
+  }
   [[nodiscard]] std::optional<std::pair<std::string, int>> place(const std::string& step) const {
     const auto& here = settings_.local_steps;
     if (std::find(here.begin(), here.end(), step) != here.end()) return std::nullopt;
@@ -167,6 +171,7 @@ class Hub::Impl {
 Hub::Hub(ClusterSettings settings, std::filesystem::path project, std::vector<std::string> worker_command)
     : impl_(std::make_unique<Impl>(std::move(settings), std::move(project), std::move(worker_command))) {}
 Hub::~Hub() = default;
+bool Hub::has_workers() const { return impl_->has_workers(); }
 const std::filesystem::path& Hub::file() const { return impl_->file(); }
 std::optional<std::pair<std::string, int>> Hub::place(const std::string& step) const { return impl_->place(step); }
 

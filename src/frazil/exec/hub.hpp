@@ -29,6 +29,9 @@ class Hub {
   /// machine.
   [[nodiscard]] std::optional<std::pair<std::string, int>> place(const std::string& step) const;
 
+  /// Whether any worker of the cluster is there.
+  [[nodiscard]] bool has_workers() const;
+
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

@@ -1,6 +1,5 @@
 #include "frazil/exec/worker.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -20,6 +19,7 @@
 #include "frazil/exec/messages.hpp"
 #include "frazil/exec/orders.hpp"
 #include "frazil/exec/proxy.hpp"
+#include "frazil/exec/worker_log.hpp"
 
 namespace frazil::exec {
 namespace {
@@ -49,6 +49,7 @@ struct Surroundings {
   const flow::Registry& registry;
   Orders& orders;
   flow::Cache& cache;
+  WorkerLog& log;
 };
 
 class WorkerContext final : public flow::Context {
@@ -185,20 +186,6 @@ void mark(const WorkerSettings& settings, std::uint64_t task) {
     log::debug("the task under way could not be noted");
 }
 
-void redirect_errors(const std::filesystem::path& log) {
-  const int file = ::open(log.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
-  if (file < 0) return;  // messages then go where those of the engine go
-  ::dup2(file, STDERR_FILENO);
-  ::close(file);
-}
-
-void keep_log(const WorkerSettings& settings, const TaskHead& task) {
-  std::error_code ignored;
-  if (!settings.log.empty() && !task.log_name.empty())
-    std::filesystem::copy_file(settings.log, settings.log.parent_path() / task.log_name,
-                               std::filesystem::copy_options::overwrite_existing, ignored);
-}
-
 /// Sends the results. What is too long for a message becomes a failure of its task.
 /// @return false when the engine is gone
 bool send_results(std::vector<Result> results, Orders& orders) {
@@ -228,15 +215,12 @@ bool run_tasks(const std::vector<ReceivedTask>& tasks, const Surroundings& aroun
       if (!send_results(std::exchange(results, {}), around.orders)) return false;
       last = Clock::now();
     }
-    if (!settings.log.empty() && ::ftruncate(STDERR_FILENO, 0) != 0) log::debug("the log keeps older lines");
+    around.log.begin(task);
     mark(settings, task.number);
     if (tasks.size() > 1 && !settings.connect.empty() && !around.orders.send(encode(Started{task.number})))
       return false;
     results.push_back(run_task(task, around));
-    if (results.back().failed) {
-      log::error("{}", results.back().message);
-      keep_log(settings, task);
-    }
+    around.log.end(task, results.back());
   }
   around.orders.forget();
   return send_results(std::move(results), around.orders);
@@ -252,11 +236,11 @@ int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
   // A worker that a cluster started ends with its connection: what started it there may end a thread at any time.
   if (settings.parent != 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (settings.parent != 0 && ::getppid() != settings.parent) return 0;  // the engine died before the line above
-  if (!settings.log.empty()) redirect_errors(settings.log);
+  WorkerLog log(settings.log);
   FrameReader reader;
   Orders orders(settings.socket, reader);
   flow::Cache cache;
-  const Surroundings around{settings, registry, orders, cache};
+  const Surroundings around{settings, registry, orders, cache, log};
   while (true) {
     std::optional<std::string> text;
     if (auto& waiting = orders.others(); !waiting.empty()) {

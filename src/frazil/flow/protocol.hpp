@@ -160,7 +160,7 @@ struct Watch {
   double companion_s =
       0;  ///< where files of the stream have companions, one without waits so long for its own; 0: no file waits
   std::vector<std::string> exclude = {};  ///< patterns of paths below the folder, or of file names, that are left out
-  std::vector<std::string> notes = {};    ///< what cannot be meant like this, a sentence each: shown as alarms
+  std::vector<Finding> notes = {};        ///< what cannot be meant like this: alarms from the start on
   double quiet_s = 1;  ///< a file that nobody was seen to close must not have changed for so long: space can be there
                        ///< before content
   std::vector<std::pair<std::string, std::string>> apart = {};  ///< files with another purpose, and which: left out

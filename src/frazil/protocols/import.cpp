@@ -111,13 +111,20 @@ std::vector<std::string> patterns_of(const std::string& exclude) {
   return patterns;
 }
 
+Finding nothing_left_out(const std::string& by, const std::string& why) {
+  return {.kind = AlarmKind::files,
+          .about = "exclude " + by,
+          .text = "exclude: " + why,
+          .advice = "correct exclude and give the run line again"};
+}
+
 /// Takes `exclude` into a watch. A project opens without its lists, wherever it was moved to; what then leaves nothing
 /// out is said.
 void leave_out(flow::Watch& watch, const std::string& exclude) {
   try {
     watch.exclude = patterns_of(exclude);
   } catch (const Error& error) {
-    watch.notes.push_back(fmt::format("exclude: {}: nothing is left out", error.what()));
+    watch.notes.push_back(nothing_left_out(exclude, fmt::format("{}: nothing is left out", error.what())));
     return;
   }
   if (std::error_code ignored; std::filesystem::is_regular_file(exclude, ignored)) return;
@@ -132,9 +139,10 @@ void leave_out(flow::Watch& watch, const std::string& exclude) {
     const bool is_image =
         std::find(watch.extensions.begin(), watch.extensions.end(), extension) != watch.extensions.end();
     if (path.is_absolute() || !(is_image || any_name))
-      watch.notes.push_back(fmt::format(
-          "exclude: there is no list {}, and no file that is watched can have this name: it leaves nothing out",
-          pattern));
+      watch.notes.push_back(nothing_left_out(
+          pattern,
+          fmt::format("there is no list {}, and no file that is watched can have this name: it leaves nothing out",
+                      pattern)));
   }
 }
 

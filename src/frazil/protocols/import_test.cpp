@@ -133,7 +133,7 @@ TEST_F(Import, SaysWhichNamesToLeaveOutCanFitNoFile) {
   EXPECT_TRUE(notes("bad_*,square_3/x.TIF,*.txt").empty()) << "patterns and names of movies";
   const auto told = notes("bad_*,/data/bad.txt");
   ASSERT_EQ(told.size(), 1U);
-  EXPECT_NE(told[0].find("there is no list /data/bad.txt"), std::string::npos) << told[0];
+  EXPECT_NE(told[0].text.find("there is no list /data/bad.txt"), std::string::npos) << told[0].text;
   EXPECT_EQ(notes("bad.txt").size(), 1U) << "a list by its relative path";
   EXPECT_EQ(notes("/data/movies/bad.tif").size(), 1U) << "files are compared below the folder that is watched";
   source.params.movies = folder_ / "*.raw";

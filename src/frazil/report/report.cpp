@@ -16,6 +16,7 @@
 #include "frazil/io/star.hpp"
 #include "frazil/model/camera.hpp"
 #include "frazil/model/records.hpp"
+#include "frazil/report/alive.hpp"
 #include "frazil/report/page.hpp"
 #include "frazil/report/pictures.hpp"
 #include "frazil/report/sets.hpp"
@@ -165,13 +166,9 @@ std::string subtitle(const engine::Head& head) {
 Json warnings(const engine::Reading& reading) {
   const auto& state = *reading.state;
   Json list = Json::array();
-  for (const auto& alarm : state.live.status.alarms) list.push_back(alarm);
   for (const auto& step : state.live.growing)
     for (const auto& [path, reason] : step)
       if (!reason.empty()) list.push_back(reason);
-  for (const auto& set : made_sets(state, CtfTrend::kind))
-    if (const auto record = set.latest(reading.reader); record.is_object())
-      for (const auto& finding : record_from_json<CtfTrend>(record).findings) list.push_back(finding.text);
   return list;
 }
 
@@ -501,6 +498,7 @@ void Writer::write(const engine::Reading& reading, const std::filesystem::path& 
                {"parameters", parameters(*state.head)},
                {"steps", steps(reading)},
                {"details", details.filename().string()}};
+  data.update(alive(state));
   data["micrographs"] = micrographs(reading, areas, details);
   data["classes"] = classes(reading);
   data["volumes"] = volumes(reading);

@@ -70,6 +70,13 @@ CREATE TABLE question (
   actor TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX question_open ON question (n) WHERE answered = 0;
 )sql",
+    R"sql(
+CREATE TABLE alarm (
+  n INTEGER PRIMARY KEY, source TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL, text TEXT NOT NULL,
+  seen TEXT NOT NULL, expected TEXT NOT NULL, advice TEXT NOT NULL, sure REAL NOT NULL, since REAL NOT NULL,
+  until REAL NOT NULL, actor TEXT NOT NULL, acknowledged REAL NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE INDEX alarm_standing ON alarm (n) WHERE until = 0;
+)sql",
 };
 
 }  // namespace frazil::store

@@ -90,6 +90,8 @@ TEST_P(MigrationsTest, EverythingIsFoundAgain) {
     EXPECT_EQ(project.events(10).back().text, "two.txt: ends after 3 of 8 bytes");
     EXPECT_EQ(project.get("workflow"), R"({"name":"numbers","steps":[]})");
     EXPECT_EQ(project.costs().size(), GetParam() < 2 ? 0u : 1u);
+    EXPECT_EQ(project.open_questions().size(), GetParam() < 7 ? 0u : 1u);
+    EXPECT_EQ(project.last_alarm(), 0) << "none was stored then";
   }
   const bool older = GetParam() < static_cast<int>(migrations.size());
   EXPECT_EQ(fs::exists(file.string() + fmt::format(".v{}", GetParam())), older) << "the copy from before";
@@ -105,7 +107,9 @@ TEST_P(MigrationsTest, TheMigratedProjectTakesNewRows) {
   task.outputs = {
       {"doubled", project.add_item({0, "0c13", "Number", "double", "doubled", "f3a2", "2", "two µ", "{}"})}};
   project.add_task(task);
+  project.put_alarm({1, "double", {.kind = AlarmKind::frames, .text = "half of them"}, 5, 0, "", 0, ""});
   project.commit();
+  EXPECT_EQ(project.standing_alarms().at(0).finding.text, "half of them");
   EXPECT_TRUE(project.failed_tasks().empty());
   EXPECT_EQ(project.find_task("aa02")->programs, "numbers 2");
   EXPECT_EQ(project.find_task("aa02")->outputs.size(), 1u);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "frazil/flow/protocol.hpp"
+#include "frazil/params/finding.hpp"
 #include "frazil/store/database.hpp"
 
 namespace frazil::store {
@@ -93,6 +94,18 @@ struct QuestionRow {
   std::string answer = {}, actor = {};
 };
 
+/// Something that is wrong with the acquisition or the project, from its raising to its end.
+struct AlarmRow {
+  std::int64_t n = 0;       ///< its number in this project, from 1
+  std::string source;       ///< who says so: a step, a rule of the workflow, or "engine"
+  Finding finding;          ///< as it was found last
+  double since = 0;         ///< seconds since 1970
+  double until = 0;         ///< 0: it stands
+  std::string actor;        ///< who has acknowledged it; empty: nobody
+  double acknowledged = 0;  ///< when
+  std::string reason;       ///< what that person said to it
+};
+
 /// What executions of a step have cost so far, for inputs of one size class.
 struct CostRow {
   std::string key;  ///< of the planned step: protocol, version and parameters
@@ -158,6 +171,14 @@ class Reader {
   /// Those that nobody has answered, in the order in which they were asked.
   [[nodiscard]] std::vector<QuestionRow> open_questions();
   [[nodiscard]] std::optional<QuestionRow> find_question(const std::string& key);
+  /// Alarms that are not over, in the order in which they were raised.
+  [[nodiscard]] std::vector<AlarmRow> standing_alarms();
+  /// Alarms with higher numbers than this, over or not.
+  [[nodiscard]] std::vector<AlarmRow> alarms_after(std::int64_t n, int count);
+  /// Number of the last one; 0: there has been none.
+  [[nodiscard]] std::int64_t last_alarm();
+  /// Number of the last event before this time (seconds since 1970); 0: there is none.
+  [[nodiscard]] std::int64_t last_event_before(double time);
   /// The last `count` events, oldest first.
   [[nodiscard]] std::vector<EventRow> events(int count);
   [[nodiscard]] std::vector<EventRow> events_after(std::int64_t n, int count);
@@ -200,6 +221,8 @@ class Project : public Reader {
   void forget_question(const std::string& key);
   /// Forgets a failure, so that it is tried again.
   void forget_task(const std::string& key);
+  /// Stores an alarm under its number, or how it stands now.
+  void put_alarm(const AlarmRow& alarm);
   void put_cost(const CostRow& cost);
   void put_kills(const KillRow& kills);
   void forget_kills(const std::string& key);

@@ -122,6 +122,39 @@ TEST_F(ProjectTest, KeepsQuestionsUntilTheyAreAnswered) {
   (void)second;
 }
 
+TEST_F(ProjectTest, KeepsAlarmsAsTheyStandNow) {
+  Finding turned{AlarmKind::gain, "panel 2", "turned by 180°", "rotate-180", "identity", "turn it", 0.999};
+  {
+    Project project(folder_);
+    EXPECT_EQ(project.last_alarm(), 0);
+    project.put_alarm({1, "monitor-gain", turned, 10, 0, "", 0, ""});
+    project.put_alarm({2, "engine", {.kind = AlarmKind::disk, .text = "nearly full"}, 11, 0, "", 0, ""});
+    project.put_alarm({1, "monitor-gain", turned, 10, 0, "ada", 12, "is being changed"});
+    project.put_alarm({2, "engine", {.kind = AlarmKind::disk, .text = "nearly full"}, 11, 13, "", 0, ""});
+    project.commit();
+  }
+  Project project(folder_);
+  const auto standing = project.standing_alarms();
+  ASSERT_EQ(standing.size(), 1u);
+  EXPECT_EQ(record_to_json(standing[0].finding), record_to_json(turned));
+  EXPECT_EQ(standing[0].source, "monitor-gain");
+  EXPECT_EQ(standing[0].actor, "ada");
+  EXPECT_EQ(standing[0].acknowledged, 12);
+  EXPECT_EQ(standing[0].reason, "is being changed");
+  EXPECT_EQ(project.last_alarm(), 2);
+  ASSERT_EQ(project.alarms_after(1, 10).size(), 1u);
+  EXPECT_EQ(project.alarms_after(1, 10)[0].until, 13);
+}
+
+TEST_F(ProjectTest, FindsEventsByTheirTime) {
+  Project project(folder_);
+  const auto before = now();
+  project.add_event("engine", "", "", "started");
+  project.add_event("engine", "", "", "stopped");
+  EXPECT_EQ(project.last_event_before(before), 0);
+  EXPECT_EQ(project.last_event_before(now() + 1), 2);
+}
+
 TEST_F(ProjectTest, RefusesADatabaseOfANewerProgram) {
   { Project project(folder_); }
   { Database(folder_ / "project.frazil").execute("PRAGMA user_version = " + std::to_string(migrations.size() + 1)); }
