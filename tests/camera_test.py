@@ -43,7 +43,8 @@ class Project:
         return subprocess.run([self.frazil, *words, "--project", self.folder, *(["--json"] if words[0] in ("status", "why") else [])], check=True, capture_output=True, text=True).stdout
 
     def alarms(self):
-        return [alarm if isinstance(alarm, str) else alarm["text"] for alarm in json.loads(self.ask("status"))["alarms"]]
+        """What is said of the camera; that few of these small micrographs show rings is said too."""
+        return [alarm["text"] for alarm in json.loads(self.ask("status"))["alarms"] if alarm["kind"] != "filter"]
 
     def step(self, name):
         return next(step for step in json.loads(self.ask("status"))["steps"] if step["name"] == name)

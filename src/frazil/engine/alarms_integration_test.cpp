@@ -56,7 +56,7 @@ TEST_F(AlarmsTest, WhatTheLastVersionFindsStandsAndHasAllItsFields) {
 
 TEST_F(AlarmsTest, AreOverAtTheEndWhenTheLastVersionDoesNotFindThem) {
   write_numbers(1, 12);
-  ASSERT_EQ(run("p", {"threads=1"}), 0);
+  ASSERT_EQ(run("p", {"sleep=300"}), 0);  // slow enough for every version to be looked at
   EXPECT_TRUE(standing("p").empty());
   ASSERT_EQ(alarms("p").size(), 1u);
   EXPECT_GT(alarms("p")[0].at("until").get<double>(), alarms("p")[0].at("since").get<double>());

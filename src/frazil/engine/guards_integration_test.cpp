@@ -65,7 +65,9 @@ TEST_F(GuardsTest, AStepThatFailsOnEverythingIsOneAlarmAndAllAreTakenUpAgainInOn
   ASSERT_EQ(run("p", {"expected=12", "needs=" + file}), 1);
   auto alarms = standing("p");
   ASSERT_EQ(alarms.size(), 1u) << status("p").at("alarms").dump(1);
-  EXPECT_EQ(alarms["task of add"].at("text"), "every item fails: " + file + ": there is no such file");
+  const auto text = alarms["task of add"].at("text").get<std::string>();
+  EXPECT_TRUE(text.starts_with("every item fails: ")) << text;
+  EXPECT_TRUE(text.ends_with(file + ": there is no such file")) << text;
   EXPECT_EQ(alarms["task of add"].at("seen"), "12 of the last 12 have failed, 12 of them for this reason");
   write_text(file, "");
   const auto none = engine::ask(folder_ / "p", numbers::registry(), {{"command", "restore"}, {"all_of", "memory"}});
