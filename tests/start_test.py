@@ -138,6 +138,24 @@ class Start(whole_program.WholeProgram):
         self.assertEqual(engine.wait(timeout=200), 0, (self.folder / "gone.log").read_text())
         self.assertEqual(self.step("align")["done"], 2)
 
+    def test_a_folder_empty_at_the_start_is_looked_into_when_movies_come_and_later_ones_too(self):
+        self.frazil("simulate", "-o", "narrow", "--count", 1, "--nx", 384, "--ny", 256, "--frames", 2, "--pixel-size", 2, "--particles", 0)
+        folder = self.folder / (self.name + "-movies")
+        folder.mkdir()
+        values = dict(movies=folder, pixel_size=2, dose_per_frame=6, expected=4, gain=self.folder / "narrow" / "references" / "gain.mrc", fit_resolution_limit=40)
+        settings = [text for key, value in values.items() for text in ("--set", f"{key}={value}")]
+        with open(self.folder / "later.log", "w") as log:
+            engine = subprocess.Popen([self.program, "run", "monitoring", "--project", self.project, "--until-closed", "--quiet", *settings], cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+        self.addCleanup(engine.kill)
+        self.wait(lambda: (self.project / "engine.lock").exists() and self.state() == "running")
+        shutil.copy(self.movies[0], folder / self.movies[0].name)
+        self.wait(lambda: "the gain reference has 384 x 256 pixels" in self.alarms())
+        for i, movie in enumerate(self.movies[1:]):
+            (folder / (movie.name + ".mdoc")).write_text(f"[FrameSet = 0]\nVoltage = {200 if i == 1 else 300}\n")
+            shutil.copy(movie, folder / movie.name)
+        engine.wait(timeout=120)
+        self.assertIn(f"the voltage is set to 300 kV, the mdoc file says 200 kV (1 of the last 4 files, {self.movies[2].stem} was the last)", self.alarms())
+
     def test_from_a_folder_that_is_gone_one_sentence_says_so(self):
         gone = self.folder / "gone"
         gone.mkdir()

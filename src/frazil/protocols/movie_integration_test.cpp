@@ -91,6 +91,10 @@ TEST(EerMovie, IsImportedAndAlignedByItsFractions) {
   EXPECT_EQ(fine.frames, 4);
   EXPECT_NEAR(fine.dose_per_frame.value(), 10, 1e-9);  // what is given counts for a raw frame
   EXPECT_NEAR(fine.pixel_size.value(), 0.6, 1e-9);
+  const auto unweighted = movie_record(folder / "m.eer", {{"dose_per_frame", 0}, {"eer_dose_per_fraction", 2}});
+  EXPECT_EQ(unweighted.dose_per_frame, 0_e_per_A2) << "0 asks for no weighting, whatever the file says";
+  EXPECT_EQ(unweighted.frames, told.frames);
+  EXPECT_NEAR(unweighted.exposure.file_dose_e_per_A2.value_or(0), told.dose_per_frame.value() * told.frames, 1e-6);
   EXPECT_ERROR((void)movie_record(folder / "m.eer", {{"dose_per_frame", 50}}), bad_input, "exposure of one raw frame");
 
   TestContext context(folder.path(), 2);
