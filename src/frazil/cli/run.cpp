@@ -193,9 +193,10 @@ int run_command(Arguments arguments) {
   const auto& workflow = wish.workflow;
   const bool quiet = parsed.values.value("quiet", false), only_prepare = parsed.values.value("prepare", false);
   if (parsed.values.value("dry_run", false)) return dry_run(wish, project, parsed.values.value("json", false));
-  if (!only_prepare) try_start(wish, project, quiet);
-  for (const auto& change : engine::prepare_project(project, workflow, wish.values, plugin::registry(),
-                                                    parsed.values.value("rebuild", false)))
+  const bool rebuild =
+      parsed.values.value("rebuild", false);  // values that are not typed are found again with the rest
+  if (!only_prepare && !rebuild) try_start(wish, project, quiet);
+  for (const auto& change : engine::prepare_project(project, workflow, wish.values, plugin::registry(), rebuild))
     std::cerr << change << "\n";
   if (only_prepare) {
     std::cout << fmt::format("project {}\n", project.string());

@@ -128,7 +128,8 @@ Json values_with(const std::filesystem::path& project, const flow::Workflow& wor
     if (std::filesystem::exists(project / "project.frazil"))
       stored = Json::parse(store::Project(project, store::Access::read).get("values").value_or("{}"));
   } catch (const Error& error) {
-    log::debug("{}", error.what());  // whoever opens it to work on it says what can be done
+    log::debug("{}", error.what());  // at work, or damaged: whoever opens it to work on it says what can be done
+    stored = replayed_values(project);
   }
   return merged_values(workflow, registry, std::move(stored), given);
 }
