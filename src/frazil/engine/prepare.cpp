@@ -88,7 +88,11 @@ std::vector<flow::ValueChange> changes_of(store::Project& store, bool is_new, co
   const auto values = is_new ? Json::object() : Json::parse(store.get("values").value_or("{}"));
   const auto old = flow::make_plan(before, registry, values, problems, true);
   if (!problems.empty()) return {};  // made by another version of the program
-  return flow::changes_between(workflow, old, plan);
+  auto changes = flow::changes_between(workflow, old, plan);
+  for (auto& change : changes)  // the template has no value for these, only an example of one
+    for (const auto& parameter : workflow.parameters)
+      if (is_new && parameter.required && parameter.name == change.name) change.from = nullptr;
+  return changes;
 }
 
 /// "fit_resolution_limit: 5 → 10 Å (gb set it at 2026-08-01 12:03:11)"
