@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A session begun as people begin it: with the dose forgotten, in the wrong folder, with numbers that the microscope tells otherwise."""
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -39,6 +40,10 @@ class Start(whole_program.WholeProgram):
     def step(self, name):
         return next(step for step in self.status()["steps"] if step["name"] == name)
 
+    def items(self, name):
+        snapshot = json.loads(self.frazil("snapshot", "--project", self.project).stdout)
+        return next(step for step in snapshot["steps"] if step["name"] == name)["sets"][0]["items"]
+
     def alarms(self):
         return json.dumps(self.status()["alarms"], ensure_ascii=False)
 
@@ -46,6 +51,10 @@ class Start(whole_program.WholeProgram):
         done = self.start("picking", diameter=180, first_particles=1000000, fit_resolution_limit=40)
         self.assertIn("the dose per frame is not known", done.stderr)
         self.assertGreater(self.step("pick")["done"], 0, done.stderr)
+        picked, cut = (sum(item["record"]["count"] for item in self.items(name)) for name in ("pick", "extract"))
+        self.assertLess(cut, picked, "some lie too near the edge for their box")
+        why = "".join(self.frazil("why", movie.stem, "--project", self.project).stdout for movie in self.movies)
+        self.assertEqual(sum(int(count) for count in re.findall(r"extract .*left out: (\d+) box over the edge", why)), picked - cut)
         self.assertEqual(self.step("pick")["note"], "")
         self.assertIn("the dose per frame is not known", self.alarms())
 

@@ -64,6 +64,18 @@ std::string explain_task(const Reading& reading, std::int64_t task, Json& entry)
   return outcome;
 }
 
+/// "left out: 80 box over the edge, 2 flat": what of the inputs is not in a result, as its record says.
+std::string left_out_text(const std::string& record) {
+  if (record.find("left_out_reasons") == std::string::npos) return {};
+  const auto json = Json::parse(record, nullptr, false);
+  const auto reasons = json.value("left_out_reasons", Json::array()),
+             counts = json.value("left_out_counts", Json::array());
+  std::string text;
+  for (std::size_t i = 0; i < reasons.size() && i < counts.size(); ++i)
+    text += fmt::format("{}{} {}", text.empty() ? "left out: " : ", ", counts[i].dump(), reasons[i].get<std::string>());
+  return text;
+}
+
 Json explain_step(const Reading& reading, int index, int subject, std::string& outcome) {
   const auto& state = *reading.state;
   const auto& planned = state.planned(index);
@@ -74,8 +86,11 @@ Json explain_step(const Reading& reading, int index, int subject, std::string& o
                 {"protocol", planned.protocol->name},
                 {"state", cell == CellState::unknown ? "done" : name_of(cell)}};
   for (std::size_t port = 0; port < step.ports.size(); ++port)
-    if (const auto item = step.ports[port].items[subject]; item > 0)
+    if (const auto item = step.ports[port].items[subject]; item > 0) {
       entry["items"][planned.protocol->outputs[port].name] = reading.reader.item_id(item);
+      if (auto left = left_out_text(reading.reader.record(item)); !left.empty() && !entry.contains("note"))
+        entry["note"] = std::move(left);
+    }
   if (const auto& note = state.live.status.steps[static_cast<std::size_t>(index)].note;
       !note.empty() && (cell == CellState::absent || cell == CellState::ready))
     entry["note"] = note;

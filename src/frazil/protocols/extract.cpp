@@ -202,7 +202,7 @@ Particles Extract::process(const Input& input, flow::Context& context) const {
     const auto not_finite = static_cast<int>(std::count_if(positions.begin(), positions.end(), [](const auto& place) {
       return !std::isfinite(place.x) || !std::isfinite(place.y);
     }));
-    note_left_out(out, "outside", summary.outside - not_finite);
+    note_left_out(out, "box over the edge", summary.outside - not_finite);
     note_left_out(out, "position not finite", not_finite);
     note_left_out(out, "flat", summary.flat);
   } catch (const Error& error) {
