@@ -48,7 +48,7 @@ class Start(whole_program.WholeProgram):
         return json.dumps(self.status()["alarms"], ensure_ascii=False)
 
     def test_without_a_dose_plain_sums_are_picked_and_an_alarm_says_so(self):
-        done = self.start("picking", diameter=180, first_particles=1000000, fit_resolution_limit=40)
+        done = self.start("picking", diameter=180, first_particles=1000000, fit_resolution_limit=40, **{"extract.box": 320})
         self.assertIn("the dose per frame is not known", done.stderr)
         self.assertGreater(self.step("pick")["done"], 0, done.stderr)
         picked, cut = (sum(item["record"]["count"] for item in self.items(name)) for name in ("pick", "extract"))
