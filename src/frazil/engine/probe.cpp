@@ -160,9 +160,12 @@ class Prober {
       const auto field =
           std::find_if(fields.begin(), fields.end(), [&](const FieldInfo& f) { return f.name == told.parameter; });
       const bool is_free = field != fields.end() && field->default_value.is_null();
-      result_.told.push_back({outer_name(workflow_, step.name, told.parameter),
-                              field == fields.end() ? std::string() : field->unit, told.value, told.from,
-                              is_free && !step.params.contains(told.parameter)});
+      const auto name = outer_name(workflow_, step.name, told.parameter);
+      auto unit = field == fields.end() ? std::string() : field->unit;
+      for (const auto& parameter : workflow_.parameters)
+        if (unit.empty() && parameter.name == name) unit = parameter.unit;
+      result_.told.push_back(
+          {name, std::move(unit), told.value, told.from, is_free && !step.params.contains(told.parameter)});
     }
   }
 

@@ -82,7 +82,7 @@ class ProbeTest : public ::testing::Test {
   ~ProbeTest() override { fs::remove_all(folder_); }
 
   void write(const std::string& name, const std::string& text) const { write_text(folder_ / "sheets" / name, text); }
-  [[nodiscard]] Probe probe_with(const Json& more) const {
+  [[nodiscard]] Probe probe_with(const Json& more = Json::object()) const {
     Json values = {{"files", (folder_ / "sheets").string()}, {"size", 7}};
     values.update(more);
     return probe(workflow_, values, registry_, folder_ / "project");
@@ -102,7 +102,7 @@ class ProbeTest : public ::testing::Test {
 TEST_F(ProbeTest, AStartWithNothingWrongSaysWhatIsThereAndMakesNothing) {
   write("a.txt", "even");
   write("b.txt", "even");
-  const auto seen = probe_with({});
+  const auto seen = probe_with();
   EXPECT_EQ(problems_of(seen) + findings_of(seen), "");
   ASSERT_EQ(seen.sources.size(), 1U);
   EXPECT_EQ(seen.sources[0].count, 2);
@@ -133,9 +133,9 @@ TEST_F(ProbeTest, ARequiredValueIsAskedForWithWhatTheFilesSay) {
 
 TEST_F(ProbeTest, WhatStopsAllFilesIsAProblemWhatStopsSomeAFinding) {
   write("a.txt", "stuck");
-  EXPECT_NE(problems_of(probe_with({})).find("sheets stick. Dry them"), std::string::npos);
+  EXPECT_NE(problems_of(probe_with()).find("sheets stick. Dry them"), std::string::npos);
   write("b.txt", "even");
-  const auto seen = probe_with({});
+  const auto seen = probe_with();
   EXPECT_EQ(problems_of(seen), "");
   EXPECT_NE(findings_of(seen).find("sheets stick"), std::string::npos);
 }
@@ -143,20 +143,20 @@ TEST_F(ProbeTest, WhatStopsAllFilesIsAProblemWhatStopsSomeAFinding) {
 TEST_F(ProbeTest, OneOddFileAmongTheFirstIsNamed) {
   write("a.txt", "even");
   write("b.txt", "odd");
-  EXPECT_NE(findings_of(probe_with({})).find("the sheet is odd (1 of the last 2 files, b.txt was the last)"),
+  EXPECT_NE(findings_of(probe_with()).find("the sheet is odd (1 of the last 2 files, b.txt was the last)"),
             std::string::npos)
-      << findings_of(probe_with({}));
+      << findings_of(probe_with());
 }
 
 TEST_F(ProbeTest, FilesOfAnotherKindThanExpectedAreNamed) {
   write("a.jpg", "");
-  EXPECT_NE(findings_of(probe_with({})).find("there are 1 *.jpg"), std::string::npos) << findings_of(probe_with({}));
+  EXPECT_NE(findings_of(probe_with()).find("there are 1 *.jpg"), std::string::npos) << findings_of(probe_with());
   write("b.txt", "even");
   const auto seen = probe_with({{"files", (folder_ / "sheets" / "x*.txt").string()}});
   EXPECT_NE(findings_of(seen).find("no file fits; there are 1 *.txt"), std::string::npos) << findings_of(seen);
   fs::remove(folder_ / "sheets" / "a.jpg");
   fs::remove(folder_ / "sheets" / "b.txt");
-  EXPECT_EQ(findings_of(probe_with({})), "") << "an empty folder is one that waits";
+  EXPECT_EQ(findings_of(probe_with()), "") << "an empty folder is one that waits";
 }
 
 TEST_F(ProbeTest, ADiskTooSmallForANightOrForWhatIsExpectedIsSaid) {
