@@ -103,6 +103,20 @@ class Templates(whole_program.WholeProgram):
         folder.mkdir(exist_ok=True)
         (folder / "ours.json").write_text(json.dumps(workflow), encoding="utf-8")
 
+    def test_what_is_no_workflow_hinders_no_other_template(self):
+        folder = self.folder / "templates"
+        folder.mkdir(exist_ok=True)
+        damaged = {"cut.json": "[1", "number.json": '{"title": 3}', "deep.json": "[" * 300000, "list.json": "[]"}
+        try:
+            for name, text in damaged.items():
+                (folder / name).write_text(text, encoding="utf-8")
+            self.assertIn("monitoring", self.frazil("template", "list").stdout)
+            for name in damaged:
+                self.frazil("workflow", "check", folder / name, code=2)
+        finally:
+            for name in damaged:
+                (folder / name).unlink()
+
     def test_folder_and_git_repository_as_source(self):
         self.write(self.folder / "shared", self.WORKFLOW)
         added = self.frazil("template", "add", "shared").stdout

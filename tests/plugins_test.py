@@ -117,7 +117,27 @@ class Plugins(whole_program.WholeProgram):
         find = "FILE=$(sed -n 's/.*\"path\": \"\\(.*\\)\",*/\\1/p' \"$2\" | head -n 1)\n"
         self.assertIn("not finite", self.failure("nan", find + nan + result.format('{"outputs": {"micrographs": [{"path": "x.mrc"}]}}')))
         self.assertIn("the result says nx is 7", self.failure("size", find + 'cp "$FILE" x.mrc\n' + result.format('{"outputs": {"micrographs": [{"path": "x.mrc", "nx": 7}]}}')))
+        self.assertIn("is no JSON", self.failure("odd", result.format('{"outputs": {"micrographs": [{"path": "x.mrc", "pixel_size_A": NaN}]}}')))
+        deep = "{ printf '{\"outputs\": '; head -c 300000 /dev/zero | tr '\\0' '['; } > result.json\n"
+        self.assertIn("is no JSON", self.failure("deep", deep))
+        self.assertIn("no regular file", self.failure("pipe", "mkfifo result.json\n"))
+        self.assertIn("at most", self.failure("endless", "truncate -s 40G result.json\n"))
         self.assertIn("not finished after", self.failure("hangs", "sleep 100\n", resources={"time_limit_s": 0.5}))
+
+    def test_a_link_among_the_results_becomes_the_file_that_it_leads_to(self):
+        script = """[ "$1" = describe ] && exit 1
+cp "$(sed -n 's/.*"path": "\\(.*\\)",*/\\1/p' "$2" | head -n 1)" made.mrc
+ln -s made.mrc linked.mrc
+echo '{"outputs": {"micrographs": [{"path": "linked.mrc"}]}}' > result.json
+"""
+        self.frazil("plugin", "install", self.bad_plugin("links", script))
+        try:
+            line = json.loads(self.frazil("links", self.micrographs()[0], "-o", "linked", "--json").stdout)
+            path = self.folder / line["path"]
+            self.assertTrue(path.is_file() and not path.is_symlink())
+            self.assertEqual(path.read_bytes(), self.micrographs()[0].read_bytes())
+        finally:
+            self.frazil("plugin", "remove", "links")
 
     def test_a_picker_with_swapped_axes_is_found_out(self):
         script = """[ "$1" = describe ] && exit 1

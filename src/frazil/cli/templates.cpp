@@ -36,15 +36,22 @@ struct Added {
   std::string name, title, source, checksum;
 };
 
+/// Of a file that may be no workflow.
+std::string title_of(const Json& json) {
+  const bool has_title = json.is_object() && json.contains("title") && json["title"].is_string();
+  return has_title ? json["title"].get<std::string>() : "";
+}
+
 std::vector<Added> added_templates() {
   std::vector<Added> list;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(templates_folder(), none)) {
     if (entry.path().extension() != ".json") continue;
     const auto text = read_text(entry.path());
+    const auto json = Json::parse(text, nullptr, false);
     const auto source = fs::path(entry.path()).replace_extension(".source");
-    list.push_back({entry.path().stem().string(), Json::parse(text, nullptr, false).value("title", ""),
-                    fs::exists(source) ? read_text(source) : "", hash_of({text})});
+    list.push_back(
+        {entry.path().stem().string(), title_of(json), fs::exists(source) ? read_text(source) : "", hash_of({text})});
   }
   std::sort(list.begin(), list.end(), [](const Added& a, const Added& b) { return a.name < b.name; });
   return list;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "frazil/flow/workflow.hpp"
+#include "frazil/params/json_depth.hpp"
 
 namespace frazil::flow {
 namespace {
@@ -61,6 +62,7 @@ OrderedJson inherited(const OrderedJson& parameter, const FieldInfo& field) {
 }  // namespace
 
 std::string inherit(std::string_view text, const Registry& registry, std::vector<Problem>& problems) {
+  if (is_nested_deeper(text)) return std::string(text);  // parse_workflow says so
   auto root = OrderedJson::parse(text, nullptr, false);
   if (!root.is_object() || !root.contains("parameters") || !root["parameters"].is_array()) return std::string(text);
   bool changed = false;

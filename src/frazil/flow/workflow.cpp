@@ -9,6 +9,7 @@
 #include "frazil/flow/reading.hpp"
 #include "frazil/flow/settings.hpp"
 #include "frazil/flow/substitution.hpp"
+#include "frazil/params/json_depth.hpp"
 
 namespace frazil::flow {
 namespace {
@@ -444,6 +445,10 @@ Workflow parse_workflow(std::string_view text, std::vector<Problem>& problems) {
   Workflow workflow;
   workflow.text = text;
   OrderedJson root;
+  if (is_nested_deeper(text)) {
+    problems.push_back({"workflow", fmt::format("is nested on more than {} levels", deepest_json)});
+    return workflow;
+  }
   try {
     root = OrderedJson::parse(text);
   } catch (const nlohmann::json::exception& error) {

@@ -1,8 +1,33 @@
 #include "frazil/params/json.hpp"
 
+#include <fmt/format.h>
+
 #include <string_view>
 
+#include "frazil/params/json_depth.hpp"
+
 using nlohmann::json;
+
+bool frazil::is_nested_deeper(std::string_view text, int most) {
+  int depth = 0;
+  bool is_quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_quoted) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        is_quoted = false;
+    } else if (c == '"') {
+      is_quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > most) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
 
 template <>
 std::string json::dump(int indent, char indent_char, bool ensure_ascii, json::error_handler_t error_handler) const {
@@ -16,6 +41,11 @@ template <>
 template <>
 json json::parse(std::string_view&& text, json::parser_callback_t callback, bool allow_exceptions,
                  bool ignore_comments) {
+  if (frazil::is_nested_deeper(text)) {
+    if (!allow_exceptions) return json(value_t::discarded);
+    throw parse_error::create(101, text.size(), fmt::format("nested on more than {} levels", frazil::deepest_json),
+                              nullptr);
+  }
   json result;
   parser(nlohmann::detail::input_adapter(text), std::move(callback), allow_exceptions, ignore_comments)
       .parse(true, result);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "frazil/params/json_depth.hpp"
+
 namespace frazil {
 namespace {
 
@@ -25,6 +27,17 @@ TEST(DescribedValues, SayWhatIsWrongWithADescription) {
   (void)field_from_json({{"name", "Bad Name"}, {"type", "float"}, {"unknown", 1}, {"default", 3}, {"range", {1}}},
                         problems);
   EXPECT_GE(problems.size(), 4u);
+}
+
+TEST(Json, NestedOnThousandsOfLevelsIsRefused) {
+  const auto nested = [](int levels) { return std::string(levels, '[') + std::string(levels, ']'); };
+  EXPECT_TRUE(Json::parse(nested(deepest_json), nullptr, false).is_array());
+  EXPECT_TRUE(Json::parse(nested(deepest_json + 1), nullptr, false).is_discarded());
+  EXPECT_TRUE(Json::parse(nested(300000), nullptr, false).is_discarded());
+  EXPECT_THROW(Json::parse(nested(300000)), Json::parse_error);
+  EXPECT_TRUE(Json::parse("\"" + std::string(1000, '[') + "\\\"" + std::string(1000, '{') + "\"").is_string());
+  EXPECT_FALSE(is_nested_deeper("[[],[],[{}]]", 3));
+  EXPECT_TRUE(is_nested_deeper("[[],[],[{}]]", 2));
 }
 
 }  // namespace

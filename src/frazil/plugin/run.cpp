@@ -147,7 +147,12 @@ class Job {
     command.poll = [this] { context_.check_cancelled(); };
     const auto done = run_program(command);
     if (done.ok()) return;
-    if (const auto told = read_result(); told.contains("error")) {
+    Json told = Json::object();
+    try {
+      told = read_result();
+    } catch (const Error&) {  // how it ended says more
+    }
+    if (told.contains("error")) {
       const auto& error = told["error"];
       const auto code = error_code_from(error.value("code", std::string("external")));
       throw Error(code == ErrorCode::bug ? ErrorCode::external : code, "{}: {}", what,
@@ -157,8 +162,18 @@ class Job {
   }
 
   [[nodiscard]] Json read_result() const {
-    if (!fs::exists(work_ / "result.json")) return Json::object();
-    auto json = Json::parse(read_text(work_ / "result.json"), nullptr, false);
+    const auto file = work_ / "result.json";
+    if (!fs::exists(file)) return Json::object();
+    constexpr std::uintmax_t most_bytes = 256U << 20;  // of one answer; images and tables are files of their own
+    if (!fs::is_regular_file(file))
+      throw Error(ErrorCode::external, "{}: its result.json is no regular file", protocol_.name);
+    if (fs::file_size(file) > most_bytes)
+      throw Error(ErrorCode::external, "{}: its result.json has {} bytes, at most {} are read", protocol_.name,
+                  fs::file_size(file), most_bytes);
+    auto json = Json::parse(read_text(file), nullptr, false);
+    if (json.is_discarded())
+      throw Error(ErrorCode::external, "{}: its result.json is no JSON (NaN is none, nor is text that is not UTF-8)",
+                  protocol_.name);
     return json.is_object() ? json : Json::object();
   }
 

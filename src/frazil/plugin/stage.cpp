@@ -165,8 +165,9 @@ std::string Collector::keep(const std::string& named, std::string_view kind) {
   if (is_image(path)) check_image(path);
   const auto to = context_.output(name);
   std::error_code error;
-  fs::rename(path, to, error);
-  if (error) fs::copy_file(path, to, fs::copy_options::overwrite_existing);  // scratch on another file system
+  const bool is_link = fs::is_symlink(path);  // what it leads to may go: the working folder, or the files acquired
+  if (!is_link) fs::rename(path, to, error);
+  if (is_link || error) fs::copy_file(path, to, fs::copy_options::overwrite_existing);  // or on another file system
   return kept_[path.string()] = context_.reference(name);
 }
 
