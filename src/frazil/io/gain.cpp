@@ -22,6 +22,25 @@ void check_values(const Image& gain, const std::string& name) {
   if (positive == 0) throw Error(ErrorCode::bad_input, "{}: the gain is 0 everywhere", name);
 }
 
+/// Factors of cameras are near 1, and references have whole scales such as 65536 at most: a pixel whose factor lies
+/// beyond a million either way says nothing, like one of 0. Float sums of counts and their spectra hold such factors.
+void drop_impossible(Image& gain, const std::string& name) {
+  constexpr float least = 1e-6F, most = 1e6F;
+  std::size_t dropped = 0, good = 0;
+  for (auto& value : gain.pixels()) {
+    const bool is_possible = value >= least && value <= most;
+    good += is_possible ? 1 : 0;
+    if (value == 0 || is_possible) continue;
+    value = 0;
+    ++dropped;
+  }
+  if (dropped > good)
+    throw Error(ErrorCode::bad_input,
+                "{}: {} factors of the gain lie beyond {:g} to {:g}, {} within: it is no gain reference, or one of "
+                "another kind (multiply, divide, average)",
+                name, dropped, least, most, good);
+}
+
 void invert(Image& gain, double numerator) {
   for (auto& value : gain.pixels()) value = value == 0 ? 0 : static_cast<float>(numerator / value);
 }
@@ -83,6 +102,7 @@ Image read_gain(ByteSource source, int nx, int ny, GainOrientation orientation, 
   if ((nx != 0 && gain.nx() != nx) || (ny != 0 && gain.ny() != ny))
     gain = fitted(gain, nx, ny, file.name(), orientation);
   if (kind == GainKind::average) invert(gain, mean_of_good(gain));
+  drop_impossible(gain, file.name());
   return gain;
 }
 

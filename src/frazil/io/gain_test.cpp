@@ -81,6 +81,25 @@ TEST(Gain, WrongOnesAreRefused) {
   EXPECT_ERROR((void)read_gain(folder / "g.h5", 4, 2), unsupported, "HDF5");
 }
 
+TEST(Gain, FactorsThatNoPixelHasAreDefectsOrNoGain) {
+  const TestFolder folder;
+  auto gain = numbered(4, 2);
+  gain(1, 1) = 1e38F;
+  gain(2, 1) = 1e-38F;
+  write_image(folder / "odd.mrc", gain);
+  for (const auto kind : {GainKind::multiply, GainKind::divide}) {
+    const auto factors = read_gain(folder / "odd.mrc", 4, 2, GainOrientation::identity, kind);
+    EXPECT_EQ(factors(1, 1), 0);
+    EXPECT_EQ(factors(2, 1), 0);
+    EXPECT_GT(factors(3, 1), 0);
+  }
+  for (auto& value : gain.pixels()) value = 1e30F;
+  write_image(folder / "no.mrc", gain);
+  for (const auto kind : {GainKind::multiply, GainKind::divide})
+    EXPECT_ERROR((void)read_gain(folder / "no.mrc", 4, 2, GainOrientation::identity, kind), bad_input,
+                 "8 factors of the gain lie beyond");
+}
+
 void write_tiff(const std::filesystem::path& path, const Image& image) {
   TiffStackWriter writer(path, image.nx(), image.ny(), {.type = PixelType::f32});
   writer.append(image);

@@ -135,6 +135,18 @@ std::string epu_stem(const fs::path& movie) {
   return stem;
 }
 
+constexpr std::uintmax_t most_bytes = 64U << 20;  // of one exposure they have kilobytes
+
+/// @throws Error(corrupt) for a file that cannot be what its name says
+std::string metadata_text(const fs::path& file) {
+  std::error_code error;
+  if (const auto bytes = fs::file_size(file, error); !error && bytes > most_bytes)
+    throw Error(ErrorCode::corrupt, "{}: {} bytes are too many for metadata of one exposure", file.string(), bytes);
+  auto text = read_text(file);
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) return text;  // UTF-16: XML says so itself
+  return as_utf8(text);  // SerialEM writes the letters of its Windows
+}
+
 /// What the metadata file of a movie says; empty: there is none that can be read.
 std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::path& metadata, bool is_epu) {
   std::optional<ExposureInfo> info;
@@ -142,7 +154,7 @@ std::optional<ExposureInfo> read_metadata_file(const fs::path& movie, const fs::
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) return false;
     try {
-      info = parse(as_utf8(read_text(file)), file.string());  // SerialEM writes the letters of its Windows
+      info = parse(metadata_text(file), file.string());
       return true;
     } catch (const Error&) {
       return false;
@@ -210,7 +222,7 @@ ExposureInfo parse_epu_xml(std::string_view text, const std::string& name) {
   XML_SetCharacterDataHandler(parser.get(), [](void* user, const XML_Char* data, int size) {
     static_cast<EpuReader*>(user)->text.append(data, static_cast<std::size_t>(size));
   });
-  if (text.size() > (64u << 20) ||
+  if (text.size() > most_bytes ||
       XML_Parse(parser.get(), text.data(), static_cast<int>(text.size()), 1) != XML_STATUS_OK)
     throw Error(ErrorCode::corrupt, "{}: line {}: is no well-formed XML: {}", name,
                 XML_GetCurrentLineNumber(parser.get()), XML_ErrorString(XML_GetErrorCode(parser.get())));

@@ -74,6 +74,19 @@ TEST(SessionMetadata, ReadsExposureAndFrames) {
   EXPECT_EQ(unknown.frames, 46);
 }
 
+TEST(SessionMetadata, OneThatIsNoMetadataIsNotReadWhole) {
+  const TestFolder folder;
+  std::ofstream(folder / "m.mrc.mdoc") << "Voltage = 300\n";
+  EXPECT_TRUE(has_metadata_file(folder / "m.mrc", {}));
+  fs::resize_file(folder / "m.mrc.mdoc", std::uintmax_t{1} << 40);  // sparse
+  EXPECT_FALSE(has_metadata_file(folder / "m.mrc", {}));
+  const std::string movie = "FoilHole_1_Data_2_3_20240101_120000", text = "<MicroscopeImage></MicroscopeImage>";
+  std::string wide = "\xff\xfe";
+  for (const char c : "<?xml version=\"1.0\" encoding=\"utf-16\"?>" + text) wide += std::string{c, '\0'};
+  std::ofstream(folder / (movie + ".xml")) << wide;
+  EXPECT_TRUE(has_metadata_file(folder / (movie + "_fractions.tiff"), {}));
+}
+
 TEST(SessionMetadata, ReadsMdocFiles) {
   const auto info = parse_mdoc(
       "T = SerialEM\r\nVoltage = 300\r\n\r\n[FrameSet = 0]\r\nStagePosition = 792.824 -213.633\r\nImageShift = 0.37 "

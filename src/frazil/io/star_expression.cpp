@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "frazil/base/error.hpp"
@@ -107,16 +109,23 @@ class ExpressionParser {
   int depth_ = 0, nodes_ = 0;
 };
 
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+/// A value that is not finite is unknown, and so is what depends on it: no negation makes it true.
 double evaluate(const Node& node, const StarTable& table, std::size_t row) {
   if (node.kind == Node::Kind::number) return node.number;
   if (node.kind == Node::Kind::column) return table.number(row, node.column);
   const double a = evaluate(*node.left, table, row);
-  if (node.op == "!") return a == 0;
+  const bool is_known = std::isfinite(a);
+  if (node.op == "!") return is_known ? (a == 0 ? 1 : 0) : unknown;
   if (node.op == "neg") return -a;
   if (node.op == "&&" && a == 0) return 0;
-  if (node.op == "||" && a != 0) return 1;
+  if (node.op == "||" && is_known && a != 0) return 1;
   const double b = evaluate(*node.right, table, row);
-  if (node.op == "&&" || node.op == "||") return b != 0;
+  if (node.op == "&&" && b == 0) return 0;
+  if (node.op == "||" && std::isfinite(b) && b != 0) return 1;
+  if (!is_known || !std::isfinite(b)) return unknown;
+  if (node.op == "&&" || node.op == "||") return b != 0 ? 1 : 0;
   if (node.op == "<") return a < b;
   if (node.op == "<=") return a <= b;
   if (node.op == ">") return a > b;

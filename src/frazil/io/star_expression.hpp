@@ -1,6 +1,7 @@
 // Conditions on the columns of a STAR table: "rlnDefocusU < 20000 && (rlnClassNumber == 3 || !(rlnX > 1))".
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,9 +18,13 @@ class StarExpression {
   ~StarExpression();
   StarExpression(StarExpression&&) noexcept;
   StarExpression& operator=(StarExpression&&) noexcept;
-  /// @throws Error(corrupt) when a cell that it reads is no number
+  /// NaN where it hangs on a value that is not finite. @throws Error(corrupt) when a cell that it reads is no number
   [[nodiscard]] double value(std::size_t row) const;
-  [[nodiscard]] bool holds(std::size_t row) const { return value(row) != 0; }
+  /// False where it is not known.
+  [[nodiscard]] bool holds(std::size_t row) const {
+    const double found = value(row);
+    return std::isfinite(found) && found != 0;
+  }
 
   struct Node;
 

@@ -34,6 +34,17 @@ TEST(StarExpression, BindsAsArithmeticAndLogicDo) {
   EXPECT_THROW((void)StarExpression("rlnImageName > 1", t).value(0), Error) << "no number";
 }
 
+TEST(StarExpression, WhatIsNotFiniteIsTrueUnderNoCondition) {
+  auto t = table();
+  t.set(0, "rlnDefocusU", std::string_view("nan"));
+  for (const auto* text : {"rlnDefocusU", "!rlnDefocusU", "rlnDefocusU != 3", "!(rlnDefocusU < 20000)", "-rlnDefocusU",
+                           "rlnClassNumber / 0 > 1", "rlnClassNumber > 1 && rlnDefocusU < 3", "0 || rlnDefocusU > 3",
+                           "!(rlnClassNumber < 0 || rlnDefocusU > 3)", "0 / 0 != 0 / 0"})
+    EXPECT_FALSE(StarExpression(text, t).holds(0)) << text;
+  for (const auto* text : {"rlnClassNumber == 3 || rlnDefocusU > 3", "!(rlnClassNumber < 3 && rlnDefocusU > 3)"})
+    EXPECT_TRUE(StarExpression(text, t).holds(0)) << text;
+}
+
 TEST(StarExpression, SaysWhatIsWrongAndWhere) {
   const auto t = table();
   const auto problem = [&](const std::string& text) -> std::string {

@@ -256,6 +256,8 @@ std::vector<OpticsGroup> parse_optics(const StarTable& table) {
     auto g = group_of(table, row);
     g.id = table.has("rlnOpticsGroup") ? static_cast<int>(table.integer(row, "rlnOpticsGroup"))
                                        : static_cast<int>(row) + 1;
+    if (std::any_of(groups.begin(), groups.end(), [&](const OpticsGroup& other) { return other.id == g.id; }))
+      throw Error(ErrorCode::corrupt, "{}: optics group {} comes twice", table.place(row), g.id);
     g.name = table.has("rlnOpticsGroupName") ? std::string(table.text(row, "rlnOpticsGroupName"))
                                              : fmt::format("opticsGroup{}", g.id);
     g.optics.further = further_of(table, row);

@@ -1,6 +1,7 @@
 // Reading STAR: a tokeniser over the whole text (star.hpp).
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "frazil/base/error.hpp"
 #include "frazil/io/star.hpp"
@@ -91,6 +92,8 @@ class StarParser {
   void start_table(std::string_view name) {
     check_last_loop();
     if (tokens_.size() != 1) fail("more than a name follows data_");
+    if (!names_.emplace(name).second)  // the rows of the second would be lost in silence
+      fail(fmt::format("the block data_{} comes twice", name));
     file_.tables.emplace_back(std::string(name));
     table().is_loop = false;
     table().set_source(file_.source);
@@ -155,6 +158,7 @@ class StarParser {
   StarFile& file_;
   std::uint32_t line_ = 0;
   State state_ = State::nothing;
+  std::set<std::string, std::less<>> names_;
   std::vector<Token> tokens_;
   std::vector<std::string_view> cells_;
 };

@@ -79,6 +79,11 @@ TEST(Star, ErrorsNameFileAndLine) {
   EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_b #2\n1 2\n3\n"), corrupt,
                "x.star line 6: 1 values, table data_p has 2 columns");
   EXPECT_ERROR(bad("data_p\nloop_\n_a #1\n_a #2\n"), corrupt, "line 4: column a comes twice");
+  EXPECT_ERROR(bad("data_p\n_a 1\ndata_q\n_a 1\ndata_p\n_a 2\n"), corrupt, "line 5: the block data_p comes twice");
+  EXPECT_ERROR(
+      (void)parse_optics(parse_star("data_optics\nloop_\n_rlnOpticsGroup\n_rlnVoltage\n1 300\n2 300\n1 200\n", "x.star")
+                             .table("optics")),
+      corrupt, "line 7: optics group 1 comes twice");
   EXPECT_ERROR(bad("data_p\nloop_\n_a\n'x\n"), corrupt, "line 4: a quoted value does not end");
   EXPECT_ERROR(bad("1 2 3\n"), corrupt, "line 1: something stands before");
   EXPECT_ERROR(bad("data_p\n_a 1 2\n"), corrupt, "label a has 2 values");
