@@ -44,6 +44,23 @@ void judge(const ConsensusCtfParams& params, const std::vector<CtfFit>& fits, Ct
   }
 }
 
+/// How far the acquisition moves the spherical aberration behind the estimate.
+ctf::Measured cs_pull(const CtfFit& fit, const CtfTrend& session) {
+  return ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()},
+                      {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value());
+}
+
+/// Whether an estimate can go with the spherical aberration of the acquisition. Another program's fit does not tell how
+/// its defocus follows Cs; and fits that are wrong in the same way ask for one that no lens has, which is no
+/// measurement of Cs.
+bool can_move_cs(const CtfFit& fit, const CtfTrend* session) {
+  if (!(fit.quality.sigma_cs > 0_mm)) return false;
+  if (session == nullptr) return true;
+  auto moved = fit.optics;
+  moved.cs += Millimetre(cs_pull(fit, *session).value);
+  return record_problems<Optics>(record_to_json(moved)).empty();
+}
+
 /// The estimate with the astigmatism and, `with_cs`, the spherical aberration of the acquisition behind it.
 CtfFit steadied(CtfFit fit, const CtfTrend& session, bool with_cs) {
   const double angle = 2 * to_rad(session.astigmatism_angle), a = session.astigmatism.value();
@@ -51,10 +68,7 @@ CtfFit steadied(CtfFit fit, const CtfTrend& session, bool with_cs) {
       canonical(fit.ctf()), fit.sigma_astigmatism,
       {a * std::cos(angle), a * std::sin(angle), session.sigma_astigmatism.value(), session.astigmatism_spread.value(),
        std::min(session.count, static_cast<int>(CtfTrend::window))});
-  const auto cs =
-      with_cs ? ctf::pull_cs({fit.quality.cs_deviation.value(), fit.quality.sigma_cs.value()},
-                             {session.cs_deviation.value(), session.sigma_cs.value()}, session.cs_spread.value())
-              : ctf::Measured{};
+  const auto cs = with_cs ? cs_pull(fit, session) : ctf::Measured{};
   const auto follow = Angstrom(fit.quality.defocus_per_cs * cs.value);
   fit.defocus_u = pulled.ctf.defocus_u + follow;
   fit.defocus_v = pulled.ctf.defocus_v + follow;
@@ -91,9 +105,9 @@ ConsensusCtfOutput fuse(const ConsensusCtfParams& params, std::vector<CtfFit> fi
                 fits.empty() ? "CTF" : fits[0].micrograph, fits.size());
   const auto alone = joined(fits, params.max_agreement);
   const auto given = fits;
-  // Another program's fit does not tell how its defocus follows Cs; all members must go with the same one.
+  // All members must go with the same one.
   const bool with_cs =
-      std::all_of(fits.begin(), fits.end(), [](const CtfFit& fit) { return fit.quality.sigma_cs > 0_mm; });
+      std::all_of(fits.begin(), fits.end(), [&](const CtfFit& fit) { return can_move_cs(fit, session); });
   if (session != nullptr)
     for (auto& fit : fits) fit = steadied(std::move(fit), *session, with_cs);
   const auto joined_fits = session != nullptr ? joined(fits, params.max_agreement) : alone;

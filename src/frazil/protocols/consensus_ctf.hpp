@@ -57,7 +57,7 @@ struct ConsensusCtf {
   static constexpr flow::Info info{
       .name = "consensus-ctf",
       .title = "CTF consensus",
-      .version = 3,
+      .version = 4,
       .help =
           "Join two or more CTF estimates of each micrograph by their error bars; tell to which resolution they agree, "
           "and whether that is enough; steady astigmatism and spherical aberration by those of the acquisition."};

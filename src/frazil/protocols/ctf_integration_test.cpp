@@ -297,6 +297,10 @@ TEST(ConsensusCtf, IsSteadiedByTheAcquisitionAndShowsByHowMuch) {
   EXPECT_NEAR(steadied.fused.quality.cs_pull.value(), 0.3, 0.01);
   EXPECT_NEAR(steadied.fused.optics.cs.value(), 3.0, 0.01);
   EXPECT_NEAR(mean(steadied.fused).value(), 15000 + 50 * 0.3, 1);
+  auto impossible = acquisition;  // fits that are wrong in the same way agree on a Cs that no lens has
+  impossible.cs_deviation = -13.5_mm;
+  EXPECT_EQ(fuse({}, {a, b}, &impossible).fused.optics.cs, 2.7_mm);
+  EXPECT_EQ(fuse({}, {a, b}, &impossible).fused.quality.cs_pull, 0_mm);
   b.quality.sigma_cs = 0_mm;  // another program's
   EXPECT_EQ(fuse({}, {a, b}, &acquisition).fused.optics.cs, 2.7_mm);
 }

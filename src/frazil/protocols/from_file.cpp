@@ -60,6 +60,9 @@ FileRecord finish(Record record, const Json& settings, const std::string& area, 
   auto json = record_to_json(record);
   if (const auto problems = record_problems<Record>(json); !problems.empty())
     throw Error(ErrorCode::bad_input, "{}: {}", place, problems.front());
+  if constexpr (requires { record.optics; })
+    if (const auto problems = check_magnification(record.optics.magnification); !problems.empty())
+      throw Error(ErrorCode::bad_input, "{}: {}", place, problems.front());
   return {area, std::move(json)};
 }
 

@@ -79,9 +79,19 @@ struct ImportMoviesParams {
   }
 };
 
+/// A pixel size that is no record's and not 0.
+[[nodiscard]] inline std::vector<std::string> check_pixel_size(Angstrom pixel_size) {
+  constexpr Angstrom least = 0.05_A;  // of the records
+  if (pixel_size == 0_A || pixel_size >= least) return {};
+  return {fmt::format("pixel_size must lie in {} to 100 Å, or be 0 (as the files say), not {}", least.value(),
+                      pixel_size.value())};
+}
+
 /// One sentence a parameter that cannot be.
 [[nodiscard]] inline std::vector<std::string> check(const ImportMoviesParams& params) {
-  return check_magnification(params.magnification);
+  auto problems = check_magnification(params.magnification);
+  for (auto& problem : check_pixel_size(params.pixel_size)) problems.push_back(std::move(problem));
+  return problems;
 }
 
 struct ImportMovies {
@@ -133,6 +143,11 @@ struct ImportMicrographsParams {
             .runtime());
   }
 };
+
+/// One sentence a parameter that cannot be.
+[[nodiscard]] inline std::vector<std::string> check(const ImportMicrographsParams& params) {
+  return check_pixel_size(params.pixel_size);
+}
 
 struct ImportMicrographs {
   static constexpr flow::Info info{

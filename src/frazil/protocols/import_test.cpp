@@ -104,6 +104,17 @@ TEST_F(Import, SumsAndReferencesAmongMoviesAreLeftOutAndSaid) {
   EXPECT_EQ(source.watch().apart[0].first, "/data/my.mrc");
 }
 
+TEST_F(Import, APixelSizeThatNoRecordHoldsIsRefusedBeforeTheFirstFile) {
+  for (const double size : {1e-300, 0.049}) {
+    EXPECT_EQ(check(ImportMoviesParams{.pixel_size = Angstrom(size)}).size(), 1U) << size;
+    EXPECT_EQ(check(ImportMicrographsParams{.pixel_size = Angstrom(size)}).size(), 1U) << size;
+  }
+  for (const double size : {0.0, -0.0, 0.05, 0.83}) {
+    EXPECT_TRUE(check(ImportMoviesParams{.pixel_size = Angstrom(size)}).empty()) << size;
+    EXPECT_TRUE(check(ImportMicrographsParams{.pixel_size = Angstrom(size)}).empty()) << size;
+  }
+}
+
 TEST_F(Import, TextOfMetadataThatIsNotUtf8IsRepaired) {
   const auto path = write_stack("m2.mrc", 2);
   write_text(folder_ / "m2.mrc.mdoc", "[FrameSet = 0]\nStagePosition = 1 2\nNavigatorLabel = Carr\xe9 4\n");

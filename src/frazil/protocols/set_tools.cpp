@@ -23,23 +23,51 @@ struct Place {
   double x = 0, y = 0;
 };
 
-std::vector<Place> places_of(const io::StarFile& file) {
-  const auto& table = file.table_with("rlnImageName");
-  const auto optics = io::read_optics(file, table);
-  const bool located = table.has("rlnMicrographName") && table.has("rlnCoordinateX") && table.has("rlnCoordinateY");
+struct Places {
+  bool located = false;  ///< in micrographs
+  std::vector<Place> of_row;
+};
+
+/// Images that have no positions are known by file and number, whatever way leads to the file.
+std::vector<Place> places_of_images(const ImagePlaces& images) {
+  std::vector<std::string> files;
+  for (const auto& stack : images.stacks) {
+    std::error_code error;
+    const auto file = std::filesystem::canonical(stack, error);
+    files.push_back(error ? stack : file.string());
+  }
   std::vector<Place> places;
+  for (const auto& image : images.of_row)
+    places.push_back({io::join_reference(image.index, files.at(image.stack)), 0, 0});
+  return places;
+}
+
+Places places_of(const Particles& particles, const flow::Context& context) {
+  if (particles.count == 0) return {};
+  const auto found = read_tables({particles}, context);
+  const auto& table = found.table;
+  Places places{table.has("rlnMicrographName") && table.has("rlnCoordinateX") && table.has("rlnCoordinateY"), {}};
+  if (!places.located) {
+    places.of_row = places_of_images(found.images);
+    return places;
+  }
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    if (!located) {
-      places.push_back({std::string(table.text(row, "rlnImageName")), 0, 0});
-      continue;
-    }
-    const auto& group = optics.groups.at(static_cast<std::size_t>(optics.group_of_row.at(row)));
+    const auto& group = found.group_of(row);
     const auto pixel = group.micrograph_pixel_size > 0_A ? group.micrograph_pixel_size : group.original_pixel_size;
     const double scale = pixel > 0_A ? pixel.value() : 1;
-    places.push_back({std::string(table.text(row, "rlnMicrographName")), table.number(row, "rlnCoordinateX") * scale,
-                      table.number(row, "rlnCoordinateY") * scale});
+    places.of_row.push_back({std::string(table.text(row, "rlnMicrographName")),
+                             table.number(row, "rlnCoordinateX") * scale, table.number(row, "rlnCoordinateY") * scale});
   }
   return places;
+}
+
+/// Positions tell nothing about images without.
+void expect_alike(const Particles& one, const Places& of_one, const Particles& other, const Places& of_other) {
+  if (of_one.of_row.empty() || of_other.of_row.empty() || of_one.located == of_other.located) return;
+  const auto& [with, without] = of_one.located ? std::tie(one.star, other.star) : std::tie(other.star, one.star);
+  throw Error(ErrorCode::bad_input,
+              "{} has positions in micrographs, {} has none: it cannot be told which particles are the same", with,
+              without);
 }
 
 /// Whether one name stands for images of two folders, so that names do not tell micrographs apart.
@@ -54,14 +82,16 @@ bool names_repeat(const std::vector<Place>& places) {
 /// call their folders and suffixes differently; by their whole path where names repeat.
 class PlaceIndex {
  public:
-  PlaceIndex(const std::vector<Place>& places, const std::vector<Place>& asked, double tolerance_A)
-      : by_path_(names_repeat(places) || names_repeat(asked)),
+  PlaceIndex(const Places& known, const Places& asked, double tolerance_A)
+      : by_path_(!known.located || names_repeat(known.of_row) || names_repeat(asked.of_row)),
         tolerance_A_(tolerance_A),
         cell_A_(std::max(tolerance_A, 1.0)) {
-    for (const auto& place : places)
-      cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
+    for (const auto& place : known.of_row)
+      if (is_somewhere(place))
+        cells_[key(place.micrograph, cell(place.x), cell(place.y))].emplace_back(place.x, place.y);
   }
   [[nodiscard]] bool holds(const Place& place) const {
+    if (!is_somewhere(place)) return false;
     for (long dx = -1; dx <= 1; ++dx)
       for (long dy = -1; dy <= 1; ++dy) {
         const auto found = cells_.find(key(place.micrograph, cell(place.x) + dx, cell(place.y) + dy));
@@ -73,6 +103,7 @@ class PlaceIndex {
   }
 
  private:
+  static bool is_somewhere(const Place& place) { return std::isfinite(place.x) && std::isfinite(place.y); }
   [[nodiscard]] long cell(double at) const { return std::lround(std::floor(at / cell_A_)); }
   [[nodiscard]] std::string key(const std::string& micrograph, long x, long y) const {
     return fmt::format("{}:{}:{}", by_path_ ? micrograph : area_name(micrograph), x, y);
@@ -82,10 +113,6 @@ class PlaceIndex {
   double tolerance_A_, cell_A_;
   std::unordered_map<std::string, std::vector<std::pair<double, double>>> cells_;
 };
-
-std::vector<Place> places_of(const Particles& particles, const flow::Context& context) {
-  return particles.count == 0 ? std::vector<Place>{} : places_of(io::read_star(context.input(particles.star)));
-}
 
 /// A record for some rows of `files`, written as `name`; nothing for no rows.
 std::optional<Particles> write_rows(const Particles& like, const ParticleTables& files, const RowList& rows,
@@ -131,23 +158,25 @@ RowList shuffled(std::size_t count, Rng rng) {
 Particles Union::process(const Input& input, flow::Context& context) const {
   if (input.others.count == 0) return input.particles;
   if (input.particles.count == 0) return input.others;
-  const auto others = places_of(input.others, context);
-  const PlaceIndex known(places_of(input.particles, context), others, params.tolerance.value());
+  const auto particles = places_of(input.particles, context), others = places_of(input.others, context);
+  expect_alike(input.particles, particles, input.others, others);
+  const PlaceIndex known(particles, others, params.tolerance.value());
   const auto files = read_tables({input.particles, input.others}, context);
-  const auto first = files.table.rows() - others.size();
+  const auto first = particles.of_row.size();
   RowList rows(first);
   std::iota(rows.begin(), rows.end(), std::size_t{0});
-  for (std::size_t i = 0; i < others.size(); ++i)
-    if (!known.holds(others[i])) rows.push_back(first + i);
+  for (std::size_t i = 0; i < others.of_row.size(); ++i)
+    if (!known.holds(others.of_row[i])) rows.push_back(first + i);
   return write_rows(input.particles, files, rows, area_name(input.particles.star) + "_union_particles", context)
       .value();
 }
 
 PartedParticles Intersect::process(const Input& input, flow::Context& context) const {
-  const auto places = places_of(input.particles, context);
-  const PlaceIndex others(places_of(input.others, context), places, params.tolerance.value());
+  const auto places = places_of(input.particles, context), of_others = places_of(input.others, context);
+  expect_alike(input.particles, places, input.others, of_others);
+  const PlaceIndex others(of_others, places, params.tolerance.value());
   return part(
-      input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.at(row)); },
+      input.particles, [&](std::size_t row, const io::StarTable&) { return others.holds(places.of_row.at(row)); },
       "not in the other set", context);
 }
 

@@ -38,7 +38,7 @@ struct SamePlaceParams {
 struct Union {
   static constexpr flow::Info info{.name = "union",
                                    .title = "Union of particles",
-                                   .version = 2,
+                                   .version = 3,
                                    .help = "All particles of two sets; those in both once, as in the first.",
                                    .state = flow::State::stable};
   using Params = SamePlaceParams;
@@ -54,7 +54,7 @@ struct Intersect {
   static constexpr flow::Info info{
       .name = "intersect",
       .title = "Subset by another set",
-      .version = 2,
+      .version = 3,
       .help = "Those particles that are in another set too, whatever the size of its images; the rest is set aside.",
       .state = flow::State::stable};
   using Params = SamePlaceParams;
@@ -132,7 +132,7 @@ struct FilterItems {
   static constexpr flow::Info info{
       .name = "filter-items",
       .title = "Filter by expression",
-      .version = 2,
+      .version = 3,
       .help = "Those particles whose STAR columns fulfil a condition; the rest is set aside.",
       .state = flow::State::stable};
   using Params = FilterItemsParams;

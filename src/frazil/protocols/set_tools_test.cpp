@@ -210,6 +210,25 @@ TEST_F(SetToolsOnForeignTables, MicrographsOfOneNameInTwoFoldersAreTwo) {
       << "suffixes and folders differ";
 }
 
+TEST_F(SetToolsOnForeignTables, ImagesAreKnownByFileAndNumberWhateverTheyAreCalled) {
+  const char* optics = "_rlnOpticsGroup\n_rlnVoltage\n_rlnImagePixelSize\n1 300 1\n";
+  const std::string columns = "_rlnImageName\n_rlnOpticsGroup\n";
+  const auto all = foreign("all", optics, columns + "1@s.mrcs 1\n2@s.mrcs 1\n3@s.mrcs 1\n", 3);
+  fs::create_symlink("s.mrcs", context_.input("link.mrcs"));
+  const auto path = fs::absolute(context_.input("s.mrcs")).string();
+  const auto same = foreign("other", optics, columns + "000001@link.mrcs 1\n2@./s.mrcs 1\n0003@" + path + " 1\n", 3);
+  EXPECT_EQ(Union{}.process({all, same}, context_).count, 3);
+  EXPECT_EQ(Intersect{}.process({all, same}, context_).accepted->count, 3);
+  const auto one = foreign("one", optics, columns + "1@s.mrcs 1\n", 1),
+             two = foreign("two", optics, columns + "2@s.mrcs 1\n", 1);
+  EXPECT_EQ(Union{}.process({one, two}, context_).count, 2);
+  const auto located = foreign("located", optics,
+                               "_rlnImageName\n_rlnOpticsGroup\n_rlnMicrographName\n_rlnCoordinateX\n"
+                               "_rlnCoordinateY\n1@s.mrcs 1 m.mrc 10 10\n",
+                               1);
+  EXPECT_THROW((void)Intersect{}.process({all, located}, context_), Error) << "it cannot be told";
+}
+
 TEST_F(SetTools, PositionsOfOneMicrographAmongMany) {
   write_text(context_.output("many.star"),
              "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAutopickFigureOfMerit\n"
