@@ -117,8 +117,10 @@ Engine::Impl::~Impl() {
 /// Makes the project this engine's.
 void Engine::Impl::take_over() {
   epoch_ = std::stoll(store_.get("epoch").value_or("0")) + 1;
+  expect_results(options_.project, store_);
   orphans_ = find_orphans(options_.project, store_);
-  expect_latest(options_.project, orphans_, epoch_ - 1);
+  expect_latest(options_.project, orphans_, store_.get("identity").value_or(""), epoch_ - 1);
+  identity_ = identity_of(store_);
   store_.put("epoch", std::to_string(epoch_));
   store_.commit();  // before the lease tells of it: a database that knows less than the lease is an older copy
   lease_->sign(static_cast<long>(epoch_));

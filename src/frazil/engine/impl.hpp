@@ -202,6 +202,7 @@ class Engine::Impl final : public Knowledge {
   Order order_ = Order::arrival;
   bool oldest_first_ = false;  ///< under backlog too
   std::string seed_;
+  std::string identity_;                        ///< of the project
   std::int64_t epoch_ = 0, sequence_ = 0;       ///< of this run; of the last commit
   std::vector<std::filesystem::path> orphans_;  ///< result folders that no stored task owns
   std::string state_ = "stopped";

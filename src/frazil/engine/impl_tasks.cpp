@@ -340,6 +340,7 @@ Marker Engine::Impl::marker_of(const Ended& ended) {
   const auto& execution = ended.execution;
   Marker marker;
   marker.epoch = epoch_;
+  marker.project = identity_;
   marker.task = task_row(ended);
   marker.outputs = items_of(marker.task, ended.result);
   for (const auto& port : execution.inputs)

@@ -96,7 +96,7 @@ void Intake::recall(int step, const store::FileRow& row, std::filesystem::path f
 void Intake::start(Watcher::Settings settings, bool closed) {
   auto& s = source(settings.step);
   s.watch = settings.watch;
-  s.last_new = Clock::now();
+  s.last_new = s.started = Clock::now();
   s.was_closed = closed;
   s.companions = settings.companions;
   settings.contents = s.contents;
@@ -292,9 +292,17 @@ std::vector<Found> Intake::unfinished(int step) {
 
 // ---- how a stream stands ----------------------------------------------------------------------------------------
 
+/// A file that came since the last engine worked may have been written a moment ago: it is looked at until it has been
+/// left alone for long enough, or is found not to be whole.
+bool Intake::is_looking(const Source& source) {
+  const std::chrono::duration<double> enough(1.5 * source.watch.quiet_s + 0.5);
+  return !source.horizon.empty() && Clock::now() - source.started < enough;
+}
+
 bool Intake::has_ended(int step) {
   auto& s = source(step);
   if (!s.watcher || !s.scanned) return false;
+  if (s.was_closed && !s.by_hand && is_looking(s)) return false;
   const int seen = s.counts.items + s.counts.broken + s.counts.incomplete - s.left;
   const bool expected = s.watch.expected > 0 && seen >= s.watch.expected;
   const bool idle = s.watch.idle_s > 0 && s.horizon.empty() && s.outage.empty() &&

@@ -119,6 +119,7 @@ class Intake {
     std::unique_ptr<Watcher> watcher;
     flow::Watch watch;
     bool scanned = false, by_hand = false, was_closed = false, companions = false;
+    Clock::time_point started;  ///< of its watcher
     std::string horizon;
     Clock::time_point last_new = Clock::now();
     Clock::time_point late_until{};     ///< files that come after the end are waited for so long, to be taken together
@@ -138,6 +139,7 @@ class Intake {
   void sort(Sighting sighting, std::vector<Found>& findings);
   static bool settle(Source& source, Found& finding);
   void first_scan(int step, std::vector<Found>& findings);
+  static bool is_looking(const Source& source);
   static void count(Source& source, FileState state, int by);
   static void take_out(Source& source, const File& file);
 

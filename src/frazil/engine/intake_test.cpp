@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -35,7 +36,7 @@ class IntakeTest : public ::testing::Test {
   }
   /// @param recall  tells the intake what is stored, before it watches
   void start(
-      flow::Watch watch = {}, const std::function<void(Intake&)>& recall = [](Intake&) {}) {
+      flow::Watch watch = {}, const std::function<void(Intake&)>& recall = [](Intake&) {}, bool closed = false) {
     registry_ = numbers::registry();
     watch.files = (folder_ / "in").string();
     watch.extensions = {".num"};
@@ -50,7 +51,7 @@ class IntakeTest : public ::testing::Test {
     settings.params = {{"files", settings.watch.files}};
     settings.link_folder = "raw/in";
     settings.poll_s = 0.05;
-    intake_->start(std::move(settings), false);
+    intake_->start(std::move(settings), closed);
   }
   /// Findings about `count` files or folders, sorted by path; at most 10 s.
   std::vector<Found> take(std::size_t count) {
@@ -138,6 +139,31 @@ TEST_F(IntakeTest, AFileThatHasItsSpaceBeforeItsContentWaits) {
   file.close();
 }
 
+TEST_F(IntakeTest, AStreamThatHadClosedWaitsForAFileThatCameAMomentAgo) {
+  write("a.num", "1\nend");
+  flow::Watch watch;
+  watch.quiet_s = 0.5;
+  start(
+      std::move(watch), [](Intake&) {}, true);
+  const auto begun = Intake::Clock::now();
+  std::vector<Found> found;
+  while (!intake_->has_ended(0) && Intake::Clock::now() < begun + std::chrono::seconds(10))
+    for (auto& one : intake_->take(32))
+      if (one.kind == Kind::file && one.state == FileState::item) found.push_back(std::move(one));
+  EXPECT_TRUE(intake_->has_ended(0));
+  EXPECT_EQ(found.size(), 1U);
+  EXPECT_EQ(intake_->counts(0).items, 1);
+}
+
+TEST_F(IntakeTest, AStreamThatHadClosedDoesNotWaitForAFileThatStaysIncomplete) {
+  write("a.num", "1\n");
+  start(
+      {}, [](Intake&) {}, true);
+  const auto begun = Intake::Clock::now();
+  while (!intake_->has_ended(0) && Intake::Clock::now() < begun + std::chrono::seconds(10)) (void)intake_->take(32);
+  EXPECT_TRUE(intake_->has_ended(0));
+}
+
 TEST_F(IntakeTest, LinksThatLeadBackAndProjectsOfFrazilAreNotFollowed) {
   write("a.num", "1\nend");
   write("day/b.num", "2\nend");
@@ -154,6 +180,25 @@ TEST_F(IntakeTest, LinksThatLeadBackAndProjectsOfFrazilAreNotFollowed) {
   EXPECT_EQ(found[2].kind, Kind::folder);
   EXPECT_NE(found[2].reason.find("project of frazil"), std::string::npos);
   EXPECT_EQ(intake_->counts(0).files(), 2);
+}
+
+TEST_F(IntakeTest, NamesThatLeadToNoFileAreToldOnce) {
+  write("a.num", "1\nend");
+  fs::create_symlink("nowhere.num", folder_ / "in" / "b.num");
+  fs::create_symlink("c.num", folder_ / "in" / "c.num");
+  ASSERT_EQ(::mkfifo((folder_ / "in" / "d.num").c_str(), 0600), 0);
+  start();
+  const auto found = take(4);
+  ASSERT_EQ(found.size(), 4U);
+  const auto reason_of = [&](const std::string& path) -> std::string {
+    for (const auto& one : found)
+      if (one.sighting.path == path) return one.reason;
+    return "";
+  };
+  EXPECT_NE(reason_of("b.num").find("is a link to nothing"), std::string::npos);
+  EXPECT_NE(reason_of("c.num").find("is a link to nothing"), std::string::npos);
+  EXPECT_NE(reason_of("d.num").find("is no regular file"), std::string::npos);
+  EXPECT_EQ(intake_->counts(0).files(), 1);
 }
 
 TEST_F(IntakeTest, AFolderThatCannotBeListedEndsNoStream) {

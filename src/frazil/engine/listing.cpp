@@ -17,6 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of a name that leads to no regular file; empty: it is gone.
+std::string what_it_is(const fs::directory_entry& entry) {
+  std::error_code error;
+  if (const auto state = fs::status(entry.path(), error); fs::exists(state)) return "is no regular file";
+  return fs::is_symlink(fs::symlink_status(entry.path(), error)) ? "is a link to nothing" : "";
+}
+
 class Walk {
  public:
   Walk(const fs::path& base, const std::function<bool(const std::string&)>& wanted,
@@ -99,6 +106,8 @@ class Walk {
       found_.files.push_back(std::move(file));
     else if (errno == EIO || errno == ESTALE || errno == EACCES || errno == ETIMEDOUT)  // there, but it cannot be asked
       found_.unread.push_back({file.path, file.file.string() + ": cannot be looked at: " + std::strerror(errno)});
+    else if (const auto what = what_it_is(entry); !what.empty())
+      found_.skipped.push_back({file.path, file.file.string() + ": " + what + ", and is not taken"});
   }
 
   const fs::path& base_;

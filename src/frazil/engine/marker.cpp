@@ -69,6 +69,7 @@ void write_marker(const fs::path& folder, const Marker& marker) {
   for (const auto& item : marker.imports) imports.push_back(import_json(item));
   for (const auto& item : marker.outputs) outputs.push_back(item_json(item));
   Json json = {{"epoch", marker.epoch},
+               {"project", marker.project},
                {"key", task.key},
                {"step", task.step},
                {"protocol", task.protocol},
@@ -99,6 +100,7 @@ std::optional<Marker> read_marker(const fs::path& folder) {
     const auto json = Json::parse(read_text(folder / marker_name));
     Marker marker;
     marker.epoch = json.at("epoch").get<std::int64_t>();
+    marker.project = json.value("project", "");
     marker.task = task_of(json);
     marker.inputs = json.at("inputs").get<std::vector<std::string>>();
     for (const auto& import : json.at("imports")) marker.imports.push_back(import_of(import));

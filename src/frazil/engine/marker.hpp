@@ -18,6 +18,7 @@ inline constexpr const char* marker_name = ".task.json";
 /// What a result folder says of itself.
 struct Marker {
   std::int64_t epoch = 0;               ///< of the engine that wrote it
+  std::string project = {};             ///< identity of its project; empty: made before projects had one
   store::TaskRow task;                  ///< without numbers: inputs and outputs are given below
   std::vector<std::string> inputs;      ///< ids of its input items
   std::vector<store::ItemRow> imports;  ///< of these, the ones that sources made: no folder tells of them

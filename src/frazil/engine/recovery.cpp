@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <random>
 #include <unordered_map>
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/engine/marker.hpp"
+#include "frazil/store/database.hpp"
 
 namespace frazil::engine {
 namespace {
@@ -22,12 +24,45 @@ Error refusal(const fs::path& project, const std::string& what) {
       project.string(), what};
 }
 
+/// The marker, if it belongs to the folder that it lies in.
+std::optional<Marker> marker_of(const fs::path& folder) {
+  auto marker = read_marker(folder);
+  if (!marker || marker->task.step != folder.parent_path().filename() ||
+      !folder.filename().string().ends_with("_" + marker->task.key.substr(0, 8)))
+    return std::nullopt;
+  return marker;
+}
+
+/// Whether a folder says that it was made for another project than `identity`.
+bool is_foreign(const fs::path& folder, const std::string& identity) {
+  const auto marker = marker_of(folder);
+  return marker && !marker->project.empty() && !identity.empty() && marker->project != identity;
+}
+
 /// Opens the database and closes it again. @return what is wrong with it; empty: nothing
 std::string damage_of(const fs::path& project) {
   try {
     store::Project store(project);
     (void)store.get("created");
     return {};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    return error.what();
+  }
+}
+
+/// The same, after reading all of it and the result folders. @return why it cannot be gone on with; empty: it can
+std::string deep_damage_of(const fs::path& project) {
+  try {
+    const auto identity = store::Project(project).get("identity").value_or("");
+    store::Database database(project / "project.frazil");
+    auto check = database.query("PRAGMA quick_check(1)");
+    if (!check.step()) return "it cannot be checked";
+    if (const auto found = std::string(check.text()); found != "ok") return found;
+    const auto folders = result_folders(project);
+    const bool foreign = std::any_of(folders.begin(), folders.end(),
+                                     [&](const fs::path& folder) { return is_foreign(folder, identity); });
+    return foreign ? "it is of another project" : "";
   } catch (const Error& error) {
     if (error.code() != ErrorCode::corrupt) throw;
     return error.what();
@@ -56,15 +91,6 @@ std::int64_t signed_epoch(const fs::path& project) {
   return text.is_object() ? text.value("epoch", std::int64_t{0}) : 0;
 }
 
-/// The marker, if it belongs to the folder that it lies in.
-std::optional<Marker> marker_of(const fs::path& folder) {
-  auto marker = read_marker(folder);
-  if (!marker || marker->task.step != folder.parent_path().filename() ||
-      !folder.filename().string().ends_with("_" + marker->task.key.substr(0, 8)))
-    return std::nullopt;
-  return marker;
-}
-
 }  // namespace
 
 void expect_database(const fs::path& project, bool rebuild) {
@@ -72,7 +98,7 @@ void expect_database(const fs::path& project, bool rebuild) {
   std::error_code ignored;
   const bool is_there = fs::exists(file, ignored) && fs::file_size(file, ignored) > 0;
   if (is_there) {
-    const auto damage = damage_of(project);
+    const auto damage = rebuild ? deep_damage_of(project) : damage_of(project);
     if (damage.empty()) return;
     if (!rebuild) throw refusal(project, "its database is damaged (" + damage + ")");
     return move_database_aside(project);
@@ -84,16 +110,50 @@ void expect_database(const fs::path& project, bool rebuild) {
   if (!folders.empty()) move_database_aside(project);
 }
 
+std::string identity_of(store::Project& store) {
+  if (auto known = store.get("identity")) return *known;
+  std::random_device chance;
+  const auto identity = fmt::format("{:08x}{:08x}{:08x}{:08x}", chance(), chance(), chance(), chance());
+  store.put("identity", identity);
+  return identity;
+}
+
+void expect_results(const fs::path& project, store::Project& store) {
+  if (!result_folders(project).empty()) return;
+  bool known = false;
+  store.for_outputs([&](std::int64_t, std::string_view, std::int64_t item) {
+    known = known || store.record(item).find("\"steps/") != std::string::npos;
+  });
+  if (known)
+    throw Error(
+        ErrorCode::bad_input,
+        "{}: none of its results is there: {}/ is empty. Nothing was changed. Put that folder, or the disk that "
+        "it lies on, back in place; or start anew in another folder (--project)",
+        project.string(), (project / "steps").string());
+}
+
 std::vector<fs::path> find_orphans(const fs::path& project, store::Project& store) {
   auto folders = result_folders(project);
-  std::erase_if(folders, [&](const fs::path& folder) {
-    const auto name = folder.filename().string();
-    return store.has_task(folder.parent_path().filename().string(), name.substr(name.size() - 8));
-  });
+  try {
+    std::erase_if(folders, [&](const fs::path& folder) {
+      const auto name = folder.filename().string();
+      return store.has_task(folder.parent_path().filename().string(), name.substr(name.size() - 8));
+    });
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    throw refusal(project, std::string("its database is damaged (") + error.what() + ")");
+  }
   return folders;
 }
 
-void expect_latest(const fs::path& project, const std::vector<fs::path>& orphans, std::int64_t last_epoch) {
+void expect_latest(const fs::path& project, const std::vector<fs::path>& orphans, const std::string& identity,
+                   std::int64_t last_epoch) {
+  const auto foreign = std::count_if(orphans.begin(), orphans.end(),
+                                     [&](const fs::path& folder) { return is_foreign(folder, identity); });
+  if (foreign > 0)
+    throw refusal(
+        project,
+        fmt::format("its database is of another project: {} results in steps/ were made for this one", foreign));
   auto latest = signed_epoch(project);
   int later = 0;
   for (const auto& folder : orphans)
@@ -133,6 +193,8 @@ Rebuilt rebuild(const fs::path& project, store::Project& store) {
     else
       ++found.untold;
   }
+  for (const auto& marker : markers)
+    if (!marker.project.empty() && !store.get("identity")) store.put("identity", marker.project);
   std::unordered_map<std::string, std::int64_t> numbers;
   for (const auto& marker : markers)
     for (const auto* list : {&marker.imports, &marker.outputs})

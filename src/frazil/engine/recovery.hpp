@@ -12,20 +12,29 @@ namespace frazil::engine {
 
 /// Looks at a project before its database is opened. One that is missing, empty or damaged beside results is refused
 /// with the choices; with `rebuild` what is there of it moves aside (project.frazil.damaged…), and a new one may be
-/// made.
+/// made. `rebuild` also reads the whole of it, and moves one of another project aside.
 /// @throws Error(bad_input)
 void expect_database(const std::filesystem::path& project, bool rebuild);
 
-/// Result folders that no stored task owns: the normal trace of a kill.
+/// What tells a project from all others, in its database and in its result folders: made where there is none.
+[[nodiscard]] std::string identity_of(store::Project& store);
+
+/// Refuses to work where none of the results is that the database knows, as when their disk is not mounted.
+/// @throws Error(bad_input)
+void expect_results(const std::filesystem::path& project, store::Project& store);
+
+/// Result folders that no stored task owns: the normal trace of a kill. @throws Error(bad_input) with the choices for a
+/// database that turns out to be damaged
 [[nodiscard]] std::vector<std::filesystem::path> find_orphans(const std::filesystem::path& project,
                                                               store::Project& store);
 
 /// Refuses a database older than the last engine that worked here, as engine.lock and the folders that no task owns
-/// tell.
+/// tell, and one of another project.
+/// @param identity    of the project that the database is of
 /// @param last_epoch  the last one that the database knows
 /// @throws Error(bad_input) with the choices
 void expect_latest(const std::filesystem::path& project, const std::vector<std::filesystem::path>& orphans,
-                   std::int64_t last_epoch);
+                   const std::string& identity, std::int64_t last_epoch);
 
 /// Moves folders from steps/ to orphans/, where nothing looks at them and nothing removes them.
 void set_aside_orphans(const std::filesystem::path& project, const std::vector<std::filesystem::path>& orphans);

@@ -29,6 +29,11 @@ class RecoveryTest : public EngineTest {
     EXPECT_EQ(result_folders(folder_ / "p").size(), results_);
     EXPECT_FALSE(fs::exists(folder_ / "p" / "orphans"));
   }
+  void expect_refusal_without_results() const {
+    EXPECT_EQ(run("p", {"expected=12"}), 2);
+    EXPECT_EQ(stars(), stars_);
+    EXPECT_FALSE(fs::exists(folder_ / "p" / "orphans"));
+  }
   /// The project is made again: the same STAR files, and the maps that wrote files are not computed again.
   void expect_rebuilt() const {
     std::map<fs::path, fs::file_time_type> before;
@@ -64,6 +69,43 @@ TEST_F(RecoveryTest, ADamagedDatabaseIsKeptAsideAndMadeAgain) {
   expect_refusal();
   expect_rebuilt();
   EXPECT_TRUE(fs::exists(database().string() + ".damaged1"));
+}
+
+TEST_F(RecoveryTest, ADatabaseThatIsDamagedInItsMiddleIsRefusedAndMadeAgain) {
+  {
+    std::fstream file(database(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(2 * 4096);
+    file << std::string(fs::file_size(database()) - 3 * 4096, 'x');
+  }
+  expect_refusal();
+  expect_rebuilt();
+  EXPECT_TRUE(fs::exists(database().string() + ".damaged1"));
+}
+
+TEST_F(RecoveryTest, TheDatabaseOfAnotherProjectIsRefusedAndPutAside) {
+  const auto remove = [&](int first, int last) {
+    for (int i = first; i <= last; ++i) fs::remove(folder_ / "in" / fmt::format("n_{}.num", i));
+  };
+  remove(1, 4);
+  write_numbers(13, 16);
+  ASSERT_EQ(run("q", {"expected=12"}), 0);
+  remove(13, 16);
+  write_numbers(1, 4);
+  fs::copy_file(folder_ / "q" / "project.frazil", database(), fs::copy_options::overwrite_existing);
+  expect_refusal();
+  expect_rebuilt();
+  EXPECT_TRUE(fs::exists(database().string() + ".damaged1"));
+}
+
+TEST_F(RecoveryTest, ResultsOnADiskThatIsNotThereAreWaitedFor) {
+  fs::rename(folder_ / "p" / "steps", folder_ / "away");
+  expect_refusal_without_results();
+  fs::create_directory(folder_ / "p" / "steps");
+  expect_refusal_without_results();
+  fs::remove(folder_ / "p" / "steps");
+  fs::rename(folder_ / "away", folder_ / "p" / "steps");
+  EXPECT_EQ(run("p", {"expected=12"}), 0);
+  EXPECT_EQ(stars(), stars_);
 }
 
 TEST_F(RecoveryTest, AnOlderCopyOfTheDatabaseIsRefusedAndMendedFromTheResults) {

@@ -156,7 +156,8 @@ Sighting Watcher::sighting(Sighting::Kind kind, std::string path, std::string re
 /// Folders that are passed over are named once, an outage once while it lasts.
 void Watcher::tell_left(const Listing& listing) {
   for (const auto& [path, reason] : listing.skipped)
-    if (told_.insert(reason).second) report_(sighting(Sighting::Kind::skipped, path, reason));
+    if (!settings_.known.contains(path) && told_.insert(reason).second)
+      report_(sighting(Sighting::Kind::skipped, path, reason));
   const auto unread = listing.unread.empty() ? std::string() : listing.unread.front().reason;
   if (!unread.empty() && unread != unread_)
     report_(sighting(Sighting::Kind::unread, listing.unread.front().path, unread));
@@ -319,8 +320,9 @@ bool Watcher::take(const Seen& seen, Pending& pending, std::string reason) {
       return keep_waiting(
           seen, pending,
           fmt::format("{}: waits for its metadata file, as others of this stream have one", seen.file.string()), false);
-    reason += fmt::format("{}is taken without its metadata file, which did not come within {:g} s",
-                          reason.empty() ? "" : "; ", settings_.watch.companion_s);
+    reason +=
+        fmt::format("{}is taken without its metadata file, which did not come within {:g} s, or could not be read",
+                    reason.empty() ? "" : "; ", settings_.watch.companion_s);
   }
   auto made = sighting(Sighting::Kind::complete, seen.path);
   made.file = seen.file;
