@@ -285,7 +285,9 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
   context.check_cancelled();  // nothing of an interrupted call is left
   context.commit();
   call.bar.clear();
+  bool is_left = false;
   for (const auto& [port, records] : outputs) {
+    is_left = is_left || (port == protocol.json_port && !records.empty());
     const auto kind = std::find_if(protocol.outputs.begin(), protocol.outputs.end(),
                                    [&, name = port](const flow::PortInfo& p) { return p.name == name; });
     if (port != protocol.json_port) continue;
@@ -298,6 +300,7 @@ void run_and_print(const flow::Protocol& protocol, const Job& job, const Json& p
     for (const auto& record : records) say_left_out(job.area, record);
     if (!manner.json) log::info("{}: done in {:.2f} s", job.area, seconds_since(start));
   }
+  if (!is_left) log::warning("{}: nothing is left: no {} came of it", job.area, protocol.json_port);
 }
 
 int print_failure(const flow::Protocol& protocol, const Job& job, const Manner& manner, ErrorCode code,

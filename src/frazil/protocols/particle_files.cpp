@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 
+#include "frazil/base/log.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/params/fields.hpp"
 #include "frazil/protocols/from_file.hpp"
@@ -65,6 +66,13 @@ void refuse_partly(const std::vector<const io::StarTable*>& tables, const std::v
   if (with != nullptr && without != nullptr)
     throw Error(ErrorCode::bad_input, "{} has {} ({}), {} has none: they cannot be put together", with->source, what,
                 label, without->source);
+}
+
+/// Names what no result of ours holds.
+void say_left_tables(const io::StarFile& file) {
+  for (const auto& table : file.tables)
+    if (table.name != "optics" && !table.has("rlnImageName"))
+      log::warning("{}: the table data_{} is not carried on", file.source, table.name);
 }
 
 /// All columns that a table has, in the order of their first appearance, each with a value that stands in it.
@@ -172,6 +180,7 @@ FoundParticles read_tables(const std::vector<Particles>& records, const flow::Co
                   "{}: particles of {} pixels of {:.4f} Å cannot be put together with those of {} pixels of {:.4f} Å",
                   star.string(), record.box, record.pixel_size.value(), first->box, first->pixel_size.value());
     files.push_back(io::read_star(star));
+    say_left_tables(files.back());
     star_of_row.insert(star_of_row.end(), files.back().table_with("rlnImageName").rows(), stars.size());
     stars.push_back(star);
   }
