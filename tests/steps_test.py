@@ -86,6 +86,26 @@ def chain(steps):
     assert (steps.folder / volume[0]["volume"]).is_file()
 
 
+def devices(steps):
+    """Where the heavy part of a step computes is chosen by name, told by the result, and never mixed with another."""
+    image = "align-movie/mic_0001_DW.mrc"
+    arguments = (image, "--diameter", 320, "--json")
+    counts = [json.loads(steps.run("pick", *arguments, "--device", device, "-o", f"pick-{device}").stdout)["count"] for device in ("cpu", "reference")]
+    assert counts[0] == counts[1], counts
+    assert "cpu, reference" in steps.run("pick", *arguments, "--device", "abacus", "-o", "nowhere", code=2).stderr
+    assert "--device" in steps.run("estimate-ctf", image, "--device", "cpu", "-o", "nowhere", code=2).stderr, "it cannot choose"
+    assert "reference" in steps.run("--version").stdout
+    (steps.folder / "picks.json").write_text(json.dumps({"name": "picks", "steps": {
+        "micrographs": {"protocol": "import-micrographs", "params": {"micrographs": str(steps.folder / image), "expected": 1}},
+        "pick": {"protocol": "pick", "params": {"diameter": 320}, "inputs": {"micrographs": "micrographs.micrographs"}}}}))
+    for chosen, targets in ((), ["avx"]), (("--device", "reference"), ["avx", "reference avx"]), (("--device", "reference"), ["avx", "reference avx"]):
+        steps.run("run", "picks.json", "--project", "on-devices", "--until-closed", "--quiet", *chosen)
+        made = sorted(json.loads(marker.read_text())["target"] for marker in (steps.folder / "on-devices/steps/pick").glob("*/.task.json"))
+        assert len(made) == len(targets) and all(target.startswith(start) for target, start in zip(made, targets)), made
+    assert "abacus" in steps.run("run", "picks.json", "--project", "elsewhere", "--device", "abacus", code=2).stderr
+    print("devices: cpu and reference")
+
+
 def refusals(steps):
     """Wrong use is told at once, with exit code 2."""
     twice = steps.run("pick", "align-movie/mic_0001.mrc", "align-movie/mic_0001_DW.mrc", "--diameter", 180, "-o", "nowhere", code=2)
@@ -131,6 +151,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     steps = Steps(str(pathlib.Path(options.frazil).resolve()), folder.resolve())
     chain(steps)
+    devices(steps)
     refusals(steps)
     impossible_values(steps)
     if not options.keep:

@@ -166,11 +166,11 @@ std::uint64_t bytes_read() {
 
 TEST(MovieReading, AMovieIsReadOnceFromItsArrivalToItsMicrographAndItsContentIsToldThen) {
   const io::TestFolder folder;
-  constexpr int n = 512, frames = 24;
+  constexpr int n = 768, frames = 30;
   Rng rng(12);
-  io::TiffStackWriter tiff(folder / "m.tif", n, n, {.type = io::PixelType::u8});
-  io::StackWriter mrc(folder / "m.mrc", n, n, 1_A, io::MrcMode::u16);
-  sim::EerWriter eer(folder / "m.eer", n, n, {});
+  io::TiffStackWriter tiff(folder / "a.tif", n, n, {.type = io::PixelType::u8});
+  io::StackWriter mrc(folder / "b.mrcs", n, n, 1_A, io::MrcMode::u16);
+  sim::EerWriter eer(folder / "c.eer", n, n, {});
   for (int t = 0; t < frames; ++t) {
     Image frame(n, n);
     for (auto& v : frame.pixels()) v = static_cast<float>(rng.poisson(2));
@@ -184,7 +184,7 @@ TEST(MovieReading, AMovieIsReadOnceFromItsArrivalToItsMicrographAndItsContentIsT
   tiff.close();
   mrc.close();
   eer.close();
-  for (const std::string name : {"m.tif", "m.mrc", "m.eer"}) {
+  for (const std::string name : {"a.tif", "b.mrcs", "c.eer"}) {
     SCOPED_TRACE(name);
     const auto path = folder / name;
     TestContext context(folder.path(), 2);
@@ -201,7 +201,7 @@ TEST(MovieReading, AMovieIsReadOnceFromItsArrivalToItsMicrographAndItsContentIsT
     const auto all = static_cast<double>(bytes_read() - before), size = static_cast<double>(fs::file_size(path));
     std::printf("%s: %.0f bytes, %llu read at intake, %.3f times its size in all\n", name.c_str(), size,
                 static_cast<unsigned long long>(taken), all / size);
-    EXPECT_LT(taken, 200'000U);
+    EXPECT_LT(taken, 300'000U);  // samples are 184 kB; header and directories
     EXPECT_LT(all, 1.1 * size);
     EXPECT_EQ(context.read[path.string()], content_hash(path));
   }
