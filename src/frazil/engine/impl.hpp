@@ -166,6 +166,7 @@ class Engine::Impl final : public Knowledge {
   void look_into(int step, const std::string& label, const Json& record, std::vector<Finding> foreseen);
   [[nodiscard]] std::vector<Finding> findings_of_source(int step) const;
   [[nodiscard]] std::string starvation_of(int step) const;
+  bool is_first_reading(const std::string& reference, const std::string& content);
   void retire(int step, const std::string& subject, const std::string& path);
   void note_unfinished();
   void link(const Sighting& sighting);

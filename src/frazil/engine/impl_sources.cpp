@@ -20,6 +20,16 @@ std::string naming(const Found& finding) {
 
 }  // namespace
 
+/// Somebody has read a file to its end. @return whether it is one of a source, of which nobody knew what it holds
+bool Engine::Impl::is_first_reading(const std::string& reference, const std::string& content) {
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    const auto folder = "raw/" + plan_.steps[s].name + "/";
+    if (plan_.steps[s].protocol->shape == flow::Shape::source && reference.starts_with(folder))
+      return intake_->note_read(static_cast<int>(s), reference.substr(folder.size()), content);
+  }
+  return false;
+}
+
 void Engine::Impl::start_sources() {
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& planned = plan_.steps[i];
@@ -71,7 +81,11 @@ void Engine::Impl::note_finding(const Found& finding) {
     case Found::Kind::file:
       break;
   }
-  if (!finding.replaced.empty()) retire(seen.step, finding.replaced, seen.path);
+  if (!finding.replaced.empty()) {
+    retire(seen.step, finding.replaced, seen.path);
+    store_.put(fmt::format("{}raw/{}/{}", content_key, name, seen.path),
+               seen.hash.size() > 32 ? seen.hash.substr(32) : "");
+  }
   if (finding.state == FileState::item) return import(finding);
   const auto state = to_string(finding.state);
   note_file({0, name, seen.path, seen.size, seen.mtime_ns, std::string(state), seen.hash, finding.subject,
@@ -123,7 +137,9 @@ void Engine::Impl::note_unfinished() {
 void Engine::Impl::import(const Found& finding) {
   const auto& seen = finding.sighting;
   const auto& planned = step(seen.step);
-  if (graph_->find_subject(finding.subject) >= 0) return;
+  if (graph_->find_subject(finding.subject) >= 0)  // touched, and the same
+    return note_file(
+        {0, planned.name, seen.path, seen.size, seen.mtime_ns, "item", seen.hash, finding.subject, finding.reason, 0});
   link(seen);
   store::ItemRow item{0,
                       hash_of({"item", planned.key, finding.subject}),
@@ -245,6 +261,9 @@ void Engine::Impl::recall_files(const std::vector<store::FileRow>& files, const 
   samples_.clear();
   for (const auto& [index, items] : last)
     for (const auto& [label, n] : items) look_into(index, label, Json::parse(store_.record(n)), {});
+  store_.for_settings(content_key, [&](const std::string& key, const std::string& content) {
+    if (!content.empty()) (void)is_first_reading(key.substr(content_key.size()), content);
+  });
 }
 
 }  // namespace frazil::engine

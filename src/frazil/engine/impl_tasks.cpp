@@ -245,6 +245,9 @@ void Engine::Impl::publish(const Ended& ended) {
   if (!ended.result.failed) disk_pause_s_ = 5;
   if (!ended.result.killed)
     if (const auto cost = dispatcher_->note_cost(execution, ended.result)) store_.put_cost(*cost);
+  const auto& read = ended.result.read;
+  for (std::size_t i = 0; i + 1 < read.size(); i += 2)
+    if (is_first_reading(read[i], read[i + 1])) store_.put(content_key + read[i], read[i + 1]);
   const Outcome outcome = ended.result.failed ? store_failure(ended) : store_success(ended);
   if (ended.kills.all > 0) store_.forget_kills(execution.key);
   if (execution.step == first_step_) {

@@ -76,7 +76,7 @@ void Intake::recall(int step, const store::FileRow& row, std::filesystem::path f
   if (as == all.end()) return;
   const auto [place, is_new] = s.files.try_emplace(row.path);
   if (!is_new) {
-    if (place->second.state == FileState::item) ++s.counts.replaced;
+    if (place->second.state == FileState::item && place->second.subject != row.subject) ++s.counts.replaced;
     take_out(s, place->second);
   }
   const bool was_left = *as == FileState::incomplete;
@@ -100,6 +100,7 @@ void Intake::start(Watcher::Settings settings, bool closed) {
   s.was_closed = closed;
   s.companions = settings.companions;
   settings.contents = s.contents;
+  settings.read = s.read;
   for (const auto& [path, file] : s.files)
     if (file.state == FileState::item || file.state == FileState::duplicate) settings.known[path] = file.known;
   s.watcher = std::make_unique<Watcher>(std::move(settings), [this](Sighting sighting) { put(std::move(sighting)); });
@@ -248,8 +249,9 @@ bool Intake::settle(Source& source, Found& finding) {
   const bool is_told = !is_new && (file.state == FileState::incomplete || file.state == FileState::broken);
   if (state == FileState::growing && is_told && file.reason == finding.reason) return false;  // named already
   if (was_item) {
-    file.known = {seen.size, seen.mtime_ns};
-    if (file.subject == finding.subject) return finding.first_companion;  // touched, but the same
+    const bool is_touched =
+        std::exchange(file.known, {seen.size, seen.mtime_ns}) != KnownFile{seen.size, seen.mtime_ns};
+    if (file.subject == finding.subject) return finding.first_companion || is_touched;
     finding.replaced = file.subject;
     ++source.counts.replaced;
   }

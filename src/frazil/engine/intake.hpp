@@ -71,6 +71,11 @@ class Intake {
   /// What is stored of a file; of several about one path the last holds. @param file  where it lies
   void recall(int step, const store::FileRow& row, std::filesystem::path file);
 
+  /// A file was read to its end. @return whether what it holds was not known
+  bool note_read(int step, const std::string& path, const std::string& content) {
+    return source(step).read->note(path, content);
+  }
+
   /// Starts a watcher. @param closed  the stream had ended before
   void start(Watcher::Settings settings, bool closed);
   /// Ends all watchers.
@@ -125,6 +130,7 @@ class Intake {
     Clock::time_point late_until{};     ///< files that come after the end are waited for so long, to be taken together
     std::map<std::string, File> files;  ///< by path
     std::unordered_map<std::string, Watcher::Twin> contents;     ///< items by their sample hash
+    std::shared_ptr<Contents> read = std::make_shared<Contents>();
     std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
     IntakeCounts counts;
     int left = 0;  ///< of the incomplete files, those that were left so and may be whole at the next look

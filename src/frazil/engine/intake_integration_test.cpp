@@ -46,6 +46,63 @@ TEST_F(FilesTest, AFileWrittenAnewAtWorkReplacesItsItemEverywhere) {
   EXPECT_EQ(values(snapshot("p"), "add", "numbers"), (std::vector{2, 21, 4}));
 }
 
+/// A number in a file so long that intake reads samples of it, with another byte between two of them.
+class LongFilesTest : public FilesTest {
+ protected:
+  void write_long(int name, int number, char between) const {
+    std::string text = fmt::format("{}\n", number);
+    text.resize(1'000'000, ' ');
+    text[100'000] = between;
+    write_number(name, text + "end");
+  }
+  void touch(int name) const {
+    const auto file = folder_ / "in" / fmt::format("n_{}.num", name);
+    fs::last_write_time(file, fs::last_write_time(file) + 10s);
+  }
+};
+
+TEST_F(LongFilesTest, AFileWrittenAnewWithTheSameSamplesIsNoticedOnceItWasRead) {
+  for (int i = 1; i <= 3; ++i) write_long(i, i, 'a');
+  ASSERT_EQ(run("p", {"expected=3"}), 0);
+  const auto before = written("p");
+  touch(1);
+  write_long(2, 2, 'b');
+  ASSERT_EQ(run("p", {"expected=0", "idle=4"}), 0);
+  EXPECT_EQ(status("p").at("replaced"), 1);
+  EXPECT_EQ(values(snapshot("p"), "add", "numbers"), (std::vector{2, 3, 4}));
+  EXPECT_EQ(written("p").size(), before.size() + 1) << "the result of the old content stays";
+  EXPECT_NE(why("p", "n_2.num").find("by the rule replaced"), std::string::npos);
+  EXPECT_EQ(why("p", "n_1.num").find("replaced"), std::string::npos) << "only touched";
+  const auto again = result_of("p");
+  ASSERT_EQ(run("p", {"expected=0", "idle=1"}), 0);
+  EXPECT_EQ(result_of("p"), again) << "stored";
+}
+
+TEST_F(LongFilesTest, ATaskThatReadsSomethingElseThanWasReadBeforeTellsOfIt) {
+  write_long(1, 1, 'a');
+  ASSERT_EQ(run("p", {"expected=1"}), 0);
+  const auto file = folder_ / "in" / "n_1.num";
+  const auto time = fs::last_write_time(file);
+  write_long(1, 1, 'b');
+  fs::last_write_time(file, time);  // nothing shows that it was written anew
+  ASSERT_EQ(run("p", {"expected=0", "idle=1"}), 0);
+  EXPECT_EQ(status("p").at("replaced"), 0);
+  ASSERT_EQ(run("p", {"expected=0", "idle=3", "fail_at=7"}), 0) << "other parameters: read again";
+  EXPECT_EQ(status("p").at("replaced"), 1);
+  EXPECT_EQ(values(snapshot("p"), "add", "numbers"), (std::vector{2}));
+}
+
+TEST_F(LongFilesTest, ACopyOfAFileThatWasMovedAwayIsKnownByWhatItHolds) {
+  for (int i = 1; i <= 2; ++i) write_long(i, i, 'a');
+  ASSERT_EQ(run("p", {"expected=2"}), 0);
+  fs::rename(folder_ / "in" / "n_1.num", folder_ / "in" / "n_5.num");  // moved
+  fs::remove(folder_ / "in" / "n_2.num");
+  write_long(6, 2, 'b');  // looks like the one removed
+  ASSERT_EQ(run("p", {"expected=0", "idle=1"}), 0);
+  EXPECT_NE(why("p", "n_5.num").find("has the same content as n_1.num"), std::string::npos);
+  EXPECT_EQ(values(snapshot("p"), "in", "numbers"), (std::vector{1, 2, 2}));
+}
+
 TEST_F(FilesTest, CountsAddUpAndEveryFileIsExplainedAfterTheEndToo) {
   write_numbers(1, 3);
   write_number(4, "bad");

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <thread>
 
+#include "frazil/base/content_hash.hpp"
 #include "frazil/base/files.hpp"
 #include "frazil/flow/iterate.hpp"
 
@@ -109,6 +110,7 @@ struct Add {
         throw Error(ErrorCode::external, "{} fails once", value);
       }
     }
+    if (in.left.path.starts_with("raw/")) context.has_read(in.left.path, content_hash(context.input(in.left.path)));
     const int sum = value + (in.right ? in.right->value : 0) + params.add;
     std::ofstream(context.output("sum.txt")) << sum;
     return {sum, context.reference("sum.txt")};

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 
+#include "frazil/base/content_hash.hpp"
 #include "frazil/base/hash.hpp"
 #include "frazil/base/log.hpp"
 #include "frazil/base/utf8.hpp"
@@ -204,6 +205,8 @@ void Watcher::look_for_gone() {
 
 void Watcher::look(const std::stop_token& stop) {
   const double start = steady_now();
+  has_compared_ = false;
+  look_again_at_doubtful();
   const bool all = start >= all_again_;
   const auto listing = list_new(all);
   tell_left(listing);
@@ -291,6 +294,9 @@ bool Watcher::examine(const Seen& seen) {
   made.order = seen.order;
   made.size = seen.state.size;
   made.mtime_ns = seen.state.mtime_ns;
+  if (const auto waits = touched_.find(seen.path);
+      has_compared_ && waits != touched_.end() && waits->second == seen.state)
+    return true;  // its turn comes
   if (auto purpose = purpose_of(seen); !purpose.empty())
     return finish(Sighting::Kind::excluded, seen, std::move(made), std::move(purpose));
   try {
@@ -330,7 +336,12 @@ bool Watcher::take(const Seen& seen, Pending& pending, std::string reason) {
   made.size = seen.state.size;
   made.mtime_ns = seen.state.mtime_ns;
   made.companions = settings_.companions;
-  made.hash = sample_hash(seen.file);
+  const auto samples = sample_hash(seen.file);
+  if (is_touched(seen, samples) && has_compared_) {
+    touched_[seen.path] = seen.state;
+    return true;
+  }
+  made.hash = identity_of(seen, samples);
   const auto twin = same_as(seen, made.hash);
   if (twin.empty())
     made.record =
@@ -351,15 +362,45 @@ bool Watcher::take(const Seen& seen, Pending& pending, std::string reason) {
   return finish(Sighting::Kind::complete, seen, std::move(made), std::move(reason));
 }
 
-/// Another file of the stream with this content; empty: none. Where the samples agree both are read whole.
+/// Another file of the stream with this content; empty: none. Where the samples agree the file is read whole, and the
+/// other too unless somebody has.
 std::string Watcher::same_as(const Seen& seen, const std::string& hash) const {
   const auto found = settings_.contents.find(hash);
   if (found == settings_.contents.end() || found->second.path == seen.path) return {};
   const auto& twin = found->second;
   const auto one = identity(seen.file), other = identity(twin.file);
-  // One that has been moved away cannot be compared; its name is known to have had these samples.
-  const bool is_same = !other || one == other || hash_file(seen.file) == hash_file(twin.file);
+  auto content = settings_.read->of(twin.path);
+  if (one != other && content.empty() && other) settings_.read->set(twin.path, content = content_hash(twin.file));
+  // One that was moved away before anybody read it cannot be compared; its name is known to have had these samples.
+  const bool is_same = content.empty() || one == other || content_hash(seen.file) == content;
   return is_same ? twin.path : std::string();
+}
+
+/// Its content was read once, and nothing but its time has changed since, as far as the samples show.
+bool Watcher::is_touched(const Seen& seen, const std::string& samples) const {
+  const auto before = hash_of_.find(seen.path);
+  return before != hash_of_.end() && before->second.starts_with(samples) && !settings_.read->of(seen.path).empty();
+}
+
+/// What tells the file from what it was before under its name. One that was touched is read whole.
+std::string Watcher::identity_of(const Seen& seen, const std::string& samples) {
+  touched_.erase(seen.path);
+  const auto before = hash_of_.find(seen.path);
+  if (before == hash_of_.end() || !before->second.starts_with(samples)) {
+    settings_.read->set(seen.path, {});
+    return samples;
+  }
+  if (!is_touched(seen, samples)) return before->second;
+  has_compared_ = true;
+  const auto content = content_hash(seen.file);
+  if (content == settings_.read->of(seen.path)) return before->second;
+  settings_.read->set(seen.path, content);
+  return samples + content;
+}
+
+/// A task has read something else in them than was read before.
+void Watcher::look_again_at_doubtful() {
+  for (const auto& path : settings_.read->take_doubtful()) settings_.known.erase(path);
 }
 
 /// The file has this content now. Those left out for the sake of what it had before are looked at again.

@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "frazil/engine/contents.hpp"
 #include "frazil/engine/listing.hpp"
 #include "frazil/flow/protocol.hpp"
 
@@ -37,7 +38,8 @@ struct Sighting {
   int step = 0;
   std::string path;  ///< relative to the watched folder, printable
   std::filesystem::path file;
-  std::string order, hash, reason;
+  std::string order, reason;
+  std::string hash;  ///< sample_hash; behind it the content_hash where only that told the file from its former self
   std::int64_t size = 0, mtime_ns = 0;
   Json record;
   bool companions = false;             ///< files of this stream are known to have companions
@@ -66,6 +68,7 @@ class Watcher {
     std::unordered_map<std::string, Twin> contents = {};  ///< files of the stream by their sample hash
     /// What would stop the steps after the source, of the record of a file; reads files. None: nobody asks.
     std::function<std::vector<Finding>(const Json& record)> foresee = {};
+    std::shared_ptr<Contents> read = std::make_shared<Contents>();  ///< what they hold, where that is known
   };
   /// `report` is called from the watcher's thread, for complete files in the order of their names within one look.
   Watcher(Settings settings, std::function<void(Sighting)> report);
@@ -101,6 +104,9 @@ class Watcher {
   [[nodiscard]] std::string purpose_of(const Seen& seen) const;
   bool take(const Seen& seen, Pending& pending, std::string reason);
   [[nodiscard]] std::string same_as(const Seen& seen, const std::string& hash) const;
+  [[nodiscard]] bool is_touched(const Seen& seen, const std::string& samples) const;
+  [[nodiscard]] std::string identity_of(const Seen& seen, const std::string& samples);
+  void look_again_at_doubtful();
   void note_content(const Seen& seen, const std::string& hash);
   bool lacks_companion(const Seen& seen);
   void note_events(const char* events, std::size_t bytes);
@@ -117,6 +123,8 @@ class Watcher {
   std::unordered_set<std::string> closed_;  ///< files that a writer was seen to close, or that were moved here whole
   std::set<std::string> told_;              ///< what was said of folders
   std::unordered_map<std::string, std::string> hash_of_;  ///< by path: of the files in settings_.contents
+  std::unordered_map<std::string, KnownFile> touched_;    ///< written again with the same samples: read one a look
+  bool has_compared_ = false;                             ///< in this look
   struct Unfit {                                          ///< files that are none of the stream
     std::int64_t count = 0;
     std::string example, near_miss;  ///< the last in order; one whose ending would be right

@@ -267,6 +267,18 @@ std::optional<std::string> Reader::get(const std::string& key) {
   return query.text();
 }
 
+void Reader::for_settings(const std::string& start,
+                          const std::function<void(const std::string& key, const std::string& value)>& visit) {
+  auto end = start;
+  ++end.back();
+  auto query = database_->query("SELECT key, value FROM setting WHERE key >= ? AND key < ?");
+  query.bind(start).bind(end);
+  while (query.step()) {
+    const auto key = query.text();
+    visit(key, query.text());
+  }
+}
+
 std::int64_t Project::add_item(const ItemRow& item) {
   begin();
   const auto actor = number_of(item.actor, actor_numbers_, "INSERT INTO actor (text) VALUES (?) ON CONFLICT DO NOTHING",

@@ -133,6 +133,9 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   [[nodiscard]] std::optional<std::string> get(const std::string& key);
+  /// Those whose keys begin like this, which ends in an ASCII character.
+  void for_settings(const std::string& start,
+                    const std::function<void(const std::string& key, const std::string& value)>& visit);
   [[nodiscard]] ItemRow item(std::int64_t n);
   [[nodiscard]] std::string record(std::int64_t n);
   [[nodiscard]] std::string item_id(std::int64_t n);
