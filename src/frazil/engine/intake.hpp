@@ -129,7 +129,7 @@ class Intake {
     Clock::time_point last_new = Clock::now();
     Clock::time_point late_until{};     ///< files that come after the end are waited for so long, to be taken together
     std::map<std::string, File> files;  ///< by path
-    std::unordered_map<std::string, Watcher::Twin> contents;     ///< items by their sample hash
+    std::unordered_map<std::string, Watcher::Twin> contents;  ///< items by their sample hash
     std::shared_ptr<Contents> read = std::make_shared<Contents>();
     std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
     IntakeCounts counts;

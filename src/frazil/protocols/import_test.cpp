@@ -105,13 +105,13 @@ TEST_F(Import, SumsAndReferencesAmongMoviesAreLeftOutAndSaid) {
 }
 
 TEST_F(Import, APixelSizeThatNoRecordHoldsIsRefusedBeforeTheFirstFile) {
-  for (const double size : {1e-300, 0.049}) {
-    EXPECT_EQ(check(ImportMoviesParams{.pixel_size = Angstrom(size)}).size(), 1U) << size;
-    EXPECT_EQ(check(ImportMicrographsParams{.pixel_size = Angstrom(size)}).size(), 1U) << size;
-  }
-  for (const double size : {0.0, -0.0, 0.05, 0.83}) {
-    EXPECT_TRUE(check(ImportMoviesParams{.pixel_size = Angstrom(size)}).empty()) << size;
-    EXPECT_TRUE(check(ImportMicrographsParams{.pixel_size = Angstrom(size)}).empty()) << size;
+  ImportMoviesParams movies;
+  ImportMicrographsParams micrographs;
+  for (const double size : {1e-300, 0.049, 0.0, -0.0, 0.05, 0.83}) {
+    movies.pixel_size = micrographs.pixel_size = Angstrom(size);
+    const std::size_t refused = size > 0 && size < 0.05 ? 1 : 0;
+    EXPECT_EQ(check(movies).size(), refused) << size;
+    EXPECT_EQ(check(micrographs).size(), refused) << size;
   }
 }
 
