@@ -143,6 +143,7 @@ TEST_F(IntakeTest, AStreamThatHadClosedWaitsForAFileThatCameAMomentAgo) {
   write("a.num", "1\nend");
   flow::Watch watch;
   watch.quiet_s = 0.5;
+  watch.idle_s = 1;  // others are waited for so long
   start(
       std::move(watch), [](Intake&) {}, true);
   const auto begun = Intake::Clock::now();
