@@ -135,10 +135,16 @@ void watch_offset(const MonitorCtfParams& params, CtfTrend& trend) {
   if (trend.asked_A.size() < fewest || !(trend.sigma_asked_offset > 0_A)) return;
   const double offset = trend.asked_offset.value(), sigma = trend.sigma_asked_offset.value();
   if (std::abs(offset) < params.least_offset.value() + params.significance * sigma) return;
+  const double scale_error = std::hypot(trend.sigma_asked_scale, 0.04);  // the lens's own scale
+  const bool scale_differs = trend.sigma_asked_scale > 0 && std::abs(trend.asked_scale - 1) > 2.5 * scale_error;
   trend.findings.push_back(
       {.kind = AlarmKind::defocus,
-       .text = fmt::format("the defocus of {} micrographs is {:.2f} um {} than was asked of the microscope",
-                           trend.asked_A.size(), um * std::abs(offset), offset > 0 ? "larger" : "smaller"),
+       .text = fmt::format("the defocus of {} micrographs is {:.2f} um {} than was asked of the microscope{}",
+                           trend.asked_A.size(), um * std::abs(offset), offset > 0 ? "larger" : "smaller",
+                           scale_differs ? fmt::format(", and changes by {:.2f} ± {:.2f} of what is asked: voltage or "
+                                                       "pixel size may be wrong",
+                                                       trend.asked_scale, trend.sigma_asked_scale)
+                                         : ""),
        .seen = fmt::format("{:+.2f} ± {:.2f} um from what was asked", um * offset, um * sigma),
        .expected = fmt::format("within {:.2f} um", um * params.least_offset.value()),
        .advice = "check autofocus and eucentric height, or correct the defocus that is set by this offset"});

@@ -17,12 +17,12 @@ struct Usual {
 };
 constexpr std::array voltages_kV{Usual{300, 0.40}, Usual{200, 0.35}, Usual{120, 0.12}, Usual{100, 0.10},
                                  Usual{80, 0.03}};
-constexpr std::array aberrations_mm{Usual{2.7, 0.35}, Usual{0.0, 0.25}, Usual{2.0, 0.15},
-                                    Usual{1.4, 0.10}, Usual{1.2, 0.05}, Usual{1.6, 0.05},
+constexpr std::array aberrations_mm{Usual{2.7, 0.33}, Usual{0.0, 0.25}, Usual{1.4, 0.14},
+                                    Usual{2.0, 0.13}, Usual{1.2, 0.06}, Usual{1.6, 0.04},
                                     Usual{6.3, 0.02}, Usual{0.5, 0.02}, Usual{4.1, 0.01}};
 constexpr double same_cs_mm = 0.25;  // a Cs so near the told one is no other one
-constexpr double pixel_tolerance = 0.005, cs_tolerance_mm = 0.03, scale_tolerance = 0.05;
-constexpr double widest_pixel = 0.3, pixel_step = 0.001;
+constexpr double pixel_tolerance = 0.005, cs_tolerance_mm = 0.03, scale_tolerance = 0.04;
+constexpr double widest_pixel = 0.3, near_pixel = 0.06, pixel_step = 0.001;
 constexpr double told_before = 0.9429, voltage_before = 0.01, cs_before = 0.01, pixel_before = 0.03,
                  double_before = 0.004, overfocus_before = 0.001, other_before = 0.0021;
 constexpr double other_cs_mm = 20, other_scale = 4, other_ring = 0.3;  // widths over which anything may be seen
@@ -80,13 +80,15 @@ double flat(const OpticsEvidence& seen) {
 
 double wave_ratio(double true_kV, Kilovolt told) { return wavelength(Kilovolt(true_kV)) / wavelength(told); }
 
-/// A pixel size off by anything up to 30 %: weight of all together and the best value.
+/// A pixel size off by anything up to 30 %, half of them by no more than 6 %: weight of all together and the best
+/// value.
 Explanation any_pixel(const OpticsEvidence& seen, double cs_mm) {
-  const double reach = std::log1p(widest_pixel), step = pixel_step;
+  const double reach = std::log1p(widest_pixel), near = std::log1p(near_pixel), step = pixel_step;
   double sum = 0, best = -1, pixel = 1;
   for (double x = -reach; x <= reach; x += step) {
-    const double p = likelihood(seen, {cs_mm, 1, std::exp(x)});
-    sum += p * step / (2 * reach);
+    const double before = 0.25 / reach + (std::abs(x) <= near ? 0.25 / near : 0),
+                 p = before * likelihood(seen, {cs_mm, 1, std::exp(x)});
+    sum += p * step;
     if (p > best) {
       best = p;
       pixel = std::exp(x);

@@ -51,11 +51,11 @@ struct Explanation {
 /// ice and gold lie at r d. Two of the three tell pixel size and voltage apart. A constant phase adds to all of it
 /// what no k² or k⁴ can (Aberration::phase).
 ///
-/// Explanations: as told; another usual voltage; another usual Cs; a pixel size off by up to 30 %, any value equally
-/// likely in its logarithm; half or twice the pixel size; overfocus (C_eff = −Cs); something else (any value).
-/// Beforehand 94 % of acquisitions are as told, pixel sizes are typed wrongly in 3 %, voltages and Cs in 1 % each.
-/// Values told are allowed to be off as makers and calibrations leave them: pixel size 0.5 %, Cs 0.03 mm, defocus asked
-/// 5 % in scale. Bayes' rule gives the probabilities.
+/// Explanations: as told; another usual voltage; another usual Cs; a pixel size off by up to 30 %, half of them by no
+/// more than 6 %; half or twice the pixel size; overfocus (C_eff = −Cs); something else (any value). Beforehand 94 % of
+/// acquisitions are as told, pixel sizes are typed wrongly in 3 %, voltages and Cs in 1 % each. Values told are allowed
+/// to be off as makers and calibrations leave them: pixel size 0.5 %, Cs 0.03 mm, defocus asked 4 % in scale. Bayes'
+/// rule gives the probabilities.
 /// @return the most probable first; they sum to 1. A single `told` of probability 1 where nothing was measured
 [[nodiscard]] std::vector<Explanation> explain(const OpticsEvidence& evidence);
 
