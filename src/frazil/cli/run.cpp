@@ -153,12 +153,8 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
     return protocols::set_star(view.kind, view.records, view.project);
   };
   settings.on_progress = [&writer, &page](const engine::Reading& reading, bool) {
-    try {  // a report that cannot be written must not stop the acquisition
-      make_folders(page.parent_path());
-      writer.write(reading, page);
-    } catch (const std::exception& error) {
-      log::warning("the report was not written: {}", error.what());
-    }
+    make_folders(page.parent_path());  // what goes wrong here stops nothing: the engine tells of it
+    writer.write(reading, page);
   };
   return settings;
 }

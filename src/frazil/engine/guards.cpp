@@ -274,6 +274,11 @@ std::vector<Finding> Guards::look(const std::vector<StreamNow>& streams, const S
                    .about = file,
                    .text = file + " is not there any more: what needs it waits and is tried again",
                    .advice = "see whether its disk or share is mounted, or put the file back"});
+  if (!self.report_problem.empty())
+    all.push_back({.kind = AlarmKind::disk,
+                   .about = "report",
+                   .text = "the report cannot be written: " + self.report_problem,
+                   .advice = "see who may write into PROJECT/report; the page shows an older state"});
   take(processing(self, time_s));
   take(disk_.look(self, settings_, time_s));
   take(memory(self, time_s));

@@ -35,6 +35,7 @@ struct SelfNow {
   double reserve_mib = 0;                        ///< space that must stay free
   std::string disk_problem = {};                 ///< why nothing starts; empty: there is space
   double memory_mib = -1, free_memory_mib = -1;  ///< of the machine; negative: nobody says
+  std::string report_problem = {};               ///< why the report could not be written; empty: it could
   std::vector<std::string> missing_files = {};   ///< that parameters name
   int deaths = 0;                                ///< workers that have died with a task since the engine started
   std::string last_death = {};                   ///< "align, movie_12: …"

@@ -298,7 +298,7 @@ void Engine::Impl::go_on() {
   watch_disk();
   watch_named_files();
   look_around();
-  if (lost_ && !regain()) return;
+  if (lost_ && !regain()) return feed_waiting();
   beat();
   dispatcher_->set_streaming(!graph_->all_sources_closed());
   dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
@@ -440,6 +440,16 @@ void Engine::Impl::feed(bool now) {
   auto changes = feeder_.take(*graph_, plan_, sequence_);
   auto head = changes.reload ? head_ : nullptr;
   publisher_->feed(std::move(changes), std::move(head), live());
+}
+
+/// While nothing can be written: what is wrong is told all the same.
+void Engine::Impl::feed_waiting() {
+  const auto time = Clock::now();
+  if (time < next_feed_) return;
+  next_feed_ = time + milliseconds(250);
+  Changes none;
+  none.sequence = sequence_;
+  publisher_->feed(std::move(none), nullptr, live());
 }
 
 Live Engine::Impl::live() {

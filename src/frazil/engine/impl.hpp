@@ -179,6 +179,7 @@ class Engine::Impl final : public Knowledge {
   void show_closed();
   /// Tells readers what the last commit has changed. @param now  even if they were told a moment ago
   void feed(bool now);
+  void feed_waiting();
   Live live();
   Done execute(const Command& command);
   Done carry_out(const Command& command);

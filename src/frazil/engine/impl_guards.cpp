@@ -59,6 +59,7 @@ SelfNow Engine::Impl::self_now() const {
   now.reserve_mib = options_.disk_reserve_mib;
   now.disk_problem = disk_problem_;
   std::tie(now.memory_mib, now.free_memory_mib) = memory_of_machine_mib();
+  if (publisher_) now.report_problem = publisher_->report_problem();
   now.missing_files = missing_files_;
   now.deaths = deaths_;
   now.last_death = last_death_;

@@ -124,11 +124,20 @@ void Publisher::write_stars(const State& state) {
 }
 
 void Publisher::report(const std::shared_ptr<const State>& state, bool last) {
+  std::string problem;
   try {
     options_.on_progress({state, *report_reader_}, last);
   } catch (const std::exception& error) {  // a report that cannot be written must not stop the acquisition
-    log::warning("report: {}", error.what());
+    problem = error.what();
+    log::warning("the report was not written: {}", problem);
   }
+  const std::lock_guard lock(mutex_);
+  report_problem_ = std::move(problem);
+}
+
+std::string Publisher::report_problem() {
+  const std::lock_guard lock(mutex_);
+  return report_problem_;
 }
 
 /// A little at a time, so that the first question is answered as fast as the next.

@@ -44,6 +44,8 @@ class Publisher {
   [[nodiscard]] std::shared_ptr<const State> state() const { return view_.state(); }
   /// Why a STAR file could not be written, once; it is tried again.
   [[nodiscard]] std::optional<Error> take_star_failure();
+  /// Why the report could not be written the last time; empty: it could.
+  [[nodiscard]] std::string report_problem();
   /// What was found wrong in the last state that was looked at, once.
   [[nodiscard]] std::optional<Watched> take_watched();
   /// The same of the state of this commit; nothing is looked at after that.
@@ -67,6 +69,7 @@ class Publisher {
   StarWriter stars_;
   std::mutex mutex_;
   std::optional<Error> star_failure_;
+  std::string report_problem_;
   std::optional<Watched> watched_;
   std::optional<Follower> star_follower_, report_follower_, watch_follower_;
   std::jthread ahead_;
