@@ -64,7 +64,7 @@ struct EstimateCtf {
   static constexpr flow::Info info{
       .name = "estimate-ctf",
       .title = "CTF estimation",
-      .version = 6,
+      .version = 7,
       .cites = "10.1016/j.jsb.2015.08.008",
       .help =
           "Fit defocus, astigmatism and, if asked, phase shift to the Thon rings of each micrograph, with standard "

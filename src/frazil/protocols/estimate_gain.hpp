@@ -20,7 +20,7 @@ struct EstimateGain {
   static constexpr flow::Info info{
       .name = "estimate-gain",
       .title = "Gain from movies",
-      .version = 2,
+      .version = 3,
       .cites = "10.1016/j.jsb.2018.02.006",
       .help =
           "Estimate a gain reference from raw movies, and tell which way round the given one fits and what it leaves."};

@@ -43,7 +43,7 @@ struct MonitorCtfParams {
 struct MonitorCtf {
   static constexpr flow::Info info{.name = "monitor-ctf",
                                    .title = "CTF monitor",
-                                   .version = 3,
+                                   .version = 4,
                                    .help =
                                        "Watch the CTF fits of the whole acquisition: wrong voltage, pixel size or Cs, "
                                        "defocus that is not what was asked, tilt or phase plate not told, drift of the "
