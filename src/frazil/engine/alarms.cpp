@@ -144,6 +144,11 @@ void Alarms::look(double time) {
   }
 }
 
+void Alarms::tell_all(double time) {
+  for (auto& [key, alarm] : standing_)
+    if (alarm.changed) tell(alarm, Change::What::changed, time);
+}
+
 void Alarms::end(const std::string& source, double time) {
   for (auto it = standing_.begin(); it != standing_.end();)
     it = std::get<0>(it->first) == source && it->second.missed > 0 ? finish(it, time) : std::next(it);

@@ -53,6 +53,8 @@ class Alarms {
   void keep_only(const std::set<std::string>& sources, double time);
   /// Time passes.
   void look(double time);
+  /// Other words are told now, however long ago the last ones were.
+  void tell_all(double time);
   /// @throws Error(not_found) if no such alarm stands
   void acknowledge(std::int64_t number, const std::string& actor, const std::string& reason, double time);
 

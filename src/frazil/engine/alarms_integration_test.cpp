@@ -96,6 +96,21 @@ TEST_F(AlarmsTest, AreRaisedOnceHoweverOftenTheEngineIsKilled) {
   EXPECT_EQ(events_of_alarms("p"), (std::vector<std::string>{"alarm 1 "}));
 }
 
+TEST_F(AlarmsTest, OfAFirstLookAreThoseOfTheStepThatGoesOn) {
+  auto workflow = Json::parse(watching);
+  workflow["steps"]["early"] = {{"protocol", "watch"},
+                                {"params", {{"from", "${from}"}, {"to", "${to}"}}},
+                                {"inputs", {{"numbers", "add.numbers"}}},
+                                {"trigger", {{"mode", "static"}, {"count", 2}}}};
+  write_text(folder_ / "workflow.json", workflow.dump());
+  write_numbers(1, 12);
+  ASSERT_EQ(run("p", {"from=1", "to=12"}), 0);
+  ASSERT_EQ(standing("p").size(), 1u) << "not one of each";
+  EXPECT_EQ(standing("p")[0].at("source"), "watch");
+  ASSERT_EQ(run("q", {"from=1", "to=2"}), 0);
+  EXPECT_TRUE(standing("q").empty()) << "what was wrong with the first is not wrong any more";
+}
+
 TEST_F(AlarmsTest, OfAStepThatIsThereNoMoreAreOver) {
   write_numbers(1, 12);
   ASSERT_EQ(run("p", {"from=9", "to=12"}), 0);

@@ -102,6 +102,10 @@ TEST(Alarms, TellOtherWordsNowAndThenAndOfTheSameAlarm) {
     }
   }
   EXPECT_EQ(alarms.standing().at(0).finding.text, "no file for 199 s");
+  alarms.saved();
+  alarms.tell_all(200);
+  ASSERT_EQ(alarms.unsaved().size(), 1u) << "the last words are told in any case";
+  EXPECT_EQ(alarms.unsaved()[0].alarm.finding.text, "no file for 199 s");
 }
 
 TEST(Alarms, AreAcknowledgedByAPersonAndStandOn) {

@@ -143,6 +143,7 @@ class Engine::Impl final : public Knowledge {
   // impl_alarms.cpp
   void forget_sources();
   void watch_versions();
+  [[nodiscard]] const std::string& speaker_of(int step) const;
   [[nodiscard]] std::optional<std::vector<Finding>> findings_of(std::int64_t task);
   void write_alarms();
   void alarms_committed();

@@ -73,15 +73,26 @@ std::optional<std::vector<Finding>> Engine::Impl::findings_of(std::int64_t task)
   return list;
 }
 
+/// In whose name a step raises alarms. One that looks at the first items alone, so that something is known early,
+/// speaks for the step that goes on with the same protocol: what that does not find any more is over.
+const std::string& Engine::Impl::speaker_of(int index) const {
+  const auto& planned = step(index);
+  if (planned.trigger.mode == flow::Trigger::Mode::first)
+    for (const auto& other : plan_.steps)
+      if (other.protocol == planned.protocol && other.trigger.mode != flow::Trigger::Mode::first) return other.name;
+  return planned.name;
+}
+
 /// Takes in what the versions of folds say that have come since the last time.
 void Engine::Impl::watch_versions() {
+  const auto has_versions = [&](const std::string& name) { return !graph_->fold_tasks(plan_.find(name)).empty(); };
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const auto& name = plan_.steps[i].name;
     const auto& tasks = graph_->fold_tasks(static_cast<int>(i));
     if (tasks.empty()) continue;
-    auto& seen = versions_seen_[name];
-    if (std::exchange(seen, tasks.back()) != tasks.back())
-      if (const auto findings = findings_of(tasks.back())) alarms_.see(name, *findings, store::now());
+    if (std::exchange(versions_seen_[name], tasks.back()) != tasks.back())
+      if (const auto& speaker = speaker_of(static_cast<int>(i)); speaker == name || !has_versions(speaker))
+        if (const auto findings = findings_of(tasks.back())) alarms_.see(speaker, *findings, store::now());
     if (graph_->closed(static_cast<int>(i))) alarms_.end(name, store::now());
   }
 }

@@ -99,6 +99,7 @@ void Engine::Impl::look_last() {
   }
   alarms_.see("engine", {}, time);
   alarms_.end("engine", time);
+  alarms_.tell_all(time);
 }
 
 /// An engine that has begun and not ended has died: its successor notes it, a reader says so.
