@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import time
 
@@ -164,6 +165,14 @@ class Start(whole_program.WholeProgram):
             shutil.copy(movie, folder / movie.name)
         engine.wait(timeout=120)
         self.assertIn(f"the voltage is set to 300 kV, the mdoc file says 200 kV (1 of the last 4 files, {self.movies[2].stem} was the last)", self.alarms())
+
+    def test_a_project_in_which_nothing_ever_ran_says_so(self):
+        self.start("monitoring", "--prepare")
+        store = sqlite3.connect(self.project / "project.frazil")
+        store.execute("DELETE FROM setting WHERE key = 'workflow'")
+        store.commit()
+        store.close()
+        self.assertIn("nothing has ever run here: frazil run TEMPLATE", self.frazil("status", "--project", self.project, code=2).stderr)
 
     def test_from_a_folder_that_is_gone_one_sentence_says_so(self):
         gone = self.folder / "gone"

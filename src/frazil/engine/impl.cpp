@@ -138,7 +138,11 @@ void Engine::Impl::open() {
   if (!options_.read_only) take_over();
   sequence_ = store_.commit();
   std::vector<flow::Problem> problems;
-  workflow_ = flow::parse_workflow(store_.get("workflow").value_or(""), problems);
+  const auto workflow = store_.get("workflow");
+  if (!workflow)
+    throw Error(ErrorCode::bad_input, "{}: nothing has ever run here: frazil run TEMPLATE --project {} starts it",
+                options_.project.string(), options_.project.string());
+  workflow_ = flow::parse_workflow(*workflow, problems);
   const auto values = Json::parse(store_.get("values").value_or("{}"));
   files_ = flow::FileHashes(store_.get("files").value_or(""));
   if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems, false, &files_);
