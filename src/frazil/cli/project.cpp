@@ -48,6 +48,12 @@ ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes
   if (!parsed.has("project"))
     throw Error(ErrorCode::bad_input, "frazil {}{} --project DIR: which project?", command,
                 takes_items ? " ITEM…" : "");
+  if (takes_items && parsed.positional.empty() && (command == "set" || command == "what-if"))
+    throw Error(
+        ErrorCode::bad_input,
+        "frazil {} KEY=VALUE… --project DIR: which value? A parameter of the workflow, or STEP.PARAMETER; frazil "
+        "status --parameters lists those in force",
+        command);
   if (takes_items && parsed.positional.empty())
     throw Error(ErrorCode::bad_input,
                 "frazil {} ITEM… --project DIR: which item? A name, a file or the first digits of an id", command);

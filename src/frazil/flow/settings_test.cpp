@@ -119,6 +119,13 @@ TEST_F(Settings, ValuesOfStepsTakeEffectAndAreCheckedAsAllOthers) {
             Json({{"ring_limit", 4}, {"second.limit", 6}}));
 }
 
+TEST_F(Settings, AWrongValueIsSaidOnceUnderItsName) {
+  (void)plan({{"ring_limit", 70}, {"diameter", -1}});
+  ASSERT_EQ(problems_.size(), 2U) << describe(problems_);
+  EXPECT_EQ(problems_[0].place, "parameters.ring_limit");
+  EXPECT_EQ(problems_[1].place, "parameters.diameter");
+}
+
 TEST_F(Settings, ChangesAreToldFromWhatToWhat) {
   const auto before = plan(Json::object()), after = plan({{"ring_limit", 5.5}, {"second.limit", 7}, {"user", "gb"}});
   std::vector<std::string> told;

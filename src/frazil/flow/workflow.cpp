@@ -211,6 +211,25 @@ void check_units(const Workflow& workflow, const std::vector<Draft>& drafts, std
   }
 }
 
+/// What is wrong with a parameter of the workflow is said there, and not once more of each step that takes it.
+void drop_echoes(const Workflow& workflow, std::vector<Problem>& problems) {
+  const auto has = [&](const std::string& place) {
+    return std::any_of(problems.begin(), problems.end(), [&](const Problem& p) { return p.place == place; });
+  };
+  std::vector<std::pair<std::string, std::string>> echoes;  // place, and how the text begins
+  for (const auto& [step, json] : workflow.steps)
+    if (const auto params = json.find("params"); params != json.end() && params->is_object())
+      for (const auto& [field, value] : params->items())
+        for (const auto& parameter : workflow.parameters)
+          if (value == "${" + parameter.name + "}" && has("parameters." + parameter.name))
+            echoes.emplace_back("steps." + step + ".params", field + " ");
+  std::erase_if(problems, [&](const Problem& problem) {
+    return std::any_of(echoes.begin(), echoes.end(), [&](const auto& echo) {
+      return problem.place == echo.first && problem.text.starts_with(echo.second);
+    });
+  });
+}
+
 void merge_roots(std::vector<int>& into, const std::vector<int>& more) {
   for (const int root : more)
     if (std::find(into.begin(), into.end(), root) == into.end()) into.push_back(root);
@@ -553,6 +572,7 @@ Plan make_plan(const Workflow& workflow, const Registry& registry, const Json& v
     if (draft->protocol != nullptr) planner.add(*draft);
   tell_apart(plan.steps);
   add_monitors(plan, substitute(workflow.monitors, "monitors"), all_steps, problems);
+  drop_echoes(workflow, problems);
   return plan;
 }
 
