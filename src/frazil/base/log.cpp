@@ -7,6 +7,8 @@
 #include <chrono>
 #include <ctime>
 
+#include "frazil/base/words.hpp"
+
 namespace frazil::log {
 namespace {
 std::atomic<Level> threshold{Level::info};
@@ -20,7 +22,8 @@ void write(Level level, std::string_view text) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  const auto line = fmt::format("{:%H:%M:%S} {}: {}\n", local, level_names[static_cast<int>(level)], text);
+  const auto line =
+      fmt::format("{:%Y-%m-%d %H:%M:%S} {}: {}\n", local, level_names[static_cast<int>(level)], with_units(text));
   // One write call, so that lines of several processes do not mix; a closed stderr is nobody's failure.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }

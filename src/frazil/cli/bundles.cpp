@@ -5,7 +5,7 @@
 #include "frazil/base/parallel.hpp"
 #include "frazil/bundle/bundle.hpp"
 #include "frazil/bundle/recompute.hpp"
-#include "frazil/cli/options.hpp"
+#include "frazil/cli/project_folder.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/snapshot.hpp"
 #include "frazil/plugin/installed.hpp"
@@ -59,16 +59,16 @@ int verify_project(const fs::path& project, const Parsed& parsed) {
 }  // namespace
 
 int export_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"),
-                                        option("output", "string", "Folder of the bundle, new (-o)"),
-                                        option("with_movies", "boolean", "Copy the acquired files too"),
-                                        option("help", "boolean", "This text")});
-  if (parsed.has("help") || !parsed.has("project") || !parsed.has("output")) {
-    std::cout << "frazil export --project DIR -o BUNDLE [--with-movies]\n";
-    return parsed.has("help") ? ok : bad_usage;
-  }
+  const Usage usage{"frazil export [DIR] -o BUNDLE [--with-movies]   packs a project for another place",
+                    {project_option(), option("output", "string", "Folder of the bundle, new (-o)"),
+                     option("with_movies", "boolean", "Copy the acquired files too")}};
+  auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  auto& parsed = *found;
+  if (!parsed.has("output")) throw misuse(usage, "where to? Say -o BUNDLE");
+  const auto project = project_of(parsed, usage, true);
   const auto where = fs::absolute(parsed.text("output")).lexically_normal();
-  const auto done = bundle::export_project(fs::absolute(parsed.text("project")), where, plugin::registry(),
+  const auto done = bundle::export_project(project, where, plugin::registry(),
                                            {parsed.values.value("with_movies", false), version(), plugin_versions()});
   std::cout << fmt::format("{}\n{} files, {:.1f} MB, {} tables for other programs\n", where.string(), done.files,
                            static_cast<double>(done.bytes) / 1e6, done.tables);
@@ -76,19 +76,20 @@ int export_command(Arguments arguments) {
 }
 
 int verify_command(Arguments arguments) {
-  const auto parsed =
-      parse(arguments, {option("project", "string", "Folder of a project: tasks are computed again"),
-                        option("sample", "integer", "How many tasks (default 20)"),
-                        option("seed", "integer", "Seed of the draw (default 0)"),
-                        option("threads", "integer", "Threads (default: all CPUs of this process)"),
-                        option("json", "boolean", "One JSON line each"), option("help", "boolean", "This text")});
+  const Usage usage{
+      "frazil verify --project DIR [--sample N] [--seed N]   computes a random sample of tasks again\n"
+      "frazil verify BUNDLE                               compares every file with its hash",
+      {option("project", "string", "Folder of a project: tasks are computed again"),
+       option("sample", "integer", "How many tasks (default 20)"),
+       option("seed", "integer", "Seed of the draw (default 0)"),
+       option("threads", "integer", "Threads (default: all CPUs of this process)"),
+       option("json", "boolean", "One JSON line each")}};
+  const auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  const auto& parsed = *found;
   if (parsed.has("project") && parsed.positional.empty())
     return verify_project(fs::canonical(parsed.text("project")), parsed);
-  if (parsed.has("help") || parsed.positional.size() != 1) {
-    std::cout << "frazil verify --project DIR [--sample N] [--seed N]   computes a random sample of tasks again\n"
-                 "frazil verify BUNDLE                               compares every file with its hash\n";
-    return parsed.has("help") ? ok : bad_usage;
-  }
+  if (parsed.positional.size() != 1) throw misuse(usage, "a project or a bundle?");
   int files = 0;
   const auto differences = bundle::verify_bundle(parsed.positional[0], files);
   for (const auto& difference : differences) {
@@ -102,30 +103,27 @@ int verify_command(Arguments arguments) {
 }
 
 int repoint_command(Arguments arguments) {
-  const auto parsed = parse(arguments, {option("project", "string", "Folder of the project"),
-                                        option("step", "string", "Import step whose files have moved (default: all)"),
-                                        option("help", "boolean", "This text")});
-  if (parsed.has("help") || !parsed.has("project") || parsed.positional.size() != 1) {
-    std::cout << "frazil repoint FOLDER --project DIR [--step NAME]     the acquired files lie in FOLDER now\n";
-    return parsed.has("help") ? ok : bad_usage;
-  }
+  const Usage usage{"frazil repoint FOLDER [--project DIR] [--step NAME]     the acquired files lie in FOLDER now",
+                    {project_option(), option("step", "string", "Import step whose files have moved (default: all)")}};
+  auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  auto& parsed = *found;
+  if (parsed.positional.size() != 1) throw misuse(usage, "in which folder are the files now?");
+  const auto project = project_of(parsed, usage, false);
   std::vector<bundle::Difference> problems;
-  const int links = bundle::repoint(fs::absolute(parsed.text("project")), parsed.text("step"),
-                                    fs::absolute(parsed.positional[0]), problems);
+  const int links = bundle::repoint(project, parsed.text("step"), fs::absolute(parsed.positional[0]), problems);
   for (const auto& problem : problems) std::cerr << problem.path << ": " << problem.text << "\n";
   std::cout << fmt::format("{} links set, {} files not found as they were\n", links, problems.size());
   return problems.empty() ? ok : some_failed;
 }
 
 int snapshot_command(Arguments arguments) {
-  const auto parsed =
-      parse(arguments, {option("project", "string", "Folder of the project"), option("help", "boolean", "This text")});
-  if (parsed.has("help") || !parsed.has("project")) {
-    std::cout << "frazil snapshot --project DIR     steps, items with their records, decisions, failures, files: one "
-                 "JSON object\n";
-    return parsed.has("help") ? ok : bad_usage;
-  }
-  std::cout << engine::read_snapshot(fs::absolute(parsed.text("project")), plugin::registry())
+  const Usage usage{
+      "frazil snapshot [DIR]     steps, items with their records, decisions, failures, files: one JSON object",
+      {project_option()}};
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return ok;
+  std::cout << engine::read_snapshot(project_of(*parsed, usage, true), plugin::registry())
                    .dump(-1, ' ', false, Json::error_handler_t::replace)
             << "\n";
   return ok;

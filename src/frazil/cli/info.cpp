@@ -9,7 +9,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/parallel.hpp"
-#include "frazil/cli/options.hpp"
+#include "frazil/cli/usage.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
@@ -183,7 +183,8 @@ int protocols_command(Arguments arguments) {
   return ok;
 }
 
-int version_command(Arguments) {
+int version_command(Arguments arguments) {
+  if (!parse_or_help(arguments, {"frazil version   program, commit, compiler, CPU targets, libraries"})) return ok;
   std::cout << version_text();
   return ok;
 }

@@ -1,6 +1,7 @@
 #include "frazil/cli/project.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
@@ -8,9 +9,11 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/utf8.hpp"
 #include "frazil/cli/alarms.hpp"
-#include "frazil/cli/options.hpp"
+#include "frazil/cli/project_folder.hpp"
 #include "frazil/cli/settings_text.hpp"
+#include "frazil/cli/status_text.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/command.hpp"
@@ -41,36 +44,43 @@ struct ProjectCall {
   bool json = false;
 };
 
-ProjectCall parse_call(Arguments arguments, std::string_view command, bool takes_items) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
-                                          option("json", "boolean", "Print JSON")};
-  const auto parsed = parse(arguments, options);
-  if (!parsed.has("project"))
-    throw Error(ErrorCode::bad_input, "frazil {}{} --project DIR: which project?", command,
-                takes_items ? " ITEM…" : "");
-  if (takes_items && parsed.positional.empty() && (command == "set" || command == "what-if"))
-    throw Error(
-        ErrorCode::bad_input,
-        "frazil {} KEY=VALUE… --project DIR: which value? A parameter of the workflow, or STEP.PARAMETER; frazil "
-        "status --parameters lists those in force",
-        command);
-  if (takes_items && parsed.positional.empty())
-    throw Error(ErrorCode::bad_input,
-                "frazil {} ITEM… --project DIR: which item? A name, a file or the first digits of an id", command);
-  if (!takes_items && !parsed.positional.empty())
-    throw Error(ErrorCode::bad_input, "frazil {} --project DIR takes no item, but got {}", command,
-                parsed.positional.front());
-  return {fs::absolute(parsed.text("project")), parsed.positional, parsed.values.value("json", false)};
+/// What a command takes that is about a project; `items`: what it takes beside that, for the usage.
+Usage usage_of(std::string_view command, std::string_view items, std::string_view meaning) {
+  return {fmt::format("frazil {}{}{} [--project DIR]   {}", command, items.empty() ? "" : " ", items, meaning),
+          {project_option(), option("json", "boolean", "Print JSON")}};
+}
+
+/// A name as it can be sent: a file that is there by its whole path, and bytes that are no text as they are shown.
+std::string name_of_typed(const std::string& typed) {
+  std::error_code ignored;
+  const bool is_path = typed.find('/') != std::string::npos && fs::exists(typed, ignored);
+  const auto name = is_path ? fs::absolute(typed, ignored).lexically_normal().string() : typed;
+  return is_utf8(name) ? name : printable_name(name);
+}
+
+/// Nothing after --help.
+std::optional<ProjectCall> parse_call(Arguments arguments, const Usage& usage, bool takes_items) {
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return {};
+  const auto project = project_of(*parsed, usage, !takes_items);
+  if (takes_items && parsed->positional.empty())
+    throw misuse(usage, "which item? Give its name, its file, a part of them or the first digits of its id");
+  if (!takes_items && !parsed->positional.empty())
+    throw misuse(usage, fmt::format("it takes no more than a project, but got {}", parsed->positional.front()));
+  for (auto& item : parsed->positional) item = name_of_typed(item);
+  return ProjectCall{project, parsed->positional, parsed->values.value("json", false)};
 }
 
 Json ask(const fs::path& project, std::string_view command, const std::string& item = {}) {
   return send(project, {{"command", command}, {"item", item}});
 }
 
-int simple_command(Arguments arguments, std::string_view command) {
-  const auto call = parse_call(arguments, command, false);
-  const auto answer = ask(call.project, command);
-  if (answer.contains("note")) std::cerr << answer["note"].get<std::string>() << "\n";
+int simple_command(Arguments arguments, std::string_view command, std::string_view meaning) {
+  const auto call = parse_call(arguments, usage_of(command, "[DIR]", meaning), false);
+  if (!call) return ok;
+  const auto answer = ask(call->project, command);
+  const auto note = answer.value("note", "");
+  std::cout << call->project.filename().string() << ": " << (note.empty() ? "done" : note) << "\n";
   return ok;
 }
 
@@ -89,120 +99,47 @@ int for_each_item(const ProjectCall& call, const std::function<void(const std::s
   return result;
 }
 
-int change_command(Arguments arguments, std::string_view command) {
-  const auto call = parse_call(arguments, command, true);
-  return for_each_item(call, [&](const std::string& item) {
-    const auto answer = ask(call.project, command, item);
+int change_command(Arguments arguments, std::string_view command, std::string_view items, std::string_view meaning) {
+  const auto call = parse_call(arguments, usage_of(command, items, meaning), true);
+  if (!call) return ok;
+  return for_each_item(*call, [&](const std::string& item) {
+    const auto answer = ask(call->project, command, item);
     for (const auto& change : answer.at("changed"))
       std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""),
                                change.value("step", ""));
   });
 }
 
-/// ", 35 %" where it is known.
-std::string percent(const Json& of) {
-  const auto found = of.find("progress");
-  return found != of.end() && found->is_number() ? fmt::format(", {:.0f} %", 100 * found->get<double>()) : "";
-}
-
-void print_status(const Json& status) {
-  for (const auto& alarm : status.value("alarms", Json::array())) std::cout << alarm_text(alarm);
-  auto line = fmt::format("{}: {}, {} items found, {} behind, {} failed", status.value("project", ""),
-                          status.value("state", ""), status.value("found", 0), status.value("behind", 0),
-                          status.value("failed", 0));
-  const std::pair<const char*, const char*> others[] = {{"broken", "broken"},
-                                                        {"growing", "incomplete"},
-                                                        {"duplicates", "duplicates"},
-                                                        {"excluded", "left out"},
-                                                        {"replaced", "replaced"}};
-  for (const auto& [key, words] : others)
-    if (const int count = status.value(key, 0); count > 0) line += fmt::format(", {} {}", count, words);
-  std::cout << line << "\n";
-  if (const auto note = status.value("note", ""); !note.empty()) std::cout << note << "\n";
-  std::cout << fmt::format("{:18} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  {}\n", "step", "waiting", "queued",
-                           "running", "done", "failed", "set aside", "versions", "title");
-  for (const auto& step : status.at("steps"))
-    std::cout << fmt::format("{:18} {:8} {:8} {:8} {:8} {:8} {:9} {:8}  {}{}\n", step.value("name", ""),
-                             step.value("waiting", 0), step.value("queued", 0), step.value("running", 0),
-                             step.value("done", 0), step.value("failed", 0), step.value("set_aside", 0),
-                             step.value("versions", 0), step.value("title", ""),
-                             step.value("needs_approval", false) ? ": waits for a person: frazil approve"
-                             : step.value("stopped", false)      ? ": has enough"
-                             : step.value("closed", false)       ? ": closed"
-                                                                 : "");
-  for (const auto& step : status.at("steps"))
-    if (const auto doing = step.value("doing", ""); !doing.empty())
-      std::cout << fmt::format("{}: {}{}\n", step.value("name", ""), doing, percent(step));
-  for (const auto& question : status.value("questions", Json::array()))
-    std::cout << fmt::format("question {}: {}\n", question.value("question", 0), question.value("text", ""));
-  for (const auto& task : status.value("tasks", Json::array()))
-    std::cout << fmt::format("task {} {}: for {:.0f} s{}{}{}\n", task.value("task", 0), task.value("label", ""),
-                             task.value("seconds", 0.0), task.contains("doing") ? ", " : "", task.value("doing", ""),
-                             task.value("paused", false) ? ", paused for live tasks" : percent(task));
-  for (const auto& step : status.at("steps"))
-    if (const auto why = step.value("note", ""); !why.empty())
-      std::cout << step.value("name", "") << ": " << why << "\n";
-  if (const auto latency = status.value("latency", Json::object()); latency.value("items", 0) > 0)
-    std::cout << fmt::format(
-        "half of the items were through within {:.1f} s of their arrival, 95 % within {:.1f} s; steps start {:.0f} ms "
-        "after their inputs (99 %)\n",
-        latency.value("p50_s", 0.0), latency.value("p95_s", 0.0), latency.value("start_p99_ms", 0.0));
-}
-
-double number(const Json& json, const char* key) {
-  return json.contains(key) && json[key].is_number() ? json[key].get<double>() : 0;
-}
-
-void print_item(const Json& item) {
-  std::cout << fmt::format("{}: {}\n", item.value("label", ""), item.value("outcome", ""));
-  for (const auto& entry : item.at("chain")) {
-    std::string line = fmt::format("  {:18} {}", entry.value("step", ""), entry.value("state", ""));
-    if (entry.contains("decision")) {
-      const auto& d = entry["decision"];
-      line += fmt::format(": {} by {} = {:g}, limit {:g}{}", d.value("accepted", true) ? "accepted" : "set aside",
-                          d.value("rule", ""), number(d, "value"), number(d, "limit"),
-                          d.value("reason", "").empty() ? "" : " (" + d.value("reason", "") + ")");
-    }
-    if (entry.contains("person")) {
-      const auto& person = entry["person"];
-      const auto name = person.value("actor", "");
-      line += fmt::format("; {} by {}", person.value("accepted", true) ? "restored" : "set aside",
-                          name.empty() ? "a person" : name);
-    }
-    if (entry.contains("note")) line += ": " + entry["note"].get<std::string>();
-    if (entry.contains("error")) line += ": " + entry["error"].value("message", "");
-    std::cout << line << "\n";
-  }
-}
-
 }  // namespace
 
 int status_command(Arguments arguments) {
-  std::vector<std::string> rest(arguments.begin(), arguments.end());
-  const bool parameters = std::erase(rest, "--parameters") > 0;
-  const auto call = parse_call(rest, "status", false);
-  if (parameters) {
-    const auto settings = ask(call.project, "settings");
-    std::cout << (call.json ? settings.dump() + "\n" : settings_text(settings.at("settings")));
+  auto usage = usage_of("status", "[DIR]", "how far a project has come");
+  usage.options.push_back(option("parameters", "boolean", "The values in force instead, and who has changed them"));
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return ok;
+  const auto project = project_of(*parsed, usage, true);
+  if (!parsed->positional.empty()) throw misuse(usage, "it takes no more than a project");
+  const bool json = parsed->has("json");
+  if (parsed->has("parameters")) {
+    const auto settings = ask(project, "settings");
+    std::cout << (json ? settings.dump() + "\n" : settings_text(settings.at("settings")));
     return ok;
   }
-  const auto status = ask(call.project, "status").at("status");
-  if (call.json)
-    std::cout << status.dump() << "\n";
-  else
-    print_status(status);
+  const auto status = ask(project, "status").at("status");
+  std::cout << (json ? status.dump() + "\n" : status_text(status, terminal_width(STDOUT_FILENO)));
   return ok;
 }
 
 int why_command(Arguments arguments) {
-  const auto call = parse_call(arguments, "why", true);
-  return for_each_item(call, [&](const std::string& text) {
-    const auto answer = ask(call.project, "why", text);
-    if (call.json) {
+  const auto call = parse_call(arguments, usage_of("why", "ITEM…", "why items are where they are"), true);
+  if (!call) return ok;
+  return for_each_item(*call, [&](const std::string& text) {
+    const auto answer = ask(call->project, "why", text);
+    if (call->json) {
       std::cout << answer.dump() << "\n";
       return;
     }
-    for (const auto& item : answer.at("items")) print_item(item);
+    for (const auto& item : answer.at("items")) std::cout << why_text(item);
     if (answer.contains("note")) std::cout << answer["note"].get<std::string>() << "\n";
     for (const auto& file : answer.at("files"))
       std::cout << fmt::format("{}: {} at {}: {}\n", file.value("path", ""), file.value("state", ""),
@@ -211,61 +148,62 @@ int why_command(Arguments arguments) {
 }
 
 int restore_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {
-      option("project", "string", "Folder of the project"),
-      option("failed", "boolean", "All that have failed: they are tried again"),
-      option("all_of", "string", "All that failed or were set aside for this reason: a part of the message or rule"),
-      option("reason", "string", "Why, in your words"),
-      option("actor", "string", "Who restores (default: the login name)"),
-      option("help", "boolean", "This text")};
-  const auto parsed = parse(arguments, options);
-  const bool in_bulk = parsed.has("failed") || parsed.has("all_of");
-  if (parsed.has("help") || !parsed.has("project") || parsed.positional.empty() != in_bulk) {
-    (parsed.has("help") ? std::cout : std::cerr)
-        << "frazil restore ITEM… --project DIR   takes items back that were set aside, tries failed ones again\n"
-           "frazil restore --failed|--all-of REASON --project DIR   the same with many\n"
-        << help_text(options, true);
-    return parsed.has("help") ? ok : bad_usage;
-  }
-  ProjectCall call{fs::absolute(parsed.text("project")), parsed.positional, false};
+  const Usage usage{
+      "frazil restore ITEM… [--project DIR]   takes items back that were set aside, tries failed ones again\n"
+      "frazil restore --failed|--all-of REASON [--project DIR]   the same with many",
+      {project_option(), option("failed", "boolean", "All that have failed: they are tried again"),
+       option("all_of", "string", "All that failed or were set aside for this reason: a part of the message or rule"),
+       option("reason", "string", "Why, in your words"),
+       option("actor", "string", "Who restores (default: the login name)")}};
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return ok;
+  const bool in_bulk = parsed->has("failed") || parsed->has("all_of");
+  if (parsed->positional.empty() != in_bulk)
+    throw misuse(usage,
+                 in_bulk ? "either items or many at once" : "which item? Give its name, its file or a part of them");
+  ProjectCall call{project_of(*parsed, usage, false), {}, false};
+  for (const auto& item : parsed->positional) call.items.push_back(name_of_typed(item));
   if (in_bulk) call.items = {""};
   return for_each_item(call, [&](const std::string& item) {
-    Json request = {{"command", "restore"}, {"item", item}, {"reason", parsed.text("reason")}};
-    if (parsed.has("failed")) request["failed"] = true;
-    if (parsed.has("all_of")) request["all_of"] = parsed.text("all_of");
-    if (parsed.has("actor")) request["actor"] = parsed.text("actor");
+    Json request = {{"command", "restore"}, {"item", item}, {"reason", parsed->text("reason")}};
+    if (parsed->has("failed")) request["failed"] = true;
+    if (parsed->has("all_of")) request["all_of"] = parsed->text("all_of");
+    if (parsed->has("actor")) request["actor"] = parsed->text("actor");
     const auto answer = send(call.project, std::move(request));
     for (const auto& change : answer.at("changed"))
       std::cout << fmt::format("{}: {} at {}\n", change.value("label", item), change.value("what", ""),
                                change.value("step", ""));
   });
 }
-int set_aside_command(Arguments arguments) { return change_command(arguments, "set-aside"); }
-int approve_command(Arguments arguments) { return change_command(arguments, "approve"); }
-int cancel_command(Arguments arguments) { return change_command(arguments, "cancel"); }
+int set_aside_command(Arguments arguments) {
+  return change_command(arguments, "set-aside", "ITEM…", "sets items aside by hand");
+}
+int approve_command(Arguments arguments) {
+  return change_command(arguments, "approve", "STEP…", "lets steps start that wait for a person");
+}
+int cancel_command(Arguments arguments) {
+  return change_command(arguments, "cancel", "STEP|NUMBER…",
+                        "ends tasks that frazil status lists, by their numbers, or a step that iterates");
+}
 
 int answer_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
-                                          option("accept", "boolean", "Accept it, or let it start"),
-                                          option("set_aside", "boolean", "Set it aside"),
-                                          option("reason", "string", "Why, in your words"),
-                                          option("actor", "string", "Who answers (default: the login name)"),
-                                          option("help", "boolean", "This text")};
-  const auto parsed = parse(arguments, options);
-  if (parsed.has("help") || !parsed.has("project") || parsed.positional.empty()) {
-    (parsed.has("help") ? std::cout : std::cerr)
-        << "frazil answer QUESTION [FILE…] --project DIR   answers a question that frazil status lists: by its number, "
-           "or by the name of its step or item\n"
-        << help_text(options, true);
-    return parsed.has("help") ? ok : bad_usage;
-  }
-  Json request = {{"command", "answer"}, {"item", parsed.positional.front()}, {"reason", parsed.text("reason")}};
+  const Usage usage{
+      "frazil answer QUESTION [FILE…] [--project DIR]   answers a question that frazil status lists: by its number, or "
+      "by the name of its step or item",
+      {project_option(), option("accept", "boolean", "Accept it, or let it start"),
+       option("set_aside", "boolean", "Set it aside"), option("reason", "string", "Why, in your words"),
+       option("actor", "string", "Who answers (default: the login name)")}};
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return ok;
+  if (parsed->positional.empty()) throw misuse(usage, "which question? frazil status lists them");
+  const auto project = project_of(*parsed, usage, false);
+  Json request = {{"command", "answer"}, {"item", parsed->positional.front()}, {"reason", parsed->text("reason")}};
   request["files"] = Json::array();
-  for (std::size_t i = 1; i < parsed.positional.size(); ++i)
-    request["files"].push_back(fs::absolute(parsed.positional[i]).lexically_normal().string());
-  if (parsed.has("accept") || parsed.has("set_aside")) request["accept"] = parsed.has("accept");
-  if (parsed.has("actor")) request["actor"] = parsed.text("actor");
-  const auto answer = send(fs::absolute(parsed.text("project")), std::move(request));
+  for (std::size_t i = 1; i < parsed->positional.size(); ++i)
+    request["files"].push_back(fs::absolute(parsed->positional[i]).lexically_normal().string());
+  if (parsed->has("accept") || parsed->has("set_aside")) request["accept"] = parsed->has("accept");
+  if (parsed->has("actor")) request["actor"] = parsed->text("actor");
+  const auto answer = send(project, std::move(request));
   for (const auto& change : answer.at("changed"))
     std::cout << fmt::format("{}: {} at {}\n", change.value("label", ""), change.value("what", ""),
                              change.value("step", ""));
@@ -273,6 +211,16 @@ int answer_command(Arguments arguments) {
 }
 
 namespace {
+
+/// A command that takes key=value; nothing after --help.
+std::optional<ProjectCall> parse_settings(Arguments arguments, std::string_view command, std::string_view meaning) {
+  const auto usage = usage_of(command, "KEY=VALUE…", meaning);
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return {};
+  if (parsed->positional.empty()) throw misuse(usage, "which value? A parameter of the workflow, or STEP.PARAMETER; frazil status --parameters lists those in force");
+  const auto project = project_of(*parsed, usage, false);
+  return ProjectCall{project, parsed->positional, parsed->values.value("json", false)};
+}
 
 /// key=value… as {"key": "value"}.
 Json settings_of(const ProjectCall& call, std::string_view command) {
@@ -289,9 +237,10 @@ Json settings_of(const ProjectCall& call, std::string_view command) {
 }  // namespace
 
 int what_if_command(Arguments arguments) {
-  const auto call = parse_call(arguments, "what-if", true);
-  const auto answer = send(call.project, {{"command", "what-if"}, {"values", settings_of(call, "what-if")}});
-  if (call.json) {
+  const auto call = parse_settings(arguments, "what-if", "what other limits would keep; nothing is changed");
+  if (!call) return ok;
+  const auto answer = send(call->project, {{"command", "what-if"}, {"values", settings_of(*call, "what-if")}});
+  if (call->json) {
     std::cout << answer.dump() << "\n";
     return ok;
   }
@@ -314,21 +263,33 @@ int what_if_command(Arguments arguments) {
 }
 
 int set_command(Arguments arguments) {
-  const auto call = parse_call(arguments, "set", true);
-  const auto answer = send(call.project, {{"command", "set"}, {"values", settings_of(call, "set")}});
+  const auto call =
+      parse_settings(arguments, "set", "changes parameters, of the template or of one step: STEP.NAME=VALUE");
+  if (!call) return ok;
+  const auto answer = send(call->project, {{"command", "set"}, {"values", settings_of(*call, "set")}});
   std::cout << changes_text(answer);
   return ok;
 }
 
-int pause_command(Arguments arguments) { return simple_command(arguments, "pause"); }
-int resume_command(Arguments arguments) { return simple_command(arguments, "resume"); }
-int close_command(Arguments arguments) { return simple_command(arguments, "close"); }
+int pause_command(Arguments arguments) {
+  return simple_command(arguments, "pause", "starts no more tasks; those at work end");
+}
+int resume_command(Arguments arguments) { return simple_command(arguments, "resume", "goes on after a pause"); }
+int close_command(Arguments arguments) {
+  return simple_command(arguments, "close", "says that no more files will come");
+}
 
 int stop_command(Arguments arguments) {
-  const int result = simple_command(arguments, "stop");
-  const auto call = parse_call(arguments, "stop", false);
-  const engine::Lease free_again(call.project, 60);
-  return result;
+  const auto call = parse_call(arguments, usage_of("stop", "[DIR]", "ends the engine of a project in order"), false);
+  if (!call) return ok;
+  const bool ran = engine::lease_holder(call->project).has_value();
+  if (ran) {
+    (void)ask(call->project, "stop");
+    const engine::Lease free_again(call->project, 60);
+  }
+  std::cout << call->project.filename().string()
+            << (ran ? ": stopped; frazil run --project goes on where it was\n" : ": no engine runs\n");
+  return ok;
 }
 
 namespace {
@@ -348,14 +309,14 @@ void copy_report(const fs::path& kept, const fs::path& page) {
 }  // namespace
 
 int report_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
-                                          option("output", "string", "File to write, e.g. report.html")};
-  const auto parsed = parse(arguments, options);
-  if (!parsed.has("project"))
-    throw Error(ErrorCode::bad_input, "frazil report --project DIR -o report.html: which project?");
-  const fs::path project = fs::absolute(parsed.text("project"));
+  const Usage usage{
+      "frazil report [DIR] [-o report.html]   writes the report of a project",
+      {project_option(), option("output", "string", "File to write (-o); default: its report/report.html")}};
+  auto parsed = parse_or_help(arguments, usage);
+  if (!parsed) return ok;
+  const auto project = project_of(*parsed, usage, true);
   const fs::path kept = project / "report" / "report.html";
-  const fs::path page = fs::absolute(parsed.text("output", kept.string()));
+  const fs::path page = fs::absolute(parsed->text("output", kept.string()));
   if (page.has_parent_path()) make_folders(page.parent_path());
   if (engine::lease_holder(project)) {
     copy_report(kept, page);
@@ -371,13 +332,18 @@ int report_command(Arguments arguments) {
 }
 
 int workflow_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {
-      option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
-      option("output", "string", "graph: SVG file to write; default: standard output")};
-  const auto parsed = parse(arguments, options, {"set"});
+  const Usage usage{
+      "frazil workflow check|show|graph FILE|TEMPLATE [--set key=value]… [-o graph.svg]   tells every "
+      "mistake of a workflow, lists its steps, or draws them",
+      {option("set", "string", "key=value: a parameter of the workflow; may be repeated"),
+       option("output", "string", "graph: SVG file to write (-o); default: standard output")},
+      {"set"}};
+  const auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  const auto& parsed = *found;
   const auto verb = parsed.positional.empty() ? std::string() : parsed.positional[0];
   if (parsed.positional.size() != 2 || (verb != "check" && verb != "show" && verb != "graph"))
-    throw Error(ErrorCode::bad_input, "frazil workflow check|show|graph FILE [--set key=value]… [-o graph.svg]");
+    throw misuse(usage, "what is to be done with which workflow?");
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(template_text(parsed.positional[1]), problems);
   std::vector<std::pair<std::string, std::string>> settings;

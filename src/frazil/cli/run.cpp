@@ -18,6 +18,7 @@
 #include "frazil/cli/rehearse.hpp"
 #include "frazil/cli/start.hpp"
 #include "frazil/cli/status_line.hpp"
+#include "frazil/cli/status_text.hpp"
 #include "frazil/cli/templates.hpp"
 #include "frazil/cli/version.hpp"
 #include "frazil/engine/probe.hpp"
@@ -152,6 +153,7 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.star = [](const engine::SetView& view) {
     return protocols::set_star(view.kind, view.records, view.project);
   };
+  settings.kept_tables = protocols::final_tables;
   settings.on_progress = [&writer, &page](const engine::Reading& reading, bool) {
     make_folders(page.parent_path());  // what goes wrong here stops nothing: the engine tells of it
     writer.write(reading, page);
@@ -159,9 +161,11 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   return settings;
 }
 
-int tell_end(const engine::Engine& engine, engine::End end, const fs::path& project, const fs::path& page) {
+int tell_end(engine::Engine& engine, engine::End end, const fs::path& project, const fs::path& page) {
   for (const auto& step : engine.status().steps)
     if (!step.note.empty()) std::cout << fmt::format("{}: {}\n", step.name, step.note);
+  const auto account = engine.reading().state->live.status.account;
+  std::cout << counts_text(engine::to_json(account), terminal_width(STDOUT_FILENO));
   for (const auto& alarm : engine.status().alarms) std::cout << alarm_text(engine::to_json(alarm));
   if (const auto summary = alarm_summary(engine.status().alarms); !summary.empty()) std::cout << summary << "\n";
   std::cout << fmt::format("project {}\nreport  {}\n", project.string(), page.string());
@@ -228,6 +232,10 @@ int run_command(Arguments arguments) {
 }
 
 int worker_command(Arguments arguments) {
+  if (arguments.size() == 1 && (arguments[0] == "--help" || arguments[0] == "-h")) {
+    std::cout << "frazil worker …   started by engines and clusters, not by people\n";
+    return ok;
+  }
   if (arguments.size() > 4 && arguments[0] == "--rehearse") return rehearsal_worker(arguments);
   return exec::run_worker(exec::parse_worker_arguments({arguments.begin(), arguments.end()}), plugin::registry());
 }

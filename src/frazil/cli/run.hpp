@@ -22,7 +22,7 @@ int run_all_command(Arguments arguments);
 [[nodiscard]] engine::Options engine_options(const std::filesystem::path& project, report::Writer& writer,
                                              const std::filesystem::path& page);
 /// Prints how a run has ended. @return exit code
-int tell_end(const engine::Engine& engine, engine::End end, const std::filesystem::path& project,
+int tell_end(engine::Engine& engine, engine::End end, const std::filesystem::path& project,
              const std::filesystem::path& page);
 /// "0,1" as its parts.
 [[nodiscard]] std::vector<std::string> gpus_of(const std::string& text);

@@ -1,72 +1,88 @@
 #include "frazil/cli/status_line.hpp"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <vector>
+
+#include "frazil/base/words.hpp"
 #include "frazil/cli/alarms.hpp"
+#include "frazil/cli/status_text.hpp"
+#include "frazil/model/kinds.hpp"
 
 namespace frazil::cli {
 namespace {
 
+/// "ctf 20, 2 at work", "filter-ctf 18 kept, 2 aside"; empty: nothing has come there yet.
 std::string step_part(const engine::StepStatus& step) {
-  if (step.is_source) return fmt::format("{} {}", step.name, step.done);
-  std::string part = step.name + " ";
-  if (step.is_fold)
-    part += fmt::format("v{}", step.versions);
-  else if (step.is_filter)
-    part += fmt::format("{}", step.accepted);
-  else
-    part += fmt::format("{}", step.done);
-  if (step.is_filter && step.set_aside > 0) part += fmt::format("(-{})", step.set_aside);
-  if (step.running > 0) part += "*";
-  if (step.failed > 0) part += fmt::format("!{}", step.failed);
+  std::string part;
+  if (step.is_filter) {
+    if (step.accepted + step.set_aside > 0) part = fmt::format("{} kept", step.accepted);
+    if (step.set_aside > 0) part += fmt::format(", {} aside", step.set_aside);
+  } else if (step.is_fold) {
+    if (step.versions > 0) part = counted(step.versions, "version");
+  } else if (step.done > 0) {
+    part = std::to_string(step.done);
+  }
+  const auto add = [&](int count, const char* what) {
+    if (count > 0) part += fmt::format("{}{} {}", part.empty() ? "" : ", ", count, what);
+  };
+  add(step.running, "at work");
+  add(step.held, "held");
+  add(step.failed, "failed");
+  return part.empty() ? part : step.name + " " + part;
+}
+
+/// "24 movies: 20 kept, 2 set aside, 1 failed".
+std::string source_part(const engine::SourceAccount& source) {
+  const auto* kind = find_kind(source.kind);
+  auto part = counted(source.items, kind == nullptr ? "item" : kind->facts.one) + fmt::format(": {} kept", source.kept);
+  const auto add = [&](int count, const char* what) {
+    if (count > 0) part += fmt::format(", {} {}", count, what);
+  };
+  add(source.set_aside, "set aside");
+  add(source.held, "held");
+  add(source.failed, "failed");
+  add(source.broken, "broken");
+  add(source.incomplete, "incomplete");
   return part;
 }
 
-/// Columns on a terminal, as far as our own texts go: bytes that start a character.
-std::size_t columns(std::string_view text) {
-  std::size_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  return count;
+/// Particles that got through the last step that gives them micrograph by micrograph.
+std::string particles_part(const engine::Account& account) {
+  double count = 0;
+  for (const auto& a : account.amounts)
+    if (a.kind == "Particles" && a.passed > 0) count = a.passed;
+  return count > 0 ? counted(count, "particles") : "";
 }
 
-std::string cut(const std::string& text, std::size_t width) {
-  if (columns(text) <= width) return text;
-  std::string kept;
-  std::size_t count = 0;
-  for (const char c : text) {
-    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80 && ++count >= width) break;
-    kept += c;
-  }
-  return kept + "…";
+std::string rate_part(const engine::Status& status) {
+  if (status.state != "running" || status.rate.window_s < 10) return {};
+  return fmt::format("{} in, {} through in {}", status.rate.arrived, status.rate.through,
+                     elapsed_text(status.rate.window_s));
+}
+
+/// Everything but the clock, what matters most first.
+std::string content_of(const engine::Status& status) {
+  std::vector<std::string> parts = {status.state};
+  if (!status.alarms.empty()) parts.push_back("ALARM: " + alarm_summary(status.alarms));
+  if (!status.note.empty()) parts.push_back("WAITS: " + status.note);
+  for (const auto& source : status.account.sources) parts.push_back(source_part(source));
+  if (status.behind > 0) parts.push_back(fmt::format("{} behind", status.behind));
+  parts.push_back(rate_part(status));
+  parts.push_back(particles_part(status.account));
+  std::string line, steps;
+  for (const auto& part : parts)
+    if (!part.empty()) line += (line.empty() ? "" : " | ") + part;
+  for (const auto& step : status.steps)
+    if (const auto part = step_part(step); !part.empty()) steps += (steps.empty() ? " | " : " · ") + part;
+  return line + steps;
 }
 
 }  // namespace
 
 std::string status_line(const engine::Status& status, int width) {
-  std::string stage;
-  std::string steps;
-  for (const auto& step : status.steps) {
-    steps += (steps.empty() ? "" : " · ") + step_part(step);
-    if (step.running > 0) stage = step.name;
-  }
-  const auto seconds = static_cast<long>(status.seconds);
-  std::string head = fmt::format("{:02}:{:02}:{:02} ", seconds / 3600, seconds / 60 % 60, seconds % 60);
-  if (status.state != "running")
-    head += status.state + " ";
-  else if (!status.note.empty())
-    head += "WAITING (" + status.note + ") ";
-  head += fmt::format("{} behind, {:.0f}/h", status.behind, status.per_hour);
-  if (!stage.empty()) head += ", at " + stage;
-  if (status.failed > 0) head += fmt::format(", {} failed", status.failed);
-  if (status.broken > 0) head += fmt::format(", {} broken", status.broken);
-  if (status.replaced > 0) head += fmt::format(", {} replaced", status.replaced);
-  if (status.excluded > 0) head += fmt::format(", {} left out", status.excluded);
-  if (status.growing > 0) head += fmt::format(", {} incomplete", status.growing);
-  if (!status.alarms.empty()) head += ", ALARM: " + alarm_summary(status.alarms);
-  const auto line = head + " | " + steps;
-  return width > 0 ? cut(line, static_cast<std::size_t>(width)) : line;
+  return cut_to(elapsed_text(status.seconds) + " " + content_of(status), width);
 }
 
 StatusPrinter::StatusPrinter(int file) : file_(file), is_terminal_(::isatty(file) != 0) {}
@@ -77,19 +93,17 @@ StatusPrinter::~StatusPrinter() {
 
 void StatusPrinter::show(const engine::Status& status) {
   if (is_terminal_) {
-    winsize size{};
-    const int width = ::ioctl(file_, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 100;
-    const auto line = "\r" + status_line(status, width) + "\x1b[K";
+    const auto line = "\r" + status_line(status, terminal_width(file_) - 1) + "\x1b[K";
     shown_ = true;
     (void)!::write(file_, line.data(), line.size());
     return;
   }
   const bool is_last = status.state == "finished" || status.state == "stopped";
   if (!is_last && status.seconds < next_s_) return;
-  auto line = status_line(status, 0);
-  const auto content = line.substr(line.find(' '));  // without the clock
+  auto content = content_of(status);
   if (content == last_ && !is_last) return;
-  last_ = content;
+  auto line = elapsed_text(status.seconds) + " " + content;
+  last_ = std::move(content);
   next_s_ = status.seconds + 10;
   line += '\n';
   (void)!::write(file_, line.data(), line.size());

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "frazil/engine/account.hpp"
 #include "frazil/engine/alarms.hpp"
 #include "frazil/engine/guards.hpp"
 #include "frazil/exec/budget.hpp"
 #include "frazil/flow/answer.hpp"
+#include "frazil/flow/kept_table.hpp"
 #include "frazil/flow/workflow.hpp"
 
 namespace frazil::engine {
@@ -23,6 +25,12 @@ struct SetView {
   std::string step, protocol, port, kind;
   std::filesystem::path project;  ///< files named in records are relative to it
   std::vector<Json> records;      ///< sorted by order key; of versions the latest alone
+};
+
+/// Files that a source has seen.
+struct FileCounts {
+  int items = 0, replaced = 0, duplicates = 0, broken = 0, incomplete = 0;
+  int left_out = 0;  ///< by patterns, or because they are something else
 };
 
 /// Numbers of one step for the status line.
@@ -38,6 +46,7 @@ struct StepStatus {
   /// Of an iteration under way: done, 0 to 1, NaN where that is not known; negative: there is none.
   double progress = -1;
   std::string doing = {};  ///< and in words
+  FileCounts files = {};
 };
 
 /// What a person is asked.
@@ -57,6 +66,13 @@ struct TaskStatus {
   bool paused = false;  ///< live tasks have its threads
 };
 
+/// Items within the last `window_s`: since the engine started, ten minutes at most.
+struct Rate {
+  double window_s = 0;
+  int arrived = 0;
+  int through = 0;  ///< all steps that take items one by one are done with them
+};
+
 struct Status {
   std::string project, state;           ///< state: running, paused, stopping, finished, stopped
   std::string note;                     ///< why nothing starts although it could, e.g. a full disk
@@ -71,13 +87,15 @@ struct Status {
   int files = 0;     ///< all that were seen: found and the five above
   int behind = 0;    ///< items not yet through the slowest of the steps that take one at a time
   int running = 0, queued = 0;
-  double per_hour = 0;    ///< items through the first step, over the last minutes
+  Rate rate;
+  double per_hour = 0;    ///< items through, at the rate above
   double seconds = 0;     ///< since the engine started
   int items_through = 0;  ///< since then
   double item_p50_s = 0,
          item_p95_s = 0;  ///< from a file's being whole to the end of all steps that take it by itself, lately
   double start_p50_ms = 0, start_p99_ms = 0;  ///< from a task's being ready to its start, lately
   int failed = 0;
+  Account account;  ///< where it all has gone; added by the view
 };
 [[nodiscard]] Json to_json(const Status& status);
 
@@ -111,6 +129,8 @@ struct Options {
   flow::ReadAnswer read_answer;
   /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
   std::function<std::optional<std::string>(const SetView&)> star;
+  /// Which tables of what is kept stand beside those of the sets; none: none do.
+  std::function<std::vector<flow::KeptTable>(const flow::Plan&)> kept_tables;
   /// Called in a thread of its own, one call at a time, with what can be read then (view.hpp); `last`: nothing follows.
   std::function<void(const Reading& reading, bool last)> on_progress;
   bool read_only = false;  ///< nobody works on the project and nothing is written: no lease is taken, nothing can run

@@ -23,6 +23,8 @@ namespace fs = std::filesystem;
 using std::chrono::duration;
 using std::chrono::milliseconds;
 
+constexpr double rate_window_s = 600;  ///< of what came and got through
+
 Clock::duration seconds(double value) { return std::chrono::duration_cast<Clock::duration>(duration<double>(value)); }
 
 int free_memory_mib() {
@@ -160,9 +162,6 @@ void Engine::Impl::open() {
       for (const auto& program : planned.protocol->programs())
         programs_.back() += (programs_.back().empty() ? "" : ", ") + program;
   }
-  for (std::size_t i = 0; i < plan_.steps.size() && first_step_ < 0; ++i)
-    if (plan_.steps[i].depth == 1 && plan_.steps[i].trigger.mode == flow::Trigger::Mode::none)
-      first_step_ = static_cast<int>(i);
 }
 
 /// Readers are told everything again.
@@ -465,6 +464,21 @@ Live Engine::Impl::live() {
   return live;
 }
 
+/// Notes that something happened now; what is long past is forgotten.
+void Engine::Impl::note_time(std::deque<Clock::time_point>& times) {
+  times.push_back(Clock::now());
+  while (times.front() < times.back() - seconds(rate_window_s)) times.pop_front();
+}
+
+Rate Engine::Impl::rate(double running_s) const {
+  const double window_s = std::min(running_s, rate_window_s);
+  const auto since = Clock::now() - seconds(window_s);
+  const auto lately = [&](const std::deque<Clock::time_point>& times) {
+    return static_cast<int>(std::count_if(times.begin(), times.end(), [&](Clock::time_point t) { return t >= since; }));
+  };
+  return {window_s, lately(came_), lately(through_)};
+}
+
 Status Engine::Impl::status() {
   Status status;
   status.project = options_.project.string();
@@ -497,6 +511,8 @@ Status Engine::Impl::status() {
                  graph_->is_stopped(static_cast<int>(i)),
                  note_of(static_cast<int>(i))};
     s.held = counts.held;
+    s.files = {files.items,   files.replaced, files.duplicates, files.broken, files.growing + files.incomplete,
+               files.excluded};
     show_iteration(static_cast<int>(i), s);
     if (s.needs_approval && s.waiting > 0 && status.note.empty())
       status.note = s.name + " waits for a person: frazil approve " + s.name;
@@ -516,10 +532,8 @@ Status Engine::Impl::status() {
   }
   status.questions = open_questions();
   status.tasks = long_tasks();
-  const double window_s = std::min(status.seconds, 120.0);
-  const auto since = Clock::now() - seconds(window_s);
-  const auto lately = std::count_if(through_.begin(), through_.end(), [&](Clock::time_point t) { return t >= since; });
-  status.per_hour = window_s > 1 ? static_cast<double>(lately) * 3600 / window_s : 0;
+  status.rate = rate(status.seconds);
+  status.per_hour = status.rate.window_s > 1 ? status.rate.through * 3600 / status.rate.window_s : 0;
   status.start_p50_ms = dispatcher_->start_latency().percentile(0.5) * 1000;
   status.start_p99_ms = dispatcher_->start_latency().percentile(0.99) * 1000;
   status.item_p50_s = item_latency_.percentile(0.5);
@@ -576,10 +590,13 @@ Json to_json(const Status& status) {
           {"running", status.running},
           {"queued", status.queued},
           {"per_hour", status.per_hour},
+          {"rate",
+           {{"window_s", status.rate.window_s}, {"arrived", status.rate.arrived}, {"through", status.rate.through}}},
           {"failed", status.failed},
           {"seconds", status.seconds},
           {"note", status.note},
           {"alarms", alarms},
+          {"counts", to_json(status.account)},
           {"latency",
            {{"items", status.items_through},
             {"p50_s", status.item_p50_s},

@@ -182,6 +182,8 @@ class Engine::Impl final : public Knowledge {
   void feed(bool now);
   void feed_waiting();
   Live live();
+  static void note_time(std::deque<Clock::time_point>& times);
+  [[nodiscard]] Rate rate(double running_s) const;
   Done execute(const Command& command);
   Done carry_out(const Command& command);
   Json restore(const Command& command);
@@ -238,7 +240,8 @@ class Engine::Impl final : public Knowledge {
   std::set<std::string> durable_;   ///< folders whose own entry is durable, or will be with the next commit
   std::optional<Clock::time_point> dirty_since_;
   Clock::time_point next_status_{}, next_feed_{};
-  std::deque<Clock::time_point> through_;       ///< when items left the first step, lately
+  std::deque<Clock::time_point> came_,
+      through_;                                 ///< when items arrived, and when all steps were done with them, lately
   std::vector<std::filesystem::path> retired_;  ///< folders of iterations to remove once all is committed
   std::future<void> removing_;
   std::map<std::int64_t, Question> questions_;  ///< open ones, by number
@@ -253,7 +256,6 @@ class Engine::Impl final : public Knowledge {
   std::map<int, Clock::time_point> pending_since_;      ///< by step with a time trigger
   std::unordered_map<int, Clock::time_point> arrived_;  ///< subjects under way
   Latency item_latency_;
-  int first_step_ = -1;
   Feeder feeder_;
   std::shared_ptr<const Head> head_;  ///< of the workflow as it is
   std::unique_ptr<Publisher> publisher_;

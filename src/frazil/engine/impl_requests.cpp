@@ -4,6 +4,7 @@
 
 #include "frazil/base/files.hpp"
 #include "frazil/base/log.hpp"
+#include "frazil/base/words.hpp"
 #include "frazil/engine/impl.hpp"
 #include "frazil/engine/settings.hpp"
 
@@ -127,10 +128,14 @@ Done Engine::Impl::carry_out(const Command& command) {
     case Kind::resume:
       paused_ = command.kind == Kind::pause;
       store_.add_event(paused_ ? "paused" : "resumed", "", "", "by hand", command.actor);
+      done.answer["note"] = paused_ ? fmt::format("paused: nothing new starts, {} still run; frazil resume goes on",
+                                                  counted(status().running, "task"))
+                                    : "goes on";
       break;
     case Kind::close:
       close_by_hand();
       store_.add_event("closing", "", "", "no more files will come, by hand", command.actor);
+      done.answer["note"] = "closed: no more files are waited for; one that comes all the same opens it again";
       break;
     case Kind::stop:
       if (!lost_) store_.add_event("stopping", "", "", "by hand", command.actor);

@@ -158,6 +158,7 @@ void Engine::Impl::import(const Found& finding) {
   if (!finding.reason.empty()) log::warning("{}", naming(finding));
   look_into(seen.step, item.label, seen.record, seen.foreseen);
   arrived_[static_cast<int>(graph_->subject_count())] = seen.seen;
+  note_time(came_);
   graph_->add_source_item(seen.step, {finding.subject, item.label, item.order, seen.step},
                           {item.n, Digest::parse(item.id)});
 }

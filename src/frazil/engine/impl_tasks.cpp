@@ -113,6 +113,7 @@ void Engine::Impl::subject_through(int subject) {
   if (found == arrived_.end()) return;
   item_latency_.add(std::chrono::duration<double>(Clock::now() - found->second).count());
   arrived_.erase(found);
+  note_time(through_);
 }
 
 // ---- starting ---------------------------------------------------------------------------------------------------
@@ -250,10 +251,6 @@ void Engine::Impl::publish(const Ended& ended) {
     if (is_first_reading(read[i], read[i + 1])) store_.put(content_key + read[i], read[i + 1]);
   const Outcome outcome = ended.result.failed ? store_failure(ended) : store_success(ended);
   if (ended.kills.all > 0) store_.forget_kills(execution.key);
-  if (execution.step == first_step_) {
-    through_.push_back(Clock::now());
-    while (through_.size() > 100000) through_.pop_front();
-  }
   graph_->finish(execution, outcome);
   settle();
 }

@@ -15,8 +15,9 @@ struct Named {
   bool is_part = false;             ///< the name is only a part of theirs
 };
 
-/// Subjects and items that a text names: a label, a file's name with or without extension, its path (below the watched
-/// folder or longer), an id or its first six digits or more; if nothing has such a name, a part of label or path.
+/// Subjects and items that a text names: a short name, a label, a file's name with or without extension, its path
+/// (below the watched folder or longer), an id or its first six digits or more; if nothing has such a name, a part of
+/// one of these names, or the name of a file that was made from one ("mic_7_DW.mrc").
 /// @throws Error(bad_input) if the text is empty
 [[nodiscard]] Named find_named(const State& state, store::Reader& reader, const std::string& text);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frazil/base/utf8.hpp"
+#include "frazil/engine/accountant.hpp"
 #include "frazil/engine/names.hpp"
 #include "frazil/engine/table.hpp"
 
@@ -104,8 +106,8 @@ Json explain_step(const Reading& reading, int index, int subject, std::string& o
   } else if (person != nullptr) {
     entry["person"] = {
         {"accepted", person->accepted}, {"time", person->time}, {"actor", person->actor}, {"reason", person->reason}};
-    outcome = fmt::format("{} by {} at {}", person->accepted ? "in play: restored" : "set aside",
-                          name_of_person(*person), planned.name);
+    outcome = fmt::format("{} by {} at {}", person->accepted ? "kept: restored" : "set aside", name_of_person(*person),
+                          planned.name);
   }
   return entry;
 }
@@ -114,11 +116,20 @@ Json explain(const Reading& reading, int subject) {
   const auto& state = *reading.state;
   const auto& who = state.subject(subject);
   Json chain = Json::array();
-  std::string outcome = "in play";
+  const auto fate = fate_of(state, subject);
+  std::string outcome = fate.standing == Standing::in_work && fate.step >= 0
+                            ? fmt::format("in work: not yet through {}", state.planned(fate.step).name)
+                            : std::string(frazil::name_of(fate.standing));
   for (int i = 0; i < static_cast<int>(state.steps.size()); ++i)
     if (state.step(i).cells[subject] != CellState::unknown || who.root == i)
       chain.push_back(explain_step(reading, i, subject, outcome));
-  return {{"subject", who.id}, {"label", who.label}, {"path", who.path}, {"outcome", outcome}, {"chain", chain}};
+  return {{"subject", who.id},
+          {"label", who.label},
+          {"name", who.name},
+          {"path", who.path},
+          {"fate", frazil::name_of(fate.standing)},
+          {"outcome", outcome},
+          {"chain", chain}};
 }
 
 /// There is a later row about the file, or what it lacks is told as it is now.
@@ -131,7 +142,8 @@ bool is_outdated(const State& state, int row) {
 }
 
 /// Files that have come to no item, or of which there is something to say.
-Json files_named(const State& state, const std::string& text) {
+/// @param parts_too  if none has this name, those of whose paths it is a part
+Json files_named(const State& state, const std::string& text, bool parts_too) {
   Json files = Json::array();
   const auto visit = [&](const std::function<bool(const std::string&)>& fits) {
     for (int i = 0; i < state.file_count; ++i)
@@ -144,7 +156,10 @@ Json files_named(const State& state, const std::string& text) {
           files.push_back(
               {{"step", state.head->plan.steps[i].name}, {"path", path}, {"state", "growing"}, {"reason", reason}});
   };
-  visit([&](const std::string& path) { return names_path(text, path); });
+  const auto shown = printable_name(text);
+  visit([&](const std::string& path) { return names_path(text, path) || names_path(shown, path); });
+  if (files.empty() && parts_too && text.size() > 2)
+    visit([&](const std::string& path) { return path.find(text) != std::string::npos; });
   return files;
 }
 
@@ -249,6 +264,7 @@ Json page_row(const Reading& reading, const Table& table, const std::vector<Name
   return {{"item", item_id(reading.reader, table.item(subject))},
           {"subject", who.id},
           {"label", who.label},
+          {"name", who.name},
           {"order", who.order},
           {"path", who.path},
           {"state", table.state_name(subject)},
@@ -355,7 +371,7 @@ Json events_since(const Reading& reading, std::int64_t since, int count, double 
 Json why(const Reading& reading, const std::string& text) {
   const auto& state = *reading.state;
   auto named = find_named(state, reading.reader, text);
-  auto files = files_named(state, text);
+  auto files = files_named(state, text, named.subjects.empty() && named.items.empty());
   if (named.is_part && !files.empty()) named.subjects.clear();  // a file with just this name
   for (const auto n : named.items)
     if (const int subject = subject_with_id(state, reading.reader.item(n).subject);

@@ -56,7 +56,7 @@ Publisher::Publisher(const store::Project& store, const flow::Registry& registry
       view_(std::make_unique<store::Reader>(store)),
       service_({[this] { return view_.state(); }, [this](const Command& command) { return act(command); }},
                std::make_unique<store::Reader>(store), registry),
-      stars_(std::make_unique<store::Reader>(store), options.star) {
+      stars_(std::make_unique<store::Reader>(store), options.star, options.kept_tables) {
   if (options_.star)
     star_follower_.emplace(view_, options_.star_interval_s,
                            [this](const std::shared_ptr<const State>& state) { write_stars(*state); });

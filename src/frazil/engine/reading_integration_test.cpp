@@ -177,7 +177,7 @@ TEST_F(ReadingTest, WhatIsDecidedHasANameAndIsSeenAtOnce) {
   ASSERT_TRUE(decided.value("ok", false)) << decided.dump();
   EXPECT_EQ(decided.at("changed").size(), 2u);
   const auto why = request("p", {{"command", "why"}, {"item", "n_4"}}).at("items").at(0);
-  EXPECT_EQ(why.at("outcome"), "in play: restored by ada at even");
+  EXPECT_EQ(why.at("outcome"), "kept: restored by ada at even");
   EXPECT_EQ(request("p", {{"command", "items"}, {"step", "even"}, {"port", "accepted"}, {"where", {"actor = ada"}}})
                 .at("total"),
             2);

@@ -1,7 +1,12 @@
 #include "frazil/engine/record_numbers.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <charconv>
+#include <map>
 #include <string>
+#include <vector>
 
 namespace frazil::engine {
 namespace {
@@ -11,6 +16,17 @@ class Scanner {
  public:
   Scanner(std::string_view text, const std::function<void(std::string_view, double)>& visit)
       : text_(text), visit_(visit) {}
+
+  void run() {
+    object();
+    for (const auto& [name, counts] : counts_)
+      if (const auto reasons = reasons_.find(name); reasons != reasons_.end())
+        for (std::size_t i = 0; i < std::min(counts.size(), reasons->second.size()); ++i)
+          visit_(fmt::format("{}.{}", name, reasons->second[i]), counts[i]);
+  }
+
+ private:
+  static constexpr int deepest = 100;
 
   void object() {
     if (!take('{') || take('}')) return;
@@ -25,9 +41,6 @@ class Scanner {
     } while (take(','));
     if (!take('}')) stop();
   }
-
- private:
-  static constexpr int deepest = 100;
 
   void stop() { at_ = text_.size(); }
   char next() {
@@ -68,6 +81,43 @@ class Scanner {
     }
   }
 
+  bool number(double* value) {
+    (void)next();
+    const auto rest = text_.substr(at_);
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), *value);
+    if (error != std::errc{}) return false;
+    at_ += static_cast<std::size_t>(end - rest.data());
+    return true;
+  }
+
+  /// A list of equals that `one` reads. @return false, standing where it stood, if it is another
+  template <class T>
+  bool list_of(std::vector<T>& values, bool (Scanner::*one)(T*)) {
+    const auto start = at_;
+    bool good = take('[');
+    if (good && !take(']')) {
+      do {
+        good = (this->*one)(&values.emplace_back());
+      } while (good && take(','));
+      good = good && take(']');
+    }
+    if (good) return true;
+    at_ = start;
+    values.clear();
+    return false;
+  }
+
+  /// "x_reasons": ["a", "b"] beside "x_counts": [1, 2] are the numbers x.a and x.b; other lists are passed over.
+  void any_list() {
+    constexpr std::string_view reasons = "_reasons", counts = "_counts";
+    const auto name = std::string_view(name_);
+    if (name.ends_with(reasons) && list_of(reasons_[name_.substr(0, name.size() - reasons.size())], &Scanner::string))
+      return;
+    if (name.ends_with(counts) && list_of(counts_[name_.substr(0, name.size() - counts.size())], &Scanner::number))
+      return;
+    list();
+  }
+
   void word() {
     const auto rest = text_.substr(at_);
     for (const std::string_view known : {"true", "false", "null"})
@@ -76,11 +126,9 @@ class Scanner {
         if (known != "null") visit_(name_, known == "true" ? 1 : 0);
         return;
       }
-    double number = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (error != std::errc{}) return stop();
-    at_ += static_cast<std::size_t>(end - rest.data());
-    visit_(name_, number);
+    double value = 0;
+    if (!number(&value)) return stop();
+    visit_(name_, value);
   }
 
   void value() {
@@ -91,7 +139,7 @@ class Scanner {
         --depth_;
         break;
       case '[':
-        list();
+        any_list();
         break;
       case '"':
         if (!string(nullptr)) stop();
@@ -106,12 +154,14 @@ class Scanner {
   std::size_t at_ = 0;
   int depth_ = 0;
   std::string name_;
+  std::map<std::string, std::vector<std::string_view>> reasons_;
+  std::map<std::string, std::vector<double>> counts_;
 };
 
 }  // namespace
 
 void for_numbers(std::string_view record, const std::function<void(std::string_view name, double value)>& visit) {
-  Scanner(record, visit).object();
+  Scanner(record, visit).run();
 }
 
 }  // namespace frazil::engine

@@ -242,13 +242,13 @@ struct PlainRequest {
   }
 };
 struct Pause {
-  static constexpr RequestInfo info{"pause", "Start no more tasks.", "ok", true};
+  static constexpr RequestInfo info{"pause", "Start no more tasks.", "ok note", true};
 };
 struct Resume {
-  static constexpr RequestInfo info{"resume", "Go on after a pause.", "ok", true};
+  static constexpr RequestInfo info{"resume", "Go on after a pause.", "ok note", true};
 };
 struct Close {
-  static constexpr RequestInfo info{"close", "No more files will come.", "ok", true};
+  static constexpr RequestInfo info{"close", "No more files will come.", "ok note", true};
 };
 struct Stop {
   static constexpr RequestInfo info{"stop", "End the engine in order.", "ok", true};

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "frazil/base/log.hpp"
+#include "frazil/engine/accountant.hpp"
 #include "frazil/engine/record_numbers.hpp"
 
 namespace frazil::engine {
@@ -44,6 +45,10 @@ std::pair<int, int> State::origin(int index, int port, int subject) const {
 
 // ---- following --------------------------------------------------------------------------------------------------
 
+Builder::Builder(std::unique_ptr<store::Reader> reader)
+    : reader_(std::move(reader)), accountant_(std::make_unique<Accountant>()) {}
+Builder::~Builder() = default;
+
 bool Builder::is_filter(int step) const { return state_.planned(step).protocol->shape == flow::Shape::filter; }
 
 void Builder::begin_anew(std::shared_ptr<const Head> head, std::int64_t sequence) {
@@ -61,9 +66,11 @@ void Builder::begin_anew(std::shared_ptr<const Head> head, std::int64_t sequence
     made_for_.push_back(publication_);
     state_.steps.push_back(std::move(step));
   }
+  accountant_->begin(state_.head->plan);
   last_file_ = 0;
   files_of_subjects_.clear();
   subject_by_id_.clear();
+  names_.clear();
   unread_.clear();
   unread_at_start_ = 0;
   unsorted_.clear();
@@ -98,14 +105,24 @@ void Builder::apply(const Changes& changes, std::shared_ptr<const Head> head, Li
 
 void Builder::add_subjects(const std::vector<SubjectAdded>& added) {
   for (const auto& one : added) {
-    SubjectView subject{one.id, one.label, one.order, one.root, {}};
+    SubjectView subject{one.id, one.label, one.order, {}, one.root, {}};
     if (const auto file = files_of_subjects_.find(one.id); file != files_of_subjects_.end())
       std::tie(subject.path, subject.time) = file->second;
+    subject.name = name_for(subject);
     state_.subjects.set(one.subject, std::make_shared<const SubjectView>(std::move(subject)), publication_);
     subject_by_id_[one.id] = one.subject;
     unsorted_.push_back(one.subject);
+    accountant_->touch(one.subject);
     state_.subject_count = std::max(state_.subject_count, one.subject + 1);
   }
+}
+
+/// The source's short name for the file, unless another has it already; else the label.
+std::string Builder::name_for(const SubjectView& subject) {
+  const auto& source = state_.planned(subject.root).protocol->source;
+  if (subject.path.empty() || !source.short_name) return subject.label;
+  auto name = source.short_name(subject.path);
+  return name.empty() || names_.try_emplace(name, subject.id).first->second != subject.id ? subject.label : name;
 }
 
 void Builder::add_files() {
@@ -125,6 +142,7 @@ void Builder::add_file(store::FileRow row) {
       auto subject = *state_.subjects[known->second];
       subject.path = row.path;
       subject.time = row.time;
+      subject.name = name_for(subject);
       state_.subjects.set(known->second, std::make_shared<const SubjectView>(std::move(subject)), publication_);
     }
   }
@@ -139,6 +157,7 @@ void Builder::place(const ItemPlaced& placed) {
   const auto before =
       steps_[static_cast<std::size_t>(placed.step)]->ports[static_cast<std::size_t>(placed.port)].items[placed.subject];
   if (before == placed.item) return;
+  accountant_->touch(placed.subject);
   auto& step = edit(placed.step);
   step.sets_changed = state_.sequence;
   auto& port = step.ports[static_cast<std::size_t>(placed.port)];
@@ -152,6 +171,7 @@ void Builder::place(const ItemPlaced& placed) {
 }
 
 void Builder::change(const CellChanged& cell) {
+  accountant_->touch(cell.subject);
   auto& step = edit(cell.step);
   step.cells.set(cell.subject, cell.state, publication_);
   if (step.tasks[cell.subject] == cell.task) return;
@@ -175,12 +195,15 @@ void Builder::read_people() {
   for (auto& row : rows) {
     const int step = state_.head->plan.find(row.step);
     const auto subject = subject_by_id_.find(row.subject);
-    if (step >= 0 && subject != subject_by_id_.end()) (*people)[{step, subject->second}] = std::move(row);
+    if (step < 0 || subject == subject_by_id_.end()) continue;
+    accountant_->touch(subject->second);
+    (*people)[{step, subject->second}] = std::move(row);
   }
   state_.people = std::move(people);
 }
 
 void Builder::note_numbers(int index, int port, int subject, std::string_view record) {
+  accountant_->touch(subject);
   auto& numbers = edit(index).ports[static_cast<std::size_t>(port)].numbers;
   for (auto& [name, column] : numbers)  // of an earlier record that had more
     if (!std::isnan(column[subject])) column.set(subject, std::nan(""), publication_);
@@ -197,11 +220,15 @@ void Builder::note_numbers(int index, int port, int subject, std::string_view re
 void Builder::note_decision(int index, int subject, std::int64_t task) {
   const auto row = reader_->decision_of_task(task);
   if (!row) return;
+  accountant_->touch(subject);
   auto& step = edit(index);
   auto& names = step.rule_names;
   const auto rule = std::find(names.begin(), names.end(), row->rule);
   step.rules.set(subject, static_cast<int>(rule - names.begin()), publication_);
-  if (rule == names.end()) names.push_back(row->rule);
+  if (rule == names.end()) {
+    names.push_back(row->rule);
+    step.rule_titles.push_back(row->title);
+  }
   step.values.set(subject, row->value, publication_);
   step.limits.set(subject, row->limit, publication_);
 }
@@ -250,8 +277,20 @@ std::shared_ptr<const State> Builder::publish() {
                                 : 1 - static_cast<double>(unread_.size()) /
                                           static_cast<double>(std::max(unread_at_start_, unread_.size()));
   auto published = std::make_shared<State>(state_);
+  tell_account(published->live.status);
   ++publication_;
   return published;
+}
+
+/// The counts of files that scripts read are those of the account.
+void Builder::tell_account(Status& status) {
+  status.account = accountant_->update(state_);
+  status.found = status.replaced = status.files = 0;
+  for (const auto& source : status.account.sources) {
+    status.found += source.items;
+    status.replaced += source.replaced;
+    status.files += source.files;
+  }
 }
 
 // ---- a thread of its own ----------------------------------------------------------------------------------------

@@ -29,8 +29,11 @@
 
 namespace frazil::engine {
 
+class Accountant;
+
 struct SubjectView {
   std::string id, label, order;
+  std::string name;  ///< what people are shown: short, and no other's; any name they type finds it (names.hpp)
   int root = 0;      ///< step that introduced it
   std::string path;  ///< of a file: below the watched folder; empty for versions of folds
   double time = 0;   ///< when it came, seconds since 1970; 0 for versions of folds
@@ -62,10 +65,10 @@ struct StepView {
   // Of filters, by the rule that decided:
   Column<int> rules{-1};  ///< index in rule_names
   Column<double> values, limits;
-  std::vector<std::string> rule_names;
-  std::vector<VersionView> made;  ///< of a fold: all versions so far
-  std::int64_t changed = 0;       ///< sequence of the last commit that changed something here
-  std::int64_t sets_changed = 0;  ///< of the last one after which its sets have other members
+  std::vector<std::string> rule_names, rule_titles;  ///< titles: what breaking it means, in a few words
+  std::vector<VersionView> made;                     ///< of a fold: all versions so far
+  std::int64_t changed = 0;                          ///< sequence of the last commit that changed something here
+  std::int64_t sets_changed = 0;                     ///< of the last one after which its sets have other members
 };
 
 /// The state of the engine itself, and what it sees that is not stored.
@@ -116,7 +119,8 @@ struct State {
 class Builder {
  public:
   /// @param reader  of the project; used in the caller's thread only
-  explicit Builder(std::unique_ptr<store::Reader> reader) : reader_(std::move(reader)) {}
+  explicit Builder(std::unique_ptr<store::Reader> reader);
+  ~Builder();
 
   /// @param head  null unless the changes say that all is anew
   void apply(const Changes& changes, std::shared_ptr<const Head> head, Live live);
@@ -133,6 +137,8 @@ class Builder {
   void begin_anew(std::shared_ptr<const Head> head, std::int64_t sequence);
   StepView& edit(int step);
   void add_subjects(const std::vector<SubjectAdded>& added);
+  [[nodiscard]] std::string name_for(const SubjectView& subject);
+  void tell_account(Status& status);
   void add_files();
   void add_file(store::FileRow row);
   void place(const ItemPlaced& placed);
@@ -146,6 +152,7 @@ class Builder {
   [[nodiscard]] bool is_filter(int step) const;
 
   std::unique_ptr<store::Reader> reader_;
+  std::unique_ptr<Accountant> accountant_;
   State state_;
   std::vector<std::shared_ptr<StepView>> steps_;  ///< those of the state, for editing
   std::vector<std::uint64_t> made_for_;           ///< by step: publication for which it may be edited
@@ -153,6 +160,7 @@ class Builder {
   std::int64_t last_file_ = 0;
   std::unordered_map<std::string, std::pair<std::string, double>> files_of_subjects_;  ///< path and time
   std::unordered_map<std::string, int> subject_by_id_;
+  std::unordered_map<std::string, std::string> names_;  ///< short names that are taken: id of the subject
   std::deque<Unread> unread_;
   std::size_t unread_at_start_ = 0;  ///< when there last were none
   std::vector<int> unsorted_;        ///< subjects not yet in by_order

@@ -97,8 +97,14 @@ TEST(RecordNumbers, AreThoseOfAllFieldsButLists) {
               note);
   EXPECT_EQ(found, (std::map<std::string, double>{
                        {"a", 1}, {"b", -2500}, {"inner.d", 4}, {"inner.e.f", 5}, {"yes", 1}, {"no", 0}, {"last", 7}}));
+  found.clear();
+  for_numbers(R"({"left_counts": [4, 1], "left_reasons": ["over the edge", "flat"], "counts": [3], "odd_counts": ["x"],
+    "odd_reasons": [], "z_reasons": ["a"], "last": 7})",
+              note);
+  EXPECT_EQ(found, (std::map<std::string, double>{{"left.over the edge", 4}, {"left.flat", 1}, {"last", 7}}));
   for (const char* broken :
-       {"", "{", "[]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":x}", "{\"a\":[1}", "{\"a\":\"", "null"})
+       {"", "{", "{\"a_counts\":[", "{\"a_counts\":[1", "{\"a_reasons\":[\"", "{\"a_reasons\":[\"x\"", "[]", "{\"a\"",
+        "{\"a\":", "{\"a\":1", "{\"a\":x}", "{\"a\":[1}", "{\"a\":\"", "null"})
     for_numbers(broken, note);
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";

@@ -204,6 +204,8 @@ struct Source {
   std::function<std::vector<Finding>(const Json& record, const Json& params)> contradictions;
   /// What the record of a file tells of parameters, set or not. None: nothing.
   std::function<std::vector<ToldValue>(const Json& record, const Json& params)> told;
+  /// A short name for a file, of which people can read where it comes from; empty: its own name is that. None: always.
+  std::function<std::string(const std::string& path)> short_name;
 };
 
 /// Records on the input ports of one execution: port name → records (one for a map, the batch for a fold).
@@ -523,6 +525,8 @@ Protocol make_source() {
     protocol.source.contradictions = [](const Json& record, const Json& json) {
       return P{detail::parse_params<P>(json)}.contradictions(record_from_json<typename P::Output>(record));
     };
+  if constexpr (requires(const std::string& path) { P::short_name(path); })
+    protocol.source.short_name = [](const std::string& path) { return P::short_name(path); };
   return protocol;
 }
 

@@ -155,6 +155,22 @@ Json optics_settings(const Params& params) {
   return settings;
 }
 
+/// What EPU's name says; names of results begin with those of folders.
+std::optional<ExposureInfo> exposure_named(const std::filesystem::path& path) {
+  const auto name = path.filename().string();
+  const auto start = name.find("FoilHole_");
+  return start == std::string::npos ? std::nullopt : io::parse_epu_name(path.parent_path() / name.substr(start));
+}
+
+/// "9015883-9017347-154915": hole, shot and time of day. Empty for other names.
+std::string short_epu_name(const std::string& path) {
+  const auto exposure = exposure_named(path);
+  if (!exposure || exposure->acquired.size() < 19) return {};
+  const auto& time = exposure->acquired;  // "2025-01-08T15:49:15"
+  return fmt::format("{}-{}-{}{}{}", exposure->hole, exposure->shot, time.substr(11, 2), time.substr(14, 2),
+                     time.substr(17, 2));
+}
+
 }  // namespace
 
 flow::Watch ImportMovies::watch() const {
@@ -224,13 +240,11 @@ flow::FileCheck ImportMicrographs::check(const std::filesystem::path& path) { re
 Micrograph ImportMicrographs::record(const std::filesystem::path& path, const std::string& reference) const {
   auto micrograph = one_record<Micrograph>(path, optics_settings(params));
   micrograph.path = reference;
-  const auto name = path.filename().string();
-  if (const auto start = name.find("FoilHole_");
-      start != std::string::npos)  // names of results begin with those of folders
-    if (const auto exposure = io::parse_epu_name(name.substr(start)))
-      micrograph.optics.optics_group = io::beam_shift_group(*exposure);
+  if (const auto exposure = exposure_named(path)) micrograph.optics.optics_group = io::beam_shift_group(*exposure);
   return micrograph;
 }
+std::string ImportMicrographs::short_name(const std::string& path) { return short_epu_name(path); }
+std::string ImportMovies::short_name(const std::string& path) { return short_epu_name(path); }
 
 /// What the simulator knows of its particles lies beside them, and is not for the pipeline.
 flow::Watch ImportParticles::watch() const {

@@ -105,6 +105,7 @@ struct ImportMovies {
 
   [[nodiscard]] flow::Watch watch() const;
   [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
+  [[nodiscard]] static std::string short_name(const std::string& path);
   [[nodiscard]] Movie record(const std::filesystem::path& path, const std::string& reference) const;
   /// Whether the metadata file of a movie is there.
   [[nodiscard]] bool has_companion(const std::filesystem::path& path) const;
@@ -161,6 +162,7 @@ struct ImportMicrographs {
 
   [[nodiscard]] flow::Watch watch() const;
   [[nodiscard]] static flow::FileCheck check(const std::filesystem::path& path);
+  [[nodiscard]] static std::string short_name(const std::string& path);
   [[nodiscard]] Micrograph record(const std::filesystem::path& path, const std::string& reference) const;
 };
 

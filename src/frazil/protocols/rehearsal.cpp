@@ -5,6 +5,7 @@
 #include <map>
 #include <numbers>
 
+#include "frazil/base/files.hpp"
 #include "frazil/io/picture.hpp"
 #include "frazil/io/star_optics.hpp"
 #include "frazil/model/camera.hpp"
@@ -295,15 +296,35 @@ io::StarFile particle_table(Making& m, const Particles& particles) {
   return star;
 }
 
-/// As many as were picked, or as came in; of a step with a port for those set aside one in ten goes there.
+void leave_out(Particles& particles, const std::string& reason, int count) {
+  particles.left_out_reasons.clear();
+  particles.left_out_counts.clear();
+  if (count == 0) return;
+  particles.left_out_reasons.push_back(reason);
+  particles.left_out_counts.push_back(count);
+}
+
+/// As many as were picked but for those at the edge, as came in, or as are in chosen classes; of a step with a port for
+/// those set aside one in ten goes there.
 std::vector<Json> make_particles(Making& m, const std::string& port) {
   const auto positions = m.first<Coordinates>();
   const auto from = m.first<Particles>();
-  const int all = positions ? positions->count : from ? from->count : m.params.particles;
+  const auto classes = m.first<Classes>();
+  const int came = positions ? positions->count
+                   : from    ? from->count
+                   : classes ? classes->particle_count
+                             : m.params.particles;
+  const int outside = positions ? came / 12 : 0, unwanted = classes && !from ? came / 5 : 0,
+            all = came - outside - unwanted;
   const bool parts = std::any_of(m.protocol.outputs.begin(), m.protocol.outputs.end(),
                                  [](const flow::PortInfo& p) { return p.name == "set_aside"; });
   const int aside = parts ? all / 10 : 0;
   auto particles = particles_of(m, port == "set_aside" ? aside : all - aside);
+  leave_out(particles,
+            positions ? "outside"
+            : parts   ? "looks empty"
+                      : "in classes set aside",
+            port == "set_aside" ? 0 : outside + unwanted + aside);
   if (particles.micrograph.empty())
     particles.stack.clear();  // chosen from several stacks
   else
@@ -377,7 +398,12 @@ flow::Records make_up(Making m) {
 
 void rehearse_source(flow::Protocol& protocol) {
   const bool movies = protocol.outputs.front().kind == Movie::kind;
-  protocol.source.check = [](const fs::path&) { return flow::FileCheck{}; };
+  protocol.source.check = [](const fs::path& path) -> flow::FileCheck {
+    const auto text = read_text(path);
+    if (text.starts_with("broken")) return {flow::FileCheck::State::broken, path.string() + ": says that it is broken"};
+    if (text.starts_with("growing")) return {flow::FileCheck::State::growing, path.string() + ": says that it grows"};
+    return {};
+  };
   protocol.source.has_companion = nullptr;
   protocol.source.record = [movies](const fs::path& path, const std::string& reference, const Json& params) {
     const auto movie = movie_of(path, reference, params);
@@ -411,7 +437,10 @@ flow::Registry rehearsal(const flow::Registry& real, const RehearsalParams& para
       copy.memory_mib = [](const Json&, const flow::Records&) { return 32; };
       copy.run = [protocol, params](const Json&, const flow::Records& inputs, const flow::Records* previous,
                                     flow::Context& context) {
-        return make_up({protocol, params, inputs, previous, context, context.rng()});
+        Making making{protocol, params, inputs, previous, context, context.rng()};
+        if (making.name().find("refused") != std::string::npos && making.first<Movie>())
+          throw Error(ErrorCode::bad_input, "{}: is refused", making.name());
+        return make_up(std::move(making));
       };
     }
     registry.add(std::move(copy));

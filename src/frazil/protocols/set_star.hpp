@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "frazil/params/fields.hpp"
+#include "frazil/flow/kept_table.hpp"
 
 namespace frazil::protocols {
 
@@ -17,5 +17,9 @@ namespace frazil::protocols {
 /// @throws Error as reading the particle tables does
 [[nodiscard]] std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records,
                                                   const std::filesystem::path& project);
+
+/// The tables that other programs go on with: micrographs that all filters have accepted (with their CTF where it is
+/// known), those that are not kept with the reason, and the particles that came furthest.
+[[nodiscard]] std::vector<flow::KeptTable> final_tables(const flow::Plan& plan);
 
 }  // namespace frazil::protocols

@@ -6,11 +6,10 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
-#include <tuple>
 
 #include "frazil/base/files.hpp"
-#include "frazil/base/statistics.hpp"
-#include "frazil/engine/settings.hpp"
+#include "frazil/base/words.hpp"
+#include "frazil/engine/accountant.hpp"
 #include "frazil/image/ops.hpp"
 #include "frazil/io/image_file.hpp"
 #include "frazil/io/star.hpp"
@@ -19,6 +18,7 @@
 #include "frazil/report/alive.hpp"
 #include "frazil/report/page.hpp"
 #include "frazil/report/pictures.hpp"
+#include "frazil/report/sections.hpp"
 #include "frazil/report/sets.hpp"
 
 namespace frazil::report {
@@ -103,117 +103,13 @@ std::string now_text() {
   return fmt::format("{:%d %B %Y, %H:%M:%S}", local);
 }
 
-std::string amount(double value) {
-  auto digits = fmt::format("{:.0f}", value);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<std::size_t>(at), ",");
-  return digits;
-}
-
-Json summary(const Json& micrographs, const Json& classes, const Json& volumes) {
-  Json tiles = Json::array();
-  const auto add = [&](std::string value, std::string label) {
-    tiles.push_back({{"value", std::move(value)}, {"label", std::move(label)}});
-  };
-  int kept = 0, aside = 0, failed = 0;
-  double particles = 0;
-  std::vector<double> drift, defocus, rings;
-  for (const auto& m : micrographs) {
-    kept += m.at("status") == "kept";
-    aside += m.at("status") == "set_aside";
-    failed += m.at("status") == "failed";
-    if (m.contains("count")) particles += m.at("count").get<double>();
-    if (m.contains("motion")) drift.push_back(m.at("motion").value("total_path_A", 0.0));
-    if (m.contains("ctf")) {
-      defocus.push_back((m.at("ctf").value("defocus_u_A", 0.0) + m.at("ctf").value("defocus_v_A", 0.0)) / 2e4);
-      rings.push_back(m.at("ctf").value("fit_resolution_A", 0.0));
-    }
-  }
-  if (!micrographs.empty()) {
-    add(amount(static_cast<double>(micrographs.size())), "micrographs seen");
-    add(amount(kept), "kept");
-    add(amount(aside + failed), failed > 0 ? fmt::format("set aside, {} of them failed", failed) : "set aside");
-  }
-  if (!drift.empty()) add(fmt::format("{:.1f} Å", median(drift)), "median drift");
-  if (!defocus.empty()) add(fmt::format("{:.2f} µm", median(defocus)), "median defocus");
-  if (!rings.empty()) add(fmt::format("{:.1f} Å", median(rings)), "Thon rings reach (median)");
-  if (particles > 0)
-    add(amount(particles), "particles");
-  else if (!classes.is_null())
-    add(amount(classes.at("particle_count").get<double>()), "particles");
-  if (!classes.is_null()) add(amount(static_cast<double>(classes.at("list").size())), "2D classes");
-  for (const auto& volume : volumes)
-    if (volume.value("resolution_A", 0.0) > 0)
-      add(fmt::format("{:.1f} Å", volume.at("resolution_A").get<double>()), "initial volume");
-  return tiles;
-}
-
-std::string title(const engine::Head& head) {
-  if (const auto name = head.plan.values.value("project_name", Json()); name.is_string() && name != "")
-    return name.get<std::string>();
-  const auto folder = head.folder.filename().string();
-  return folder.empty() ? "frazil project" : folder;
-}
-
-std::string subtitle(const engine::Head& head) {
-  std::string text = head.plan.title;
-  for (const auto* key : {"sample", "user"})
-    if (const auto value = head.plan.values.value(key, Json()); value.is_string() && value != "")
-      text += (text.empty() ? "" : " · ") + value.get<std::string>();
-  return text;
-}
-
 Json warnings(const engine::Reading& reading) {
   const auto& state = *reading.state;
   Json list = Json::array();
+  if (const auto& note = state.live.status.note; !note.empty()) list.push_back("waits: " + with_units(note));
   for (const auto& step : state.live.growing)
     for (const auto& [path, reason] : step)
       if (!reason.empty()) list.push_back(reason);
-  return list;
-}
-
-/// The values in force, with who has changed them.
-Json parameters(const engine::Head& head) {
-  Json list = Json::array();
-  for (const auto& row : engine::settings_of(head)) {
-    if (row.at("value").is_null() || row.at("value") == "") continue;
-    list.push_back({{"name", row.at("name")},
-                    {"title", row.at("title")},
-                    {"value", flow::value_text(row.at("value"))},
-                    {"unit", row.at("value").is_number() ? row.at("unit") : Json("")},
-                    {"from", row.at("time").is_null() ? Json() : Json(flow::value_text(row.at("from")))},
-                    {"actor", row.at("actor")},
-                    {"time", row.at("time")}});
-  }
-  return list;
-}
-
-/// Seconds of the last tasks of a step, the median of a hundred; null when none has ended.
-Json usual_seconds(const engine::Reading& reading, int index) {
-  const auto& state = *reading.state;
-  const auto& step = state.step(index);
-  std::vector<double> seconds;
-  for (auto subject = state.by_order->rbegin(); subject != state.by_order->rend() && seconds.size() < 100; ++subject)
-    if (const auto task = step.tasks[*subject]; task > 0)
-      reading.reader.for_task(task, [&](const store::TaskRow& row) { seconds.push_back(row.seconds); });
-  for (auto made = step.made.rbegin(); made != step.made.rend() && seconds.size() < 100; ++made)
-    reading.reader.for_task(made->task, [&](const store::TaskRow& row) { seconds.push_back(row.seconds); });
-  return seconds.empty() ? Json() : Json(median(std::move(seconds)));
-}
-
-Json steps(const engine::Reading& reading) {
-  Json list = Json::array();
-  int index = 0;
-  for (const auto& step : reading.state->live.status.steps) {
-    list.push_back({{"name", step.name},
-                    {"title", step.title},
-                    {"note", step.note},
-                    {"done", step.done},
-                    {"running", step.running},
-                    {"waiting", step.waiting + step.queued},
-                    {"failed", step.failed},
-                    {"seconds", usual_seconds(reading, index++)}});
-  }
   return list;
 }
 
@@ -228,7 +124,7 @@ bool begins_with(const std::filesystem::path& file, const std::string& head) {
 
 }  // namespace
 
-Writer::AreaSets::AreaSets(const engine::State& state, const std::vector<int>& areas) {
+Writer::AreaSets::AreaSets(const engine::State& state) {
   numbers = {
       {"motion", made_sets(state, Motion::kind), {"total_path_A", "max_step_A", "local_amplitude_A"}},
       {"ctf",
@@ -239,14 +135,7 @@ Writer::AreaSets::AreaSets(const engine::State& state, const std::vector<int>& a
   for (const auto& kind : {Coordinates::kind, Particles::kind})
     for (const auto& set : made_sets(state, kind))
       if (!set.is_aside()) counts.push_back(set);
-  // Kept: arrived in the last set that looks at single areas.
-  const auto holds_areas = [&](const Set& set) {
-    return std::any_of(areas.begin(), areas.end(), [&](int area) { return set.has(area); });
-  };
-  for (const auto& set : all_sets(state)) {
-    all.push_back(set);
-    if (set.shape() != flow::Shape::source && !set.is_aside() && set.view().count > 0 && holds_areas(set)) last = set;
-  }
+  all = all_sets(state);
 }
 
 /// Changes when a set has another item of the area.
@@ -256,25 +145,65 @@ std::uint64_t Writer::AreaSets::digest(int area) const {
   return sum;
 }
 
-/// Status and reason of an area.
-std::pair<std::string, std::string> Writer::fate(const engine::Reading& reading, int area,
-                                                 const std::optional<Set>& last) {
-  const auto& state = *reading.state;
-  std::pair<std::string, std::string> found = {last && last->has(area) ? "kept" : "pending", ""};
-  for (const auto& set : all_sets(state))
-    if (set.is_aside() && set.shape() == flow::Shape::filter && set.has(area)) {
-      found = {"set_aside", ""};
-      if (const auto row = reading.reader.decision_of_task(state.step(set.step).tasks[area]))
-        found.second = row->reason;
-      if (const auto person = state.people->find({set.step, area}); person != state.people->end())
-        found.second = person->second.reason;
-    }
-  for (const auto& step : state.steps)
-    if (step->cells[area] == engine::CellState::failed) {
-      found.first = "failed";
-      reading.reader.for_task(step->tasks[area], [&](const store::TaskRow& row) { found.second = row.message; });
-    }
-  return found;
+namespace {
+
+std::string by_whom(const store::DecisionRow& row) {
+  const bool has_reason = !row.reason.empty() && !row.reason.ends_with(" by hand");
+  return fmt::format("by {} on {}{}", row.actor.empty() ? "a person" : row.actor, moment_text(row.time),
+                     has_reason ? ": " + row.reason : "");
+}
+
+/// What a filter said of an area, or a failed task.
+std::string told_by_task(const engine::Reading& reading, const engine::Fate& fate, int area) {
+  const auto task = reading.state->step(fate.step).tasks[area];
+  if (task <= 0) return {};
+  if (fate.standing == engine::Standing::failed) {
+    std::string message;
+    reading.reader.for_task(task, [&](const store::TaskRow& row) { message = row.message; });
+    return message;
+  }
+  const auto row = reading.reader.decision_of_task(task);
+  return row ? (row->reason.empty() ? row->title : row->reason) : std::string();
+}
+
+}  // namespace
+
+/// Status of an area, why, and who has restored it.
+void Writer::tell_fate(const engine::Reading& reading, int area, Json& row) {
+  using engine::Standing;
+  const auto fate = engine::fate_of(*reading.state, area);
+  constexpr const char* names[] = {"pending", "kept", "set_aside", "held", "failed", "replaced"};
+  row["status"] = names[static_cast<int>(fate.standing)];
+  row.erase("restored");
+  std::string reason;
+  if (fate.standing == Standing::kept && fate.restored)
+    row["restored"] = by_whom(*fate.person);
+  else if (fate.person != nullptr && fate.standing == Standing::set_aside)
+    reason = by_whom(*fate.person);
+  else if (fate.person != nullptr && fate.standing == Standing::replaced)
+    reason = fate.person->reason;
+  else if (fate.standing == Standing::in_work && fate.step >= 0)
+    reason = "not yet through: " + reading.state->planned(fate.step).title;
+  else if (fate.step >= 0)
+    reason = told_by_task(reading, fate, area);
+  row["reason"] = with_units(reason);
+}
+
+/// When an area was taken, as its record says, or when its file came; read once.
+Json Writer::time_of(const engine::Reading& reading, int area) {
+  const auto& subject = reading.state->subject(area);
+  auto& [acquired, is_known] = times_[subject.id];
+  if (!is_known) {
+    for (const auto& port : reading.state->step(subject.root).ports)
+      if (const auto item = port.items[area]; item > 0 && !is_known) {
+        const auto record = Json::parse(reading.reader.record(item), nullptr, false);
+        if (const auto info = record.find("exposure"); info != record.end() && info->is_object())
+          acquired = info->value("acquired", "");
+        is_known = true;
+      }
+  }
+  if (!acquired.empty()) return acquired;
+  return subject.time > 0 ? Json(subject.time) : Json();
 }
 
 Writer::Writer(std::filesystem::path project, std::string version)
@@ -323,8 +252,8 @@ void Writer::add_pictures(Json& m) const {
 /// What is said of a micrograph whose details are not in the page.
 Json Writer::brief(const engine::Reading& reading, int area, const AreaSets& sets) {
   const auto& state = *reading.state;
-  Json row = {{"name", state.subject(area).label}};
-  std::tie(row["status"], row["reason"]) = fate(reading, area, sets.last);
+  const auto& subject = state.subject(area);
+  Json row = {{"name", subject.name}, {"path", subject.path}, {"time", time_of(reading, area)}};
   for (const auto& [name, list, columns] : sets.numbers)
     for (const auto& set : list) {
       if (!set.has(area)) continue;
@@ -348,7 +277,6 @@ Json Writer::whole(const engine::Reading& reading, int area, const AreaSets& set
   for (const auto& set : all_sets(state))
     if (set.shape() == flow::Shape::source)
       if (auto record = set.record(area, reading.reader); record.is_object()) {
-        row["name"] = record.value("name", row["name"].get<std::string>());
         if (record.contains("exposure")) row["place"] = record.at("exposure");
       }
   for (const auto& set : made_sets(state, Motion::kind))
@@ -378,7 +306,6 @@ Json Writer::kept_row(const engine::Reading& reading, int area, const AreaSets& 
     row = whole(reading, area, sets);
     digest = now;
   }
-  std::tie(row["status"], row["reason"]) = fate(reading, area, sets.last);
   return row;
 }
 
@@ -403,20 +330,16 @@ void Writer::write_details(const engine::Reading& reading, const std::vector<int
 
 Json Writer::micrographs(const engine::Reading& reading, const std::vector<int>& areas,
                          const std::filesystem::path& details) {
-  const AreaSets sets(*reading.state, areas);
+  const AreaSets sets(*reading.state);
   const bool all = areas.size() <= all_in_page;
   Json list = Json::array();
   for (std::size_t i = 0; i < areas.size(); ++i) {
-    const bool in_page = all || i == 0 || areas.size() - i <= newest_in_page;
+    const bool in_page = all || areas.size() - i <= newest_in_page;
     list.push_back(in_page ? kept_row(reading, areas[i], sets) : brief(reading, areas[i], sets));
+    tell_fate(reading, areas[i], list.back());
     if (!in_page) list.back()["more"] = reading.state->subject(areas[i]).id;
   }
   if (!all) write_details(reading, areas, sets, details);
-  for (int i = 0; i < reading.state->file_count; ++i)
-    if (const auto& file = *reading.state->files[i]; file.state == "broken")  // never became an item
-      list.push_back({{"name", std::filesystem::path(file.path).filename().string()},
-                      {"status", "failed"},
-                      {"reason", file.reason}});
   return list;
 }
 
@@ -455,6 +378,7 @@ Json Writer::classes(const engine::Reading& reading) const {
   return {{"version", record.version},
           {"particle_count", record.particle_count},
           {"pixel_size_A", record.pixel_size.value()},
+          {"box", record.box},
           {"list", list}};
 }
 
@@ -495,16 +419,19 @@ void Writer::write(const engine::Reading& reading, const std::filesystem::path& 
                {"subtitle", subtitle(*state.head)},
                {"title", title(*state.head)},
                {"warnings", warnings(reading)},
-               {"parameters", parameters(*state.head)},
+               {"settings", settings(*state.head)},
                {"steps", steps(reading)},
+               {"pulse", pulse(state)},
+               {"counts", engine::to_json(state.live.status.account)},
+               {"files", other_files(state)},
                {"details", details.filename().string()}};
   data.update(alive(state));
   data["micrographs"] = micrographs(reading, areas, details);
   data["classes"] = classes(reading);
   data["volumes"] = volumes(reading);
   data["limits"] = limits(state, areas);
-  data["funnels"] = {subject_funnel(reading, areas), particle_funnel(reading)};
-  data["summary"] = summary(data["micrographs"], data["classes"], data["volumes"]);
+  data["funnels"] = {item_funnel(state), amount_funnel(state)};
+  data["summary"] = summary(state, data["micrographs"], data["classes"], data["volumes"]);
 
   std::string html(page_template());
   const std::string mark = "/*DATA*/";

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -27,7 +26,7 @@ class Writer {
  private:
   /// Where the numbers of single areas stand.
   struct AreaSets {
-    AreaSets(const engine::State& state, const std::vector<int>& areas);
+    explicit AreaSets(const engine::State& state);
     [[nodiscard]] std::uint64_t digest(int area) const;
     struct Numbers {
       std::string name;
@@ -36,11 +35,10 @@ class Writer {
     };
     std::vector<Numbers> numbers;
     std::vector<Set> counts, all;
-    std::optional<Set> last;
   };
-  [[nodiscard]] static std::pair<std::string, std::string> fate(const engine::Reading& reading, int area,
-                                                                const std::optional<Set>& last);
-  [[nodiscard]] static Json brief(const engine::Reading& reading, int area, const AreaSets& sets);
+  static void tell_fate(const engine::Reading& reading, int area, Json& row);
+  [[nodiscard]] Json time_of(const engine::Reading& reading, int area);
+  [[nodiscard]] Json brief(const engine::Reading& reading, int area, const AreaSets& sets);
   [[nodiscard]] Json whole(const engine::Reading& reading, int area, const AreaSets& sets);
   [[nodiscard]] Json kept_row(const engine::Reading& reading, int area, const AreaSets& sets);
   void write_details(const engine::Reading& reading, const std::vector<int>& areas, const AreaSets& sets,
@@ -56,6 +54,7 @@ class Writer {
   std::string version_;
   std::unordered_map<std::string, std::uint64_t> details_;                ///< by subject: what its file was made from
   std::unordered_map<std::string, std::pair<std::uint64_t, Json>> rows_;  ///< the same of rows in the page
+  std::unordered_map<std::string, std::pair<std::string, bool>> times_;   ///< by subject: when it was taken; known
 };
 
 }  // namespace frazil::report

@@ -48,11 +48,8 @@ struct Set {
 /// Sets whose items are made by their step (filters pass others' items on).
 [[nodiscard]] std::vector<Set> made_sets(const engine::State& state, std::string_view kind);
 /// Movies or micrographs of the first source, in order: the rows of the micrograph table. Empty when a workflow starts
-/// at particles.
+/// at particles. What was replaced by a file's new content is not among them.
 [[nodiscard]] std::vector<int> areas_of(const engine::State& state);
-/// Movies or micrographs on their way through the steps that look at each of them once.
-[[nodiscard]] Json subject_funnel(const engine::Reading& reading, const std::vector<int>& areas);
-[[nodiscard]] Json particle_funnel(const engine::Reading& reading);
 /// The limit of each criterion that filters used: drawn into the plots.
 [[nodiscard]] Json limits(const engine::State& state, const std::vector<int>& areas);
 
