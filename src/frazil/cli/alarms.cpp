@@ -13,8 +13,8 @@
 #include <iostream>
 #include <thread>
 
-#include "frazil/cli/options.hpp"
 #include "frazil/cli/project.hpp"
+#include "frazil/cli/project_folder.hpp"
 
 namespace frazil::cli {
 namespace {
@@ -88,22 +88,21 @@ std::string alarm_summary(const std::vector<store::AlarmRow>& alarms) {
 }
 
 int acknowledge_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {option("project", "string", "Folder of the project"),
-                                          option("reason", "string", "What is done about it, in your words"),
-                                          option("actor", "string", "Who acknowledges (default: the login name)"),
-                                          option("help", "boolean", "This text")};
-  const auto parsed = parse(arguments, options);
-  if (parsed.has("help") || !parsed.has("project") || parsed.positional.empty()) {
-    (parsed.has("help") ? std::cout : std::cerr)
-        << "frazil acknowledge NUMBER… --project DIR   says that you know of alarms that frazil status lists. They "
-           "stand on until their cause is gone, but are not shown as new.\n"
-        << help_text(options, true);
-    return parsed.has("help") ? ok : bad_usage;
-  }
+  const Usage usage{
+      "frazil acknowledge NUMBER… [--project DIR]   says that you know of alarms that frazil status lists. They stand "
+      "on "
+      "until their cause is gone, but are not shown as new.",
+      {project_option(), option("reason", "string", "What is done about it, in your words"),
+       option("actor", "string", "Who acknowledges (default: the login name)")}};
+  auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  auto& parsed = *found;
+  if (parsed.positional.empty()) throw misuse(usage, "which alarm? frazil status shows their numbers");
+  const auto project = project_of(parsed, usage, false);
   for (const auto& number : parsed.positional) {
     Json request = {{"command", "acknowledge"}, {"item", number}, {"reason", parsed.text("reason")}};
     if (parsed.has("actor")) request["actor"] = parsed.text("actor");
-    const auto answer = send(fs::absolute(parsed.text("project")), std::move(request));
+    const auto answer = send(project, std::move(request));
     for (const auto& change : answer.at("changed"))
       std::cout << fmt::format("{} of {}: {}\n", change.value("label", ""), change.value("step", ""),
                                change.value("what", ""));
@@ -184,22 +183,19 @@ int print_worker_logs(const fs::path& project, const std::string& item) {
 }  // namespace
 
 int log_command(Arguments arguments) {
-  const std::vector<FieldInfo> options = {
-      option("project", "string", "Folder of the project"),
-      option("since", "string", "Only what has happened since: 90min, 2h, 3d, 14:00, 2026-07-02, \"2026-07-02 14:00\""),
-      option("alarms", "boolean", "Only alarms: raised, acknowledged, over"),
-      option("follow", "boolean", "Stay, and print what happens"),
-      option("task", "string", "Instead: what workers have said of an item, and in which files"),
-      option("json", "boolean", "One JSON object a line"),
-      option("help", "boolean", "This text")};
-  const auto parsed = parse(arguments, options);
-  if (parsed.has("help") || !parsed.has("project") || !parsed.positional.empty()) {
-    (parsed.has("help") ? std::cout : std::cerr)
-        << "frazil log --project DIR   what has happened in a project, and whose doing it was\n"
-        << help_text(options, true);
-    return parsed.has("help") ? ok : bad_usage;
-  }
-  const auto project = fs::absolute(parsed.text("project"));
+  const Usage usage{"frazil log [DIR]   what has happened in a project, and whose doing it was",
+                    {project_option(),
+                     option("since", "string",
+                            "Only what has happened since: 90min, 2h, 3d, 14:00, 2026-07-02, \"2026-07-02 14:00\""),
+                     option("alarms", "boolean", "Only alarms: raised, acknowledged, over"),
+                     option("follow", "boolean", "Stay, and print what happens"),
+                     option("task", "string", "Instead: what workers have said of an item, and in which files"),
+                     option("json", "boolean", "One JSON object a line")}};
+  auto found = parse_or_help(arguments, usage);
+  if (!found) return ok;
+  auto& parsed = *found;
+  const auto project = project_of(parsed, usage, true);
+  if (!parsed.positional.empty()) throw misuse(usage, "it takes no more than a project");
   if (parsed.has("task")) return print_worker_logs(project, parsed.text("task"));
   const double time = parsed.has("since") ? time_of(parsed.text("since"), store::now()) : 0;
   const bool json = parsed.values.value("json", false), only_alarms = parsed.values.value("alarms", false);
