@@ -158,6 +158,7 @@ void Accountant::begin(const flow::Plan& plan) {
     flow.is_source = planned.protocol->shape == flow::Shape::source;
     flow.is_list = flow::takes_lists(planned.protocol->shape);
     flow.versioned = planned.versioned;
+    if (flow.is_list && flow.inputs.empty()) continue;  // it counts items, which are counted already
     flows_.push_back(std::move(flow));
   }
 }

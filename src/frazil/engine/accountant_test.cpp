@@ -172,6 +172,11 @@ TEST_F(AccountTest, WhatAPersonTakesBackIsKeptAndKnownAsRestored) {
   EXPECT_EQ(state->live.status.account.sources.at(0).aside_by.at(0).reason, "by hand");
 }
 
+TEST_F(AccountTest, WhatCountsItemsGivesNothingByTheNumber) {
+  found(0);
+  EXPECT_TRUE(publish()->live.status.account.amounts.empty()) << "the total has a count, of items";
+}
+
 TEST_F(AccountTest, FilesThatBecameNoItemAreCountedToo) {
   found(0);
   live_.status.steps[0].files = {1, 0, 2, 3, 4, 5};
