@@ -217,7 +217,10 @@ std::optional<ProjectCall> parse_settings(Arguments arguments, std::string_view 
   const auto usage = usage_of(command, "KEY=VALUE…", meaning);
   auto parsed = parse_or_help(arguments, usage);
   if (!parsed) return {};
-  if (parsed->positional.empty()) throw misuse(usage, "which value? A parameter of the workflow, or STEP.PARAMETER; frazil status --parameters lists those in force");
+  if (parsed->positional.empty())
+    throw misuse(
+        usage,
+        "which value? A parameter of the workflow, or STEP.PARAMETER; frazil status --parameters lists those in force");
   const auto project = project_of(*parsed, usage, false);
   return ProjectCall{project, parsed->positional, parsed->values.value("json", false)};
 }
