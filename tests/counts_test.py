@@ -143,7 +143,7 @@ class Session:
             test.assertEqual(source["items"], sum(source[k] for k in ("kept", "set_aside", "held", "failed", "in_work")))
             for key in ("kept", "set_aside", "failed", "in_work", "replaced"):
                 test.assertEqual(source[key], oracle.counts[key], f"{key}: {source}")
-            for key, reasons in (("set_aside", "set_aside_by"), ("held", "held_by"), ("failed", "failed_at")):
+            for key, reasons in (("set_aside", "set_aside_by"), ("held", "held_by"), ("failed", "failed_at"), ("in_work", "in_work_at")):
                 test.assertEqual(source[key], sum(r["count"] for r in source[reasons]))
             test.assertEqual((status["found"], status["files"]), (source["items"], source["files"]))
             states = collections.Counter(f["state"] for f in latest_files(snapshot, source["step"]).values())

@@ -24,7 +24,7 @@ struct SourceAccount {
   int kept = 0;      ///< all filters have accepted it
   int restored = 0;  ///< of those kept: taken back by a person
   int set_aside = 0, held = 0, failed = 0, in_work = 0;
-  std::vector<Counted> aside_by, held_by, failed_at;  ///< in the order of the steps; each adds up to its number
+  std::vector<Counted> aside_by, held_by, failed_at, in_work_at;  ///< in the order of the steps; each adds up
 };
 
 /// What one step has made of things that come by the number, such as positions and particles:

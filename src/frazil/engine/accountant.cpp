@@ -266,6 +266,7 @@ SourceAccount Accountant::source_account(const State& state, int step) const {
   a.aside_by = counted(state, What::set_aside, step);
   a.held_by = counted(state, What::held, step);
   a.failed_at = counted(state, What::failed, step);
+  a.in_work_at = counted(state, What::in_work, step);
   return a;
 }
 
@@ -370,7 +371,8 @@ Json to_json(const Account& account) {
                        {"in_work", a.in_work},
                        {"set_aside_by", reasons_json(a.aside_by)},
                        {"held_by", reasons_json(a.held_by)},
-                       {"failed_at", reasons_json(a.failed_at)}});
+                       {"failed_at", reasons_json(a.failed_at)},
+                       {"in_work_at", reasons_json(a.in_work_at)}});
   for (const auto& a : account.amounts)
     amounts.push_back({{"step", a.step},
                        {"title", a.title},

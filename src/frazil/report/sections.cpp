@@ -158,13 +158,13 @@ Json item_funnel(const engine::State& state) {
       take(source.failed_at, "failed");
       take(source.aside_by, "set aside");
       take(source.held_by, "held");
+      take(source.in_work_at, "not yet through");
       if (lost == 0 && planned.protocol->shape != flow::Shape::filter) continue;
       left -= lost;
       row["count"] = left;
       rows.push_back(std::move(row));
     }
     auto kept = row_of("kept", source.kept);
-    add_reason(kept, "still in work", source.in_work);
     if (source.restored > 0) kept["note"] = fmt::format("{} of them restored by people", source.restored);
     rows.push_back(std::move(kept));
   }
