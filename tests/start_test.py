@@ -179,7 +179,7 @@ class Start(whole_program.WholeProgram):
         gone.mkdir()
         done = subprocess.run(f"cd {gone}; rmdir {gone}; {self.program} status --project x", shell=True, env=self.environment, capture_output=True, text=True)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("the folder that you are in is not there any more", done.stderr)
+        self.assertIn("the current folder is not there any more", done.stderr)
 
     def test_misspelt_words_are_told_what_was_meant(self):
         for arguments, meant in ((["statsu"], "did you mean status?"), (["run", "pickin", "--project", "p"], "did you mean picking?"), (["run", "monitoring", "--projct", "p"], "did you mean --project?"),
