@@ -150,9 +150,7 @@ engine::Options engine_options(const fs::path& project, report::Writer& writer, 
   settings.program = "frazil " + version();
   settings.worker_command = {fs::read_symlink("/proc/self/exe").string(), "worker"};
   settings.read_answer = plugin::read_answer;
-  settings.star = [](const engine::SetView& view) {
-    return protocols::set_star(view.kind, view.records, view.project);
-  };
+  settings.star = [](const engine::SetView& view) { return protocols::star_format(view.kind, view.project); };
   settings.kept_tables = protocols::final_tables;
   settings.on_progress = [&writer, &page](const engine::Reading& reading, bool) {
     make_folders(page.parent_path());  // what goes wrong here stops nothing: the engine tells of it

@@ -42,10 +42,25 @@ struct ItemPlaced {
   std::string record;     ///< JSON text; empty: it is read from the store
 };
 
+/// The rule of a filter has decided.
+struct RuleDecided {
+  int step = 0, subject = 0;
+  std::int64_t task = 0;  ///< number in the store
+  std::string rule;
+  double value = 0, limit = 0;
+  std::string title = {};  ///< what breaking the rule means
+};
+
 /// An execution of a fold has ended.
 struct VersionMade {
   int step = 0;
   std::int64_t task = 0;  ///< number in the store
+};
+
+/// A fold has taken versions back. Told before those that it has made since.
+struct Rewound {
+  int step = 0;
+  int kept = 0;  ///< versions that stand, from the first on
 };
 
 /// Everything between two commits, in the order in which it happened. The numbers of rows that are not known to whoever
@@ -59,16 +74,19 @@ struct Changes {
   std::vector<SubjectAdded> subjects;
   std::vector<CellChanged> cells;
   std::vector<ItemPlaced> items;
+  std::vector<Rewound> rewound;
   std::vector<VersionMade> versions;
-  std::vector<store::DecisionRow> decisions;  ///< of rules and people
+  std::vector<store::DecisionRow> decisions;  ///< of people, and what stands like theirs
+  std::vector<RuleDecided> rules;             ///< decisions of rules; what is missing here is read from the store
   std::vector<store::FileRow> files;
   std::vector<store::EventRow> events;
   std::vector<int> closed;        ///< steps whose output is complete now
   std::vector<int> sets_changed;  ///< steps one of whose sets has other members than before
 
   [[nodiscard]] bool empty() const {
-    return !reload && subjects.empty() && cells.empty() && items.empty() && versions.empty() && decisions.empty() &&
-           files.empty() && events.empty() && closed.empty() && sets_changed.empty();
+    return !reload && subjects.empty() && cells.empty() && items.empty() && rewound.empty() && versions.empty() &&
+           decisions.empty() && rules.empty() && files.empty() && events.empty() && closed.empty() &&
+           sets_changed.empty();
   }
 };
 

@@ -4,9 +4,12 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -14,6 +17,10 @@
 #include "frazil/params/json.hpp"
 
 namespace frazil::engine {
+
+struct Said;
+/// What filters say under parameters that are set, by name and key of the planned step (judge.hpp).
+using Foretold = std::map<std::pair<std::string, std::string>, std::vector<Said>>;
 
 /// One request that changes something, with names resolved.
 struct Command {
@@ -36,7 +43,8 @@ struct Command {
   std::vector<std::string> files = {};     ///< of answer: absolute names
   std::optional<bool> accept = {};         ///< of answer, where that is asked
   Json values = Json::object();            ///< of set
-  std::string reason = {}, actor = {};     ///< in a person's words; the person's name
+  std::shared_ptr<const Foretold> foretold = {};  ///< of set
+  std::string reason = {}, actor = {};            ///< in a person's words; the person's name
 };
 
 /// What it came to.

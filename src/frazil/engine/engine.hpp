@@ -14,17 +14,17 @@
 #include "frazil/exec/budget.hpp"
 #include "frazil/flow/answer.hpp"
 #include "frazil/flow/kept_table.hpp"
+#include "frazil/flow/set_table.hpp"
 #include "frazil/flow/workflow.hpp"
 
 namespace frazil::engine {
 
 struct Reading;
 
-/// One set as it is handed to whoever writes its STAR file.
+/// One set as it is told to whoever writes its STAR file.
 struct SetView {
   std::string step, protocol, port, kind;
   std::filesystem::path project;  ///< files named in records are relative to it
-  std::vector<Json> records;      ///< sorted by order key; of versions the latest alone
 };
 
 /// Files that a source has seen.
@@ -94,6 +94,9 @@ struct Status {
   double item_p50_s = 0,
          item_p95_s = 0;  ///< from a file's being whole to the end of all steps that take it by itself, lately
   double start_p50_ms = 0, start_p99_ms = 0;  ///< from a task's being ready to its start, lately
+  /// How long the engine's loop has waited for people and pages who read the project, since it started: altogether and
+  /// at most. They share nothing else with it.
+  double held_total_ms = 0, held_most_ms = 0;
   int failed = 0;
   Account account;  ///< where it all has gone; added by the view
 };
@@ -127,8 +130,9 @@ struct Options {
   double star_interval_s = 2;
   /// Reads what persons answer with files. None: such answers are refused.
   flow::ReadAnswer read_answer;
-  /// Text of the STAR file of a set; none: this kind has no STAR. Must not depend on anything but the view.
-  std::function<std::optional<std::string>(const SetView&)> star;
+  /// How the STAR file of a set is written, from its records in the order of their order keys; null: this kind has
+  /// none. Must not depend on anything but the set.
+  std::function<std::unique_ptr<flow::TableFormat>(const SetView&)> star;
   /// Which tables of what is kept stand beside those of the sets; none: none do.
   std::function<std::vector<flow::KeptTable>(const flow::Plan&)> kept_tables;
   /// Called in a thread of its own, one call at a time, with what can be read then (view.hpp); `last`: nothing follows.

@@ -1,6 +1,7 @@
 #include "frazil/engine/feeder.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace frazil::engine {
 namespace {
@@ -49,11 +50,21 @@ Changes Feeder::take(const Graph& graph, const flow::Plan& plan, std::int64_t se
   cells_.erase(std::unique(cells_.begin(), cells_.end()), cells_.end());
   for (const auto& [step, subject] : cells_) tell_cell(graph, plan, step, subject, changes);
   cells_.clear();
-  versions_told_.resize(plan.steps.size(), 0);
+  versions_told_.resize(plan.steps.size());
+  for (const int step : std::exchange(rewound_, {})) {
+    auto& told = versions_told_[static_cast<std::size_t>(step)];
+    const auto& tasks = graph.fold_tasks(step);
+    const auto other = std::mismatch(told.begin(), told.end(), tasks.begin(), tasks.end()).first;
+    if (other == told.end()) continue;
+    told.erase(other, told.end());
+    changes.rewound.push_back({step, static_cast<int>(told.size())});
+  }
   for (int step = 0; step < steps; ++step) {
     auto& told = versions_told_[static_cast<std::size_t>(step)];
-    for (const auto& tasks = graph.fold_tasks(step); told < tasks.size(); ++told)
-      changes.versions.push_back({step, tasks[told]});
+    for (const auto& tasks = graph.fold_tasks(step); told.size() < tasks.size();) {
+      changes.versions.push_back({step, tasks[told.size()]});
+      told.push_back(tasks[told.size()]);
+    }
   }
   return changes;
 }

@@ -193,6 +193,12 @@ class Graph {
   void reconsider(int step, int subject);
   /// The same of all subjects of a step.
   void reconsider(int step);
+  /// The execution by which a filter with the parameters that it has now decides on a subject that it has decided on;
+  /// none: it has not, or may not now.
+  [[nodiscard]] std::optional<Execution> decision_of(int step, int subject);
+  /// A filter's parameters are others, and what it says under them is known of some: with those of whom it says what it
+  /// said before nothing changes but the task; all others are reconsidered.
+  void reconsider(int step, const std::vector<std::pair<Execution, Outcome>>& known);
   void finish(const Execution& execution, const Outcome& outcome);
   /// These subjects were taken back before their tasks at this step began.
   void withdrawn(int step, const std::vector<int>& subjects);
@@ -367,6 +373,7 @@ class Graph {
   void check_closed(int step);
   void close(int step);
   void look_again(int step, int subject);
+  void decide_anew(const Execution& execution, const Outcome& outcome);
   void retract(int step, int subject);
   void retract_after(int step, int subject);
   void drop(int step, int subject, int batch);

@@ -18,6 +18,43 @@ void Graph::reconsider(int index) {
   for (int subject = 0; subject < static_cast<int>(subjects_.size()); ++subject) look_again(index, subject);
 }
 
+std::optional<Execution> Graph::decision_of(int index, int subject) {
+  const auto& planned = step(index);
+  if (planned.protocol->shape != Shape::filter || planned.trigger.mode != Trigger::Mode::none ||
+      !planned.needs.empty() || takes_nothing_new(phase(index)) || cell(index, subject) != Cell::done)
+    return std::nullopt;
+  Execution execution;
+  execution.step = index;
+  execution.subject = subject;
+  execution.inputs = gather(index, subject).inputs;
+  if (execution.inputs.empty() || execution.inputs.front().empty()) return std::nullopt;
+  execution.key = key_of(execution).hex();
+  return execution;
+}
+
+void Graph::reconsider(int index, const std::vector<std::pair<Execution, Outcome>>& known) {
+  std::vector<bool> is_known(subjects_.size());
+  for (const auto& [execution, outcome] : known) is_known[static_cast<std::size_t>(execution.subject)] = true;
+  for (std::size_t subject = 0; subject < is_known.size(); ++subject)
+    if (!is_known[subject]) look_again(index, static_cast<int>(subject));
+  for (const auto& [execution, outcome] : known) decide_anew(execution, outcome);
+}
+
+/// What followed from a decision stands if it is the same as before.
+void Graph::decide_anew(const Execution& execution, const Outcome& outcome) {
+  const int index = execution.step, subject = execution.subject;
+  const auto said = knowledge_.person(index, item(execution.inputs.at(0).at(0)).id);
+  const bool is_held = !said && outcome.verdict == flow::Verdict::held;
+  const bool is_accepted = said.value_or(outcome.verdict == flow::Verdict::accepted);
+  if (!is_held && is_accepted == (find(index, 0, subject) >= 0)) {
+    note_task(index, subject, outcome.task);
+    return note_cell(index, subject);
+  }
+  retract(index, subject);
+  apply_map(execution, outcome);
+  work_.push_back({Work::Kind::close, index, 0});
+}
+
 void Graph::reconsider(int index, int subject) {
   if (this->subject(subject).root != index) return look_again(index, subject);
   if (this->subject(subject).gone || !place(index, subject)) return;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -146,9 +147,27 @@ class TestHost final : public Knowledge {
     graph->reconsider(step, subject);
     settle();
   }
+  /// The filter of this name has another limit now. Of some subjects it is known at once what it says.
+  void change_limit(const std::string& name, int limit, const std::function<bool()>& is_known) {
+    const int step = plan.find(name);
+    plan.steps[static_cast<std::size_t>(step)].key = fmt::format("multiples of {}", divisor = limit);
+    std::vector<std::pair<Execution, Outcome>> known;
+    for (int subject = 0; subject < static_cast<int>(graph->subject_count()); ++subject) {
+      const auto execution = graph->decision_of(step, subject);
+      if (!execution || !is_known()) continue;
+      const auto [result, is_new] = results.try_emplace(execution->key);
+      if (is_new) {
+        result->second.task = ++tasks;
+        result->second.verdict = verdict_of(*execution);
+      }
+      known.emplace_back(*execution, result->second);
+    }
+    graph->reconsider(step, known);
+    settle();
+  }
   flow::Verdict verdict_of(const Execution& execution) const {
     const auto number = graph->item(execution.inputs[0][0]).n;
-    const auto verdict = flow::accept_if(number % 2 == 0);
+    const auto verdict = flow::accept_if(number % divisor == 0);
     if (execution.inputs.size() < 2) return verdict;
     const auto versions = execution.inputs[1].empty() ? 0 : version_of.at(graph->item(execution.inputs[1][0]).n);
     return number > 3 * versions ? flow::Verdict::held : verdict;
@@ -178,6 +197,7 @@ class TestHost final : public Knowledge {
   std::vector<std::string> closed, through, retired;
   std::map<std::int64_t, int> steps_of_state;
   std::int64_t tasks = 0;
+  int divisor = 2;  ///< of what "even" accepts
 };
 
 using Labels = std::vector<std::string>;
@@ -299,6 +319,8 @@ std::unique_ptr<TestHost> replay_of(const TestHost& host, const std::string& ste
   again->people = host.people;
   again->tasks = host.tasks;
   again->version_of = host.version_of;
+  again->divisor = host.divisor;
+  again->plan = host.plan;
   for (const auto& [step, lists] : host.batches) {
     int number = 0;
     for (const auto& members : lists) again->graph->add_committed(step, number++, members);
@@ -351,6 +373,26 @@ TEST(Graph, ADecisionTakenBackIsFollowedEverywhere) {
   EXPECT_EQ(state_of(host), before);
 }
 
+TEST(Graph, OnlyWhatIsDecidedOtherwiseByANewLimitIsTakenBack) {
+  TestHost host(chain, Order::acquisition);
+  for (int number = 1; number <= 12; ++number) host.arrive(number);
+  host.end_all();
+  EXPECT_EQ(host.members("even"), (Labels{"002", "004", "006", "008", "010", "012"}));
+  const int even = host.plan.find("even");
+  const auto task = host.graph->task(even, 11), of_join = host.graph->task(host.plan.find("join"), 11);
+  host.change_limit("even", 3, [] { return true; });
+  EXPECT_EQ(host.members("even"), (Labels{"003", "006", "009", "012"})) << "at once";
+  EXPECT_NE(host.graph->task(even, 11), task) << "by the new limit";
+  EXPECT_EQ(host.graph->task(host.plan.find("join"), 11), of_join);
+  for (const auto& execution : host.waiting) EXPECT_NE(execution.step, even);
+  host.end_all();
+  host.change_limit("even", 2, [] { return true; });
+  host.end_all();
+  EXPECT_EQ(host.members("join"), (Labels{"002", "004", "006", "008", "010", "012"}));
+  const auto again = replay_of(host, chain, Order::acquisition, false);
+  EXPECT_EQ(state_of(host), state_of(*again));
+}
+
 TEST(Graph, ChangedDecisionsLeadToWhatAReplayOfAllThatIsStoredLeadsTo) {
   constexpr const char* full =
       R"({"in":{"protocol":"read"},"add":{"protocol":"add","inputs":{"left":"in.numbers"}},
@@ -376,6 +418,9 @@ TEST(Graph, ChangedDecisionsLeadToWhatAReplayOfAllThatIsStoredLeadsTo) {
         host.arrive(next++);
       } else if (kind == 3 && next > 8) {
         host.close();
+      } else if (kind == 4 && rng.below(3) == 0) {
+        const auto share = rng.below(3);
+        host.change_limit("even", 1 + static_cast<int>(rng.below(3)), [&] { return rng.below(2) < share; });
       } else if (kind == 4 && next > 1) {
         const auto* names = std::array{"even", "even", "in", "add", "join"}[rng.below(5)];
         host.decide(names, fmt::format("{:03}", 1 + rng.below(static_cast<std::uint64_t>(next - 1))),

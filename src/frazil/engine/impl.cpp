@@ -14,7 +14,6 @@
 #include "frazil/base/no_space.hpp"
 #include "frazil/base/parallel.hpp"
 #include "frazil/engine/recovery.hpp"
-#include "frazil/engine/settings.hpp"
 
 namespace frazil::engine {
 namespace {
@@ -67,12 +66,6 @@ class SignalBlock {
   sigset_t before_{};
 };
 
-fs::path project_folder(const fs::path& folder) {
-  if (!fs::exists(folder / "project.frazil"))
-    throw Error(ErrorCode::not_found, "{}: there is no project here", folder.string());
-  return fs::canonical(folder);
-}
-
 }  // namespace
 
 void watch_descriptor(int epoll, int file) {
@@ -90,18 +83,18 @@ int default_memory_mib() { return free_memory_mib() / 5 * 4; }
 Engine::Impl::Impl(Options options, const flow::Registry& registry)
     : options_(std::move(options)),
       registry_(registry),
-      lease_(options_.read_only ? std::nullopt : std::optional<Lease>(std::in_place, project_folder(options_.project))),
-      store_(project_folder(options_.project), options_.read_only ? store::Access::read : store::Access::write) {
-  options_.project = fs::canonical(options_.project);
-  open();
-  last_alarm_ = store_.last_alarm();
+      ledger_({options_.project, options_.program, options_.read_only}, registry, *this) {
+  options_.project = ledger_.project();
+  intake_ = std::make_unique<Intake>(ledger_.plan().steps.size());
+  last_alarm_ = ledger_.rows().last_alarm();
   alarms_ = Alarms(options_.alarms);
-  alarms_.restore(store_.standing_alarms(), last_alarm_, store::now());
+  alarms_.restore(ledger_.rows().standing_alarms(), last_alarm_, store::now());
   if (options_.read_only) tell_death(true);
   dispatcher_.emplace(
-      DispatcherSettings{
-          .retry_base_s = options_.retry_base_s, .attempts = options_.attempts, .oldest_first = oldest_first_},
-      [this](const Execution& execution, std::uint64_t number) { return compose(execution, number); },
+      DispatcherSettings{.retry_base_s = options_.retry_base_s,
+                         .attempts = options_.attempts,
+                         .oldest_first = ledger_.plan().values.value("backlog", Json()) == "oldest"},
+      [this](const Execution& execution, std::uint64_t number) { return ledger_.compose(execution, number); },
       [this](const Execution& execution, const exec::RecordTexts& inputs) {
         return estimated_memory(execution, inputs);
       });
@@ -116,103 +109,14 @@ Engine::Impl::~Impl() {
   pool_.reset();
 }
 
-/// Makes the project this engine's.
-void Engine::Impl::take_over() {
-  epoch_ = std::stoll(store_.get("epoch").value_or("0")) + 1;
-  expect_results(options_.project, store_);
-  orphans_ = find_orphans(options_.project, store_);
-  expect_latest(options_.project, orphans_, store_.get("identity").value_or(""), epoch_ - 1);
-  identity_ = identity_of(store_);
-  store_.put("epoch", std::to_string(epoch_));
-  store_.commit();  // before the lease tells of it: a database that knows less than the lease is an older copy
-  lease_->sign(static_cast<long>(epoch_));
-  std::error_code ignored;
-  fs::remove_all(options_.project / "tmp", ignored);
-  for (const auto* folder : {"tmp", "logs", "steps", "star", "raw", "report"}) make_folders(options_.project / folder);
-  for (const auto* folder : {".", "star", "report"})
-    for (const auto& entry :
-         fs::directory_iterator(options_.project / folder))  // a kill in the middle of a replacement
-      if (const auto name = entry.path().filename().string(); name.starts_with(".") && name.ends_with(".tmp"))
-        fs::remove(entry.path(), ignored);
-}
-
-void Engine::Impl::open() {
-  if (!options_.read_only) take_over();
-  sequence_ = store_.commit();
-  std::vector<flow::Problem> problems;
-  const auto workflow = store_.get("workflow");
-  if (!workflow)
-    throw Error(ErrorCode::bad_input, "{}: nothing has ever run here: frazil run TEMPLATE --project {} starts it",
-                options_.project.string(), options_.project.string());
-  workflow_ = flow::parse_workflow(*workflow, problems);
-  const auto values = Json::parse(store_.get("values").value_or("{}"));
-  files_ = flow::FileHashes(store_.get("files").value_or(""));
-  if (problems.empty()) plan_ = flow::make_plan(workflow_, registry_, values, problems, false, &files_);
-  if (!problems.empty())
-    throw Error(ErrorCode::bad_input, "{}: the stored workflow does not fit this program:\n{}",
-                options_.project.string(), flow::describe(problems));
-  order_ = plan_.values.value("order", Json()) == "acquisition" ? Order::acquisition : Order::arrival;
-  oldest_first_ = plan_.values.value("backlog", Json()) == "oldest";
-  seed_ = store_.get("seed").value_or("1");
-  intake_ = std::make_unique<Intake>(plan_.steps.size());
-  programs_.clear();
-  for (const auto& planned : plan_.steps) {
-    programs_.push_back(options_.program);
-    if (planned.protocol->programs)
-      for (const auto& program : planned.protocol->programs())
-        programs_.back() += (programs_.back().empty() ? "" : ", ") + program;
-  }
-}
-
-/// Readers are told everything again.
-void Engine::Impl::tell_anew() {
-  head_ = std::make_shared<const Head>(Head{plan_, workflow_.text, Json::parse(store_.get("values").value_or("{}")),
-                                            options_.project, std::stod(store_.get("created").value_or("0")), files_,
-                                            last_changes(store_)});
-  feeder_.begin_anew();
-}
-
-/// Replays what is stored into a fresh graph. What runs already is found again by its key.
+/// Everything follows anew from what is stored. What runs already is found again by its key.
 void Engine::Impl::load() {
   dispatcher_->reset(lanes());
-  questions_.clear();
-  retired_.clear();  // what they were named for may not be in the store
-  tell_anew();
-  graph_.emplace(plan_, seed_, order_, *this);
+  for (auto& row : ledger_.rows().costs()) dispatcher_->restore_cost(std::move(row));
+  for (const auto& row : ledger_.rows().kills()) dispatcher_->restore_kills(row.key, {row.deaths, row.alone});
   arrived_.clear();
-
   pending_since_.clear();
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    if (plan_.steps[i].trigger.approve && !store_.get("approved:" + plan_.steps[i].name))
-      graph_->wait_for_person(static_cast<int>(i)), ask_for_approval(static_cast<int>(i));
-  const auto files = store_.files();
-  std::vector<Digest> imported(files.size());
-  for (std::size_t i = 0; i < files.size(); ++i)
-    if (const int index = plan_.find(files[i].step); index >= 0 && files[i].state == "item")
-      imported[i] = Digest::parse(hash_of({"item", step(index).key, files[i].subject}));
-  replay_.emplace(store_, imported);
-  for (auto& row : store_.costs()) dispatcher_->restore_cost(std::move(row));
-  for (const auto& row : store_.kills()) dispatcher_->restore_kills(row.key, {row.deaths, row.alone});
-  people_.clear();
-  for (const auto& row : store_.decisions_of_rule("replaced")) people_[{row.step, row.item}] = row.accepted;
-  for (const auto& row : store_.decisions_of_people()) people_[{row.step, row.item}] = row.accepted;
-  for (auto& row : store_.batches())
-    if (const int index = plan_.find(row.step); index >= 0 && step(index).trigger.mode != flow::Trigger::Mode::none)
-      graph_->add_committed(index, row.number, std::move(row.members));
-
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-    const auto& planned = plan_.steps[i];
-    const int index = static_cast<int>(i);
-    if (planned.protocol->shape != flow::Shape::source) continue;
-    intake_->forget(index, planned.protocol->source.watch(planned.params));
-    if (intake_->is_scanned(index))
-      graph_->set_horizon(index, intake_->horizon(index));
-    else
-      graph_->hold(index);  // what is still growing is not known yet
-  }
-  recall_files(files, imported);
-  settle();
-  replay_.reset();
+  ledger_.load(*intake_);
 }
 
 // ---- the loop ---------------------------------------------------------------------------------------------------
@@ -222,7 +126,7 @@ End Engine::Impl::run() {
   const int threads = options_.threads > 0 ? options_.threads : available_cpus();
   const int memory = options_.memory_mib > 0 ? options_.memory_mib : default_memory_mib();
   if (!options_.budget) options_.budget = std::make_shared<exec::Budget>(threads, memory, options_.gpus);
-  for (const auto& planned : plan_.steps)
+  for (const auto& planned : ledger_.plan().steps)
     if (!(options_.place && options_.place(planned)) && planned.gpus > static_cast<int>(options_.gpus.size()))
       throw Error(ErrorCode::bad_input,
                   "{} needs {} GPUs, and {} may be used: name them with --gpus, or set \"gpus\" of the step to less",
@@ -230,13 +134,14 @@ End Engine::Impl::run() {
   pool_ =
       std::make_unique<LocalWorkers>(exec::PoolSettings{options_.worker_command, options_.project, options_.budget});
   dispatcher_->attach(*pool_);
-  publisher_ = std::make_unique<Publisher>(store_, registry_, options_);
+  publisher_ = std::make_unique<Publisher>(ledger_.store(), registry_, options_);
   state_ = "running";
-  set_aside_orphans(options_.project, std::exchange(orphans_, {}));
-  store_.add_event("engine", "", "", "started");
+  set_aside_orphans(options_.project, ledger_.orphans());
+  ledger_.begin();
+  ledger_.add_event("engine", "", "", "started");
   guards_ = Guards(options_.guards);
   tell_death(false);
-  store_.put("engine", "running");
+  ledger_.put("engine", "running");
   forget_sources();
   start_sources();
   commit();
@@ -273,11 +178,11 @@ End Engine::Impl::run() {
   commit();
   feed(true);
   look_last();
-  store_.add_event("engine", "", "", state_);
-  store_.put("engine", state_);
+  ledger_.add_event("engine", "", "", state_);
+  ledger_.put("engine", state_);
   commit();
   feed(true);
-  publisher_->finish(sequence_);
+  publisher_->finish(ledger_.sequence());
   if (options_.on_status) options_.on_status(publisher_->state()->live.status);
   return end_;
 }
@@ -285,12 +190,12 @@ End Engine::Impl::run() {
 /// A stream that ends without a file was no session: a wrong folder, or nothing was recorded. @return true if one did
 bool Engine::Impl::tell_empty_sources() {
   bool any = false;
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+  for (std::size_t i = 0; i < ledger_.plan().steps.size(); ++i) {
     const int index = static_cast<int>(i);
-    if (plan_.steps[i].protocol->shape != flow::Shape::source || intake_->counts(index).files() > 0) continue;
+    if (ledger_.plan().steps[i].protocol->shape != flow::Shape::source || intake_->counts(index).files() > 0) continue;
     const auto text = fmt::format("no file came in {}", intake_->watch(index).files);
-    store_.add_event("nothing", plan_.steps[i].name, "", text);
-    log::warning("{}: {}", plan_.steps[i].name, text);
+    ledger_.add_event("nothing", ledger_.plan().steps[i].name, "", text);
+    log::warning("{}: {}", ledger_.plan().steps[i].name, text);
     any = true;
   }
   return any;
@@ -303,7 +208,7 @@ void Engine::Impl::go_on() {
   look_around();
   if (lost_ && !regain()) return feed_waiting();
   beat();
-  dispatcher_->set_streaming(!graph_->all_sources_closed());
+  dispatcher_->set_streaming(!ledger_.graph().all_sources_closed());
   dispatcher_->dispatch(!paused_ && !stopping_ && disk_problem_.empty());
   commit_if_due();
   feed(false);
@@ -335,7 +240,7 @@ void Engine::Impl::guard(const std::function<void()>& act) {
 bool Engine::Impl::may_end() const {
   if (lost_) return stopping_;
   if (stopping_) return pool_->running() == 0 || Clock::now() > stop_until_;
-  return options_.until_closed && graph_->all_closed() && dispatcher_->is_idle() && intake_->empty();
+  return options_.until_closed && ledger_.graph().all_closed() && dispatcher_->is_idle() && intake_->empty();
 }
 
 void Engine::Impl::begin_stop(End how) {
@@ -351,7 +256,7 @@ int Engine::Impl::next_timeout_ms() const {
   auto next = Clock::now() + milliseconds(1000);
   if (dirty_since_) next = std::min(next, *dirty_since_ + milliseconds(30));
   if (const auto time = dispatcher_->next_time()) next = std::min(next, *time);
-  if (!feeder_.empty()) next = std::min(next, next_feed_);
+  if (ledger_.has_changes()) next = std::min(next, next_feed_);
   if (options_.on_status) next = std::min(next, next_status_);
   if (stopping_) next = std::min(next, stop_until_);
   for (const auto& [index, since] : pending_since_) next = std::min(next, since + seconds(step(index).trigger.every_s));
@@ -361,69 +266,34 @@ int Engine::Impl::next_timeout_ms() const {
 }
 
 void Engine::Impl::commit_if_due() {
-  if (!store_.dirty() && alarms_.unsaved().empty()) return;
+  if (!ledger_.dirty() && alarms_.unsaved().empty()) return;
   const auto now = Clock::now();
   if (!dirty_since_) dirty_since_ = now;
   // Nobody to wait for: no later result will share this commit.
   if (pool_->running() == 0 || now - *dirty_since_ >= milliseconds(30)) commit();
 }
 
-/// Something in the project has a new name that the next commit relies on.
-void Engine::Impl::entry_made(const fs::path& path) {
-  const auto folder = path.parent_path();
-  unsynced_.insert(folder.string());
-  if (folder != options_.project && durable_.insert(folder.string()).second) entry_made(folder);
-}
-
 void Engine::Impl::commit() {
-  for (const auto& folder : unsynced_) sync_path(folder);
-  unsynced_.clear();
   write_alarms();
-  if (store_.dirty() && lease_ && !lease_->is_ours()) {
-    store_.rollback();
-    throw Fenced(ErrorCode::resource, "{}: another engine has taken this project; this one ends and writes no more",
-                 options_.project.string());
-  }
-  sequence_ = store_.commit();
+  ledger_.commit();
   alarms_committed();
   dirty_since_.reset();
-  remove_retired();
 }
 
 /// Forms the lists whose time has come.
 void Engine::Impl::check_triggers() {
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+  for (std::size_t i = 0; i < ledger_.plan().steps.size(); ++i) {
     const int index = static_cast<int>(i);
-    const double every_s = plan_.steps[i].trigger.every_s;
+    const double every_s = ledger_.plan().steps[i].trigger.every_s;
     if (every_s <= 0) continue;
-    if (!graph_->has_pending(index)) {
+    if (!ledger_.graph().has_pending(index)) {
       pending_since_.erase(index);
     } else if (const auto since = pending_since_.try_emplace(index, Clock::now()).first->second;
                Clock::now() - since >= seconds(every_s)) {
       pending_since_.erase(index);
-      graph_->cut_pending(index);
-      settle();
+      ledger_.cut_pending(index);
     }
   }
-}
-
-void Engine::Impl::step_closed(int index) {
-  if (replay_ || !pool_ || options_.read_only) return;
-  store_.add_event("closed", step(index).name, "", "the output is complete");
-  if (const auto lack = graph_->lack(index)) {
-    store_.add_event("too little", step(index).name, "", note_of(index));
-    log::warning("{}: {}", step(index).name, note_of(index));
-  }
-}
-
-/// What a step waits for that is not there, or never came, in one sentence; empty: nothing.
-std::string Engine::Impl::note_of(int index) const {
-  if (auto starvation = starvation_of(index); !starvation.empty()) return starvation;
-  const auto lack = graph_->lack(index);
-  if (!lack) return {};
-  if (graph_->closed(index))
-    return fmt::format("did not start: {:g} {} came, it needs {:g}", lack->have, lack->of, lack->need);
-  return fmt::format("not yet: {:g} of the {:g} {} that it needs", lack->have, lack->need, lack->of);
 }
 
 void Engine::Impl::report_progress() {
@@ -437,11 +307,10 @@ void Engine::Impl::report_progress() {
 /// While the engine works, of what has become durable; else nobody else changes anything.
 void Engine::Impl::feed(bool now) {
   const auto time = Clock::now();
-  if (!now && (time < next_feed_ || store_.dirty())) return;
+  if (!now && (time < next_feed_ || ledger_.dirty())) return;
   // Others wait for it; what has not changed is told now and then, for the clock.
-  next_feed_ = time + (feeder_.empty() ? milliseconds(250) : milliseconds(50));
-  auto changes = feeder_.take(*graph_, plan_, sequence_);
-  auto head = changes.reload ? head_ : nullptr;
+  next_feed_ = time + (ledger_.has_changes() ? milliseconds(50) : milliseconds(250));
+  auto [changes, head] = ledger_.take_changes();
   publisher_->feed(std::move(changes), std::move(head), live());
 }
 
@@ -451,16 +320,16 @@ void Engine::Impl::feed_waiting() {
   if (time < next_feed_) return;
   next_feed_ = time + milliseconds(250);
   Changes none;
-  none.sequence = sequence_;
+  none.sequence = ledger_.sequence();
   publisher_->feed(std::move(none), nullptr, live());
 }
 
 Live Engine::Impl::live() {
   Live live;
   live.status = status();
-  live.last_event = store_.last_event();
+  live.last_event = ledger_.store().last_event();
   live.last_alarm = last_alarm_;
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) live.growing.push_back(intake_->growing(i));
+  for (int i = 0; i < static_cast<int>(ledger_.plan().steps.size()); ++i) live.growing.push_back(intake_->growing(i));
   return live;
 }
 
@@ -487,10 +356,10 @@ Status Engine::Impl::status() {
   status.alarms = alarms_.standing();
   sort_by_gravity(status.alarms);
   status.seconds = duration<double>(Clock::now() - started_).count();
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-    const auto& planned = plan_.steps[i];
+  for (std::size_t i = 0; i < ledger_.plan().steps.size(); ++i) {
+    const auto& planned = ledger_.plan().steps[i];
     const auto files = intake_->counts(static_cast<int>(i));
-    const auto counts = graph_->counts(static_cast<int>(i));
+    const auto counts = ledger_.graph().counts(static_cast<int>(i));
     StepStatus s{planned.name,
                  planned.title,
                  planned.protocol->name,
@@ -506,10 +375,10 @@ Status Engine::Impl::status() {
                  planned.protocol->shape == flow::Shape::source,
                  planned.protocol->shape == flow::Shape::filter,
                  flow::takes_lists(planned.protocol->shape),
-                 graph_->closed(static_cast<int>(i)),
-                 graph_->is_held(static_cast<int>(i)),
-                 graph_->is_stopped(static_cast<int>(i)),
-                 note_of(static_cast<int>(i))};
+                 ledger_.graph().closed(static_cast<int>(i)),
+                 ledger_.graph().is_held(static_cast<int>(i)),
+                 ledger_.graph().is_stopped(static_cast<int>(i)),
+                 ledger_.note_of(static_cast<int>(i))};
     s.held = counts.held;
     s.files = {files.items,   files.replaced, files.duplicates, files.broken, files.growing + files.incomplete,
                files.excluded};
@@ -536,6 +405,8 @@ Status Engine::Impl::status() {
   status.per_hour = status.rate.window_s > 1 ? status.rate.through * 3600 / status.rate.window_s : 0;
   status.start_p50_ms = dispatcher_->start_latency().percentile(0.5) * 1000;
   status.start_p99_ms = dispatcher_->start_latency().percentile(0.99) * 1000;
+  status.held_total_ms = ledger_.store().waits().total_s * 1000;
+  status.held_most_ms = ledger_.store().waits().longest_s * 1000;
   status.item_p50_s = item_latency_.percentile(0.5);
   status.item_p95_s = item_latency_.percentile(0.95);
   status.items_through = static_cast<int>(item_latency_.count());
@@ -602,7 +473,9 @@ Json to_json(const Status& status) {
             {"p50_s", status.item_p50_s},
             {"p95_s", status.item_p95_s},
             {"start_p50_ms", status.start_p50_ms},
-            {"start_p99_ms", status.start_p99_ms}}}};
+            {"start_p99_ms", status.start_p99_ms},
+            {"held_total_ms", status.held_total_ms},
+            {"held_most_ms", status.held_most_ms}}}};
 }
 
 // ---- what others see --------------------------------------------------------------------------------------------

@@ -56,19 +56,19 @@ std::string_view event_kind(Alarms::Change::What what) {
 /// Alarms of sources that the workflow has no more are over.
 void Engine::Impl::forget_sources() {
   std::set<std::string> sources = {"engine"};
-  for (const auto& planned : plan_.steps) sources.insert(planned.name);
-  for (const auto& monitor : plan_.monitors) sources.insert(source_of_rule(monitor.name));
+  for (const auto& planned : ledger_.plan().steps) sources.insert(planned.name);
+  for (const auto& monitor : ledger_.plan().monitors) sources.insert(source_of_rule(monitor.name));
   alarms_.keep_only(sources, store::now());
 }
 
 /// What the version that a task has made finds wrong; none: it has made none.
 std::optional<std::vector<Finding>> Engine::Impl::findings_of(std::int64_t task) {
   std::optional<std::vector<Finding>> list;
-  store_.for_task(task, [&](const store::TaskRow& row) {
+  ledger_.rows().for_task(task, [&](const store::TaskRow& row) {
     if (row.failed) return;
     list.emplace();
     for (const auto& [port, item] : row.outputs)
-      for (auto& finding : findings_in(store_.record(item))) list->push_back(std::move(finding));
+      for (auto& finding : findings_in(ledger_.rows().record(item))) list->push_back(std::move(finding));
   });
   return list;
 }
@@ -78,33 +78,35 @@ std::optional<std::vector<Finding>> Engine::Impl::findings_of(std::int64_t task)
 const std::string& Engine::Impl::speaker_of(int index) const {
   const auto& planned = step(index);
   if (planned.trigger.mode == flow::Trigger::Mode::first)
-    for (const auto& other : plan_.steps)
+    for (const auto& other : ledger_.plan().steps)
       if (other.protocol == planned.protocol && other.trigger.mode != flow::Trigger::Mode::first) return other.name;
   return planned.name;
 }
 
 /// Takes in what the versions of folds say that have come since the last time.
 void Engine::Impl::watch_versions() {
-  const auto has_versions = [&](const std::string& name) { return !graph_->fold_tasks(plan_.find(name)).empty(); };
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-    const auto& name = plan_.steps[i].name;
-    const auto& tasks = graph_->fold_tasks(static_cast<int>(i));
+  const auto has_versions = [&](const std::string& name) {
+    return !ledger_.graph().fold_tasks(ledger_.plan().find(name)).empty();
+  };
+  for (std::size_t i = 0; i < ledger_.plan().steps.size(); ++i) {
+    const auto& name = ledger_.plan().steps[i].name;
+    const auto& tasks = ledger_.graph().fold_tasks(static_cast<int>(i));
     if (tasks.empty()) continue;
     if (std::exchange(versions_seen_[name], tasks.back()) != tasks.back())
       if (const auto& speaker = speaker_of(static_cast<int>(i)); speaker == name || !has_versions(speaker))
         if (const auto findings = findings_of(tasks.back())) alarms_.see(speaker, *findings, store::now());
-    if (graph_->closed(static_cast<int>(i))) alarms_.end(name, store::now());
+    if (ledger_.graph().closed(static_cast<int>(i))) alarms_.end(name, store::now());
   }
 }
 
 /// Writes what has become of alarms into the open transaction: it is durable with what it was found in.
 void Engine::Impl::write_alarms() {
-  if (graph_ && !replay_) watch_versions();
+  watch_versions();
   for (const auto& change : alarms_.unsaved()) {
-    store_.put_alarm(change.alarm);
+    ledger_.put_alarm(change.alarm);
     if (const auto kind = event_kind(change.what); !kind.empty())
-      store_.add_event(kind, change.alarm.source, std::to_string(change.alarm.n), event_text(change),
-                       change.what == Alarms::Change::What::acknowledged ? change.alarm.actor : "");
+      ledger_.add_event(kind, change.alarm.source, std::to_string(change.alarm.n), event_text(change),
+                        change.what == Alarms::Change::What::acknowledged ? change.alarm.actor : "");
   }
 }
 

@@ -45,7 +45,7 @@ void Engine::Impl::wait_for_disk(const std::string& message, bool is_full) {
 /// built on it: it is dropped, and `regain` reads the store again when it can be written.
 /// @throws the error, if waiting does not help
 void Engine::Impl::lose(const Error& error) {
-  store_.rollback();
+  ledger_.rollback();
   dirty_since_.reset();
   if (!is_transient(error.code()) || dynamic_cast<const Fenced*>(&error) != nullptr) throw;
   lost_ = true;
@@ -56,10 +56,10 @@ void Engine::Impl::lose(const Error& error) {
 bool Engine::Impl::regain() {
   if (Clock::now() < disk_until_) return false;
   try {
-    store_.add_event("engine", "", "", "the project can be written again");
+    ledger_.add_event("engine", "", "", "the project can be written again");
     commit();
     intake_->stop();
-    intake_ = std::make_unique<Intake>(plan_.steps.size());
+    intake_ = std::make_unique<Intake>(ledger_.plan().steps.size());
     watch_descriptor(epoll_, intake_->descriptor());
     load();
     start_sources();
@@ -81,7 +81,7 @@ void Engine::Impl::watch_named_files() {
   next_files_ = now + std::chrono::seconds(1);
   std::vector<std::string> missing;
   std::error_code ignored;
-  for (const auto& [place, file] : flow::named_files(plan_))
+  for (const auto& [place, file] : flow::named_files(ledger_.plan()))
     if (!fs::exists(file, ignored) && std::find(missing.begin(), missing.end(), file) == missing.end())
       missing.push_back(file);
   for (const auto& file : missing)

@@ -34,11 +34,11 @@ std::tm local_time(double time) {
 
 std::vector<StreamNow> Engine::Impl::streams_now() const {
   std::vector<StreamNow> list;
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
+  for (int i = 0; i < static_cast<int>(ledger_.plan().steps.size()); ++i) {
     if (step(i).protocol->shape != flow::Shape::source) continue;
     auto now = intake_->now(i);
     now.step = step(i).name;
-    now.open = !graph_->closed(i);
+    now.open = !ledger_.graph().closed(i);
     list.push_back(std::move(now));
   }
   return list;
@@ -47,8 +47,9 @@ std::vector<StreamNow> Engine::Impl::streams_now() const {
 SelfNow Engine::Impl::self_now() const {
   SelfNow now;
   now.waits = paused_ || lost_ || !disk_problem_.empty();
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i) {
-    if (step(i).trigger.mode == flow::Trigger::Mode::none) now.behind = std::max(now.behind, graph_->counts(i).open);
+  for (int i = 0; i < static_cast<int>(ledger_.plan().steps.size()); ++i) {
+    if (step(i).trigger.mode == flow::Trigger::Mode::none)
+      now.behind = std::max(now.behind, ledger_.graph().counts(i).open);
     if (step(i).protocol->shape == flow::Shape::source && intake_->watch(i).expected > 0)
       now.still_expected += std::max(0, intake_->watch(i).expected - intake_->counts(i).files());
     if (options_.place && options_.place(step(i))) now.waiting_elsewhere += dispatcher_->running(i);
@@ -68,7 +69,7 @@ SelfNow Engine::Impl::self_now() const {
 
 /// What sources say of their parameters and of what has come.
 void Engine::Impl::watch_sources() {
-  for (int i = 0; i < static_cast<int>(plan_.steps.size()); ++i)
+  for (int i = 0; i < static_cast<int>(ledger_.plan().steps.size()); ++i)
     if (step(i).protocol->shape == flow::Shape::source) alarms_.see(step(i).name, findings_of_source(i), store::now());
 }
 
@@ -91,9 +92,9 @@ void Engine::Impl::look_around() {
 void Engine::Impl::look_last() {
   const auto time = store::now();
   watch_sources();
-  for (const auto& planned : plan_.steps)
+  for (const auto& planned : ledger_.plan().steps)
     if (!stopping_ && planned.protocol->shape == flow::Shape::source) alarms_.end(planned.name, time);
-  for (const auto& [source, findings] : publisher_->watch_last(sequence_)) {
+  for (const auto& [source, findings] : publisher_->watch_last(ledger_.sequence())) {
     alarms_.see(source, findings, time);
     if (!stopping_) alarms_.end(source, time);
   }
@@ -104,11 +105,11 @@ void Engine::Impl::look_last() {
 
 /// An engine that has begun and not ended has died: its successor notes it, a reader says so.
 void Engine::Impl::tell_death(bool to_reader) {
-  if (store_.get("engine").value_or("") != "running") return;
-  const auto last = std::stod(store_.get("heartbeat").value_or("0"));
+  if (ledger_.rows().get("engine").value_or("") != "running") return;
+  const auto last = std::stod(ledger_.rows().get("heartbeat").value_or("0"));
   const auto when = last > 0 ? fmt::format(" at about {:%Y-%m-%d %H:%M}", local_time(last)) : std::string();
   if (!to_reader) {
-    store_.add_event("engine", "", "", "the engine before this one died" + when);
+    ledger_.add_event("engine", "", "", "the engine before this one died" + when);
     return;
   }
   alarms_.see("engine",
@@ -123,7 +124,7 @@ void Engine::Impl::beat() {
   const auto now = Clock::now();
   if (now < next_beat_ || lost_) return;
   next_beat_ = now + std::chrono::seconds(30);
-  store_.put("heartbeat", std::to_string(store::now()));
+  ledger_.put("heartbeat", std::to_string(store::now()));
 }
 
 }  // namespace frazil::engine

@@ -65,6 +65,8 @@ void Intake::forget(int step, flow::Watch watch) {
   s.contents.clear();
   std::erase_if(s.files, [](const auto& entry) { return entry.second.state != FileState::growing; });  // not stored
   s.counts.growing = static_cast<int>(s.files.size());
+  s.unfinished.clear();
+  for (const auto& [path, file] : s.files) note(s, path, file);
   s.path_of_label.clear();
 }
 
@@ -81,6 +83,7 @@ void Intake::recall(int step, const store::FileRow& row, std::filesystem::path f
   }
   const bool was_left = *as == FileState::incomplete;
   place->second = {*as, row.reason, {row.size, row.mtime_ns}, row.hash, row.subject, row.time, false, was_left};
+  note(s, row.path, place->second);
   count(s, *as, 1);
   s.left += was_left ? 1 : 0;
   if (*as == FileState::item) {
@@ -231,6 +234,14 @@ void Intake::sort(Sighting sighting, std::vector<Found>& findings) {
   }
 }
 
+/// The file has come to its state.
+void Intake::note(Source& source, const std::string& path, const File& file) {
+  if (file.state == FileState::growing || file.state == FileState::incomplete)
+    source.unfinished[path] = &file;
+  else
+    source.unfinished.erase(path);
+}
+
 /// Takes the file to the finding's state. @return false if that is nothing to write down
 bool Intake::settle(Source& source, Found& finding) {
   const auto& seen = finding.sighting;
@@ -258,6 +269,7 @@ bool Intake::settle(Source& source, Found& finding) {
   if (!is_new) take_out(source, file);
   count(source, state, 1);
   file = {state, finding.reason, {seen.size, seen.mtime_ns}, seen.hash, finding.subject, store::now(), true, false};
+  note(source, seen.path, file);
   if (state == FileState::item) return true;
   return !is_same && state != FileState::growing;
 }
@@ -347,8 +359,7 @@ StreamNow Intake::now(int step) const {
 
 std::map<std::string, std::string> Intake::growing(int step) const {
   std::map<std::string, std::string> list;
-  for (const auto& [path, file] : source(step).files)
-    if (file.state == FileState::growing || file.state == FileState::incomplete) list[path] = file.reason;
+  for (const auto& [path, file] : source(step).unfinished) list[path] = file->reason;
   return list;
 }
 

@@ -129,6 +129,7 @@ class Intake {
     Clock::time_point last_new = Clock::now();
     Clock::time_point late_until{};     ///< files that come after the end are waited for so long, to be taken together
     std::map<std::string, File> files;  ///< by path
+    std::map<std::string, const File*> unfinished;            ///< those of them that are growing or incomplete
     std::unordered_map<std::string, Watcher::Twin> contents;  ///< items by their sample hash
     std::shared_ptr<Contents> read = std::make_shared<Contents>();
     std::unordered_map<std::string, std::string> path_of_label;  ///< of the items
@@ -148,6 +149,7 @@ class Intake {
   static bool is_looking(const Source& source);
   static void count(Source& source, FileState state, int by);
   static void take_out(Source& source, const File& file);
+  static void note(Source& source, const std::string& path, const File& file);
 
   std::vector<Source> sources_;  ///< by step
   mutable std::mutex mutex_;

@@ -17,10 +17,32 @@ namespace {
 using namespace frazil;
 
 /// One line a record: enough of a STAR file to compare bytes.
-std::optional<std::string> star(const engine::SetView& view) {
-  std::string text = fmt::format("data_{}_{}\n", view.step, view.port);
-  for (const auto& record : view.records) text += record.dump() + "\n";
-  return text;
+class LineLayout final : public flow::TableLayout {
+ public:
+  explicit LineLayout(std::string head) : head_(std::move(head)) {}
+  std::string head() const override { return head_; }
+  std::string tail() const override { return {}; }
+  std::string rows(const Json& record) const override { return record.dump() + "\n"; }
+  std::string basis(const std::string&) const override { return "a line a record"; }
+
+ private:
+  std::string head_;
+};
+
+class LineFormat final : public flow::TableFormat {
+ public:
+  explicit LineFormat(std::string head) : head_(std::move(head)) {}
+  std::string part(const Json&) override { return {}; }
+  std::unique_ptr<flow::TableLayout> layout(const std::vector<std::string>&, const NextRecord&) override {
+    return std::make_unique<LineLayout>(head_);
+  }
+
+ private:
+  std::string head_;
+};
+
+std::unique_ptr<flow::TableFormat> star(const engine::SetView& view) {
+  return std::make_unique<LineFormat>(fmt::format("data_{}_{}\n", view.step, view.port));
 }
 
 /// A file with one number.

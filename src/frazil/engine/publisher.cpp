@@ -1,5 +1,7 @@
 #include "frazil/engine/publisher.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -12,6 +14,16 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr double patience_s = 10;  ///< until what was commanded can be read
+
+constexpr double star_rest_per_s = 20, watch_rest_per_s = 20,
+                 report_rest_per_s = 60;  ///< the report: a second of a minute at most
+
+/// Processor time of this thread so far.
+double thread_cpu_s() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 /// Sleeps for so long. @return false when asked to stop
 bool pause(const std::stop_token& stop, double most_s) {
@@ -26,19 +38,18 @@ bool pause(const std::stop_token& stop, double most_s) {
 
 // ---- following --------------------------------------------------------------------------------------------------
 
-Follower::Follower(const View& view, double interval_s, Act act) {
-  thread_ = std::jthread([this, &view, interval_s, act = std::move(act)](const std::stop_token& stop) {
-    work(stop, view, interval_s, act);
-  });
+Follower::Follower(const View& view, Pace pace, Act act) {
+  thread_ = std::jthread(
+      [this, &view, pace, act = std::move(act)](const std::stop_token& stop) { work(stop, view, pace, act); });
 }
 
-void Follower::work(const std::stop_token& stop, const View& view, double interval_s, const Act& act) {
+void Follower::work(const std::stop_token& stop, const View& view, const Pace& pace, const Act& act) {
   std::int64_t last = -1;
   while (const auto state = view.wait_for_later(last, stop)) {
-    const auto started = Clock::now();
+    const double started_s = thread_cpu_s();
     last = state->sequence;
     act(state);
-    if (!pause(stop, std::max(interval_s, 20 * Seconds(Clock::now() - started).count()))) return;
+    if (!pause(stop, std::max(pace.interval_s, pace.rest_per_s * (thread_cpu_s() - started_s)))) return;
   }
 }
 
@@ -58,12 +69,12 @@ Publisher::Publisher(const store::Project& store, const flow::Registry& registry
                std::make_unique<store::Reader>(store), registry),
       stars_(std::make_unique<store::Reader>(store), options.star, options.kept_tables) {
   if (options_.star)
-    star_follower_.emplace(view_, options_.star_interval_s,
+    star_follower_.emplace(view_, Follower::Pace{options_.star_interval_s, star_rest_per_s},
                            [this](const std::shared_ptr<const State>& state) { write_stars(*state); });
   if (options_.on_progress)
-    report_follower_.emplace(view_, options_.progress_interval_s,
+    report_follower_.emplace(view_, Follower::Pace{options_.progress_interval_s, report_rest_per_s},
                              [this](const std::shared_ptr<const State>& state) { report(state, false); });
-  watch_follower_.emplace(view_, options_.watch_interval_s,
+  watch_follower_.emplace(view_, Follower::Pace{options_.watch_interval_s, watch_rest_per_s},
                           [this](const std::shared_ptr<const State>& state) { watch(*state); });
   ahead_ = std::jthread([this](const std::stop_token& stop) { read_ahead(stop); });
 }
@@ -148,7 +159,7 @@ void Publisher::read_ahead(const std::stop_token& stop) {
     const auto state = view_.state();
     bool more = false;
     try {
-      more = state != nullptr && service_.what_if().read_ahead({state, *reader}, slice_s);
+      more = state != nullptr && service_.judge().read_ahead({state, *reader}, slice_s);
     } catch (const std::exception& error) {  // who asks is told
       log::debug("reading ahead: {}", error.what());
     }

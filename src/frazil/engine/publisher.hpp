@@ -15,17 +15,20 @@
 
 namespace frazil::engine {
 
-/// Calls a function with what is published, in a thread of its own, and never spends more than a twentieth of its time
-/// in it.
+/// Calls a function with what is published, in a thread of its own.
 class Follower {
  public:
   using Act = std::function<void(const std::shared_ptr<const State>& state)>;
-  Follower(const View& view, double interval_s, Act act);
+  struct Pace {
+    double interval_s = 1;   ///< so long between two calls at least
+    double rest_per_s = 20;  ///< and so many times the processor time of the last
+  };
+  Follower(const View& view, Pace pace, Act act);
   /// Waits for the call under way.
   void stop();
 
  private:
-  void work(const std::stop_token& stop, const View& view, double interval_s, const Act& act);
+  void work(const std::stop_token& stop, const View& view, const Pace& pace, const Act& act);
   std::jthread thread_;
 };
 

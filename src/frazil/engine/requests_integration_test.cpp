@@ -70,6 +70,53 @@ TEST_F(RequestTest, ParametersChangeAtWorkAndOnlyDecisionsAreMadeAnew) {
             std::string::npos);
 }
 
+/// Everything that is stored of the tasks of a step and of what they have decided, but for when and at what cost.
+std::vector<std::string> rows_of(const std::filesystem::path& project, const std::string& step) {
+  store::Project store(project, store::Access::read);
+  std::map<std::int64_t, std::string> ids;
+  store.for_item_ids([&](std::int64_t n, std::string_view id) { ids[n] = id; });
+  std::vector<std::string> rows;
+  const auto add = [&](const auto&... parts) { rows.push_back(Json::array({Json(parts)...}).dump()); };
+  store.for_tasks([&](store::TaskRow&& t) {
+    if (t.step != step) return;
+    std::vector<std::string> inputs, outputs;
+    for (const auto& n : Json::parse(t.inputs)) inputs.push_back(ids.at(n.get<std::int64_t>()));
+    for (const auto& [port, n] : t.outputs) outputs.push_back(port + " " + ids.at(n));
+    add("task", t.key, t.step, t.protocol, t.version, t.subject, t.label, t.order, t.failed, t.code, t.message,
+        t.attempts, t.target, t.programs, inputs, outputs);
+  });
+  for (const auto& d : store.decisions())
+    if (d.step == step)
+      add("decision", d.step, d.item, d.subject, d.label, d.accepted, d.rule, d.value, d.limit, d.reason, d.by, d.key,
+          d.actor, d.title, d.held);
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+TEST_F(RequestTest, ALimitDecidedForAllAtOnceIsStoredAsOneDecidedForEach) {
+  write_numbers(1, 60);
+  ASSERT_EQ(run("each", {"expected=60", "by=3"}), 0);
+  ASSERT_EQ(run("two", {"expected=60", "by=2"}), 0);
+  const auto process = spawn("all", {"expected=61"});
+  (void)wait_until("all", {{"command", "status"}}, [](const Json& a) { return step_of(a, "even").at("done") == 60; });
+  ASSERT_TRUE(request("all", {{"command", "restore"}, {"item", "n_2"}}).at("ok").get<bool>());
+  const auto set = request("all", {{"command", "set"}, {"values", {{"by", "3"}}}});
+  ASSERT_TRUE(set.at("ok").get<bool>()) << set.dump();
+  const auto page = request("all", {{"command", "items"}, {"step", "even"}, {"count", 100}, {"columns", {"value"}}});
+  for (const auto& row : page.at("items"))
+    EXPECT_EQ(row.at("state"), "done") << "decided when the answer comes: " << row.dump();
+  EXPECT_TRUE(request("all", {{"command", "stop"}}).at("ok").get<bool>());
+  EXPECT_EQ(wait_for(process), 130);
+  auto both = rows_of(folder_ / "each", "even");
+  for (auto& row : rows_of(folder_ / "two", "even")) both.push_back(std::move(row));
+  const auto restored = ask("all", "why", "n_2").dump();
+  EXPECT_NE(restored.find("person"), std::string::npos) << "what a person has said stands";
+  auto all = rows_of(folder_ / "all", "even");
+  std::erase_if(all, [](const std::string& row) { return row.find("\"person\"") != std::string::npos; });
+  std::sort(both.begin(), both.end());
+  EXPECT_EQ(all, both) << "by the first limit each by itself, by the second all together";
+}
+
 TEST_F(RequestTest, StepsWaitForAPersonAndAreStoppedByOneThatHasEnough) {
   write_text(
       folder_ / "workflow.json",

@@ -103,8 +103,7 @@ const std::vector<Service::Entry>& Service::entries() {
       }),
       Entry::of<SetRequest>([](Service& s, const SetRequest& r) {
         auto command = plain(Kind::set, r.actor);
-        command.values = r.values;
-        return s.doors_.act(command);
+        return s.set(r.values, std::move(command));
       }),
       Entry::of<ApproveRequest>([](Service& s, const ApproveRequest& r) {
         auto command = plain(Kind::approve, r.actor);
@@ -205,15 +204,27 @@ Json Service::decide(const std::vector<std::string>& names, Command command) {
   return doors_.act(command);
 }
 
-Json Service::ask_what_if(const Json& values) {
-  const auto now = reading();
+Changed Service::changed_by(const Reading& now, const Json& values) const {
   const auto& head = *now.state->head;
   std::vector<flow::Problem> problems;
   const auto workflow = flow::parse_workflow(head.workflow, problems);
-  const auto changed = change(workflow, head.plan, head.values, values, registry_, head.files);
-  auto answer = what_if_.ask(now, changed);
+  return change(workflow, head.plan, head.values, values, registry_, head.files);
+}
+
+Json Service::ask_what_if(const Json& values) {
+  const auto now = reading();
+  const auto changed = changed_by(now, values);
+  auto answer = what_if(now, changed, judge_);
   answer["values"] = to_json(changed.changes);
   return answer;
+}
+
+/// What filters will say is found out here, in the thread of whoever asks: the engine has only to write it down.
+Json Service::set(const Json& values, Command command) {
+  const auto now = reading();
+  command.values = values;
+  command.foretold = std::make_shared<const Foretold>(foretell(now, changed_by(now, values), judge_));
+  return doors_.act(command);
 }
 
 Json Service::describe() {

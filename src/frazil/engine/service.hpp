@@ -33,7 +33,7 @@ class Service {
   /// The description of the command socket, as in docs/api/engine-socket.json.
   [[nodiscard]] static Json describe();
 
-  [[nodiscard]] WhatIf& what_if() { return what_if_; }
+  [[nodiscard]] Judge& judge() { return judge_; }
 
  private:
   struct Entry;
@@ -41,12 +41,14 @@ class Service {
   [[nodiscard]] Reading reading();
   Json answer(const Json& request);
   Json decide(const std::vector<std::string>& names, Command command);
+  Json set(const Json& values, Command command);
   Json ask_what_if(const Json& values);
+  Changed changed_by(const Reading& now, const Json& values) const;
 
   Doors doors_;
   std::unique_ptr<store::Reader> reader_;
   const flow::Registry& registry_;
-  WhatIf what_if_;
+  Judge judge_;
 };
 
 }  // namespace frazil::engine

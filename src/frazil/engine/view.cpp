@@ -53,11 +53,13 @@ bool Builder::is_filter(int step) const { return state_.planned(step).protocol->
 
 void Builder::begin_anew(std::shared_ptr<const Head> head, std::int64_t sequence) {
   state_ = State{};
+  state_.load = ++load_;
   state_.head = std::move(head);
   state_.by_order = std::make_shared<const std::vector<int>>();
   state_.people = std::make_shared<const std::map<std::pair<int, int>, store::DecisionRow>>();
   steps_.clear();
   made_for_.clear();
+  ruled_by_.assign(state_.head->plan.steps.size(), {});
   for (const auto& planned : state_.head->plan.steps) {
     auto step = std::make_shared<StepView>();
     step->ports.resize(planned.protocol->outputs.size());
@@ -89,18 +91,23 @@ StepView& Builder::edit(int index) {
 }
 
 void Builder::apply(const Changes& changes, std::shared_ptr<const Head> head, Live live) {
-  if (changes.reload) begin_anew(std::move(head), changes.sequence);
+  if (changes.reload)
+    begin_anew(std::move(head), changes.sequence);
+  else if (head != nullptr)
+    state_.head = std::move(head);
   state_.sequence = changes.sequence;
   state_.live = std::move(live);
   if (changes.reload || !changes.files.empty()) add_files();
   add_subjects(changes.subjects);
+  for (const auto& decided : changes.rules) note_decision(decided);
   for (const auto& placed : changes.items) place(placed);
   for (const auto& cell : changes.cells) change(cell);
+  for (const auto& [step, kept] : changes.rewound) rewind(step, kept);
   for (const auto& made : changes.versions) take_version(made);
-  if (changes.reload ||
-      std::any_of(changes.decisions.begin(), changes.decisions.end(),
-                  [](const store::DecisionRow& d) { return d.by == "person" || d.rule == "replaced"; }))
+  if (changes.reload)
     read_people();
+  else
+    note_people(changes.decisions);
 }
 
 void Builder::add_subjects(const std::vector<SubjectAdded>& added) {
@@ -176,7 +183,15 @@ void Builder::change(const CellChanged& cell) {
   step.cells.set(cell.subject, cell.state, publication_);
   if (step.tasks[cell.subject] == cell.task) return;
   step.tasks.set(cell.subject, cell.task, publication_);
-  if (cell.task > 0 && is_filter(cell.step)) unread_.push_back({cell.step, -1, cell.subject, cell.task});
+  if (cell.task == 0 || !is_filter(cell.step)) return;
+  const auto& ruled = ruled_by_[static_cast<std::size_t>(cell.step)];
+  const auto at = static_cast<std::size_t>(cell.subject);
+  if (at >= ruled.size() || ruled[at] != cell.task) unread_.push_back({cell.step, -1, cell.subject, cell.task});
+}
+
+void Builder::rewind(int index, int kept) {
+  auto& made = edit(index).made;
+  made.resize(std::min(made.size(), static_cast<std::size_t>(kept)));
 }
 
 void Builder::take_version(const VersionMade& made) {
@@ -189,15 +204,21 @@ void Builder::take_version(const VersionMade& made) {
 }
 
 void Builder::read_people() {
-  auto people = std::make_shared<std::map<std::pair<int, int>, store::DecisionRow>>();
   auto rows = reader_->decisions_of_rule("replaced");  // as a person would have decided, who may take it back
   for (auto& row : reader_->decisions_of_people()) rows.push_back(std::move(row));
-  for (auto& row : rows) {
+  note_people(rows);
+}
+
+/// Later ones stand in the place of earlier ones.
+void Builder::note_people(const std::vector<store::DecisionRow>& rows) {
+  if (rows.empty()) return;
+  auto people = std::make_shared<std::map<std::pair<int, int>, store::DecisionRow>>(*state_.people);
+  for (const auto& row : rows) {
     const int step = state_.head->plan.find(row.step);
     const auto subject = subject_by_id_.find(row.subject);
     if (step < 0 || subject == subject_by_id_.end()) continue;
     accountant_->touch(subject->second);
-    (*people)[{step, subject->second}] = std::move(row);
+    (*people)[{step, subject->second}] = row;
   }
   state_.people = std::move(people);
 }
@@ -217,26 +238,33 @@ void Builder::note_numbers(int index, int port, int subject, std::string_view re
   });
 }
 
-void Builder::note_decision(int index, int subject, std::int64_t task) {
-  const auto row = reader_->decision_of_task(task);
-  if (!row) return;
-  accountant_->touch(subject);
-  auto& step = edit(index);
+void Builder::read_decision(int index, int subject, std::int64_t task) {
+  if (auto row = reader_->decision_of_task(task))
+    note_decision({index, subject, task, std::move(row->rule), row->value, row->limit, std::move(row->title)});
+}
+
+void Builder::note_decision(const RuleDecided& decided) {
+  accountant_->touch(decided.subject);
+  auto& step = edit(decided.step);
   auto& names = step.rule_names;
-  const auto rule = std::find(names.begin(), names.end(), row->rule);
-  step.rules.set(subject, static_cast<int>(rule - names.begin()), publication_);
+  const auto rule = std::find(names.begin(), names.end(), decided.rule);
+  step.rules.set(decided.subject, static_cast<int>(rule - names.begin()), publication_);
   if (rule == names.end()) {
-    names.push_back(row->rule);
-    step.rule_titles.push_back(row->title);
+    names.push_back(decided.rule);
+    step.rule_titles.push_back(decided.title);
   }
-  step.values.set(subject, row->value, publication_);
-  step.limits.set(subject, row->limit, publication_);
+  step.values.set(decided.subject, decided.value, publication_);
+  step.limits.set(decided.subject, decided.limit, publication_);
+  auto& ruled = ruled_by_[static_cast<std::size_t>(decided.step)];
+  const auto at = static_cast<std::size_t>(decided.subject);
+  if (at >= ruled.size()) ruled.resize(std::max(at + 1, static_cast<std::size_t>(state_.subject_count)), 0);
+  ruled[at] = decided.task;
 }
 
 void Builder::read(const Unread& one) {
   const auto& step = *steps_[static_cast<std::size_t>(one.step)];
   if (one.port < 0) {
-    if (step.tasks[one.subject] == one.number) note_decision(one.step, one.subject, one.number);
+    if (step.tasks[one.subject] == one.number) read_decision(one.step, one.subject, one.number);
   } else if (step.ports[static_cast<std::size_t>(one.port)].items[one.subject] == one.number) {
     note_numbers(one.step, one.port, one.subject, reader_->record(one.number));
   }

@@ -92,6 +92,7 @@ struct Head {
 /// Everything at one moment.
 struct State {
   std::int64_t sequence = 0;  ///< of the last commit that is in it
+  std::int64_t load = 0;      ///< rises when steps and subjects are numbered anew
   std::shared_ptr<const Head> head;
   Live live;
   double read = 1;  ///< how much of the numbers of records stands in the columns already, 0 to 1
@@ -122,7 +123,7 @@ class Builder {
   explicit Builder(std::unique_ptr<store::Reader> reader);
   ~Builder();
 
-  /// @param head  null unless the changes say that all is anew
+  /// @param head  null unless the changes say that all is anew, or the steps have other parameters
   void apply(const Changes& changes, std::shared_ptr<const Head> head, Live live);
   /// Reads numbers of records that stand in no column yet, for about so long. @return false when there are none left
   bool read_numbers(double most_s);
@@ -143,20 +144,25 @@ class Builder {
   void add_file(store::FileRow row);
   void place(const ItemPlaced& placed);
   void change(const CellChanged& cell);
+  void rewind(int step, int kept);
   void take_version(const VersionMade& made);
   void read_people();
+  void note_people(const std::vector<store::DecisionRow>& rows);
   void read(const Unread& one);
   void note_numbers(int step, int port, int subject, std::string_view record);
-  void note_decision(int step, int subject, std::int64_t task);
+  void read_decision(int step, int subject, std::int64_t task);
+  void note_decision(const RuleDecided& decided);
   void sort_subjects();
   [[nodiscard]] bool is_filter(int step) const;
 
   std::unique_ptr<store::Reader> reader_;
   std::unique_ptr<Accountant> accountant_;
   State state_;
-  std::vector<std::shared_ptr<StepView>> steps_;  ///< those of the state, for editing
-  std::vector<std::uint64_t> made_for_;           ///< by step: publication for which it may be edited
+  std::vector<std::shared_ptr<StepView>> steps_;     ///< those of the state, for editing
+  std::vector<std::uint64_t> made_for_;              ///< by step: publication for which it may be edited
+  std::vector<std::vector<std::int64_t>> ruled_by_;  ///< by step and subject: task whose decision is in the columns
   std::uint64_t publication_ = 1;
+  std::int64_t load_ = 0;
   std::int64_t last_file_ = 0;
   std::unordered_map<std::string, std::pair<std::string, double>> files_of_subjects_;  ///< path and time
   std::unordered_map<std::string, int> subject_by_id_;

@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
+#include <ctime>
 
 #include "frazil/base/files.hpp"
 #include "frazil/engine/numbers.hpp"
 #include "frazil/engine/pages.hpp"
+#include "frazil/engine/publisher.hpp"
 #include "frazil/engine/record_numbers.hpp"
 
 namespace frazil::engine {
@@ -109,6 +112,88 @@ TEST(RecordNumbers, AreThoseOfAllFieldsButLists) {
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
   for_numbers(deep, note);
+}
+
+TEST_F(ViewTest, DecisionsThatAreToldAreNotReadAgain) {
+  Builder builder(std::make_unique<store::Reader>(*store_));
+  builder.apply(first(4), head(), live());
+  while (builder.read_numbers(1)) {
+  }
+  const auto before = builder.publish();
+  Changes decided;
+  decided.sequence = before->sequence + 1;
+  constexpr std::int64_t task = 1 << 20;  // the store has none such
+  decided.rules.push_back({2, 1, task, "another rule", 5, 6});
+  decided.cells.push_back({2, 1, CellState::done, task});
+  builder.apply(decided, nullptr, live());
+  EXPECT_FALSE(builder.read_numbers(0)) << "nothing is left to be read";
+  const auto after = builder.publish();
+  EXPECT_EQ(after->step(2).values[1], 5);
+  EXPECT_EQ(after->step(2).limits[1], 6);
+  EXPECT_EQ(after->step(2).rule_names.at(static_cast<std::size_t>(after->step(2).rules[1])), "another rule");
+  EXPECT_EQ(before->step(2).limits[1], 0) << "what was read stays as it was";
+}
+
+TEST_F(ViewTest, OtherParametersAreToldWithoutEverythingElse) {
+  Builder builder(std::make_unique<store::Reader>(*store_));
+  builder.apply(first(4), head(), live());
+  while (builder.read_numbers(1)) {
+  }
+  const auto before = builder.publish();
+  const auto other = head();
+  builder.apply({}, other, live());
+  EXPECT_FALSE(builder.read_numbers(0));
+  const auto after = builder.publish();
+  EXPECT_EQ(after->head, other);
+  EXPECT_EQ(after->load, before->load);
+  EXPECT_EQ(after->step(1).ports[0].items[2], before->step(1).ports[0].items[2]);
+}
+
+TEST_F(ViewTest, AFollowerRestsLongerTheMoreItHasToDo) {
+  View view(std::make_unique<store::Reader>(*store_));
+  view.apply(first(1), head(), live());
+  std::atomic<int> calls = 0;
+  const auto busy = [&](const std::shared_ptr<const State>&) {
+    ++calls;
+    for (const auto begin = std::clock(); std::clock() - begin < CLOCKS_PER_SEC / 10;) {  // 0.1 s, so 6 s of rest
+    }
+  };
+  Follower follower(view, {0, 60}, busy);
+  Changes changes;
+  changes.sequence = view.wait_for(0, 60) ? view.state()->sequence : 0;
+  for (int i = 0; i < 100; ++i) {
+    ++changes.sequence;
+    view.apply(changes, nullptr, live());
+    (void)view.wait_for(changes.sequence, 60);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  follower.stop();
+  EXPECT_EQ(calls, 1) << "of a hundred publications in half a second";
+}
+
+TEST_F(ViewTest, VersionsThatWereTakenBackAreGone) {
+  Builder builder(std::make_unique<store::Reader>(*store_));
+  builder.apply(first(1), head(), live());
+  std::vector<std::int64_t> tasks;
+  for (const auto* key : {"a", "b", "c", "d"}) {
+    store::TaskRow task;
+    task.key = hash_of({key});
+    tasks.push_back(store_->add_task(task));
+  }
+  const auto made = [&] {
+    std::vector<std::int64_t> list;
+    for (const auto& version : builder.publish()->step(1).made) list.push_back(version.task);
+    return list;
+  };
+  Changes changes;
+  for (int i = 0; i < 3; ++i) changes.versions.push_back({1, tasks[static_cast<std::size_t>(i)]});
+  builder.apply(changes, nullptr, live());
+  EXPECT_EQ(made().size(), 3u);
+  changes = {};
+  changes.rewound = {{1, 1}};
+  changes.versions = {{1, tasks[3]}};
+  builder.apply(changes, nullptr, live());
+  EXPECT_EQ(made(), (std::vector{tasks[0], tasks[3]}));
 }
 
 TEST_F(ViewTest, PagesAreSortedByAnyNumberAndKeepConditions) {

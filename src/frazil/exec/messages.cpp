@@ -1,13 +1,21 @@
 #include "frazil/exec/messages.hpp"
 
+#include <algorithm>
+#include <stdexcept>
+
 namespace frazil::exec {
 namespace {
 
-void append_ports(std::string& text, const RecordTexts& ports) {
+/// The ports with the lengths of their records, whose texts go to `records`.
+void append_ports(std::string& text, const RecordTexts& ports, std::string& records) {
   text += '[';
   for (std::size_t i = 0; i < ports.size(); ++i) {
     text += (i == 0 ? "[" : ",[") + Json(ports[i].first).dump() + ",[";
-    for (std::size_t j = 0; j < ports[i].second.size(); ++j) text += (j == 0 ? "" : ",") + ports[i].second[j];
+    for (std::size_t j = 0; j < ports[i].second.size(); ++j) {
+      const auto& record = ports[i].second[j];
+      text += fmt::format("{}{}", j == 0 ? "" : ",", record.size());
+      records += record;
+    }
     text += "]]";
   }
   text += ']';
@@ -21,44 +29,63 @@ std::string open_object(const Head& head) {
   return text;
 }
 
-std::string text_of(const Task& task) {
+std::string text_of(const Task& task, std::string& records) {
   auto text = open_object<TaskHead>(task) + "\"params\":" + task.params + ",\"inputs\":";
-  append_ports(text, task.inputs);
+  append_ports(text, task.inputs, records);
   if (task.has_previous) {
     text += ",\"previous\":";
-    append_ports(text, task.previous);
+    append_ports(text, task.previous, records);
   }
   return text + '}';
 }
 
-std::string text_of(const Result& result) {
+std::string text_of(const Result& result, std::string& records) {
   auto text = open_object<ResultHead>(result) + "\"outputs\":";
-  append_ports(text, result.outputs);
+  append_ports(text, result.outputs, records);
   return text + '}';
 }
 
 template <class Entry>
 std::string encode_list(std::string_view name, const std::vector<Entry>& list) {
-  auto text = "{\"" + std::string(name) + "\":[";
-  for (std::size_t i = 0; i < list.size(); ++i) text += (i == 0 ? "" : ",") + text_of(list[i]);
-  return text + "]}";
+  std::string text = "{\"" + std::string(name) + "\":[", records;
+  for (std::size_t i = 0; i < list.size(); ++i) text += (i == 0 ? "" : ",") + text_of(list[i], records);
+  return text + "]}\n" + records;
 }
 
-flow::Records records_from(const Json& ports) {
-  flow::Records records;
-  for (const auto& port : ports)
-    records.emplace_back(port.at(0).get<std::string>(), port.at(1).get<std::vector<Json>>());
-  return records;
-}
+/// Takes the texts of records one after another.
+class RecordReader {
+ public:
+  explicit RecordReader(std::string_view texts) : left_(texts) {}
 
-RecordTexts texts_from(const Json& ports) {
-  RecordTexts texts;
-  for (const auto& port : ports) {
-    std::vector<std::string> records;
-    for (const auto& record : port.at(1)) records.push_back(record.dump());
-    texts.emplace_back(port.at(0).get<std::string>(), std::move(records));
+  /// Ports with their lengths become ports with their records. @throws Json::exception, std::out_of_range
+  template <class Ports, class Make>
+  Ports take(const Json& ports, const Make& make) {
+    Ports list;
+    for (const auto& port : ports) {
+      list.emplace_back();
+      list.back().first = port.at(0).get<std::string>();
+      for (const auto& length : port.at(1)) list.back().second.push_back(make(next(length.get<std::size_t>())));
+    }
+    return list;
   }
-  return texts;
+
+ private:
+  std::string_view next(std::size_t length) {
+    if (length > left_.size()) throw std::out_of_range("has shorter records than it says");
+    const auto text = left_.substr(0, length);
+    left_.remove_prefix(length);
+    return text;
+  }
+
+  std::string_view left_;
+};
+
+Json parsed(std::string_view text) { return Json::parse(text); }
+
+/// What goes into the store as it came has to be JSON.
+std::string accepted(std::string_view text) {
+  if (!Json::accept(text)) throw std::out_of_range("has a record that is no JSON");
+  return std::string(text);
 }
 
 }  // namespace
@@ -67,10 +94,12 @@ std::string encode(const std::vector<Task>& tasks) { return encode_list("tasks",
 std::string encode(const std::vector<Result>& results) { return encode_list("results", results); }
 
 Message::Message(std::string_view text) {
-  const auto json = Json::parse(text, nullptr, false);
+  const auto end = std::min(text.find('\n'), text.size());
+  records_ = text.substr(std::min(end + 1, text.size()));
+  auto json = Json::parse(text.substr(0, end), nullptr, false);
   if (!json.is_object() || json.size() != 1) refuse("is no object with one member");
   kind_ = json.begin().key();
-  body_ = json.begin().value();
+  body_ = std::move(json.begin().value());
 }
 
 void Message::refuse(std::string_view problem) {
@@ -96,13 +125,17 @@ std::vector<ResultHead> Message::result_heads() const {
 
 std::vector<ReceivedTask> Message::tasks() const {
   std::vector<ReceivedTask> tasks;
+  RecordReader records(records_);
   try {
     for (const auto& entry : list("tasks")) {
-      ReceivedTask task{read<TaskHead>(entry), entry.at("params"), records_from(entry.at("inputs")), {}};
-      if (entry.contains("previous")) task.previous = records_from(entry.at("previous"));
+      ReceivedTask task{
+          read<TaskHead>(entry), entry.at("params"), records.take<flow::Records>(entry.at("inputs"), parsed), {}};
+      if (entry.contains("previous")) task.previous = records.take<flow::Records>(entry.at("previous"), parsed);
       tasks.push_back(std::move(task));
     }
   } catch (const Json::exception& error) {
+    refuse(error.what());
+  } catch (const std::out_of_range& error) {
     refuse(error.what());
   }
   return tasks;
@@ -110,14 +143,18 @@ std::vector<ReceivedTask> Message::tasks() const {
 
 std::vector<Result> Message::results() const {
   std::vector<Result> results;
+  RecordReader records(records_);
   try {
     for (const auto& entry : list("results")) {
       Result result;
       static_cast<ResultHead&>(result) = read<ResultHead>(entry);
-      if (!result.failed) result.outputs = texts_from(entry.at("outputs"));
+      result.outputs = records.take<RecordTexts>(entry.at("outputs"), accepted);
+      if (result.failed) result.outputs.clear();
       results.push_back(std::move(result));
     }
   } catch (const Json::exception& error) {
+    refuse(error.what());
+  } catch (const std::out_of_range& error) {
     refuse(error.what());
   }
   return results;

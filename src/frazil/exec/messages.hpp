@@ -1,5 +1,7 @@
 // What engine, proxies, hub and workers say to each other, declared once. Each message is a JSON object with one
-// member, whose name says what the message is.
+// member, whose name says what the message is. Behind a message of tasks or results comes a line feed and then the
+// texts of all records, one after another: the object gives their lengths, so that whoever passes them on or stores
+// them need not take them apart.
 //
 //   engine → worker: tasks, cancel, yield, resume    worker → engine: results, progress, paused; started to a hub
 //   whoever connects to a hub → hub: hello, before anything else
@@ -129,6 +131,7 @@ class Message {
 
   std::string kind_;
   Json body_;
+  std::string records_;  ///< all texts
 };
 
 /// "extract" of a task whose outputs go to steps/extract/…

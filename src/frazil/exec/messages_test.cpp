@@ -46,6 +46,18 @@ TEST(Messages, ResultsArriveAsTheyWereSentEvenWithTextThatIsNoUtf8) {
   EXPECT_NE(results[1].message.find(" name"), std::string::npos);
 }
 
+TEST(Messages, RecordsThatAreCutOffOrNoJsonAreRefused) {
+  Result result;
+  result.outputs = {{"sums", {R"({"value":3})", R"({"value":"two\nlines"})"}}, {"empty", {}}};
+  const auto text = encode(std::vector{result, result});
+  EXPECT_EQ(Message(text).results().at(1).outputs, result.outputs);
+  for (std::size_t size = text.find('\n'); size < text.size(); ++size)
+    EXPECT_THROW((void)Message(text.substr(0, size)).results(), Error) << size;
+  auto broken = text;
+  broken.back() = ']';
+  EXPECT_THROW((void)Message(broken).results(), Error);
+}
+
 TEST(Messages, TheNamesOfAllErrorCodesAreThoseOfTheStore) {
   for (std::size_t i = 0; i < enum_names<ErrorCode>.size(); ++i)
     EXPECT_EQ(enum_names<ErrorCode>[i], to_string(static_cast<ErrorCode>(i)));

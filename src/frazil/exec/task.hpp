@@ -50,7 +50,7 @@ struct TaskHead {
 
 /// One execution of one protocol.
 struct Task : TaskHead {
-  std::string params = "{}";  ///< JSON text
+  std::string params = "{}";  ///< JSON text in one line
   RecordTexts inputs, previous;
   bool has_previous = false;
   int memory_mib = 512;  ///< of this machine

@@ -28,11 +28,6 @@ using Clock = std::chrono::steady_clock;
 
 std::string cpu_target() { return __builtin_cpu_supports("avx512f") ? "avx512" : "avx2"; }
 
-/// What the bits of a result may hang on beside its key: the CPU, and the device if it is another.
-std::string target_of(const TaskHead& task) {
-  return task.device == flow::cpu_device ? cpu_target() : task.device + " " + cpu_target();
-}
-
 /// Asks the kernel to forget the peak memory so far.
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << 5; }
 
@@ -147,7 +142,7 @@ Result run_task(const ReceivedTask& task, const Surroundings& around) {
   WorkerContext context(task, around);
   Result result;
   result.number = task.number;
-  result.target = target_of(task);
+  result.target = target_of(task.device);
   const auto fail = [&](ErrorCode code, std::string_view message) {
     context.drop_outputs();
     result.failed = true;
@@ -227,6 +222,10 @@ bool run_tasks(const std::vector<ReceivedTask>& tasks, const Surroundings& aroun
 }
 
 }  // namespace
+
+std::string target_of(std::string_view device) {
+  return device == flow::cpu_device ? cpu_target() : std::string(device) + " " + cpu_target();
+}
 
 int run_worker(const WorkerSettings& given, const flow::Registry& registry) {
   auto settings = given;

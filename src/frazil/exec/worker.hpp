@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 #include "frazil/flow/protocol.hpp"
 
@@ -18,6 +20,9 @@ struct WorkerSettings {
   int marker = -1;                 ///< file in which the number of the task under way is noted; −1: nowhere
   int threads = 0;                 ///< used for every task; 0: as the task says
 };
+
+/// What the bits of a result of this process may hang on beside its key: the CPU, and the device if it is another.
+[[nodiscard]] std::string target_of(std::string_view device);
 
 /// Runs until the socket closes. @return exit code
 int run_worker(const WorkerSettings& settings, const flow::Registry& registry);

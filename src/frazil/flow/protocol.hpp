@@ -261,9 +261,9 @@ struct Protocol {
   Iterate iterate;
   /// Set for filters alone: reads the inputs of one execution once, so that they can be decided on again and again.
   std::function<std::shared_ptr<const void>(const Records& inputs)> parse_inputs;
-  /// Of filters: what becomes of such inputs under these parameters. The answer throws Error(unsupported) if the filter
-  /// reads files.
-  std::function<std::function<Verdict(const void* inputs)>(const Json& params)> decide;
+  /// Of filters: what it says of such inputs under these parameters, as `run` would. The answer throws
+  /// Error(unsupported) if the filter reads files.
+  std::function<std::function<Decision(const void* inputs)>(const Json& params)> decide;
 };
 
 /// Names of the devices that it can compute on; "cpu" alone where that cannot be chosen.
@@ -592,10 +592,10 @@ Protocol make_protocol() {
     protocol.parse_inputs = [](const Records& inputs) -> std::shared_ptr<const void> {
       return std::make_shared<const Input>(detail::input_from<Input>(inputs, 0));
     };
-    protocol.decide = [](const Json& json) -> std::function<Verdict(const void*)> {
+    protocol.decide = [](const Json& json) -> std::function<Decision(const void*)> {
       return [instance = P{detail::parse_params<P>(json)}](const void* inputs) {
         detail::NoFiles context;
-        return instance.process(*static_cast<const Input*>(inputs), context).verdict;
+        return instance.process(*static_cast<const Input*>(inputs), context);
       };
     };
   }

@@ -115,6 +115,25 @@ struct StarFile {
 [[nodiscard]] StarFile read_star(const ByteSource& source);
 [[nodiscard]] StarFile parse_star(std::string_view text, const std::string& name);
 
+/// A loop in pieces, for tables too large to be held whole: the bytes are those of `format_star`.
+class StarLoop {
+ public:
+  /// @param first  the first rows of the table: 100, or all that there are
+  explicit StarLoop(const StarTable& first);
+  /// What stands before the rows, and behind them.
+  [[nodiscard]] std::string head() const;
+  [[nodiscard]] static std::string tail();
+  /// Rows of a table with the same columns.
+  void append(const StarTable& rows, std::string& out) const;
+  /// What rows of equal values hang on: equal for loops that write them alike.
+  [[nodiscard]] std::string basis() const;
+
+ private:
+  std::string name_;
+  std::vector<std::string> labels_;
+  std::vector<std::size_t> widths_;
+};
+
 /// Written atomically with a `# version 30001` line before each table. @throws Error(io|resource)
 void write_star(const std::filesystem::path& path, const StarFile& file);
 [[nodiscard]] std::string format_star(const StarFile& file);

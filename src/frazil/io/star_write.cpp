@@ -32,25 +32,8 @@ std::string written(std::string_view value) {
   return fmt::format("{}{}{}", quote, value, quote);
 }
 
-void append_loop(const StarTable& table, std::string& out) {
-  out += "loop_ \n";
-  for (int c = 0; c < table.columns(); ++c)
-    out += fmt::format("_{} #{} \n", table.labels()[static_cast<std::size_t>(c)], c + 1);
-  std::vector<std::size_t> width(static_cast<std::size_t>(table.columns()), 0);
-  for (std::size_t row = 0; row < std::min<std::size_t>(table.rows(), 100); ++row)
-    for (int c = 0; c < table.columns(); ++c)
-      width[static_cast<std::size_t>(c)] =
-          std::max(width[static_cast<std::size_t>(c)], std::min<std::size_t>(table.text(row, c).size(), 12));
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    for (int c = 0; c < table.columns(); ++c) {
-      const auto value = written(table.text(row, c));
-      if (const auto w = width[static_cast<std::size_t>(c)]; value.size() < w) out.append(w - value.size(), ' ');
-      out += value;
-      out += ' ';
-    }
-    out += '\n';
-  }
-}
+constexpr const char* block_tail = " \n";
+std::string block_head(const std::string& name) { return fmt::format("\n# version 30001\n\ndata_{}\n\n", name); }
 
 void append_pairs(const StarTable& table, std::string& out) {
   std::size_t width = 0;
@@ -63,16 +46,47 @@ void append_pairs(const StarTable& table, std::string& out) {
 
 }  // namespace
 
+StarLoop::StarLoop(const StarTable& first)
+    : name_(first.name), labels_(first.labels()), widths_(first.labels().size(), 0) {
+  for (std::size_t row = 0; row < std::min<std::size_t>(first.rows(), 100); ++row)
+    for (std::size_t c = 0; c < widths_.size(); ++c)
+      widths_[c] = std::max(widths_[c], std::min<std::size_t>(first.text(row, static_cast<int>(c)).size(), 12));
+}
+
+std::string StarLoop::head() const {
+  auto out = block_head(name_) + "loop_ \n";
+  for (std::size_t c = 0; c < labels_.size(); ++c) out += fmt::format("_{} #{} \n", labels_[c], c + 1);
+  return out;
+}
+
+std::string StarLoop::basis() const { return fmt::format("{} {}", fmt::join(labels_, " "), fmt::join(widths_, " ")); }
+
+std::string StarLoop::tail() { return block_tail; }
+
+void StarLoop::append(const StarTable& rows, std::string& out) const {
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    for (std::size_t c = 0; c < widths_.size(); ++c) {
+      const auto value = written(rows.text(row, static_cast<int>(c)));
+      if (value.size() < widths_[c]) out.append(widths_[c] - value.size(), ' ');
+      out += value;
+      out += ' ';
+    }
+    out += '\n';
+  }
+}
+
 std::string format_star(const StarFile& file) {
   std::string out;
   for (const auto& table : file.tables) {
-    out += fmt::format("\n# version 30001\n\ndata_{}\n\n", table.name);
     if (table.is_loop) {
-      append_loop(table, out);
-    } else if (table.rows() > 0) {
-      append_pairs(table, out);
+      const StarLoop loop(table);
+      out += loop.head();
+      loop.append(table, out);
+    } else {
+      out += block_head(table.name);
+      if (table.rows() > 0) append_pairs(table, out);
     }
-    out += " \n";
+    out += block_tail;
   }
   return out;
 }

@@ -52,17 +52,19 @@ bool is_number(std::string_view text) {
 }
 
 /// What RELION takes for a column that is absent.
-std::string_view absent(std::string_view label, std::string_view like) {
+std::string_view absent(std::string_view label, bool is_number) {
   if (label == "rlnCtfScalefactor") return "1";
-  return is_number(like) ? "0" : "None";
+  return is_number ? "0" : "None";
 }
 
 /// Absent is not 0 here: a row without it cannot stand among rows with it.
-void refuse_partly(const std::vector<const io::StarTable*>& tables, const std::vector<io::StarFile>& files,
-                   std::string_view label, std::string_view what) {
-  const io::StarFile *with = nullptr, *without = nullptr;
-  for (std::size_t f = 0; f < files.size(); ++f)
-    if (tables[f]->rows() > 0) (tables[f]->has(label) ? with : without) = &files[f];
+void refuse_partly(const std::vector<TablePart>& parts, std::string_view label, std::string_view what) {
+  const TablePart *with = nullptr, *without = nullptr;
+  for (const auto& part : parts) {
+    const bool has = std::any_of(part.columns.begin(), part.columns.end(),
+                                 [&](const auto& column) { return column.first == label; });
+    (has ? with : without) = &part;
+  }
   if (with != nullptr && without != nullptr)
     throw Error(ErrorCode::bad_input, "{} has {} ({}), {} has none: they cannot be put together", with->source, what,
                 label, without->source);
@@ -73,18 +75,6 @@ void say_left_tables(const io::StarFile& file) {
   for (const auto& table : file.tables)
     if (table.name != "optics" && !table.has("rlnImageName"))
       log::warning("{}: the table data_{} is not carried on", file.source, table.name);
-}
-
-/// All columns that a table has, in the order of their first appearance, each with a value that stands in it.
-std::vector<std::pair<std::string, std::string>> all_columns(const std::vector<const io::StarTable*>& tables) {
-  std::vector<std::pair<std::string, std::string>> columns;
-  std::set<std::string> known;
-  for (const auto* table : tables)
-    for (int c = 0; table->rows() > 0 && c < table->columns(); ++c)
-      if (const auto& label = table->labels()[static_cast<std::size_t>(c)]; known.insert(label).second)
-        columns.emplace_back(label, table->text(0, c));
-  if (known.insert("rlnOpticsGroup").second) columns.emplace_back("rlnOpticsGroup", "1");
-  return columns;
 }
 
 Ctf ctf_of(const io::StarTable& table, std::size_t row) {
@@ -138,31 +128,62 @@ const io::OpticsGroup& ParticleTables::group_of(std::size_t row) const {
   return groups.at(static_cast<std::size_t>(table.integer(row, "rlnOpticsGroup") - 1));
 }
 
-ParticleTables merge_tables(const std::vector<io::StarFile>& files) {
-  ParticleTables out;
-  std::vector<const io::StarTable*> tables;
-  for (const auto& file : files) tables.push_back(&file.table_with("rlnImageName"));
-  refuse_partly(tables, files, "rlnDefocusU", "a CTF");
-  refuse_partly(tables, files, "rlnCoordinateX", "positions");
-  const auto columns = all_columns(tables);
+std::optional<TablePart> TableMerge::part_of(const io::StarFile& file) {
+  const auto& table = file.table_with("rlnImageName");
+  if (table.rows() == 0) return std::nullopt;
+  TablePart part;
+  for (int c = 0; c < table.columns(); ++c)
+    part.columns.emplace_back(table.labels()[static_cast<std::size_t>(c)], is_number(table.text(0, c)));
+  part.groups = io::read_optics(file, table).groups;
+  part.source = file.source;
+  return part;
+}
+
+/// All columns that a table has, in the order of their first appearance, each with what stands in it.
+std::size_t TableMerge::add(const TablePart& part) {
+  for (const auto& column : part.columns)
+    if (std::none_of(columns_.begin(), columns_.end(), [&](const auto& c) { return c.first == column.first; }))
+      columns_.push_back(column);
+  numbers_.push_back(io::merge_groups(groups_, part.groups));
+  parts_.push_back(part);
+  return parts_.size() - 1;
+}
+
+void TableMerge::finish() {
+  refuse_partly(parts_, "rlnDefocusU", "a CTF");
+  refuse_partly(parts_, "rlnCoordinateX", "positions");
+  if (std::none_of(columns_.begin(), columns_.end(), [](const auto& c) { return c.first == "rlnOpticsGroup"; }))
+    columns_.emplace_back("rlnOpticsGroup", true);
+}
+
+io::StarTable TableMerge::table() const {
   std::vector<std::string> labels;
-  for (const auto& [label, like] : columns) labels.push_back(label);
-  out.table = io::StarTable("particles", labels);
-  for (std::size_t f = 0; f < files.size(); ++f) {
-    const auto& table = *tables[f];
-    if (table.rows() == 0) continue;
-    const auto optics = io::read_optics(files[f], table);
-    const auto numbers = io::merge_groups(out.groups, optics.groups);
-    std::vector<std::optional<int>> from;
-    for (const auto& label : labels) from.push_back(table.find_column(label));
-    for (std::size_t row = 0; row < table.rows(); ++row) {
-      const auto to = out.table.add_row();
-      for (std::size_t c = 0; c < labels.size(); ++c)
-        out.table.set(to, static_cast<int>(c),
-                      from[c] ? table.text(row, *from[c]) : absent(labels[c], columns[c].second));
-      out.table.set(to, "rlnOpticsGroup", numbers.at(static_cast<std::size_t>(optics.group_of_row.at(row))));
-    }
+  for (const auto& [label, number] : columns_) labels.push_back(label);
+  return io::StarTable("particles", std::move(labels));
+}
+
+void TableMerge::append(const io::StarFile& file, std::size_t part, io::StarTable& to) const {
+  const auto& table = file.table_with("rlnImageName");
+  const auto optics = io::read_optics(file, table);
+  std::vector<std::optional<int>> from;
+  for (const auto& [label, number] : columns_) from.push_back(table.find_column(label));
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const auto at = to.add_row();
+    for (std::size_t c = 0; c < columns_.size(); ++c)
+      to.set(at, static_cast<int>(c),
+             from[c] ? table.text(row, *from[c]) : absent(columns_[c].first, columns_[c].second));
+    to.set(at, "rlnOpticsGroup", numbers_.at(part).at(static_cast<std::size_t>(optics.group_of_row.at(row))));
   }
+}
+
+ParticleTables merge_tables(const std::vector<io::StarFile>& files) {
+  TableMerge merge;
+  std::vector<std::pair<const io::StarFile*, std::size_t>> parts;
+  for (const auto& file : files)
+    if (const auto part = TableMerge::part_of(file)) parts.emplace_back(&file, merge.add(*part));
+  merge.finish();
+  ParticleTables out{merge.groups(), merge.table()};
+  for (const auto& [file, part] : parts) merge.append(*file, part, out.table);
   return out;
 }
 

@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "frazil/algo/class2d/particle_set.hpp"
@@ -25,6 +27,38 @@ struct ParticleTables {
 /// Puts tables together. A column that a file lacks gets what RELION takes where it is absent: 0, 1 for scale factors,
 /// None for names. @throws Error(bad_input) where that would be no truth: defoci or positions that only some files have
 [[nodiscard]] ParticleTables merge_tables(const std::vector<io::StarFile>& files);
+
+/// What a table brings to those that it is put together with.
+struct TablePart {
+  std::vector<std::pair<std::string, bool>> columns;  ///< label, and whether a number stands in the first row
+  std::vector<io::OpticsGroup> groups;
+  std::string source;  ///< for messages
+};
+
+/// How tables are put together: made from their parts, in order; each part once is enough.
+class TableMerge {
+ public:
+  /// Of a table with rows; none for one without. @throws Error as io::read_optics
+  [[nodiscard]] static std::optional<TablePart> part_of(const io::StarFile& file);
+
+  /// @return a number of the part, for `append`
+  std::size_t add(const TablePart& part);
+  /// No further parts. @throws Error(bad_input) as merge_tables
+  void finish();
+  [[nodiscard]] const std::vector<io::OpticsGroup>& groups() const { return groups_; }
+  /// An empty table with all columns; after `finish`.
+  [[nodiscard]] io::StarTable table() const;
+  /// Adds the rows of a table that has this part.
+  void append(const io::StarFile& file, std::size_t part, io::StarTable& to) const;
+  /// What the optics groups of such a part are in the whole.
+  [[nodiscard]] const std::vector<int>& numbers(std::size_t part) const { return numbers_.at(part); }
+
+ private:
+  std::vector<TablePart> parts_;
+  std::vector<std::vector<int>> numbers_;  ///< by part and its group
+  std::vector<io::OpticsGroup> groups_;
+  std::vector<std::pair<std::string, bool>> columns_;
+};
 
 /// Where the image of each row lies.
 struct ImagePlaces {

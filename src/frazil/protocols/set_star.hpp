@@ -2,18 +2,24 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "frazil/flow/kept_table.hpp"
+#include "frazil/flow/set_table.hpp"
 
 namespace frazil::protocols {
 
-/// STAR text of all records of one set, with one optics group for each combination of optics and pixel size; file names
-/// stand as in the records, relative to the project. Particles are gathered from the tables of their micrographs.
-/// Depends on the records alone, in their order.
-/// @return nothing for kinds that have their own STAR files (classes, volumes)
+/// How the STAR table of a set of this kind is written: one optics group for each combination of optics and pixel size;
+/// file names stand as in the records, relative to the project. Particles are gathered from the tables of their
+/// micrographs. Depends on the records alone, in their order.
+/// @return null for kinds that have their own STAR files (classes, volumes)
+[[nodiscard]] std::unique_ptr<flow::TableFormat> star_format(const std::string& kind,
+                                                             const std::filesystem::path& project);
+
+/// The text of all records at once. @return nothing for kinds without
 /// @throws Error as reading the particle tables does
 [[nodiscard]] std::optional<std::string> set_star(const std::string& kind, const std::vector<Json>& records,
                                                   const std::filesystem::path& project);

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string_view>
 
 #include "frazil/base/error.hpp"
@@ -42,6 +44,20 @@ void close(sqlite3* connection) { sqlite3_close(connection); }
 
 }  // namespace
 
+Turn::Turn(sqlite3* connection, Waits& waits) : mutex_(sqlite3_db_mutex(connection)) {
+  if (sqlite3_mutex_try(mutex_) == SQLITE_OK) return;
+  const auto start = std::chrono::steady_clock::now();
+  sqlite3_mutex_enter(mutex_);
+  const double waited_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ++waits.count;
+  waits.total_s += waited_s;
+  waits.longest_s = std::max(waits.longest_s, waited_s);
+}
+
+Turn::~Turn() {
+  if (mutex_ != nullptr) sqlite3_mutex_leave(mutex_);
+}
+
 Query::~Query() {
   if (used_ == nullptr) {
     sqlite3_finalize(statement_);
@@ -66,6 +82,11 @@ Query& Query::bind(std::string_view value) {
                     static_cast<int>(value.size()), SQLITE_TRANSIENT);
   return *this;
 }
+Query& Query::lend(std::string_view value) {
+  sqlite3_bind_text(statement_, ++parameter_, value.data() != nullptr ? value.data() : "",
+                    static_cast<int>(value.size()), SQLITE_STATIC);
+  return *this;
+}
 Query& Query::bind_null() {
   sqlite3_bind_null(statement_, ++parameter_);
   return *this;
@@ -77,6 +98,11 @@ bool Query::step() {
   if (result == SQLITE_ROW) return true;
   if (result != SQLITE_DONE) fail(sqlite3_db_handle(statement_), sqlite3_sql(statement_));
   return false;
+}
+
+void Query::reset() {
+  sqlite3_reset(statement_);
+  parameter_ = column_ = 0;
 }
 
 void Query::run() {
@@ -118,7 +144,7 @@ Database::Database(const std::filesystem::path& path, Access access) : path_(pat
       "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000; BEGIN IMMEDIATE; COMMIT;");
 }
 
-Database::Database(const Database& other, int) : path_(other.path_), connection_(other.connection_) {}
+Database::Database(const Database& other, int) : path_(other.path_), connection_(other.connection_), is_owner_(false) {}
 
 std::unique_ptr<Database> Database::share() const { return std::unique_ptr<Database>(new Database(*this, 0)); }
 
@@ -129,16 +155,17 @@ Database::~Database() {
 Query Database::query(const char* sql) {
   std::unique_lock lock(mutex_);
   auto* connection = connection_.get();
+  auto turn = is_owner_ ? Turn(connection, waits_) : Turn();
   const auto prepare = [&](unsigned flags) {
     sqlite3_stmt* made = nullptr;
     if (sqlite3_prepare_v3(connection, sql, -1, flags, &made, nullptr) != SQLITE_OK) fail(connection, sql);
     return made;
   };
   auto& kept = statements_[sql];
-  if (kept.used) return {prepare(0), nullptr, std::move(lock)};
+  if (kept.used) return {prepare(0), nullptr, std::move(lock), std::move(turn)};
   if (kept.statement == nullptr) kept.statement = prepare(SQLITE_PREPARE_PERSISTENT);
   kept.used = true;
-  return {kept.statement, &kept.used, std::move(lock)};
+  return {kept.statement, &kept.used, std::move(lock), std::move(turn)};
 }
 
 void Database::execute(const std::string& sql) {

@@ -9,18 +9,39 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct sqlite3_mutex;
 
 namespace frazil::store {
+
+/// How long the owner of a connection had to wait for others that use it.
+struct Waits {
+  std::int64_t count = 0;
+  double total_s = 0, longest_s = 0;
+};
+
+/// Has a connection to itself for as long as it lives, and notes how long that took.
+class Turn {
+ public:
+  Turn() = default;
+  Turn(sqlite3* connection, Waits& waits);
+  ~Turn();
+  Turn(Turn&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+  Turn& operator=(Turn&&) = delete;
+
+ private:
+  sqlite3_mutex* mutex_ = nullptr;
+};
 
 /// A prepared statement at work: bind in order, step through rows, read columns in order. Resets itself at the end.
 class Query {
  public:
   /// @param used  set back at the end; null: the statement is this query's alone and ends with it
-  Query(sqlite3_stmt* statement, bool* used, std::unique_lock<std::recursive_mutex> lock)
-      : statement_(statement), used_(used), lock_(std::move(lock)) {}
+  Query(sqlite3_stmt* statement, bool* used, std::unique_lock<std::recursive_mutex> lock, Turn turn)
+      : statement_(statement), used_(used), lock_(std::move(lock)), turn_(std::move(turn)) {}
   ~Query();
   Query(const Query&) = delete;
   Query& operator=(const Query&) = delete;
@@ -30,6 +51,10 @@ class Query {
   Query& bind(bool value) { return bind(static_cast<std::int64_t>(value)); }
   Query& bind(double value);
   Query& bind(std::string_view value);
+  /// Without a copy: the text stays as it is until the next step has been made.
+  Query& lend(std::string_view value);
+  /// Ready to be bound and run again.
+  void reset();
   Query& bind(const char* value) { return bind(std::string_view(value)); }
   Query& bind(const std::string& value) { return bind(std::string_view(value)); }
   Query& bind_null();
@@ -49,6 +74,7 @@ class Query {
   sqlite3_stmt* statement_;
   bool* used_;
   std::unique_lock<std::recursive_mutex> lock_;
+  Turn turn_;
   int parameter_ = 0, column_ = 0;
 };
 
@@ -84,6 +110,8 @@ class Database {
   void backup(const std::filesystem::path& to);
   /// Moves everything into the one main file, so that nothing else is left beside it after closing.
   void checkpoint();
+  /// Of the one that opened the connection, since then: it has it to itself while a query of its own lives.
+  [[nodiscard]] const Waits& waits() const { return waits_; }
 
  private:
   Database(const Database& other, int);
@@ -96,6 +124,8 @@ class Database {
     bool used = false;
   };
   std::unordered_map<const char*, Kept> statements_;
+  bool is_owner_ = true;
+  Waits waits_;
 };
 
 }  // namespace frazil::store

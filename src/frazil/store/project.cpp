@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -124,6 +125,30 @@ std::vector<EventRow> read_events(Query& query) {
     list.push_back(std::move(row));
   }
   return list;
+}
+
+constexpr const char* insert_task =
+    "INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, seconds, "
+    "peak_mib, threads, target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "?) ON CONFLICT (key) DO NOTHING";
+constexpr const char* insert_decision =
+    "INSERT OR REPLACE INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, "
+    "actor, "
+    "title, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+void lend_task(Query& query, const TaskRow& task, std::int64_t program) {
+  query.lend(task.key).lend(task.step).lend(task.protocol).bind(task.version).lend(task.subject).lend(task.label);
+  query.lend(task.order).bind(task.failed).lend(task.code).lend(task.message).bind(task.attempts).bind(task.seconds);
+  query.bind(task.peak_mib).bind(task.threads).lend(task.target).lend(task.inputs).bind(task.finished).bind(program);
+}
+
+void lend_decision(Query& query, const DecisionRow& decision) {
+  query.lend(decision.step).lend(decision.item).lend(decision.subject).lend(decision.label).bind(decision.accepted);
+  query.lend(decision.rule);
+  bind_finite(query, decision.value);
+  bind_finite(query, decision.limit);
+  query.lend(decision.reason).lend(decision.by).lend(decision.key).bind(decision.time).lend(decision.actor);
+  query.lend(decision.title).bind(decision.held);
 }
 
 /// The database and its log in a folder that nobody else sees.
@@ -310,31 +335,9 @@ std::int64_t Project::add_task(const TaskRow& task) {
       number_of(task.programs, program_numbers_, "INSERT INTO program (text) VALUES (?) ON CONFLICT (text) DO NOTHING",
                 "SELECT n FROM program WHERE text = ?");
   const auto insert = [&] {
-    database_
-        ->query(
-            "INSERT INTO task (key, step, protocol, version, subject, label, ord, failed, code, message, attempts, "
-            "seconds, peak_mib, threads, "
-            "target, inputs, finished, program) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON "
-            "CONFLICT (key) DO NOTHING")
-        .bind(task.key)
-        .bind(task.step)
-        .bind(task.protocol)
-        .bind(task.version)
-        .bind(task.subject)
-        .bind(task.label)
-        .bind(task.order)
-        .bind(task.failed)
-        .bind(task.code)
-        .bind(task.message)
-        .bind(task.attempts)
-        .bind(task.seconds)
-        .bind(task.peak_mib)
-        .bind(task.threads)
-        .bind(task.target)
-        .bind(task.inputs)
-        .bind(task.finished)
-        .bind(program)
-        .run();
+    auto query = database_->query(insert_task);
+    lend_task(query, task, program);
+    query.run();
     return database_->changes() > 0;
   };
   if (!insert()) {
@@ -407,21 +410,53 @@ void Project::add_batch(const BatchRow& batch) {
 
 void Project::add_decision(const DecisionRow& decision) {
   begin();
-  if (decision.by == "rule")
-    database_->query("DELETE FROM decision WHERE by = 'rule' AND key = ?").bind(decision.key).run();
-  auto query = database_->query(
-      "INSERT INTO decision (step, item, subject, label, accepted, rule, value, bound, reason, by, key, time, actor, "
-      "title, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  query.bind(decision.step)
-      .bind(decision.item)
-      .bind(decision.subject)
-      .bind(decision.label)
-      .bind(decision.accepted)
-      .bind(decision.rule);
-  bind_finite(query, decision.value);
-  bind_finite(query, decision.limit);
-  query.bind(decision.reason).bind(decision.by).bind(decision.key).bind(decision.time).bind(decision.actor);
-  query.bind(decision.title).bind(decision.held).run();
+  auto query = database_->query(insert_decision);
+  lend_decision(query, decision);
+  query.run();
+}
+
+/// In the order of the keys, which is that of their index: its pages are then changed one after another.
+std::vector<std::int64_t> Project::add_decided(const std::vector<DecidedRow>& list) {
+  begin();
+  std::vector<std::size_t> order(list.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return list[a].task.key < list[b].task.key; });
+  const auto numbers = add_new_tasks(list, order);
+  {
+    auto query = database_->query("INSERT INTO output (task, place, port, item) VALUES (?, ?, ?, ?)");
+    for (std::size_t i = 0; i < list.size(); ++i)  // as the items follow one another, which are looked for
+      for (std::size_t place = 0; numbers[i] > 0 && place < list[i].task.outputs.size(); ++place) {
+        const auto& [port, item] = list[i].task.outputs[place];
+        query.bind(numbers[i]).bind(static_cast<int>(place)).lend(port).bind(item).run();
+        query.reset();
+      }
+  }
+  auto query = database_->query(insert_decision);
+  for (const auto i : order) {
+    if (numbers[i] == 0) continue;
+    lend_decision(query, list[i].decision);
+    query.run();
+    query.reset();
+  }
+  return numbers;
+}
+
+std::vector<std::int64_t> Project::add_new_tasks(const std::vector<DecidedRow>& list,
+                                                 const std::vector<std::size_t>& order) {
+  std::vector<std::int64_t> programs, numbers(list.size(), 0);
+  for (const auto& row : list)
+    programs.push_back(number_of(row.task.programs, program_numbers_,
+                                 "INSERT INTO program (text) VALUES (?) ON CONFLICT (text) DO NOTHING",
+                                 "SELECT n FROM program WHERE text = ?"));
+  auto query = database_->query(insert_task);
+  for (const auto i : order) {
+    lend_task(query, list[i].task, programs[i]);
+    query.run();
+    if (database_->changes() > 0) numbers[i] = database_->last_row();
+    query.reset();
+  }
+  return numbers;
 }
 
 void Project::add_file(const FileRow& file) {
@@ -789,7 +824,7 @@ std::vector<EventRow> Reader::events_after(std::int64_t n, int count) {
 std::optional<DecisionRow> Reader::decision_of_task(std::int64_t n) {
   auto query = database_->query(
       "SELECT d.n, d.step, d.item, d.subject, d.label, d.accepted, d.rule, d.value, d.bound, d.reason, d.by, d.key, "
-      "d.time, d.actor, d.title FROM task t JOIN decision d ON d.key = t.key AND d.by = 'rule' WHERE t.n = ?");
+      "d.time, d.actor, d.title, d.held FROM task t JOIN decision d ON d.key = t.key AND d.by = 'rule' WHERE t.n = ?");
   query.bind(n);
   auto list = read_decisions(query);
   if (list.empty()) return std::nullopt;

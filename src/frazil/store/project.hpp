@@ -66,6 +66,12 @@ struct DecisionRow {
   bool held = false;       ///< neither accepted nor set aside yet
 };
 
+/// A task of a filter, and what it has decided.
+struct DecidedRow {
+  TaskRow task;  ///< that did not fail
+  DecisionRow decision;
+};
+
 /// A file that a source has seen and finished with.
 struct FileRow {
   std::int64_t n = 0;
@@ -209,6 +215,9 @@ class Project : public Reader {
   std::int64_t add_task(const TaskRow& task);
   void add_batch(const BatchRow& batch);
   void add_decision(const DecisionRow& decision);
+  /// What a filter has decided on many items: as `add_decision` and `add_task` store one, in less time.
+  /// @return numbers of the tasks, in the same order; 0: there was one under its key, and it stands with its decision
+  [[nodiscard]] std::vector<std::int64_t> add_decided(const std::vector<DecidedRow>& list);
   void add_file(const FileRow& file);
   /// @param actor  whose doing it is; empty: the engine's
   void add_event(std::string_view kind, std::string_view step, std::string_view label, std::string_view text,
@@ -240,10 +249,13 @@ class Project : public Reader {
   void copy_to(const std::filesystem::path& file) { database_->backup(file); }
   /// Number of the last event that is durable.
   [[nodiscard]] std::int64_t last_event() const { return durable_event_; }
+  /// How long whoever writes has waited for readers, since this was opened.
+  [[nodiscard]] const Waits& waits() const { return database_->waits(); }
 
  private:
   using Numbers = std::map<std::string, std::int64_t>;
   [[nodiscard]] std::int64_t number_of(const std::string& text, Numbers& known, const char* insert, const char* select);
+  std::vector<std::int64_t> add_new_tasks(const std::vector<DecidedRow>& list, const std::vector<std::size_t>& order);
   void begin();
   void read_counters();
   void migrate(const std::filesystem::path& file);

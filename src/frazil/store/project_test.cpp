@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <thread>
@@ -86,6 +87,73 @@ TEST_F(ProjectTest, WhatCannotBeCommittedIsDroppedAsAWhole) {
   project.put("a", "3");
   EXPECT_EQ(project.commit(), sequence + 1);
   EXPECT_EQ(project.get("a"), "3");
+}
+
+/// Tasks of a filter on `count` items that were made before, and what they decided.
+std::vector<DecidedRow> some_decisions(const std::string& limit, int count, const std::vector<std::int64_t>& items) {
+  std::vector<DecidedRow> rows;
+  for (int i = 0; i < count; ++i) {
+    DecidedRow row;
+    auto& t = row.task;
+    t.key = std::to_string(i * 7919 % 1000) + limit;
+    t.step = t.protocol = "filter";
+    t.subject = t.label = "n" + std::to_string(i);
+    t.programs = i % 2 == 0 ? "one" : "";
+    t.outputs = {{i % 3 == 0 ? "accepted" : "set_aside", items[static_cast<std::size_t>(i)]}};
+    row.decision = {0, "filter", "item", t.subject, t.label, i % 3 == 0, "rule",  i % 5 == 0 ? std::nan("") : double(i),
+                    2, limit,    "rule", t.key,     3,       "rule",     "title", i % 4 == 0};
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+TEST_F(ProjectTest, ManyDecisionsAtOnceAreStoredLikeSingleOnes) {
+  Project project(folder_);
+  std::vector<std::int64_t> items;
+  for (int i = 0; i < 50; ++i)
+    items.push_back(project.add_item({0, "i" + std::to_string(i), "Number", "in", "numbers", "s", "1", "l", "{}"}));
+  const auto rows = some_decisions("a", 50, items);
+  for (const auto& row : rows) {
+    project.add_decision(row.decision);
+    (void)project.add_task(row.task);
+  }
+  const auto others = some_decisions("b", 50, items);
+  const auto numbers = project.add_decided(others);
+  const auto text_of = [&](std::int64_t n) {
+    std::string text;
+    project.for_task(n, [&](const TaskRow& t) {
+      text = fmt::format("{} {} {} {}", t.step, t.subject, t.programs, t.outputs.at(0).first) +
+             std::to_string(t.outputs.at(0).second);
+      const auto d = project.decision_of_task(t.n).value();
+      text += fmt::format(" {} {} {} {} {} {} {}", d.subject, d.accepted, d.value, d.limit, d.by, d.title, d.held);
+    });
+    return text;
+  };
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_EQ(text_of(numbers[i]), text_of(project.find_task(rows[i].task.key)->n)) << i;
+  EXPECT_EQ(project.add_decided(others), std::vector<std::int64_t>(50, 0)) << "they are there";
+  EXPECT_EQ(project.decisions().size(), 100u);
+}
+
+TEST_F(ProjectTest, TellsHowLongWhoeverWritesHasWaitedForReaders) {
+  Project project(folder_);
+  for (int i = 0; i < 2000; ++i)
+    project.add_item({0, "i" + std::to_string(i), "Number", "in", "numbers", "s", "1", "l", "{}"});
+  project.commit();
+  EXPECT_EQ(project.waits().count, 0);
+  std::atomic<bool> reads = false;
+  std::jthread other([&, reader = std::make_unique<Reader>(project)](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      reads = true;
+      (void)reader->batch_with("in", "s");
+      reader->for_item_ids([](std::int64_t, std::string_view) {});
+    }
+  });
+  while (!reads) std::this_thread::yield();
+  for (int i = 0; i < 100000 && project.waits().count == 0; ++i) (void)project.get("a");
+  EXPECT_GT(project.waits().count, 0);
+  EXPECT_GE(project.waits().total_s, project.waits().longest_s);
+  EXPECT_GT(project.waits().longest_s, 0);
 }
 
 TEST_F(ProjectTest, RemembersWorkersThatDiedWithATask) {
