@@ -21,21 +21,21 @@ namespace fs = std::filesystem;
 constexpr std::size_t piece_at_once = 1 << 20;  ///< bytes
 
 /// A file that is put together from new text and pieces of an older file.
-class Pieces {
+class TablePieces {
  public:
   /// @param old  file that pieces come from; need not be there
-  Pieces(const fs::path& path, const fs::path& old)
+  TablePieces(const fs::path& path, const fs::path& old)
       : path_(path),
         file_(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)),
         old_(::open(old.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (file_ < 0) fail("opening for writing");
   }
-  ~Pieces() {
+  ~TablePieces() {
     if (file_ >= 0) ::close(file_);
     if (old_ >= 0) ::close(old_);
   }
-  Pieces(const Pieces&) = delete;
-  Pieces& operator=(const Pieces&) = delete;
+  TablePieces(const TablePieces&) = delete;
+  TablePieces& operator=(const TablePieces&) = delete;
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
@@ -45,7 +45,7 @@ class Pieces {
     size_ += text.size();
     if (text_.size() >= piece_at_once) flush_text();
   }
-  /// Pieces that follow one another are copied together.
+  /// TablePieces that follow one another are copied together.
   void copy(std::uint64_t offset, std::uint64_t bytes) {
     if (copy_bytes_ > 0 && copy_from_ + copy_bytes_ != offset) flush_copy();
     if (copy_bytes_ == 0) {
@@ -189,7 +189,7 @@ void SetFile::write(const std::vector<std::int64_t>& items, const RecordOf& reco
   auto bases = bases_of(*layout, used);
   if (is_as_it_was(blocks, head, bases)) return;
   AtomicFile file(path_);
-  Pieces out(file.temporary(), path_);
+  TablePieces out(file.temporary(), path_);
   out.add(head);
   for (auto& block : blocks) {
     const auto offset = out.size();
