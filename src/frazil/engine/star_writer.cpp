@@ -131,10 +131,9 @@ const SetFile::Block* SetFile::find(std::int64_t item) const {
 }
 
 std::uint32_t SetFile::number_of(const std::string& part) {
-  const auto found = std::find(parts_.begin(), parts_.end(), part);
-  if (found == parts_.end()) parts_.push_back(part);
-  return static_cast<std::uint32_t>(found == parts_.end() ? parts_.size() - 1
-                                                          : static_cast<std::size_t>(found - parts_.begin()));
+  const auto at = static_cast<std::size_t>(std::find(parts_.begin(), parts_.end(), part) - parts_.begin());
+  if (at == parts_.size()) parts_.push_back(part);
+  return static_cast<std::uint32_t>(at);
 }
 
 /// Where the rows of these items stand; of those that are not in the file the size is 0.
