@@ -27,6 +27,10 @@ CHEAP = {"filter-ctf": dict(min_confidence=0.2, max_sigma_defocus=900, max_agree
          "initial-volume": dict(starts=1, iterations=5, passes=1, first_batch=20, last_batch=20, max_particles=50, angular_step=45, final_resolution=20)}
 
 
+# Filters whose reference runs with the session: which version of it they met depends on when they ran, what they decide does not.
+RUNNING = ("filter-dose",)
+
+
 class Runs:
     """The program, its movies and the projects made from them, in one folder."""
 
@@ -73,12 +77,13 @@ def result_of(project):
     for item, *rest in rows(project, "SELECT id, kind, step, port, subject, ord, label, record FROM item"):
         result[f"item {rest[1]} {rest[5]} {item}"] = rest
     outputs = "(SELECT group_concat(o.port || ' ' || i.id) FROM (SELECT * FROM output WHERE task = t.n ORDER BY place) o JOIN item i ON i.n = o.item)"
-    for key, *rest in rows(project, f"SELECT key, step, protocol, version, subject, label, ord, failed, code, message, {outputs} FROM task t"):
+    running = ", ".join(f"'{step}'" for step in RUNNING)
+    for key, *rest in rows(project, f"SELECT key, step, protocol, version, subject, label, ord, failed, code, message, {outputs} FROM task t WHERE step NOT IN ({running})"):
         result[f"task {rest[0]} {rest[4]} {key}"] = rest
     for step, number, members in rows(project, "SELECT step, number, members FROM batch"):
         result[f"batch {step} {number}"] = members
     for step, item, by, *rest in rows(project, "SELECT step, item, by, subject, label, accepted, rule, value, bound, reason, key FROM decision"):
-        result[f"decision {step} {item} {by}"] = rest
+        result[f"decision {step} {item} {by}"] = rest[:3] if step in RUNNING else rest
     for step, path, *rest in rows(project, "SELECT step, path, size, state, hash, subject, reason FROM file WHERE state <> 'gone'"):  # gone before it was whole: remembered by runs that saw it
         result[f"file {step} {path}"] = rest
     for top in ("star", "steps"):
