@@ -71,6 +71,7 @@ class Runs:
         for number in range(1, 41):
             write_number(self.files, number)
         (folder / "nothing").mkdir()
+        write_number(folder / "nothing", 9000)  # a stream without any file would be a failure
         self.workflow = folder / "workflow.json"
         self.workflow.write_text(json.dumps(WORKFLOW))
 
@@ -203,7 +204,7 @@ def main():
     parser.add_argument("--kills", type=int, default=50 if long_run else 8)
     parser.add_argument("--live", type=int, default=10, help="files of the live session")
     parser.add_argument("--seed", type=int, default=20262)
-    parser.add_argument("--only", default="one,two,hub,killed,beside")
+    parser.add_argument("--only", default="one,two,hub,killed" + (",beside" if long_run else ""))
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="frazil-iterate-")).resolve()
     runs, rng, found = Runs(options.program, folder, options), random.Random(options.seed), {}
